@@ -1,0 +1,224 @@
+/**
+ * The chat: its whole state, and `step`, which takes a state and an entry and returns the next state
+ * and the reply. Pure: no clock, no chance, no I/O; a state never changes.
+ */
+import { type Command, type CommandName, helpText } from "./command.ts";
+import * as mailbox from "./mailbox.ts";
+import type { Reply, Shown } from "./reply.ts";
+import type { Settings } from "./settings.ts";
+import * as users from "./users.ts";
+import type { Actor, SessionId, User } from "./users.ts";
+
+export interface ChatState {
+  readonly settings: Settings;
+  readonly users: users.Users;
+  readonly mailboxes: mailbox.Mailboxes;
+}
+
+/** What may happen to a chat. */
+export type Entry =
+  | { readonly kind: "command"; readonly actor: Actor; readonly command: Command }
+  /** Mail that a `wait` showed was seen: it leaves the mailbox. */
+  | { readonly kind: "take"; readonly shown: Shown }
+  /** A session's stream has ended: it holds no name any more. */
+  | { readonly kind: "end"; readonly session: SessionId };
+
+/** What an entry leads to. */
+export interface Step {
+  /** The next state: the same object where nothing changed. */
+  readonly state: ChatState;
+  /** The reply to a command; nobody waits for one to another entry. */
+  readonly reply?: Reply;
+}
+
+/** A chat in which nobody has registered yet. */
+export function emptyChat(settings: Settings): ChatState {
+  return {
+    settings,
+    users: users.emptyUsers(),
+    mailboxes: mailbox.emptyMailboxes(settings.mailboxMessagesMax),
+  };
+}
+
+/** The state after an entry, and the reply to it. */
+export function step(state: ChatState, entry: Entry): Step {
+  switch (entry.kind) {
+    case "command":
+      return obey(state, entry.actor, entry.command);
+    case "take":
+      return { state: takeShown(state, entry.shown) };
+    case "end":
+      return { state: withUsers(state, users.endSession(state.users, entry.session)) };
+  }
+}
+
+/** The mail of a user that a `wait` waits for, or the refusal where that user is gone. */
+export function mailFor(state: ChatState, { user: name, id }: Shown): Reply {
+  const user = state.users.byName.get(name);
+  return user?.id === id ? showMail(state, user) : { code: "not-registered" };
+}
+
+/**
+ * What strict mode does after a reply, as the original does: the connection stays open, is closed
+ * behind the reply, or is closed without one.
+ */
+export function strictEnding(command: CommandName, { code }: Reply): "open" | "close" | "silent" {
+  if (code === "receiver-undecodable" || code === "text-undecodable") return "silent";
+  const refusedRegister = command === "register" && code !== "welcome" && code !== "welcome-back";
+  const refusedSend = command === "send" && code === "not-registered";
+  return refusedRegister || refusedSend || code === "text-too-long" ? "close" : "open";
+}
+
+function obey(state: ChatState, actor: Actor, command: Command): Step {
+  switch (command.name) {
+    case "register":
+      return register(state, actor, command.user);
+    case "users":
+      return { state, reply: { code: "users", names: state.users.names } };
+    case "send":
+      return send(state, actor, command.to, command.text);
+    case "sendall":
+      return sendAll(state, actor, command.text);
+    case "receive":
+      return receive(state, actor);
+    case "wait":
+      return wait(state, actor);
+    case "ping":
+      return { state, reply: { code: "pong" } };
+    case "help":
+      return { state, reply: { code: "help", text: helpText(state.settings) } };
+    case "logout":
+      return logout(state, actor);
+  }
+}
+
+function register(state: ChatState, actor: Actor, name: string): Step {
+  const { settings } = state;
+  if (name === "") return refuse(state, { code: "name-empty" });
+  if (isLonger(name, settings.nameSymbolsMax)) return refuse(state, { code: "name-too-long" });
+  const user = state.users.byName.get(name);
+  if (user !== undefined) return comeBack(state, actor, user);
+  const neighbours = users.countAtAddress(state.users, actor.address);
+  if (settings.strict && neighbours > 0) {
+    return refuse(state, { code: "address-used", peer: actor.peer });
+  }
+  if (state.users.byName.size >= settings.usersMax) return refuse(state, { code: "server-full" });
+  if (!settings.strict && neighbours >= settings.usersPerAddressMax) {
+    return refuse(state, { code: "address-full" });
+  }
+  const added = {
+    ...state,
+    users: users.addUser(state.users, name, actor.address),
+    mailboxes: mailbox.openMailbox(state.mailboxes, name),
+  };
+  return { state: hold(added, actor, name), reply: { code: "welcome", user: name } };
+}
+
+/** `register` of a name that there is. */
+function comeBack(state: ChatState, actor: Actor, { name, address, session }: User): Step {
+  if (address !== actor.address) return refuse(state, { code: "name-taken", user: name });
+  if (session !== undefined && session !== actor.session) {
+    return refuse(state, { code: "name-taken", user: name, heldBy: session });
+  }
+  return { state: hold(state, actor, name), reply: { code: "welcome-back", user: name } };
+}
+
+/** In strict mode nobody holds a name. */
+function hold(state: ChatState, { session }: Actor, name: string): ChatState {
+  return state.settings.strict ? state : withUsers(state, users.hold(state.users, session, name));
+}
+
+function logout(state: ChatState, actor: Actor): Step {
+  const { user, heldBy } = identify(state, actor);
+  const reply = { code: "logged-out", heldBy } as const;
+  const removed = user === undefined ? state : {
+    ...state,
+    users: users.removeUser(state.users, user),
+    mailboxes: mailbox.closeMailbox(state.mailboxes, user.name),
+  };
+  if (state.settings.strict) return { state: removed, reply };
+  return { state: withUsers(removed, users.makeNobody(removed.users, actor.session)), reply };
+}
+
+function send(state: ChatState, actor: Actor, to: string, text: string): Step {
+  const { settings, mailboxes } = state;
+  if (isLonger(text, settings.textSymbolsMax)) return tooLong(state);
+  const { user, heldBy } = identify(state, actor);
+  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
+  if (!state.users.byName.has(to)) return refuse(state, { code: "no-such-user", user: to });
+  if (mailbox.isFull(mailboxes, to)) return refuse(state, { code: "mailbox-full", user: to });
+  if (mailboxes.waiting >= settings.messagesMax) return refuse(state, { code: "server-full" });
+  return {
+    state: { ...state, mailboxes: mailbox.deliver(mailboxes, to, { from: user.name, text }) },
+    reply: { code: "sent" },
+  };
+}
+
+function sendAll(state: ChatState, actor: Actor, text: string): Step {
+  const { settings, mailboxes } = state;
+  if (isLonger(text, settings.textSymbolsMax)) return tooLong(state);
+  const { user, heldBy } = identify(state, actor);
+  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
+  const { reached, full } = mailbox.reach(mailboxes, user.name);
+  if (mailboxes.waiting + reached > settings.messagesMax) {
+    return refuse(state, { code: "server-full" });
+  }
+  const reply: Reply = full === 0 ? { code: "sent" } : { code: "sent-in-part", full };
+  if (reached === 0) return { state, reply };
+  return {
+    state: { ...state, mailboxes: mailbox.broadcast(mailboxes, user.name, text) },
+    reply,
+  };
+}
+
+function receive(state: ChatState, actor: Actor): Step {
+  const { user, heldBy } = identify(state, actor);
+  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
+  const reply = showMail(state, user);
+  return { state: takeShown(state, reply.shown), reply };
+}
+
+/** As `receive`, but the mail stays until a `take`. */
+function wait(state: ChatState, actor: Actor): Step {
+  const { user, heldBy } = identify(state, actor);
+  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
+  return { state, reply: showMail(state, user) };
+}
+
+function identify(state: ChatState, actor: Actor): users.Identity {
+  return users.identify(state.users, actor);
+}
+
+function refuse(state: ChatState, reply: Reply): Step {
+  return { state, reply };
+}
+
+function tooLong(state: ChatState): Step {
+  return refuse(state, { code: "text-too-long", max: state.settings.textSymbolsMax });
+}
+
+function isLonger(text: string, symbolsMax: number): boolean {
+  if (text.length <= symbolsMax) return false;
+  return text.length > 2 * symbolsMax || [...text].length > symbolsMax;
+}
+
+function withUsers(state: ChatState, next: users.Users): ChatState {
+  return next === state.users ? state : { ...state, users: next };
+}
+
+function showMail({ mailboxes }: ChatState, { name, id }: User): Reply & { code: "mail" } {
+  const count = mailbox.count(mailboxes, name);
+  return {
+    code: "mail",
+    count,
+    mail: count === 0 ? [] : mailbox.read(mailboxes, name),
+    shown: { user: name, id, through: mailbox.taken(mailboxes, name) + count },
+  };
+}
+
+function takeShown(state: ChatState, { user, id, through }: Shown): ChatState {
+  if (state.users.byName.get(user)?.id !== id) return state;
+  const messages = through - mailbox.taken(state.mailboxes, user);
+  if (messages <= 0) return state;
+  return { ...state, mailboxes: mailbox.take(state.mailboxes, user, messages) };
+}

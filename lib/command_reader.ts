@@ -1,0 +1,153 @@
+/** From the frames of one connection to commands, or to the mistake that ends it. No I/O. */
+import {
+  type Command,
+  type CommandName,
+  commandNames,
+  frameCount,
+  takeCommand,
+} from "./command.ts";
+import type { Evidence } from "./evidence.ts";
+import { encodeFrame, type Split } from "./frame.ts";
+import { explain, type Mistake } from "./mistake.ts";
+import type { Reply, TextReply } from "./reply.ts";
+
+/** What a connection has to deal with next. */
+export type Item =
+  | { readonly kind: "command"; readonly command: Command }
+  /** A whole command whose arguments alone already decide the reply. */
+  | { readonly kind: "refused"; readonly name: CommandName; readonly reply: TextReply }
+  /** Nothing that follows can be trusted. Without a reply the connection ends in silence. */
+  | {
+    readonly kind: "mistake";
+    readonly mistake: Mistake;
+    readonly reply: Reply | undefined;
+    /** The mistake's text for the log, where no part of a mail's text may appear. */
+    readonly explanation: string;
+  };
+
+/** What a reader must know of the server's options. */
+export interface ReaderOptions {
+  readonly strict: boolean;
+  readonly textSymbolsMax: number;
+  readonly frameBytesMax: number;
+  readonly commandTimeoutS: number;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Collects frames until a command is complete. */
+export class CommandReader {
+  readonly #options: ReaderOptions;
+  #frames: readonly Uint8Array[] = [];
+  /** The commands before this place in the frames were taken. */
+  #at = 0;
+  #rest: Uint8Array = NOTHING;
+  #overLimit = false;
+  /** The frame that came before the first of `#frames`. */
+  #before: Uint8Array | undefined;
+  /** Bytes that are no protocol may be a part of the text of this command. */
+  #lastName: CommandName | undefined;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+  }
+
+  /** Takes in what the frame stream gave; what was not taken before is kept as a copy. */
+  feed({ frames, rest, overLimit }: Split): void {
+    const begun = this.#frames.slice(this.#at);
+    this.#frames = begun.length === 0 ? frames : [...begun, ...frames];
+    this.#at = 0;
+    this.#rest = rest;
+    this.#overLimit = overLimit;
+  }
+
+  /** To be called before the memory of the frames is used again: copies what is still needed. */
+  keep(): void {
+    if (this.#at > 0) this.#before = withMoreThanAscii(this.#frames[this.#at - 1]);
+    this.#frames = this.#frames.slice(this.#at).map((frame) => frame.slice());
+    this.#at = 0;
+  }
+
+  /** Has a command come in part? */
+  get isBegun(): boolean {
+    return this.#at < this.#frames.length || this.#rest.length > 0;
+  }
+
+  /** The next command or mistake; `undefined` where more bytes are needed. */
+  take(): Item | undefined {
+    if (this.#at === this.#frames.length) return this.#atLength(undefined, "command");
+    const taken = takeCommand(this.#frames, this.#at, this.#options.strict);
+    switch (taken.kind) {
+      case "unknown":
+        return this.#unknownCommand();
+      case "begun":
+        return this.#atLength(taken.name, taken.expected);
+      case "refused":
+        this.#advance(taken.name);
+        return taken;
+      case "command":
+        this.#advance(taken.command.name);
+        return taken;
+    }
+  }
+
+  /** The mistake of a command that was begun and can't be completed. */
+  breakOff(kind: "stalled" | "cut-off"): Item {
+    const taken = this.#at < this.#frames.length
+      ? takeCommand(this.#frames, this.#at, this.#options.strict)
+      : undefined;
+    return taken?.kind === "begun"
+      ? this.#mistake({ kind, expected: taken.expected, command: taken.name })
+      : this.#mistake({ kind, expected: "command", command: undefined });
+  }
+
+  #advance(name: CommandName): void {
+    this.#at += frameCount(name);
+    this.#lastName = name;
+  }
+
+  #atLength(command: CommandName | undefined, expected: string): Item | undefined {
+    return this.#overLimit ? this.#mistake({ kind: "over-limit", expected, command }) : undefined;
+  }
+
+  #unknownCommand(): Item {
+    const frame = this.#frames[this.#at]!;
+    return this.#mistake({
+      kind: "unknown-command",
+      expected: "command",
+      command: undefined,
+      bytes: encodeFrame(frame),
+      previous: withMoreThanAscii(this.#frames[this.#at - 1] ?? this.#before),
+    });
+  }
+
+  #mistake(seen: Pick<Evidence, "kind" | "expected" | "command"> & Partial<Evidence>): Item {
+    const { strict, frameBytesMax, commandTimeoutS } = this.#options;
+    const mistake = explain({
+      bytes: this.#rest,
+      previous: withMoreThanAscii(this.#frames.at(-1) ?? this.#before),
+      commands: commandNames(strict),
+      bytesMax: frameBytesMax,
+      seconds: commandTimeoutS,
+      ...seen,
+    });
+    const reply = strict
+      ? seen.kind === "over-limit" ? this.#tooLong(seen.command) : undefined
+      : { code: "mistake", mistake } as const;
+    const mayBeMail = [seen.command, this.#lastName].some((name) => name?.startsWith("send"));
+    const explanation = mayBeMail ? "not shown: the bytes may be of a mail's text" : mistake.text;
+    return { kind: "mistake", mistake, reply, explanation };
+  }
+
+  /** In strict mode an argument over the limit gets the too-long reply of its command. */
+  #tooLong(command: string | undefined): Reply | undefined {
+    if (command === undefined) return undefined;
+    return command === "register"
+      ? { code: "name-too-long" }
+      : { code: "text-too-long", max: this.#options.textSymbolsMax };
+  }
+}
+
+function withMoreThanAscii(frame: Uint8Array | undefined): Uint8Array | undefined {
+  return frame?.some((byte) => byte >= 0x80) ? frame.slice() : undefined;
+}

@@ -1,0 +1,145 @@
+/** What bytes that are no protocol prove: the tests behind the table of `mistake.ts`. Pure. */
+import { LENGTH_BYTES, readLength } from "./frame.ts";
+
+/** What the server saw when the bytes stopped being the protocol. */
+export interface Evidence {
+  /**
+   * `over-limit`: a length over the limit. `unknown-command`: a whole frame that names no command.
+   * `stalled`: a command was begun and its time is over. `cut-off`: the stream ended inside one.
+   */
+  readonly kind: "over-limit" | "unknown-command" | "stalled" | "cut-off";
+  /** From the first byte of the frame's length on: all that has come. */
+  readonly bytes: Uint8Array;
+  /** What the frame should be: `"command"`, or the name of an argument. */
+  readonly expected: string;
+  /** The command that was begun, where an argument was expected. */
+  readonly command: string | undefined;
+  /** The payload of the argument just before, where it holds more than ASCII. */
+  readonly previous: Uint8Array | undefined;
+  /** The commands that the server knows. */
+  readonly commands: readonly string[];
+  /** The limit of a frame's payload, in bytes. */
+  readonly bytesMax: number;
+  /** How long the server waited for the rest of the command, in seconds. */
+  readonly seconds: number;
+}
+
+export const NUL = 0;
+const HTTP_METHODS = "GET HEAD POST PUT DELETE OPTIONS PATCH CONNECT TRACE PRI".split(" ");
+
+/** The bytes as text, one symbol a byte, so that an offset in one is an offset in the other. */
+export function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes.subarray(0, 64));
+}
+
+export function bigEndian(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES).getUint32(0, false);
+}
+
+export function hasLength({ bytes }: Evidence): boolean {
+  return bytes.length >= LENGTH_BYTES;
+}
+
+export function content({ bytes }: Evidence): Uint8Array {
+  return bytes.subarray(LENGTH_BYTES);
+}
+
+/** How many bytes of the frame have not come; the length itself must be there. */
+function missing(seen: Evidence): number {
+  return readLength(seen.bytes) - content(seen).length;
+}
+
+/** At most 60 symbols of a text, so that an explanation stays short. */
+export function clip(text: string): string {
+  const symbols = [...text];
+  return symbols.length > 60 ? symbols.slice(0, 60).join("") + "..." : text;
+}
+
+/** Is this the content of a frame that is cut short by exactly so many bytes? */
+export function isShortBy(seen: Evidence, bytes: number): boolean {
+  const cutShort = seen.kind === "stalled" || seen.kind === "cut-off";
+  return cutShort && hasLength(seen) && content(seen).length > 0 && missing(seen) === bytes;
+}
+
+export function isPrintableText(bytes: Uint8Array): boolean {
+  return /^[\t\r\n\x20-\x7e]*[A-Za-z/@][\t\r\n\x20-\x7e]*$/.test(latin1(bytes.subarray(0, 4)));
+}
+
+export function commandAtStart(seen: Evidence, text: string): boolean {
+  return text.length > 0 &&
+    seen.commands.some((command) => command.startsWith(text) || text.startsWith(command));
+}
+
+/**
+ * The argument before, prolonged by the bytes that were taken for the next length, where they prove
+ * to be the rest of its text: its length counted symbols, each of which may take up to 4 bytes.
+ */
+export function prolonged({ kind, previous, bytes, bytesMax }: Evidence): string | undefined {
+  if (previous === undefined) return undefined;
+  const joined = new Uint8Array(previous.length + bytes.length);
+  joined.set(previous);
+  joined.set(bytes, previous.length);
+  const end = endOfSymbols(joined, previous.length);
+  const next = joined.subarray(end);
+  const plausible = next.length >= LENGTH_BYTES && readLength(next) <= bytesMax;
+  const text = decodePrefix(joined.subarray(0, end));
+  if (end <= previous.length || text === undefined || /(?![\t\n\r])\p{Cc}/u.test(text)) {
+    return undefined;
+  }
+  if (joined.subarray(previous.length, end).some((byte) => byte >= 0x80)) {
+    return plausible || next.length < LENGTH_BYTES ? text : undefined;
+  }
+  const isAll = next.length === 0 && [...text].length === previous.length;
+  return plausible || (isAll && kind !== "over-limit") ? text : undefined;
+}
+
+/** The offset behind so many symbols of UTF-8, or the end. */
+function endOfSymbols(bytes: Uint8Array, symbols: number): number {
+  let end = 0;
+  for (let i = 0; i < symbols && end < bytes.length; i++) {
+    const first = bytes[end]!;
+    end += first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  }
+  return Math.min(end, bytes.length);
+}
+
+/** The text, without a last symbol that is cut off; `undefined` where it is not UTF-8. */
+function decodePrefix(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { ignoreBOM: true, fatal: true }).decode(bytes, {
+      stream: true,
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+/** The known command that is fewest edits away, where that is near enough to be meant. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const distances = known.map((name) => ({ name, edits: editDistance(word.toLowerCase(), name) }));
+  const best = distances.sort((a, b) => a.edits - b.edits)[0];
+  return best !== undefined && best.edits <= Math.max(2, best.name.length / 2)
+    ? best.name
+    : undefined;
+}
+
+/** Levenshtein's distance: insertions, deletions and replacements from `a` to `b`. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 0; i < Math.min(a.length, 64); i++) {
+    const next = [i + 1];
+    for (let j = 0; j < b.length; j++) {
+      const replaced = row[j]! + (a[i] === b[j] ? 0 : 1);
+      next.push(Math.min(replaced, row[j + 1]! + 1, next[j]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+/** Is this, as far as it came, the first line of an HTTP request? */
+export function isHttp(bytes: Uint8Array): boolean {
+  const text = latin1(bytes);
+  return text.length >= LENGTH_BYTES &&
+    HTTP_METHODS.some((method) => `${method} `.startsWith(text) || text.startsWith(`${method} `));
+}

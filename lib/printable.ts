@@ -1,0 +1,26 @@
+/**
+ * Text and bytes from the wire, made safe to print: nobody may paint another's screen or log.
+ */
+
+/** Controls, line and paragraph separators, direction overrides, and what is wholly invisible. */
+const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\u200b\u2060\ufeff]/gu;
+
+function escapeSymbol(symbol: string): string {
+  return "\\u" + symbol.charCodeAt(0).toString(16).padStart(4, "0");
+}
+
+/** The text with everything that could move a cursor or turn its direction written as `\uXXXX`. */
+export function printable(text: string): string {
+  return text.replace(UNSAFE, escapeSymbol);
+}
+
+/** The text as a JSON string that is safe to print, quotes included. */
+export function quoted(text: string): string {
+  return JSON.stringify(text).replace(UNSAFE, escapeSymbol);
+}
+
+/** The first `max` bytes in hex, parted by blanks; ` ...` follows where there are more. */
+export function hex(bytes: Uint8Array, max = 32): string {
+  const pairs = Array.from(bytes.subarray(0, max), (byte) => byte.toString(16).padStart(2, "0"));
+  return pairs.join(" ") + (bytes.length > max ? " ..." : "");
+}

@@ -1,0 +1,124 @@
+/**
+ * Who is registered, from which address, and which session holds which name. Pure.
+ *
+ * In strict mode a user is an address, and sessions play no part: nobody ever holds a name.
+ */
+import { Map, OrderedSet } from "./persistent.ts";
+
+/** A number that names one connection for as long as it lives. */
+export type SessionId = number;
+
+/** Who acts: a session, its IP address, and `address:port` for replies that name it. */
+export interface Actor {
+  readonly session: SessionId;
+  readonly address: string;
+  readonly peer: string;
+}
+
+export interface User {
+  readonly name: string;
+  /** Tells this user from an earlier one of the same name. */
+  readonly id: number;
+  /** The IP address that registered the name. */
+  readonly address: string;
+  /** The session that holds the name. */
+  readonly session: SessionId | undefined;
+}
+
+export interface Users {
+  readonly byName: Map<string, User>;
+  /** The names in the order of registration. */
+  readonly names: OrderedSet<string>;
+  /** The names by the address that registered them. */
+  readonly byAddress: Map<string, OrderedSet<string>>;
+  /** The name that a session holds; `null`: it held one, or logged out, and is nobody now. */
+  readonly bySession: Map<SessionId, string | null>;
+  /** The id of the next user. */
+  readonly nextId: number;
+}
+
+/** Nobody is registered yet. */
+export function emptyUsers(): Users {
+  return { byName: Map(), names: OrderedSet(), byAddress: Map(), bySession: Map(), nextId: 1 };
+}
+
+/** How many users have registered from an address. */
+export function countAtAddress(users: Users, address: string): number {
+  return users.byAddress.get(address)?.size ?? 0;
+}
+
+/** Somebody's user; or, where only a session from the same address stands in the way, that one. */
+export interface Identity {
+  readonly user?: User;
+  readonly heldBy?: SessionId;
+}
+
+/**
+ * Who somebody is now: the name that the session holds; where it never had one, the one user of its
+ * address, if there is exactly one and nobody holds it; else nobody.
+ */
+export function identify(users: Users, { session, address }: Actor): Identity {
+  const held = users.bySession.get(session);
+  if (held === null) return {};
+  if (held !== undefined) return { user: users.byName.get(held)! };
+  const names = users.byAddress.get(address);
+  if (names?.size !== 1) return {};
+  const user = users.byName.get(names.first()!)!;
+  return user.session === undefined ? { user } : { heldBy: user.session };
+}
+
+/** Adds a user of a new name, whom nobody holds. */
+export function addUser(users: Users, name: string, address: string): Users {
+  const neighbours = users.byAddress.get(address) ?? OrderedSet<string>();
+  return {
+    ...users,
+    byName: users.byName.set(name, { name, id: users.nextId, address, session: undefined }),
+    names: users.names.add(name),
+    byAddress: users.byAddress.set(address, neighbours.add(name)),
+    nextId: users.nextId + 1,
+  };
+}
+
+/** Removes a user; the session that held it is nobody from now on. */
+export function removeUser(users: Users, { name, address, session }: User): Users {
+  const neighbours = users.byAddress.get(address)!.delete(name);
+  const without = {
+    ...users,
+    byName: users.byName.delete(name),
+    names: users.names.delete(name),
+    byAddress: neighbours.size === 0
+      ? users.byAddress.delete(address)
+      : users.byAddress.set(address, neighbours),
+  };
+  return session === undefined ? without : makeNobody(without, session);
+}
+
+/** The session holds this name, and none that it held before. */
+export function hold(users: Users, session: SessionId, name: string): Users {
+  if (users.bySession.get(session) === name) return users;
+  const free = endSession(users, session);
+  return {
+    ...free,
+    byName: free.byName.set(name, { ...free.byName.get(name)!, session }),
+    bySession: free.bySession.set(session, name),
+  };
+}
+
+/** The session, which holds no name, is nobody until it registers. */
+export function makeNobody(users: Users, session: SessionId): Users {
+  return users.bySession.get(session) === null
+    ? users
+    : { ...users, bySession: users.bySession.set(session, null) };
+}
+
+/** Forgets a session; the user that it held stays. */
+export function endSession(users: Users, session: SessionId): Users {
+  const held = users.bySession.get(session);
+  if (held === undefined) return users;
+  const ended = { ...users, bySession: users.bySession.delete(session) };
+  if (held === null) return ended;
+  return {
+    ...ended,
+    byName: users.byName.set(held, { ...users.byName.get(held)!, session: undefined }),
+  };
+}
