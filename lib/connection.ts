@@ -1,0 +1,276 @@
+/** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
+import { strictEnding } from "./chat.ts";
+import { CommandReader, type Item } from "./command_reader.ts";
+import { Deadline } from "./deadline.ts";
+import type { Engine, Session } from "./engine.ts";
+import type { Split } from "./frame.ts";
+import { frameStream } from "./frame_stream.ts";
+import type { Log } from "./log.ts";
+import type { ServerOptions } from "./options.ts";
+import { encodeReplies, isRefusal, type Reply, replyText } from "./reply.ts";
+
+/** A stream of bytes in both directions, however it was made. */
+export interface Connection {
+  readonly readable: ReadableStream<Uint8Array>;
+  /** Writes some of the bytes, and returns how many. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Ends the sending side. */
+  closeWrite(): Promise<void>;
+  close(): void;
+  /** The other end's IP address. */
+  readonly address: string;
+  /** The other end's `address:port`. */
+  readonly peer: string;
+}
+
+/** After our last byte we read on for so long until the client closes, in milliseconds. */
+const LINGER_MS = 2_000;
+/** While the server stops, what has arrived is what comes without such a pause. */
+const STOP_PAUSE_MS = 100;
+/** While the server stops, commands are answered for so long at most. */
+const STOP_MS = 1_500;
+
+/** Why a connection ended, for the log. */
+type Ending =
+  | "closed by the client"
+  | "idle"
+  | "mistake"
+  | "refused"
+  | "the server stops"
+  | "nothing written in time";
+
+/** What comes next: an item, or the end of the conversation. */
+type Next = Item | { readonly kind: "ending"; readonly ending: Ending };
+
+/** One connection that is served. */
+export class Service {
+  readonly #connection: Connection;
+  readonly #engine: Engine;
+  readonly #options: ServerOptions;
+  readonly #log: Log;
+  readonly #session: Session;
+  readonly #frames: ReadableStream<Split>;
+  #reader: ReadableStreamDefaultReader<Split>;
+  readonly #commands: CommandReader;
+  readonly #deadline = new Deadline(() => this.#expire());
+  /** What the connection does now decides what a passed deadline means. */
+  #phase: "reading" | "waiting" | "writing" | "lingering" = "reading";
+  #expired: Ending | "stalled" | undefined;
+  #begunAt: number | undefined;
+  #stopAt: number | undefined;
+  /** What comes behind a `wait`, being read while that waits. */
+  #ahead: Promise<Next> | undefined;
+  #replies: Reply[] = [];
+  #counts = { commands: 0, bytesIn: 0, bytesOut: 0 };
+
+  constructor(connection: Connection, engine: Engine, options: ServerOptions, log: Log) {
+    this.#connection = connection;
+    this.#engine = engine;
+    this.#options = options;
+    this.#log = log;
+    this.#session = engine.open(connection.address, connection.peer);
+    this.#frames = frameStream(connection.readable, options.frameBytesMax);
+    this.#reader = this.#frames.getReader();
+    this.#commands = new CommandReader(options);
+  }
+
+  /** Serves the connection to its end; never throws. */
+  async run(): Promise<void> {
+    const { peer } = this.#connection;
+    const connection = this.#session.session;
+    this.#log.event("connected", { connection, peer });
+    let reason: string;
+    try {
+      reason = await this.#converse();
+      this.#engine.end(this.#session);
+      await this.#flush();
+      await this.#part();
+    } catch (error) {
+      reason = this.#expired ?? `lost: ${error instanceof Error ? error.message : error}`;
+      this.#engine.end(this.#session);
+    }
+    this.#deadline.close();
+    closeQuietly(this.#connection);
+    this.#log.event("disconnected", { connection, peer, reason, ...this.#counts });
+  }
+
+  /** Answers what has arrived, and ends. */
+  stop(): void {
+    this.#stopAt ??= performance.now() + STOP_MS;
+    if (this.#phase === "reading") this.#armForReading();
+  }
+
+  /** Ends at once. */
+  kill(): void {
+    closeQuietly(this.#connection);
+  }
+
+  async #converse(): Promise<Ending> {
+    for (;;) {
+      const next = await this.#next();
+      if (next.kind === "ending") return next.ending;
+      if (next.kind === "mistake") {
+        this.#refused(next.mistake.code, { explanation: next.explanation });
+        if (next.reply !== undefined) this.#replies.push(next.reply);
+        return "mistake";
+      }
+      this.#counts.commands++;
+      if (this.#answer(next, await this.#replyTo(next)) === "ends") return "refused";
+    }
+  }
+
+  /** The next item; where it has not come yet, the replies leave before it is waited for. */
+  async #next(): Promise<Next> {
+    if (this.#ahead === undefined) {
+      const item = this.#commands.take();
+      if (item !== undefined) return item;
+    }
+    await this.#flush();
+    this.#armForReading();
+    const next = await (this.#ahead ?? this.#read());
+    this.#ahead = undefined;
+    return next;
+  }
+
+  async #read(): Promise<Next> {
+    for (;;) {
+      this.#commands.keep();
+      let result;
+      try {
+        result = await this.#reader.read();
+      } catch (error) {
+        if (this.#expired === undefined) throw error;
+        this.#reader = this.#frames.getReader();
+        return this.#expired === "stalled"
+          ? this.#commands.breakOff("stalled")
+          : { kind: "ending", ending: this.#expired };
+      }
+      if (result.done) {
+        // A name is held until the end of the stream is read.
+        this.#engine.end(this.#session);
+        return this.#commands.isBegun
+          ? this.#commands.breakOff("cut-off")
+          : { kind: "ending", ending: "closed by the client" };
+      }
+      this.#counts.bytesIn += result.value.size;
+      this.#commands.feed(result.value);
+      const item = this.#commands.take();
+      if (item === undefined) {
+        this.#armForReading();
+        continue;
+      }
+      this.#begunAt = undefined;
+      if (this.#phase === "reading") this.#deadline.set(Infinity);
+      return item;
+    }
+  }
+
+  /** The deadline of a read: for the rest of a command, or for the first byte of the next. */
+  #armForReading(): void {
+    if (this.#phase === "writing") return;
+    const now = performance.now();
+    const { idleTimeoutS, commandTimeoutS } = this.#options;
+    let ms = this.#phase === "waiting" ? Infinity : 1000 * idleTimeoutS;
+    if (this.#commands.isBegun) {
+      this.#begunAt ??= now;
+      ms = this.#begunAt + 1000 * commandTimeoutS - now;
+    }
+    if (this.#stopAt !== undefined) ms = Math.min(ms, STOP_PAUSE_MS, this.#stopAt - now);
+    this.#deadline.set(Math.max(0, ms));
+  }
+
+  #replyTo(item: Exclude<Item, { kind: "mistake" }>): Reply | Promise<Reply> {
+    if (item.kind === "refused") {
+      this.#engine.acknowledge(this.#session);
+      return item.reply;
+    }
+    const reply = this.#engine.run(this.#session, item.command);
+    if (!(reply instanceof Promise)) return reply;
+    return this.#awaitReply(reply, item.command.name === "wait");
+  }
+
+  /** Waits for a reply. What comes behind a `wait` ends it, so it is read meanwhile. */
+  async #awaitReply(reply: Promise<Reply>, isWait: boolean): Promise<Reply> {
+    await this.#flush();
+    if (!isWait) return await reply;
+    this.#phase = "waiting";
+    const item = this.#commands.take();
+    this.#armForReading();
+    this.#ahead = item === undefined ? this.#read() : Promise.resolve(item);
+    const hurry = () => this.#engine.hurry(this.#session);
+    this.#ahead.then(hurry, hurry);
+    const done = await reply;
+    this.#phase = "reading";
+    return done;
+  }
+
+  #answer(item: Exclude<Item, { kind: "mistake" }>, reply: Reply): "ends" | "goes on" {
+    const name = item.kind === "refused" ? item.name : item.command.name;
+    if (reply.code === "welcome" || reply.code === "welcome-back") {
+      const event = reply.code === "welcome" ? "registered" : "came-back";
+      const { session: connection, peer } = this.#session;
+      this.#log.event(event, { connection, peer, user: reply.user });
+    } else if (isRefusal(reply)) {
+      this.#refused(reply.code, { command: name, reply: replyText(reply) });
+    }
+    const ending = this.#options.strict ? strictEnding(name, reply) : "open";
+    if (ending !== "silent") this.#replies.push(reply);
+    return ending === "open" ? "goes on" : "ends";
+  }
+
+  #refused(reason: string, about: Record<string, string>): void {
+    const { address, peer, session: connection } = this.#session;
+    this.#log.refused(address, reason, { connection, peer, ...about });
+  }
+
+  /** Writes the replies in pieces of bounded size. Nothing is read meanwhile. */
+  async #flush(): Promise<void> {
+    if (this.#replies.length === 0) return;
+    const replies = this.#replies;
+    this.#replies = [];
+    for (const piece of encodeReplies(replies)) await this.#write(piece);
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#phase = "writing";
+    for (let left = bytes; left.length > 0;) {
+      this.#deadline.set(1000 * this.#options.writeTimeoutS);
+      const written = await this.#connection.write(left);
+      this.#counts.bytesOut += written;
+      left = left.subarray(written);
+    }
+    this.#phase = "reading";
+  }
+
+  /** Closing at once would make TCP reset the connection, and the last reply might be lost. */
+  async #part(): Promise<void> {
+    this.#phase = "lingering";
+    this.#deadline.set(LINGER_MS);
+    try {
+      await this.#connection.closeWrite();
+      while (!(await this.#reader.read()).done);
+    } catch {
+      // The other end is gone, or its time is over: there is nobody left to be polite to.
+    }
+  }
+
+  #expire(): void {
+    if (this.#phase === "writing") this.#expired = "nothing written in time";
+    if (this.#phase === "writing" || this.#phase === "lingering") return this.kill();
+    this.#expired = this.#stopAt !== undefined
+      ? "the server stops"
+      : this.#commands.isBegun
+      ? "stalled"
+      : "idle";
+    this.#reader.releaseLock();
+  }
+}
+
+/** Closing what is closed already, by the other end or by a time-out, is no mistake. */
+export function closeQuietly(closer: { close(): void }): void {
+  try {
+    closer.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
+}

@@ -1,0 +1,216 @@
+/** The flags: one table for each subcommand gives the parsed options and the `--help` text. */
+import { parseArgs } from "node:util";
+import { nearest } from "./evidence.ts";
+import type { Settings } from "./settings.ts";
+
+/** A wrong flag or value: the message is one clear line for the person who typed it. */
+export class UsageError extends Error {}
+
+interface Flag<Value extends string | number | boolean> {
+  readonly value: string | undefined;
+  readonly default: Value;
+  /** The default in strict mode, where it is another. */
+  readonly strictDefault?: Value;
+  readonly meaning: string;
+  /** The value that a text means, or a sentence that says what is wrong with it. */
+  readonly parse: (text: string) => Value | { readonly wrong: string };
+}
+
+type Flags = Record<string, Flag<string> | Flag<number> | Flag<boolean>>;
+type Values<Table extends Flags> = { readonly [Name in keyof Table]: Table[Name]["default"] };
+
+function text(value: string, initial: string, meaning: string): Flag<string> {
+  return { value, default: initial, meaning, parse: (given) => given };
+}
+
+function choice(choices: readonly string[], meaning: string): Flag<string> {
+  const value = choices.join("|");
+  return {
+    value,
+    default: choices[0]!,
+    meaning,
+    parse: (given) => choices.includes(given) ? given : { wrong: `is none of ${value}` },
+  };
+}
+
+function toggle(meaning: string): Flag<boolean> {
+  return { value: undefined, default: false, meaning, parse: () => true };
+}
+
+function whole(initial: number, min: number, max: number, meaning: string): Flag<number> {
+  return {
+    value: "N",
+    default: initial,
+    meaning,
+    parse: (given) =>
+      /^\d+$/.test(given) && Number(given) >= min && Number(given) <= max
+        ? Number(given)
+        : { wrong: `is not a whole number from ${min} to ${max}` },
+  };
+}
+
+function seconds(initial: number, meaning: string, strictDefault = initial): Flag<number> {
+  return {
+    value: "S",
+    default: initial,
+    strictDefault,
+    meaning,
+    parse: (given) =>
+      /^\d+(\.\d+)?$/.test(given) && Number(given) >= 0.01 && Number(given) <= 86_400
+        ? Number(given)
+        : { wrong: "is not a number of seconds from 0.01 to 86400" },
+  };
+}
+
+const FRAME_BYTES_MAX = 1_048_576;
+
+/** The flags of the server. */
+export const SERVER_FLAGS = {
+  hostname: text("ADDRESS", "0.0.0.0", "the address to listen on"),
+  port: whole(31337, 0, 65_535, "the TCP port; 0 picks a free one"),
+  strict: toggle("exactly the original server: a user is an IP address"),
+  nameSymbolsMax: whole(8, 1, 1_000, "symbols in a name"),
+  textSymbolsMax: whole(60, 1, 100_000, "symbols in a text"),
+  frameBytesMax: whole(4096, 16, FRAME_BYTES_MAX, "bytes in a frame, its length not counted"),
+  idleTimeoutS: seconds(60, "a connection that sends nothing is closed (10 with --strict)", 10),
+  commandTimeoutS: seconds(10, "from the first byte of a command to its last"),
+  writeTimeoutS: seconds(10, "a client that takes no byte of a reply is closed"),
+  usersMax: whole(100_000, 1, 10_000_000, "registered users"),
+  usersPerAddressMax: whole(1_000, 1, 10_000_000, "registered users from one IP address"),
+  mailboxMessagesMax: whole(1_000, 1, 10_000_000, "messages in a mailbox"),
+  messagesMax: whole(1_000_000, 1, 1_000_000_000, "messages in all mailboxes together"),
+  connectionsMax: whole(20_000, 1, 1_000_000, "open connections"),
+  connectionsPerAddressMax: whole(0, 0, 1_000_000, "open ones from one IP address; 0: no limit"),
+  log: choice(["text", "json", "off"], "the log, a line an event, on stderr"),
+  logLinesMax: whole(1_000, 1, 1_000_000, "lines of log that may wait to be written"),
+  version: toggle("print the version"),
+  help: toggle("print this help"),
+} satisfies Flags;
+
+/** The flags of the terminal client. */
+export const CLIENT_FLAGS = {
+  connect: text("HOST:PORT", "127.0.0.1:31337", "the server"),
+  help: toggle("print this help"),
+} satisfies Flags;
+
+/** The flags of `ping`. */
+export const PING_FLAGS = { help: CLIENT_FLAGS.help } satisfies Flags;
+
+export type ServerOptions = Values<typeof SERVER_FLAGS>;
+
+function flagName(option: string): string {
+  return option.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
+}
+
+/** Parses flags by a table. Throws {@link UsageError}. */
+export function parseFlags<Table extends Flags>(
+  table: Table,
+  args: readonly string[],
+): { options: Values<Table>; positionals: string[] } {
+  const names = new Map(Object.keys(table).map((option) => [flagName(option), option]));
+  const types = [...names].map(([name, option]) =>
+    [name, { type: table[option]!.value === undefined ? "boolean" : "string" }] as const
+  );
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(types),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const positionals: string[] = [];
+  const given: Record<string, string | number | boolean> = {};
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    const option = names.get(token.name);
+    if (option === undefined) throw unknownFlag(token.rawName, [...names.keys()]);
+    given[option] = parseValue(token.rawName, table[option]!, token.value);
+  }
+  return { options: withDefaults(table, given), positionals };
+}
+
+function unknownFlag(rawName: string, names: readonly string[]): UsageError {
+  const near = rawName.startsWith("--") ? nearest(rawName.slice(2), names) : undefined;
+  const hint = near === undefined ? "--help lists them" : `did you mean --${near}?`;
+  return new UsageError(`Unknown flag ${rawName}: ${hint}`);
+}
+
+function parseValue(
+  rawName: string,
+  flag: Flags[string],
+  given: string | undefined,
+): string | number | boolean {
+  if (flag.value === undefined && given !== undefined) {
+    throw new UsageError(`Cannot parse ${rawName}: it takes no value, "${given}" was given`);
+  }
+  if (flag.value !== undefined && given === undefined) {
+    throw new UsageError(`Cannot parse ${rawName}: it needs a value, ${rawName} ${flag.value}`);
+  }
+  const value = flag.parse(given ?? "");
+  if (typeof value === "object") {
+    throw new UsageError(`Cannot parse ${rawName}: "${given}" ${value.wrong}`);
+  }
+  return value;
+}
+
+function withDefaults<Table extends Flags>(
+  table: Table,
+  given: Record<string, string | number | boolean>,
+): Values<Table> {
+  const values = Object.entries(table).map(([option, flag]) => {
+    const initial = given.strict === true ? flag.strictDefault ?? flag.default : flag.default;
+    return [option, given[option] ?? initial];
+  });
+  return Object.fromEntries(values) as Values<Table>;
+}
+
+/** Parses the flags of the server, which take no other argument. Throws {@link UsageError}. */
+export function parseServerOptions(args: readonly string[]): ServerOptions {
+  const { options, positionals } = parseFlags(SERVER_FLAGS, args);
+  if (positionals.length > 0) {
+    throw new UsageError(`Unexpected "${positionals[0]}": the server takes only flags, see --help`);
+  }
+  for (const limit of ["nameSymbolsMax", "textSymbolsMax"] as const) {
+    const needed = 4 * options[limit];
+    if (needed > options.frameBytesMax) {
+      throw new UsageError(
+        `--frame-bytes-max ${options.frameBytesMax} is too small for --${flagName(limit)} ` +
+          `${options[limit]}: a symbol takes up to 4 bytes, so set it to ${needed} or more`,
+      );
+    }
+  }
+  return options;
+}
+
+/** The part of the options that is the rules of the chat. */
+export function settingsOf(options: ServerOptions): Settings {
+  return {
+    strict: options.strict,
+    nameSymbolsMax: options.nameSymbolsMax,
+    textSymbolsMax: options.textSymbolsMax,
+    usersMax: options.usersMax,
+    usersPerAddressMax: options.usersPerAddressMax,
+    mailboxMessagesMax: options.mailboxMessagesMax,
+    messagesMax: options.messagesMax,
+  };
+}
+
+/** A line for each flag: name, value, meaning, default. */
+export function helpLines(table: Flags): string {
+  return Object.entries(table).map(([option, flag]) => {
+    const usage = `--${flagName(option)}${flag.value === undefined ? "" : ` ${flag.value}`}`;
+    const initial = flag.value === undefined ? "" : ` [${flag.default}]`;
+    return `${usage.padEnd(34)}${flag.meaning}${initial}`;
+  }).join("\n");
+}
+
+/** `host:port`, also `[::1]:port`; the host may be left out. Throws {@link UsageError}. */
+export function parseHostPort(given: string): { hostname: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d+)$/.exec(given);
+  const port = Number(match?.[3]);
+  if (match === null || port < 1 || port > 65_535) {
+    throw new UsageError(`Cannot parse "${given}": it is not host:port, as in 127.0.0.1:31337`);
+  }
+  return { hostname: match[1] ?? (match[2] || "127.0.0.1"), port };
+}

@@ -1,0 +1,129 @@
+/** The server: accepts connections within its limits, has them served, and stops. */
+import { closeQuietly, Service } from "./connection.ts";
+import { Engine } from "./engine.ts";
+import { encodeFrame } from "./frame.ts";
+import type { Log } from "./log.ts";
+import { type ServerOptions, settingsOf } from "./options.ts";
+import { replyText } from "./reply.ts";
+import { tcpConnection } from "./tcp.ts";
+
+/** After a failed `accept` the next is tried after so long, in milliseconds; then twice as long. */
+const BACK_OFF_MS = 50;
+const BACK_OFF_MS_MAX = 1_000;
+/** So many refused connections at once are told why; further ones are only closed. */
+const REFUSING_MAX = 100;
+/** Who was told why is closed after so long, in milliseconds. */
+const REFUSING_MS = 2_000;
+/** A stop takes no longer, whatever the clients do, in milliseconds. */
+const STOP_MS_MAX = 4_500;
+
+/** A chat on a TCP port. */
+export class Server {
+  readonly #options: ServerOptions;
+  readonly #log: Log;
+  readonly #engine: Engine;
+  readonly #listener: Deno.TcpListener;
+  readonly #services = new Map<Service, Promise<void>>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #refusing = new Set<Deno.TcpConn>();
+  #stopping = false;
+
+  /** Listens at once. Throws what `Deno.listen` throws. */
+  constructor(options: ServerOptions, log: Log) {
+    this.#options = options;
+    this.#log = log;
+    this.#engine = new Engine(settingsOf(options));
+    this.#listener = Deno.listen({ hostname: options.hostname, port: options.port });
+    this.#accept();
+  }
+
+  /** Where it listens. */
+  get address(): { readonly hostname: string; readonly port: number } {
+    return this.#listener.addr;
+  }
+
+  /** Stops accepting, answers what has arrived, and closes every connection within 5 s. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    closeQuietly(this.#listener);
+    for (const conn of this.#refusing) closeQuietly(conn);
+    this.#engine.stop();
+    for (const service of this.#services.keys()) service.stop();
+    const timer = setTimeout(() => {
+      for (const service of this.#services.keys()) service.kill();
+    }, STOP_MS_MAX);
+    await Promise.all(this.#services.values());
+    clearTimeout(timer);
+  }
+
+  async #accept(): Promise<void> {
+    let backOffMs = BACK_OFF_MS;
+    while (!this.#stopping) {
+      try {
+        this.#admit(await this.#listener.accept());
+        backOffMs = BACK_OFF_MS;
+      } catch (error) {
+        if (this.#stopping) return;
+        const message = error instanceof Error ? error.message : String(error);
+        this.#log.refused("", "accept-failed", {
+          error: message,
+          connections: this.#services.size,
+        });
+        await new Promise((resolve) => setTimeout(resolve, backOffMs));
+        backOffMs = Math.min(2 * backOffMs, BACK_OFF_MS_MAX);
+      }
+    }
+  }
+
+  #admit(conn: Deno.TcpConn): void {
+    const connection = tcpConnection(conn);
+    const { address, peer } = connection;
+    const { connectionsMax, connectionsPerAddressMax } = this.#options;
+    const neighbours = this.#perAddress.get(address) ?? 0;
+    const isFull = this.#services.size >= connectionsMax;
+    if (isFull || (connectionsPerAddressMax > 0 && neighbours >= connectionsPerAddressMax)) {
+      const limit = isFull ? "connections-max" : "connections-per-address-max";
+      this.#log.refused(address, limit, { peer, connections: this.#services.size });
+      this.#turnAway(conn);
+      return;
+    }
+    setNoDelay(conn);
+    const service = new Service(connection, this.#engine, this.#options, this.#log);
+    this.#perAddress.set(address, neighbours + 1);
+    this.#services.set(service, service.run().then(() => this.#leave(service, address)));
+  }
+
+  #leave(service: Service, address: string): void {
+    this.#services.delete(service);
+    const left = this.#perAddress.get(address)! - 1;
+    if (left === 0) this.#perAddress.delete(address);
+    else this.#perAddress.set(address, left);
+  }
+
+  /** Says why in default mode, and closes. */
+  async #turnAway(conn: Deno.TcpConn): Promise<void> {
+    if (this.#options.strict || this.#refusing.size >= REFUSING_MAX) return closeQuietly(conn);
+    this.#refusing.add(conn);
+    const timer = setTimeout(() => closeQuietly(conn), REFUSING_MS);
+    try {
+      await conn.write(encodeFrame(replyText({ code: "server-full" })));
+      await conn.closeWrite();
+      const waste = new Uint8Array(1024);
+      while (await conn.read(waste) !== null);
+    } catch {
+      // It is gone, or its time is over.
+    }
+    clearTimeout(timer);
+    closeQuietly(conn);
+    this.#refusing.delete(conn);
+  }
+}
+
+/** A reply leaves at once. A connection that was reset already has no such setting. */
+function setNoDelay(conn: Deno.TcpConn): void {
+  try {
+    conn.setNoDelay(true);
+  } catch {
+    // The first read will say what is wrong.
+  }
+}

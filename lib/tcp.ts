@@ -1,0 +1,38 @@
+/** A TCP connection as the server sees every connection. */
+import type { Connection } from "./connection.ts";
+
+/** What is read at once: little for who is idle, more for who sends much. */
+const READ_BYTES = 512;
+const READ_BYTES_MAX = 16_384;
+
+/** Makes a {@link Connection} of a TCP connection. */
+export function tcpConnection(conn: Deno.TcpConn): Connection {
+  const { hostname, port } = conn.remoteAddr;
+  const address = hostname.replace(/^::ffff:(?=\d+\.)/, "");
+  return {
+    address,
+    peer: address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`,
+    readable: readableOf(conn),
+    write: (bytes) => conn.write(bytes),
+    closeWrite: () => conn.closeWrite(),
+    close: () => conn.close(),
+  };
+}
+
+/**
+ * The bytes as they come. Each chunk is a view of one buffer, valid until the next is asked for;
+ * `conn.readable`, with new memory for every chunk, serves less than half the requests a second.
+ */
+function readableOf(conn: Deno.TcpConn): ReadableStream<Uint8Array> {
+  let buffer = new Uint8Array(READ_BYTES);
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const length = await conn.read(buffer);
+      if (length === null) return controller.close();
+      controller.enqueue(buffer.subarray(0, length));
+      if (length === buffer.length && length < READ_BYTES_MAX) {
+        buffer = new Uint8Array(4 * length);
+      }
+    },
+  }, { highWaterMark: 0 });
+}

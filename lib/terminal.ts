@@ -1,0 +1,355 @@
+/** The terminal chat: type a line and it goes to all. */
+import { Client, DisconnectedError, type Result } from "./client.ts";
+import { printable } from "./printable.ts";
+import type { Mail } from "./reply.ts";
+import { Screen } from "./screen.ts";
+import { type Order, parseLine, tooLong } from "./typed_line.ts";
+
+/** Where the server is. */
+export interface Target {
+  readonly hostname: string;
+  readonly port: number;
+}
+
+const HELP = `Type a line and it goes to all.
+@Bob hi      to one person; @"A b" hi for a name with blanks
+//hi         a line that begins with a slash (@@ with an at sign)
+/users       who is there
+/logout      leave for good: your name and mail are removed
+/quit        leave; your name stays, and mail waits for you
+/help        this text`;
+
+/** A `wait` of the client; the next one follows at once. */
+const WAIT_S = 30;
+/** Without `wait` (strict mode) the mailbox is asked so often, in milliseconds. */
+const POLL_MS = 1_000;
+/** A server that answers nothing for so long is as good as gone. */
+const SILENCE_MS = 5_000;
+const RECONNECT_MS = 250;
+const RECONNECT_MS_MAX = 5_000;
+/** With nobody at the terminal to stop it, a lost server is sought for so long. */
+const SCRIPT_RECONNECT_MS = 30_000;
+
+/** The server is there, and doesn't want us under this name. */
+class RefusedError extends Error {}
+
+/** Orders that are carried out by the server. */
+type ServerOrder = Extract<Order, { kind: "all" | "one" | "users" | "logout" }>;
+
+/** Somebody's chat in the terminal. */
+class Terminal {
+  readonly #target: Target;
+  /** The exit code, when the chat is over. */
+  readonly #end = Promise.withResolvers<number>();
+  readonly #screen = new Screen(() => this.#end.resolve(0));
+  #name: string | undefined;
+  #conn: Deno.TcpConn | undefined;
+  /** Connected and registered; `undefined` while a lost connection is being replaced. */
+  #client: Client | undefined;
+  /** The next client that is registered. */
+  #ready = Promise.withResolvers<Client>();
+  /** Does this server know `wait`? */
+  #extended = false;
+  #limits = { name: 8, text: 60 };
+  /** What ends now ends by our own will. */
+  #leaving = false;
+
+  constructor(target: Target, name: string | undefined) {
+    this.#target = target;
+    this.#name = name;
+  }
+
+  /** Chats until the person leaves. The exit code: 0, or 1 where the server can't be had. */
+  async run(): Promise<number> {
+    this.#converse().then(this.#end.resolve, this.#end.reject);
+    try {
+      const code = await this.#end.promise;
+      this.#screen.close();
+      return code;
+    } catch (error) {
+      this.#screen.close();
+      console.error(printable(explain(error)));
+      return 1;
+    }
+  }
+
+  async #converse(): Promise<number> {
+    const client = await this.#begin();
+    this.#listen(client).catch(this.#end.reject);
+    for (;;) {
+      const line = await this.#screen.line();
+      if (line === undefined) break;
+      const order = parseLine(line);
+      if (order.kind === "quit") return 0;
+      const obeyed = this.#obey(order, line);
+      // Somebody at a terminal may go on, and leave, while the server says nothing.
+      if (!this.#screen.isTerminal || order.kind === "logout") await obeyed;
+      if (this.#leaving) return 0;
+    }
+    if (!this.#screen.isTerminal) await this.#lastMail();
+    return 0;
+  }
+
+  /** Connects under a name, and asks for another as long as it is refused. */
+  async #begin(): Promise<Client> {
+    for (;;) {
+      this.#name ??= await this.#askName();
+      try {
+        return await this.#enter(this.#name);
+      } catch (error) {
+        if (!(error instanceof RefusedError && this.#screen.isTerminal)) throw error;
+        this.#complain(error.message);
+        this.#name = undefined;
+      }
+    }
+  }
+
+  async #askName(): Promise<string> {
+    if (!this.#screen.isTerminal) throw new Error("Say who you are: client NAME");
+    // Without a server there is no use in asking.
+    await this.#connect();
+    for (;;) {
+      this.#screen.print("Your name?");
+      const line = await this.#screen.line();
+      if (line === undefined || parseLine(line).kind === "quit") throw new Error("No name given");
+      if (line.trim() !== "") return line.trim();
+    }
+  }
+
+  /** Connects and registers. Throws {@link RefusedError} where the name is refused. */
+  async #enter(name: string): Promise<Client> {
+    const client = await this.#connect();
+    const long = tooLong("name", name, this.#limits.name);
+    if (long !== undefined) throw new RefusedError(long);
+    const result = await this.#within(SILENCE_MS, client.register(name));
+    if (!result.ok) {
+      const hint = result.code === "address-used" ? " Come back under the name you had." : "";
+      throw new RefusedError(result.text + hint);
+    }
+    this.#screen.note(`${printable(result.text)}. /help tells what you can type.`);
+    this.#client = client;
+    this.#ready.resolve(client);
+    return client;
+  }
+
+  /** A new connection in the place of the old one, to a server that may be another by now. */
+  async #connect(): Promise<Client> {
+    const client = await this.#dial();
+    try {
+      const help = await this.#within(SILENCE_MS, client.help());
+      if (!help.ok) throw new Error(help.text);
+      this.#extended = /^wait /m.test(help.text);
+      this.#readLimits(help.text);
+      return client;
+    } catch (error) {
+      if (!(error instanceof DisconnectedError)) throw error;
+      // A strict server answers nothing to a command that it does not know, and closes.
+      this.#extended = false;
+      return await this.#dial();
+    }
+  }
+
+  async #dial(): Promise<Client> {
+    this.#closeConn();
+    this.#conn = await dial(this.#target);
+    return new Client(this.#conn);
+  }
+
+  #readLimits(help: string): void {
+    const limit = (what: string) =>
+      Number(new RegExp(`^${what}: \\d+ to (\\d+)`, "m").exec(help)?.[1]);
+    this.#limits = {
+      name: limit("name") || this.#limits.name,
+      text: limit("text") || this.#limits.text,
+    };
+  }
+
+  /** Shows mail as it comes, and comes back after a loss. */
+  async #listen(client: Client): Promise<void> {
+    while (!this.#leaving) {
+      try {
+        await this.#showNext(client);
+      } catch (error) {
+        if (this.#leaving) return;
+        this.#lose(client);
+        this.#complain(`${sentence(explain(error))} Connecting again ...`);
+        client = await this.#comeBack();
+      }
+    }
+  }
+
+  async #showNext(client: Client): Promise<void> {
+    const result = this.#extended
+      ? await this.#within(1000 * WAIT_S + SILENCE_MS, client.wait(WAIT_S))
+      : await this.#within(SILENCE_MS, client.receive());
+    if (!result.ok && result.code === "not-registered") throw new Error("Your name was removed");
+    if (!result.ok) throw new Error(result.text);
+    this.#show(result.mail);
+    if (!this.#extended) await sleep(POLL_MS);
+  }
+
+  /** Tries until it is registered again; gives up only where nobody can stop it. */
+  async #comeBack(): Promise<Client> {
+    const started = performance.now();
+    let said = "";
+    for (let ms = RECONNECT_MS;; ms = Math.min(2 * ms, RECONNECT_MS_MAX)) {
+      await sleep(ms);
+      try {
+        return await this.#enter(this.#name!);
+      } catch (error) {
+        const isOver = performance.now() - started > SCRIPT_RECONNECT_MS;
+        if (isOver && !this.#screen.isTerminal) throw error;
+        const why = explain(error);
+        if (why !== said) this.#complain(`${sentence(why)} Trying again ...`);
+        said = why;
+      }
+    }
+  }
+
+  /** The client was lost, and a new one is to come. */
+  #lose(client: Client): void {
+    if (this.#client !== client) return;
+    this.#client = undefined;
+    this.#ready = Promise.withResolvers();
+  }
+
+  /** Does what a line says. */
+  async #obey(order: Exclude<Order, { kind: "quit" }>, line: string): Promise<void> {
+    if (order.kind === "nothing") return;
+    if (order.kind === "help") return this.#screen.print(HELP);
+    if (order.kind === "wrong") return this.#complain(order.why);
+    const long = this.#tooLong(order);
+    if (long !== undefined) return this.#complain(long);
+    // A script waits for the connection to come back. A person is told, and decides.
+    const client = this.#screen.isTerminal ? this.#client : await this.#ready.promise;
+    if (client === undefined) return this.#complain(`Not connected, so this was not sent: ${line}`);
+    try {
+      await this.#carryOut(order, client);
+    } catch (error) {
+      if (!(error instanceof DisconnectedError)) throw error;
+      this.#lose(client);
+      this.#complain(`The connection was lost: this may not have arrived: ${line}`);
+    }
+  }
+
+  #tooLong(order: ServerOrder): string | undefined {
+    return ("to" in order ? tooLong("name", order.to, this.#limits.name) : undefined) ??
+      ("text" in order ? tooLong("text", order.text, this.#limits.text) : undefined);
+  }
+
+  async #carryOut(order: ServerOrder, client: Client): Promise<void> {
+    switch (order.kind) {
+      case "users": {
+        const result = await client.users();
+        if (!result.ok) return this.#complain(result.text);
+        const names = result.users.map((name) => this.#screen.name(name)).join(", ");
+        return this.#screen.print(`${result.users.length} here: ${names}`);
+      }
+      case "all": {
+        const result = await client.sendall(order.text);
+        if (result.ok && result.full > 0) this.#complain(result.text);
+        return this.#complainOf(result);
+      }
+      case "one":
+        return this.#complainOf(await client.send(order.to, order.text));
+      case "logout":
+        this.#leaving = true;
+        return this.#complainOf(await client.logout());
+    }
+  }
+
+  /** A script has no more lines: what has come for it by now is shown. */
+  async #lastMail(): Promise<void> {
+    const client = await this.#ready.promise;
+    this.#leaving = true;
+    const result = await this.#within(SILENCE_MS, client.receive());
+    if (result.ok) this.#show(result.mail);
+  }
+
+  #show(mail: readonly Mail[]): void {
+    for (const { from, text } of mail) {
+      this.#screen.print(`${this.#screen.name(from)}: ${printable(text)}`);
+    }
+  }
+
+  #complainOf(result: Result<object>): void {
+    if (!result.ok) this.#complain(result.text);
+  }
+
+  #complain(text: string): void {
+    this.#screen.note(`! ${printable(text)}`);
+  }
+
+  /** The reply, unless the server is silent for too long. */
+  async #within<Value>(ms: number, reply: Promise<Value>): Promise<Value> {
+    const late = Promise.withResolvers<never>();
+    const error = new Error(`${addressOf(this.#target)} does not answer`);
+    const timer = setTimeout(() => late.reject(error), ms);
+    try {
+      return await Promise.race([reply, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #closeConn(): void {
+    try {
+      this.#conn?.close();
+    } catch {
+      // It was closed already.
+    }
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function addressOf({ hostname, port }: Target): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+/** Connects, or throws an error that says in one line why it can't be done. */
+async function dial(target: Target): Promise<Deno.TcpConn> {
+  try {
+    return await Deno.connect({ ...target, signal: AbortSignal.timeout(SILENCE_MS) });
+  } catch (error) {
+    const why = error instanceof Deno.errors.ConnectionRefused
+      ? `No server answers at ${addressOf(target)} (deno task start starts one)`
+      : `Cannot reach ${addressOf(target)}: ${explain(error)}`;
+    throw new Error(why, { cause: error });
+  }
+}
+
+function explain(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The text with a full stop, where it has no mark at its end. */
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+/** Chats in the terminal until the person leaves, then ends the process. */
+export async function chat(target: Target, name: string | undefined): Promise<never> {
+  Deno.exit(await new Terminal(target, name).run());
+}
+
+/** Ends the process with code 0 if a server answers `users` within 5 s, else with 1. */
+export async function ping(target: Target): Promise<never> {
+  const late = setTimeout(() => {
+    console.error(`No answer from ${addressOf(target)} within 5 s`);
+    Deno.exit(1);
+  }, SILENCE_MS);
+  try {
+    const result = await new Client(await dial(target)).users();
+    clearTimeout(late);
+    if (!result.ok) throw new Error(printable(result.text));
+    const { length } = result.users;
+    console.log(`${addressOf(target)} answers: ${length} ${length === 1 ? "user" : "users"}`);
+    Deno.exit(0);
+  } catch (error) {
+    console.error(explain(error));
+    Deno.exit(1);
+  }
+}

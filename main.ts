@@ -1,0 +1,135 @@
+/** asvt-chat: a chat server with mailboxes, and the client to it. */
+import { Log } from "./lib/log.ts";
+import {
+  CLIENT_FLAGS,
+  helpLines,
+  parseFlags,
+  parseHostPort,
+  parseServerOptions,
+  PING_FLAGS,
+  SERVER_FLAGS,
+  type ServerOptions,
+  UsageError,
+} from "./lib/options.ts";
+import { Server } from "./lib/server.ts";
+import config from "./deno.json" with { type: "json" };
+
+const HELP = `asvt-chat ${config.version}: a chat server with mailboxes
+
+Usage:
+  main.ts [serve] [flags]                    serve
+  main.ts client [name] [--connect HOST:PORT]  chat in the terminal
+  main.ts ping HOST:PORT                     exit code 0 if a server answers there
+
+Flags of serve:
+${helpLines(SERVER_FLAGS)}
+
+Flags of client:
+${helpLines(CLIENT_FLAGS)}`;
+
+/** A second signal sooner after the first is the same one, told by `deno task` and the shell. */
+const SAME_SIGNAL_MS = 1_000;
+
+function explainListen(error: unknown, { hostname, port }: ServerOptions): string {
+  if (error instanceof Deno.errors.AddrInUse) {
+    return `Cannot listen on ${hostname}:${port}: the port is in use. Stop what uses it, or choose another with --port`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return `Cannot listen on ${hostname}:${port}: not allowed. Choose a --port above 1023`;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return `Cannot listen on ${hostname}:${port}: ${message}`;
+}
+
+async function printLine(line: string): Promise<void> {
+  try {
+    await Deno.stdout.write(new TextEncoder().encode(line + "\n"));
+  } catch {
+    // Nobody reads it.
+  }
+}
+
+function fail(message: string, code: number): never {
+  console.error(message);
+  Deno.exit(code);
+}
+
+async function serve(args: string[]): Promise<void> {
+  const options = parseServerOptions(args);
+  if (options.help) return console.log(HELP);
+  if (options.version) return console.log(config.version);
+  const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
+  let server: Server;
+  try {
+    server = new Server(options, log);
+  } catch (error) {
+    fail(explainListen(error, options), 1);
+  }
+  stopOnSignals(server, log);
+  const { hostname, port } = server.address;
+  const shown = hostname.includes(":") ? `[${hostname}]` : hostname;
+  await printLine(
+    options.log === "json"
+      ? JSON.stringify({ event: "listening", hostname, port })
+      : `asvt-chat listens on ${shown}:${port}`,
+  );
+}
+
+function stopOnSignals(server: Server, log: Log): void {
+  let first: number | undefined;
+  const stop = async (signal: Deno.Signal, code: number) => {
+    if (first !== undefined) {
+      if (performance.now() - first > SAME_SIGNAL_MS) Deno.exit(code);
+      return;
+    }
+    first = performance.now();
+    log.event("stopping", { signal });
+    await server.stop();
+    log.event("stopped", {});
+    await log.close(300);
+    Deno.exit(0);
+  };
+  Deno.addSignalListener("SIGINT", () => stop("SIGINT", 130));
+  if (Deno.build.os !== "windows") {
+    Deno.addSignalListener("SIGTERM", () => stop("SIGTERM", 143));
+  }
+}
+
+async function main([subcommand, ...args]: string[]): Promise<void> {
+  switch (subcommand) {
+    case "client": {
+      const { options, positionals } = parseFlags(CLIENT_FLAGS, args);
+      if (options.help) return console.log(HELP);
+      if (positionals.length > 1) {
+        throw new UsageError(`Unexpected "${positionals[1]}": client takes one name`);
+      }
+      const { chat } = await import("./lib/terminal.ts");
+      return await chat(parseHostPort(options.connect), positionals[0]);
+    }
+    case "ping": {
+      const { options, positionals } = parseFlags(PING_FLAGS, args);
+      if (options.help) return console.log(HELP);
+      if (positionals.length !== 1) {
+        throw new UsageError("ping takes one argument, HOST:PORT, as in ping 127.0.0.1:31337");
+      }
+      const { ping } = await import("./lib/terminal.ts");
+      return await ping(parseHostPort(positionals[0]!));
+    }
+    case "serve":
+      return await serve(args);
+    case undefined:
+      return await serve([]);
+    default:
+      if (subcommand.startsWith("-")) return await serve([subcommand, ...args]);
+      throw new UsageError(
+        `Unknown subcommand "${subcommand}": it is serve, client or ping, see --help`,
+      );
+  }
+}
+
+try {
+  await main(Deno.args);
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  fail(error.message, 2);
+}

@@ -1,0 +1,94 @@
+import { assertEquals } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { itNeeds } from "./support.ts";
+
+/** The rooms of lib/, from the ground up: a file imports only what stands before it. */
+const ROOMS = [
+  // The pure core.
+  "printable.ts",
+  "persistent.ts",
+  "frame.ts",
+  "evidence.ts",
+  "mistake.ts",
+  "settings.ts",
+  "reply.ts",
+  "command.ts",
+  "mailbox.ts",
+  "users.ts",
+  "chat.ts",
+  "command_reader.ts",
+  // From here on time passes.
+  "frame_stream.ts",
+  "options.ts",
+  "log.ts",
+  "deadline.ts",
+  "engine.ts",
+  "connection.ts",
+  "tcp.ts",
+  "server.ts",
+  "client.ts",
+  "typed_line.ts",
+  "screen.ts",
+  "terminal.ts",
+];
+const CORE = ROOMS.slice(0, ROOMS.indexOf("frame_stream.ts"));
+const CORE_PACKAGES = ["@std/bytes", "immutable"];
+const PACKAGES = [...CORE_PACKAGES, "node:util", "node:readline", "node:process"];
+const IMPURE =
+  /\b(Deno|Date|Math\.random|performance|crypto|Promise|async|await|setTimeout|console|fetch|globalThis)\b/;
+
+const READ = { permissions: ["read"] } as const;
+
+function read(room: string): string {
+  return Deno.readTextFileSync(new URL(`../lib/${room}`, import.meta.url));
+}
+
+function importsOf(room: string): string[] {
+  const specifiers = read(room).matchAll(
+    /^(?:import|export)[^;]*? from "([^"]+)"|import\("([^"]+)"\)/gm,
+  );
+  return Array.from(specifiers, ([, still, later]) => (still ?? later)!);
+}
+
+/** The code without its comments, which may speak of what they like. */
+function code(room: string): string {
+  return read(room).replace(/\/\*[^]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+}
+
+describe("the rooms of lib/", () => {
+  itNeeds(READ, "are all in the list of this test", () => {
+    const files = Array.from(
+      Deno.readDirSync(new URL("../lib/", import.meta.url)),
+      (file) => file.name,
+    );
+    assertEquals(files.filter((name) => name.endsWith(".ts")).sort(), [...ROOMS].sort());
+  });
+
+  for (const [floor, room] of ROOMS.entries()) {
+    itNeeds(READ, `${room} imports only what stands before it`, () => {
+      const allowed = CORE.includes(room) ? CORE_PACKAGES : PACKAGES;
+      const wrong = importsOf(room).filter((specifier) =>
+        specifier.startsWith("./")
+          ? ROOMS.indexOf(specifier.slice(2)) >= floor || !ROOMS.includes(specifier.slice(2))
+          : !allowed.includes(specifier)
+      );
+      assertEquals(wrong, []);
+    });
+  }
+
+  for (const room of CORE) {
+    itNeeds(READ, `${room} is pure: no Deno, no clock, no chance, no promise`, () => {
+      assertEquals(IMPURE.exec(code(room))?.[0], undefined);
+    });
+  }
+});
+
+describe("deno.json and jsr.json", () => {
+  itNeeds(READ, "map the same names", () => {
+    const names = (file: string) => {
+      const text = Deno.readTextFileSync(new URL(`../${file}`, import.meta.url));
+      return Object.keys(JSON.parse(text).imports).sort();
+    };
+    assertEquals(names("jsr.json"), names("deno.json"));
+  });
+});

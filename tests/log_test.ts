@@ -1,0 +1,137 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { Log } from "../lib/log.ts";
+import { hex, printable, quoted } from "../lib/printable.ts";
+
+const decoder = new TextDecoder();
+
+/** A sink that takes nothing until it is opened. */
+class Gate {
+  text = "";
+  #opened = Promise.withResolvers<void>();
+
+  async write(bytes: Uint8Array): Promise<number> {
+    await this.#opened.promise;
+    this.text += decoder.decode(bytes);
+    return bytes.length;
+  }
+
+  open(): void {
+    this.#opened.resolve();
+  }
+
+  /** The lines without their times. */
+  get lines(): string[] {
+    return this.text.trimEnd().split("\n").map((line) => line.replace(/^\S+ /, ""));
+  }
+}
+
+function textLog(linesMax = 100) {
+  const gate = new Gate();
+  return { gate, log: new Log(gate, { format: "text", linesMax, sumMs: 60_000 }) };
+}
+
+describe("the log", () => {
+  it("has the time, the event and its fields", async () => {
+    const { gate, log } = textLog();
+    gate.open();
+    log.event("connected", { connection: 1, peer: "127.0.0.1:5", user: "A b", none: undefined });
+    await log.close(1000);
+    assertMatch(gate.text, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z /);
+    assertEquals(gate.lines, ['connected connection=1 peer=127.0.0.1:5 user="A b"']);
+  });
+
+  it("never waits for its reader, and says how many lines it dropped", async () => {
+    const { gate, log } = textLog(3);
+    log.event("first", {});
+    await new Promise((resolve) => setTimeout(resolve));
+    for (let i = 0; i < 10; i++) log.event("later", { i });
+    await log.close(10);
+    assertEquals(gate.text, "");
+    gate.open();
+    await log.close(1000);
+    assertEquals(gate.lines, ["first", "later i=0", "later i=1", "later i=2", "dropped lines=7"]);
+    log.event("last", {});
+    await log.close(1000);
+    assertEquals(gate.lines.at(-1), "last");
+  });
+
+  it("survives a reader that has gone away", async () => {
+    const sink = { write: () => Promise.reject(new Deno.errors.BrokenPipe()) };
+    const log = new Log(sink, { format: "json", linesMax: 10 });
+    for (let i = 0; i < 100; i++) log.event("event", { i });
+    await log.close(1000);
+  });
+
+  it("goes on where a write was short", async () => {
+    let text = "";
+    const sink = {
+      write: (bytes: Uint8Array) => {
+        text += decoder.decode(bytes.subarray(0, 5));
+        return Promise.resolve(Math.min(5, bytes.length));
+      },
+    };
+    const log = new Log(sink, { format: "text", linesMax: 10 });
+    log.event("a-long-event", {});
+    await log.close(1000);
+    assertMatch(text, / a-long-event\n$/);
+  });
+
+  it("sums up what the same address is refused again and again", async () => {
+    const { gate, log } = textLog();
+    gate.open();
+    for (let i = 0; i < 5; i++) log.refused("10.0.0.1", "http", { connection: i });
+    log.refused("10.0.0.2", "http", { connection: 9 });
+    await log.close(1000);
+    assertEquals(gate.lines, [
+      "refused connection=0 reason=http",
+      "refused connection=9 reason=http",
+      "refused-again address=10.0.0.1 reason=http times=4",
+    ]);
+  });
+
+  it("keeps only so many sums", async () => {
+    const { gate, log } = textLog(10_000);
+    gate.open();
+    for (let i = 0; i < 3000; i++) log.refused(`address-${i}`, "http", {});
+    await log.close(1000);
+    assertEquals(gate.lines.length, 1002);
+    assertEquals(gate.lines.at(-1), "refused-again times=1999");
+  });
+
+  it("is silent when it is off", async () => {
+    const gate = new Gate();
+    const log = new Log(gate, { format: "off", linesMax: 10 });
+    gate.open();
+    log.event("connected", {});
+    log.refused("a", "b", {});
+    await log.close(1000);
+    assertEquals(gate.text, "");
+  });
+});
+
+describe("what came from the wire", () => {
+  it("is printed without controls and direction overrides", () => {
+    assertEquals(
+      printable("a\x1b[2Jb\u202ec\u2066\x7f\u0085"),
+      "a\\u001b[2Jb\\u202ec\\u2066\\u007f\\u0085",
+    );
+  });
+
+  it("keeps every other symbol", () => {
+    for (const text of ["Привет", "👩‍👩‍👧", "é", "\\", '"', "العربية"]) {
+      assertEquals(printable(text), text);
+    }
+  });
+
+  it("is valid JSON in quotes", () => {
+    const text = 'a"\\\n\u202e\u2028\u0000\ufeff';
+    assertEquals(JSON.parse(quoted(text)), text);
+    assertEquals(/^[\x20-\x7e]*$/.test(quoted(text)), true);
+  });
+
+  it("is shown in hex up to a number of bytes", () => {
+    assertEquals(hex(Uint8Array.of(0, 10, 255), 2), "00 0a ...");
+    assertEquals(hex(Uint8Array.of(0, 10), 2), "00 0a");
+  });
+});

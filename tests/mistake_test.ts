@@ -1,0 +1,337 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { concat } from "@std/bytes";
+import { describe, it } from "@std/testing/bdd";
+import { encodeFrames } from "../lib/frame.ts";
+import { explain, MISTAKE_CODES, type MistakeCode } from "../lib/mistake.ts";
+import { itNeeds, NET, Peer, serve, until } from "./support.ts";
+
+const encoder = new TextEncoder();
+
+function ascii(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
+function length(bytes: number, size = 4): Uint8Array {
+  return Uint8Array.from({ length: size }, (_, at) => at < 4 ? bytes >>> 8 * at : 0);
+}
+
+interface Example {
+  readonly code: MistakeCode;
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  /** What the explanation must say. */
+  readonly says: string;
+  /** Replies that come before it. */
+  readonly before?: number;
+  /** Proved only when the client sends no more: by its end, or the time of a command. */
+  readonly atEnd?: true;
+  /** Strict mode refuses, and closes, before it is proved. */
+  readonly strictRefusal?: "name-undecodable";
+}
+
+const REGISTER = encodeFrames(["register", "Al"]);
+
+const EXAMPLES: readonly Example[] = [
+  {
+    code: "big-endian",
+    name: "a big-endian length",
+    bytes: concat([Uint8Array.of(0, 0, 0, 5), ascii("users")]),
+    says: "Send 05 00 00 00",
+  },
+  {
+    code: "big-endian",
+    name: "a big-endian length of an argument",
+    bytes: concat([encodeFrames(["register"]), Uint8Array.of(0, 0, 0, 3), ascii("Bob")]),
+    says: "only in big-endian order 3",
+  },
+  {
+    code: "nul-counted",
+    name: "a length that counts a trailing NUL",
+    bytes: encodeFrames(["users\0"]),
+    says: "no NUL at the end",
+  },
+  {
+    code: "nul-counted",
+    name: "a command in UTF-16",
+    bytes: encodeFrames(["u\0s\0e\0r\0s\0"]),
+    says: "holds 5 NUL",
+  },
+  {
+    code: "nul-counted",
+    name: "a length that counts a NUL that is not sent",
+    bytes: concat([length(6), ascii("users")]),
+    says: "1 byte of a command is missing",
+    atEnd: true,
+  },
+  {
+    code: "nul-between",
+    name: "a NUL that the length does not count",
+    bytes: concat([encodeFrames(["register"]), ascii("\0"), length(3), ascii("Bob")]),
+    says: "Without its first 00 it is 3".toLowerCase(),
+    atEnd: true,
+  },
+  {
+    code: "nul-between",
+    name: "a NUL that the length does not count, before a longer text",
+    bytes: concat([encodeFrames(["sendall"]), ascii("\0"), length(40), ascii("x".repeat(40))]),
+    says: "first 00 it is 40",
+  },
+  {
+    code: "symbols-counted",
+    name: "a length that counts symbols",
+    bytes: concat([encodeFrames(["register"]), length(4), ascii("Вася")]),
+    says: 'the text went on: "Вася"',
+    before: 1,
+  },
+  {
+    code: "symbols-counted",
+    name: "a length that counts symbols, cut in the middle of one",
+    bytes: concat([encodeFrames(["register"]), length(5), ascii("Андре"), encodeFrames(["users"])]),
+    says: 'the text went on: "Андре"',
+    before: 1,
+    strictRefusal: "name-undecodable",
+  },
+  {
+    code: "symbols-counted",
+    name: "a length that counts symbols, and one byte is left",
+    bytes: concat([encodeFrames(["register"]), length(5), ascii("André")]),
+    says: "counts symbols, not bytes: it said 5",
+    before: 1,
+    strictRefusal: "name-undecodable",
+    atEnd: true,
+  },
+  {
+    code: "symbols-counted",
+    name: "a length that counts symbols, and a command follows",
+    bytes: concat([encodeFrames(["register"]), length(5), ascii("André"), encodeFrames(["users"])]),
+    says: "counts symbols, not bytes: it said 5",
+    before: 1,
+    strictRefusal: "name-undecodable",
+    atEnd: true,
+  },
+  {
+    code: "length-counted",
+    name: "a length that includes its own four bytes",
+    bytes: concat([length(12), ascii("register"), length(7), ascii("Bob")]),
+    says: "Send 8",
+  },
+  {
+    code: "length-counted",
+    name: "a length that includes its own four bytes, and nothing follows",
+    bytes: concat([length(9), ascii("users")]),
+    says: "it says 9, 5 came",
+    atEnd: true,
+  },
+  {
+    code: "plain-text",
+    name: "plain text, as nc sends it",
+    bytes: ascii("users\n"),
+    says: "Send a 4-byte little-endian length first",
+  },
+  {
+    code: "plain-text",
+    name: "a line that is shorter than a length",
+    bytes: ascii("hi\n"),
+    says: '"hi\\n"',
+    atEnd: true,
+  },
+  {
+    code: "plain-text",
+    name: "an argument without its length",
+    bytes: concat([encodeFrames(["register"]), ascii("Robert")]),
+    says: "the length of the name of 'register'",
+  },
+  { code: "http", name: "HTTP", bytes: ascii("GET / HTTP/1.1\r\n\r\n"), says: "HTTP request" },
+  {
+    code: "http",
+    name: "HTTP POST",
+    bytes: ascii("POST /send HTTP/1.1\r\n"),
+    says: "HTTP request",
+  },
+  {
+    code: "tls",
+    name: "a TLS hello",
+    bytes: Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3),
+    says: "Connect without TLS",
+  },
+  {
+    code: "over-limit",
+    name: "a frame over the limit",
+    bytes: concat([length(5000), ascii("x")]),
+    says: "is 5000 bytes, over the limit of 4096",
+  },
+  {
+    code: "over-limit",
+    name: "a text over the limit",
+    bytes: concat([encodeFrames(["sendall"]), length(4097)]),
+    says: "the text of 'sendall' is 4097 bytes",
+  },
+  {
+    code: "two-byte-length",
+    name: "a length of two bytes",
+    bytes: concat([length(5, 2), ascii("users")]),
+    says: "Send 05 00 00 00",
+  },
+  {
+    code: "eight-byte-length",
+    name: "a length of eight bytes",
+    bytes: concat([length(5, 8), ascii("users")]),
+    says: "has 4 bytes, not 8",
+  },
+  { code: "empty-command", name: "an empty command", bytes: length(0), says: "0 bytes" },
+  {
+    code: "unknown-command",
+    name: "an unknown command",
+    bytes: encodeFrames(["regsiter", "Bob"]),
+    says: "Did you mean 'register'?",
+  },
+  {
+    code: "unknown-command",
+    name: "a command that is like no other",
+    bytes: encodeFrames(["\u202e<script>"]),
+    says: 'Unknown command "\\u202e<script>". The commands are register, users',
+  },
+  {
+    code: "incomplete-frame",
+    name: "3 of 8 bytes of a frame",
+    bytes: concat([length(8), ascii("reg")]),
+    says: "3 of 8 bytes of a command came",
+    atEnd: true,
+  },
+  {
+    code: "incomplete-frame",
+    name: "2 bytes of a length",
+    bytes: concat([REGISTER, Uint8Array.of(5, 0)]),
+    says: "2 of the 4 bytes of the length of a command came",
+    before: 1,
+    atEnd: true,
+  },
+  {
+    code: "argument-missing",
+    name: "a command without its last argument",
+    bytes: encodeFrames(["send", "Bob"]),
+    says: "'send' was begun",
+    atEnd: true,
+  },
+];
+
+async function explanation(peer: Peer, { before = 0 }: Example): Promise<string> {
+  for (let i = 0; i < before; i++) await peer.frame();
+  return await peer.frame() ?? "(no frame)";
+}
+
+describe("a mistake", () => {
+  it("has an example here, whatever its code", () => {
+    const shown = new Set(EXAMPLES.map(({ code }) => code));
+    assertEquals(MISTAKE_CODES.filter((code) => !shown.has(code)), []);
+  });
+
+  for (const example of EXAMPLES) {
+    const { code, name, bytes, says, atEnd } = example;
+    const flags = atEnd ? ["--command-timeout-s", "0.05"] : [];
+
+    itNeeds(NET, `${name} is explained (${code}), and the connection closes`, async () => {
+      await using server = serve(...flags);
+      using peer = await Peer.connect(server.port);
+      await peer.write(bytes);
+      const text = await explanation(peer, example);
+      assertStringIncludes(text, says);
+      assert(text.length < 400, text);
+      assertEquals(await peer.frame(), undefined);
+      await until(
+        () => server.lines.some((line) => line.includes(`reason=${code}`)),
+        "the log says it",
+      );
+    });
+
+    itNeeds(NET, `${name} is explained when it comes byte by byte`, async () => {
+      await using server = serve("--command-timeout-s", atEnd ? "0.3" : "10");
+      using peer = await Peer.connect(server.port);
+      for (const byte of bytes) {
+        await peer.write(Uint8Array.of(byte)).catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve));
+      }
+      await explanation(peer, example);
+      await until(
+        () => server.lines.some((line) => line.includes(`reason=${code}`)),
+        "the log says it",
+      );
+    });
+
+    if (atEnd) {
+      itNeeds(NET, `${name} is explained when the client ends its side`, async () => {
+        await using server = serve();
+        using peer = await Peer.connect(server.port);
+        await peer.write(bytes);
+        await peer.conn.closeWrite();
+        assertStringIncludes(await explanation(peer, example), says);
+        assertEquals(await peer.frame(), undefined);
+      });
+    }
+
+    itNeeds(
+      NET,
+      `${name} is met with silence in strict mode, and explained in the log`,
+      async () => {
+        await using server = serve("--strict", ...flags);
+        using peer = await Peer.connect(server.port);
+        await peer.write(bytes);
+        await until(
+          () =>
+            server.lines.some((line) => line.includes(`reason=${example.strictRefusal ?? code}`)),
+          "the log says it",
+        );
+        let last = "";
+        for (
+          let frame = await peer.frame();
+          frame !== undefined;
+          frame = await peer.frame()
+        ) last = frame;
+        assert(!last.includes("Bytes:"), last);
+      },
+    );
+  }
+
+  itNeeds(NET, "in the text of a mail is not shown in the log", async () => {
+    await using server = serve();
+    using peer = await Peer.connect(server.port);
+    await peer.write(concat([REGISTER, encodeFrames(["sendall"]), ascii("secret words")]));
+    await peer.frame();
+    assertStringIncludes(await peer.frame(), "secret words");
+    peer.close();
+    await until(() => server.lines.some((line) => line.includes("disconnected")), "it ends");
+    assert(!server.lines.join().includes("secret"));
+    assert(!server.lines.join().includes("73 65 63"));
+  });
+});
+
+describe("explain()", () => {
+  const seen = {
+    kind: "over-limit",
+    expected: "command",
+    command: undefined,
+    previous: undefined,
+    commands: ["users", "register"],
+    bytesMax: 4096,
+    seconds: 10,
+  } as const;
+
+  it("shows at most 32 bytes", () => {
+    const { text } = explain({ ...seen, bytes: new Uint8Array(100).fill(0xff) });
+    assert(text.endsWith("Bytes: " + "ff ".repeat(32) + "..."), text);
+  });
+
+  it("does not take correct text before plain text for one whose symbols were counted", () => {
+    const { code } = explain({ ...seen, previous: ascii("Вася"), bytes: ascii("users\n") });
+    assertEquals(code, "plain-text");
+    assertEquals(
+      explain({ ...seen, previous: ascii("Вася"), bytes: ascii("user") }).code,
+      "plain-text",
+    );
+  });
+
+  it("does not take a big-endian length behind correct text for symbols", () => {
+    const bytes = concat([Uint8Array.of(0, 0, 0, 5), ascii("users")]);
+    assertEquals(explain({ ...seen, previous: ascii("Вася"), bytes }).code, "big-endian");
+  });
+});

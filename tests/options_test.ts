@@ -1,0 +1,87 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  helpLines,
+  parseHostPort,
+  parseServerOptions,
+  SERVER_FLAGS,
+  UsageError,
+} from "../lib/options.ts";
+
+function wrong(...args: string[]): string {
+  return assertThrows(() => parseServerOptions(args), UsageError).message;
+}
+
+describe("parseServerOptions()", () => {
+  it("has a default for everything", () => {
+    const options = parseServerOptions([]);
+    assertEquals(options.port, 31337);
+    assertEquals(options.hostname, "0.0.0.0");
+    assertEquals(options.idleTimeoutS, 60);
+    assertEquals(options.strict, false);
+  });
+
+  it("is less patient in strict mode, unless it is told otherwise", () => {
+    assertEquals(parseServerOptions(["--strict"]).idleTimeoutS, 10);
+    assertEquals(parseServerOptions(["--strict", "--idle-timeout-s", "7"]).idleTimeoutS, 7);
+  });
+
+  it("takes a value behind a blank or an equals sign", () => {
+    assertEquals(parseServerOptions(["--port", "4000"]).port, 4000);
+    assertEquals(parseServerOptions(["--port=4000"]).port, 4000);
+    assertEquals(parseServerOptions(["--idle-timeout-s", "0.5"]).idleTimeoutS, 0.5);
+  });
+
+  for (
+    const [args, message] of [
+      [["--port", "x"], 'Cannot parse --port: "x" is not a whole number from 0 to 65535'],
+      [["--port", "65536"], 'Cannot parse --port: "65536" is not a whole number from 0 to 65535'],
+      [["--port", "-1"], 'Cannot parse --port: "-1" is not a whole number from 0 to 65535'],
+      [["--port="], 'Cannot parse --port: "" is not a whole number from 0 to 65535'],
+      [["--port"], "Cannot parse --port: it needs a value, --port N"],
+      [["--strict=yes"], 'Cannot parse --strict: it takes no value, "yes" was given'],
+      [["--prot", "1"], "Unknown flag --prot: did you mean --port?"],
+      [["-p", "1"], "Unknown flag -p: --help lists them"],
+      [["--log", "xml"], 'Cannot parse --log: "xml" is none of text|json|off'],
+      [
+        ["--idle-timeout-s", "0"],
+        'Cannot parse --idle-timeout-s: "0" is not a number of seconds from 0.01 to 86400',
+      ],
+      [["extra"], 'Unexpected "extra": the server takes only flags, see --help'],
+      [
+        ["--text-symbols-max", "2000"],
+        "--frame-bytes-max 4096 is too small for --text-symbols-max 2000: a symbol takes up to " +
+        "4 bytes, so set it to 8000 or more",
+      ],
+    ] as const
+  ) {
+    it(`explains ${args.join(" ")}`, () => {
+      assertEquals(wrong(...args), message);
+    });
+  }
+});
+
+describe("helpLines()", () => {
+  it("has a line for every flag, with its default", () => {
+    const help = helpLines(SERVER_FLAGS);
+    assertEquals(help.split("\n").length, Object.keys(SERVER_FLAGS).length);
+    assertStringIncludes(help, "--mailbox-messages-max N");
+    assertStringIncludes(help, "[31337]");
+  });
+});
+
+describe("parseHostPort()", () => {
+  it("parses names, IPv4 and IPv6 addresses", () => {
+    assertEquals(parseHostPort("localhost:1"), { hostname: "localhost", port: 1 });
+    assertEquals(parseHostPort("10.0.0.1:31337"), { hostname: "10.0.0.1", port: 31337 });
+    assertEquals(parseHostPort("[::1]:31337"), { hostname: "::1", port: 31337 });
+    assertEquals(parseHostPort(":31337"), { hostname: "127.0.0.1", port: 31337 });
+  });
+
+  it("explains what it can't parse", () => {
+    for (const given of ["localhost", "::1:5", "a:0", "a:65536", "a:b"]) {
+      const { message } = assertThrows(() => parseHostPort(given), UsageError);
+      assertEquals(message, `Cannot parse "${given}": it is not host:port, as in 127.0.0.1:31337`);
+    }
+  });
+});

@@ -1,0 +1,158 @@
+/** What the tests share: skipping with a reason, a server in this process, a raw peer. */
+import { it } from "@std/testing/bdd";
+import { encodeFrames } from "../lib/frame.ts";
+import { frameStream } from "../lib/frame_stream.ts";
+import { Log } from "../lib/log.ts";
+import { parseServerOptions } from "../lib/options.ts";
+import { Server } from "../lib/server.ts";
+
+type Permission = "net" | "run" | "read" | "write" | "env";
+
+function isGranted(name: Permission): boolean {
+  return Deno.permissions.querySync({ name }).state === "granted";
+}
+
+const isCi = isGranted("env") && Deno.env.get("CI") === "true";
+
+function isInstalled(program: string): boolean {
+  try {
+    new Deno.Command(program, { args: ["-V"], stdout: "null", stderr: "null" }).outputSync();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What a test can't do without. */
+export interface Needs {
+  readonly permissions: readonly Permission[];
+  readonly programs?: readonly string[];
+}
+
+/** A permission that a plain `deno test` lacks; the network alone is what most tests need. */
+export const NET: Needs = { permissions: ["net"] };
+
+/** Why a test can't run here, if it can't. */
+export function missing({ permissions, programs = [] }: Needs): string | undefined {
+  const denied = permissions.find((permission) => !isGranted(permission));
+  if (denied !== undefined) return `needs --allow-${denied}`;
+  const absent = programs.find((program) => !isInstalled(program));
+  return absent === undefined ? undefined : `needs ${absent}, which is not installed`;
+}
+
+/** A test that is skipped where something is missing, with the reason in its name; in CI it fails. */
+export function itNeeds(needs: Needs, name: string, test: () => void | Promise<void>): void {
+  const reason = missing(needs);
+  if (reason === undefined) it(name, test);
+  else if (isCi) it(name, () => Promise.reject(new Error(reason)));
+  else it.skip(`${name} (skipped: ${reason})`, test);
+}
+
+/** A server on a free port of loopback, and its log. */
+export interface TestServer extends AsyncDisposable {
+  readonly port: number;
+  /** The lines of the log so far. */
+  readonly lines: string[];
+  readonly server: Server;
+}
+
+/** Starts a server with flags; `await using` stops it. */
+export function serve(...flags: string[]): TestServer {
+  const options = parseServerOptions(["--hostname", "127.0.0.1", "--port", "0", ...flags]);
+  const lines: string[] = [];
+  const sink = {
+    write: (bytes: Uint8Array) => {
+      lines.push(...new TextDecoder().decode(bytes).trimEnd().split("\n"));
+      return Promise.resolve(bytes.length);
+    },
+  };
+  const log = new Log(sink, { format: options.log, linesMax: 100_000 });
+  const server = new Server(options, log);
+  return {
+    port: server.address.port,
+    lines,
+    server,
+    [Symbol.asyncDispose]: async () => {
+      await server.stop();
+      await log.close(100);
+    },
+  };
+}
+
+/** Waits until something holds; fails after 5 s. */
+export async function until(holds: () => boolean, what: string): Promise<void> {
+  for (let tries = 0; !holds(); tries++) {
+    if (tries === 1000) throw new Error(`It did not happen: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The other end of a connection, as bare as a student's client. */
+export class Peer implements Disposable {
+  readonly conn: Deno.TcpConn;
+  readonly #frames: AsyncGenerator<string>;
+
+  private constructor(conn: Deno.TcpConn) {
+    this.conn = conn;
+    conn.setNoDelay(true);
+    this.#frames = frames(conn.readable);
+  }
+
+  /** Connects to a port of loopback, from another loopback address where one is given. */
+  static async connect(port: number, hostname = "127.0.0.1"): Promise<Peer> {
+    return new Peer(await Deno.connect({ hostname, port }));
+  }
+
+  /** Sends a command, or whatever these frames are. */
+  async send(...payloads: (string | Uint8Array)[]): Promise<void> {
+    await this.write(encodeFrames(payloads));
+  }
+
+  /** Sends bytes. */
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let left = bytes; left.length > 0;) left = left.subarray(await this.conn.write(left));
+  }
+
+  /** The next frame as text; `undefined` when the server has ended its sending side. */
+  async frame(): Promise<string | undefined> {
+    const { done, value } = await this.#frames.next();
+    return done ? undefined : value;
+  }
+
+  /** Sends a command and returns the first frame of its reply. */
+  async ask(...payloads: (string | Uint8Array)[]): Promise<string | undefined> {
+    await this.send(...payloads);
+    return await this.frame();
+  }
+
+  /** Sends `receive` or `wait` and returns the mail as `sender: text`. */
+  async mail(...payloads: string[]): Promise<string[]> {
+    const count = Number(await this.ask(...payloads));
+    const mail: string[] = [];
+    while (mail.length < count) mail.push(`${await this.frame()}: ${await this.frame()}`);
+    return mail;
+  }
+
+  close(): void {
+    try {
+      this.conn.close();
+    } catch {
+      // It was closed already.
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+async function* frames(readable: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const reader = frameStream(readable, 16_777_216).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    for (const frame of value.frames) yield decoder.decode(frame);
+  }
+}
