@@ -1,0 +1,43 @@
+/** Times the pure core alone: `deno task bench`. */
+import { type ChatState, emptyChat, step } from "../lib/chat.ts";
+import type { Command } from "../lib/command.ts";
+import { encodeFrames, splitFrames } from "../lib/frame.ts";
+import { parseServerOptions, settingsOf } from "../lib/options.ts";
+
+const NOTHING = new Uint8Array(0);
+const SETTINGS = settingsOf(parseServerOptions(["--users-per-address-max", "100000"]));
+
+function run(state: ChatState, session: number, command: Command): ChatState {
+  const actor = { session, address: "127.0.0.1", peer: "127.0.0.1:1" };
+  return step(state, { kind: "command", actor, command }).state;
+}
+
+function chatWith(users: number): ChatState {
+  let state = emptyChat(SETTINGS);
+  for (let i = 0; i < users; i++) state = run(state, i, { name: "register", user: `u${i}` });
+  return state;
+}
+
+const chunk = encodeFrames(Array.from({ length: 16 }, () => ["send", "Bob", "Hello, Bob!"]).flat());
+
+Deno.bench("splitFrames, 16 commands of 3 frames", () => {
+  splitFrames(NOTHING, chunk, 4096);
+});
+
+for (const users of [10, 10_000]) {
+  const chat = chatWith(users);
+
+  Deno.bench(`1,000 times send, ${users} users`, () => {
+    let state = chat;
+    for (let i = 0; i < 1000; i++) {
+      state = run(state, i % users, { name: "send", to: `u${(i * 7) % users}`, text: "Hello" });
+    }
+  });
+
+  Deno.bench(`1,000 times sendall, ${users} users`, { group: "sendall" }, () => {
+    let state = chat;
+    for (let i = 0; i < 1000; i++) {
+      state = run(state, i % users, { name: "sendall", text: "Hello" });
+    }
+  });
+}
