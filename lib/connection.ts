@@ -43,7 +43,7 @@ type Ending =
 type Next = Item | { readonly kind: "ending"; readonly ending: Ending };
 
 /** One connection that is served. */
-export class Service {
+export class ConnectionHandler {
   readonly #connection: Connection;
   readonly #engine: Engine;
   readonly #options: ServerOptions;

@@ -1,5 +1,5 @@
 /** The server: accepts connections within its limits, has them served, and stops. */
-import { closeQuietly, Service } from "./connection.ts";
+import { closeQuietly, ConnectionHandler } from "./connection.ts";
 import { Engine } from "./engine.ts";
 import { encodeFrame } from "./frame.ts";
 import type { Log } from "./log.ts";
@@ -7,6 +7,8 @@ import { type ServerOptions, settingsOf } from "./options.ts";
 import { replyText } from "./reply.ts";
 import { tcpConnection } from "./tcp.ts";
 
+/** So many connections may wait to be accepted: a class that starts at once fits in. */
+const BACKLOG = 4_096;
 /** After a failed `accept` the next is tried after so long, in milliseconds; then twice as long. */
 const BACK_OFF_MS = 50;
 const BACK_OFF_MS_MAX = 1_000;
@@ -23,7 +25,7 @@ export class Server {
   readonly #log: Log;
   readonly #engine: Engine;
   readonly #listener: Deno.TcpListener;
-  readonly #services = new Map<Service, Promise<void>>();
+  readonly #handlers = new Map<ConnectionHandler, Promise<void>>();
   readonly #perAddress = new Map<string, number>();
   readonly #refusing = new Set<Deno.TcpConn>();
   #stopping = false;
@@ -33,7 +35,11 @@ export class Server {
     this.#options = options;
     this.#log = log;
     this.#engine = new Engine(settingsOf(options));
-    this.#listener = Deno.listen({ hostname: options.hostname, port: options.port });
+    this.#listener = Deno.listen({
+      hostname: options.hostname,
+      port: options.port,
+      tcpBacklog: BACKLOG,
+    });
     this.#accept();
   }
 
@@ -48,11 +54,11 @@ export class Server {
     closeQuietly(this.#listener);
     for (const conn of this.#refusing) closeQuietly(conn);
     this.#engine.stop();
-    for (const service of this.#services.keys()) service.stop();
+    for (const handler of this.#handlers.keys()) handler.stop();
     const timer = setTimeout(() => {
-      for (const service of this.#services.keys()) service.kill();
+      for (const handler of this.#handlers.keys()) handler.kill();
     }, STOP_MS_MAX);
-    await Promise.all(this.#services.values());
+    await Promise.all(this.#handlers.values());
     clearTimeout(timer);
   }
 
@@ -67,7 +73,7 @@ export class Server {
         const message = error instanceof Error ? error.message : String(error);
         this.#log.refused("", "accept-failed", {
           error: message,
-          connections: this.#services.size,
+          connections: this.#handlers.size,
         });
         await new Promise((resolve) => setTimeout(resolve, backOffMs));
         backOffMs = Math.min(2 * backOffMs, BACK_OFF_MS_MAX);
@@ -80,21 +86,21 @@ export class Server {
     const { address, peer } = connection;
     const { connectionsMax, connectionsPerAddressMax } = this.#options;
     const neighbours = this.#perAddress.get(address) ?? 0;
-    const isFull = this.#services.size >= connectionsMax;
+    const isFull = this.#handlers.size >= connectionsMax;
     if (isFull || (connectionsPerAddressMax > 0 && neighbours >= connectionsPerAddressMax)) {
       const limit = isFull ? "connections-max" : "connections-per-address-max";
-      this.#log.refused(address, limit, { peer, connections: this.#services.size });
+      this.#log.refused(address, limit, { peer, connections: this.#handlers.size });
       this.#turnAway(conn);
       return;
     }
     setNoDelay(conn);
-    const service = new Service(connection, this.#engine, this.#options, this.#log);
+    const handler = new ConnectionHandler(connection, this.#engine, this.#options, this.#log);
     this.#perAddress.set(address, neighbours + 1);
-    this.#services.set(service, service.run().then(() => this.#leave(service, address)));
+    this.#handlers.set(handler, handler.run().then(() => this.#leave(handler, address)));
   }
 
-  #leave(service: Service, address: string): void {
-    this.#services.delete(service);
+  #leave(handler: ConnectionHandler, address: string): void {
+    this.#handlers.delete(handler);
     const left = this.#perAddress.get(address)! - 1;
     if (left === 0) this.#perAddress.delete(address);
     else this.#perAddress.set(address, left);

@@ -100,9 +100,9 @@ export class Peer implements Disposable {
     this.#frames = frames(conn.readable);
   }
 
-  /** Connects to a port of loopback, from another loopback address where one is given. */
-  static async connect(port: number, hostname = "127.0.0.1"): Promise<Peer> {
-    return new Peer(await Deno.connect({ hostname, port }));
+  /** Connects to a port of loopback. */
+  static async connect(port: number): Promise<Peer> {
+    return new Peer(await Deno.connect({ hostname: "127.0.0.1", port }));
   }
 
   /** Sends a command, or whatever these frames are. */
