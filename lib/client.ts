@@ -30,7 +30,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * ```ts
  * const conn = await Deno.connect({ hostname: "127.0.0.1", port: 31337 });
  * const alice = new Client(conn);
- * console.log(await alice.register("Alice")); // { ok: true, text: "Hello, Alice", … }
+ * console.log(await alice.register("Alice")); // { ok: true, text: "Hello, Alice", again: false }
  * await alice.send("Bob", "Hello");
  * const result = await alice.wait(60);
  * if (result.ok) for (const { from, text } of result.mail) console.log(from, text);
@@ -54,14 +54,14 @@ export class Client {
   }
 
   /** Takes a name, or comes back under it (`again`). */
-  async register(name: string): Promise<Result<{ text: string; again: boolean }>> {
-    const result = await this.#command(["welcome", "welcome-back"], "register", name);
-    return result.ok ? { ...result, again: result.reply.code === "welcome-back" } : result;
+  register(name: string): Promise<Result<{ text: string; again: boolean }>> {
+    const read = ({ code }: TextReply) => ({ again: code === "welcome-back" });
+    return this.#command(["welcome", "welcome-back"], read, "register", name);
   }
 
   /** The names of all users, in the order of registration. */
-  async users(): Promise<Result<{ users: string[] }>> {
-    return await this.#ask("users", [], async (first) => {
+  users(): Promise<Result<{ users: string[] }>> {
+    return this.#ask("users", [], async (first) => {
       const count = parseCount(first);
       if (count === undefined) return undefined;
       const users: string[] = [];
@@ -71,43 +71,43 @@ export class Client {
   }
 
   /** Puts a text into one mailbox. */
-  async send(to: string, text: string): Promise<Result<{ text: string }>> {
-    return await this.#command(["sent"], "send", to, text);
+  send(to: string, text: string): Promise<Result<{ text: string }>> {
+    return this.#command(["sent"], nothingMore, "send", to, text);
   }
 
   /** Puts a text into every other mailbox; so many were too full for it. */
-  async sendall(text: string): Promise<Result<{ text: string; full: number }>> {
-    const result = await this.#command(["sent", "sent-in-part"], "sendall", text);
-    return result.ok ? { ...result, full: result.reply.full ?? 0 } : result;
+  sendall(text: string): Promise<Result<{ text: string; full: number }>> {
+    const read = ({ full = 0 }: TextReply) => ({ full });
+    return this.#command(["sent", "sent-in-part"], read, "sendall", text);
   }
 
   /** Empties the mailbox. */
-  async receive(): Promise<Result<{ mail: Mail[] }>> {
-    return await this.#ask("receive", [], (first) => this.#mail(first));
+  receive(): Promise<Result<{ mail: Mail[] }>> {
+    return this.#ask("receive", [], (first) => this.#mail(first));
   }
 
   /**
    * Waits for mail, at most so many seconds (and 60). What it shows leaves the mailbox with the
    * next command; until then it is safe with the server.
    */
-  async wait(seconds: number): Promise<Result<{ mail: Mail[] }>> {
+  wait(seconds: number): Promise<Result<{ mail: Mail[] }>> {
     const digits = seconds.toFixed(3).replace(/\.?0+$/, "");
-    return await this.#ask("wait", [digits], (first) => this.#mail(first));
+    return this.#ask("wait", [digits], (first) => this.#mail(first));
   }
 
   /** Asks whether the server is there. A server in strict mode does not know it and closes. */
-  async ping(): Promise<Result<{ text: string }>> {
-    return await this.#command(["pong"], "ping");
+  ping(): Promise<Result<{ text: string }>> {
+    return this.#command(["pong"], nothingMore, "ping");
   }
 
   /** The server's own words on its commands and limits. */
-  async help(): Promise<Result<{ text: string }>> {
-    return await this.#ask("help", [], (text) => Promise.resolve({ text }));
+  help(): Promise<Result<{ text: string }>> {
+    return this.#ask("help", [], (text) => Promise.resolve({ text }));
   }
 
   /** Removes the user and the mailbox. */
-  async logout(): Promise<Result<{ text: string }>> {
-    return await this.#command(["logged-out"], "logout");
+  logout(): Promise<Result<{ text: string }>> {
+    return this.#command(["logged-out"], nothingMore, "logout");
   }
 
   /** Ends the sending side; the replies that are under way still come. Never rejects. */
@@ -120,39 +120,58 @@ export class Client {
     }
   }
 
-  async #command(
+  /** Sends a command whose reply is one frame; `read` tells what it says beside the text. */
+  #command<More extends object>(
     accepted: readonly TextCode[],
+    read: (reply: TextReply) => More,
     name: CommandName,
     ...values: string[]
-  ): Promise<Result<{ text: string; reply: TextReply }>> {
-    return await this.#ask(name, values, (text) => {
+  ): Promise<Result<{ text: string } & More>> {
+    return this.#ask(name, values, (text) => {
       const reply = parseReplyText(text, accepted);
-      return Promise.resolve(reply && { text, reply });
+      return Promise.resolve(reply && { text, ...read(reply) });
     });
   }
 
-  /** Sends a command; `read` makes the value of its reply, if the first frame is not a refusal. */
+  /**
+   * Sends a command; `read` makes the value of its reply, if the first frame is not a refusal.
+   *
+   * The promise itself goes to the caller, through no async function: that would make another of
+   * it, whose rejection nobody has seen to.
+   */
   #ask<Value extends object>(
     name: CommandName,
     values: readonly string[],
     read: (first: string) => Promise<Value | undefined>,
   ): Promise<Result<Value>> {
-    if (this.#closed) return Promise.reject(new DisconnectedError("The client was closed"));
-    const sent = this.#writer.write(encodeCommand(name, ...values) as Uint8Array<ArrayBuffer>);
-    // What the server said before it closed is worth more than that it did not read on.
-    sent.catch(() => {});
-    const before = this.#last;
-    const result = (async (): Promise<Result<Value>> => {
-      await before;
-      const text = await this.#frame();
-      const refusal = parseReplyText(text, REFUSALS);
-      if (refusal !== undefined) return { ok: false, code: refusal.code, text };
-      const value = await read(text);
-      return value === undefined ? { ok: false, code: "other", text } : { ok: true, ...value };
-    })();
-    this.#last = result;
+    const result = this.#closed
+      ? Promise.reject(new DisconnectedError("The client was closed"))
+      : this.#exchange(encodeCommand(name, ...values) as Uint8Array<ArrayBuffer>, read);
     result.catch(() => {});
     return result;
+  }
+
+  #exchange<Value extends object>(
+    command: Uint8Array<ArrayBuffer>,
+    read: (first: string) => Promise<Value | undefined>,
+  ): Promise<Result<Value>> {
+    // What the server said before it closed is worth more than that it did not read on.
+    this.#writer.write(command).catch(() => {});
+    const result = this.#result(this.#last, read);
+    this.#last = result;
+    return result;
+  }
+
+  async #result<Value extends object>(
+    before: Promise<unknown>,
+    read: (first: string) => Promise<Value | undefined>,
+  ): Promise<Result<Value>> {
+    await before;
+    const text = await this.#frame();
+    const refusal = parseReplyText(text, REFUSALS);
+    if (refusal !== undefined) return { ok: false, code: refusal.code, text };
+    const value = await read(text);
+    return value === undefined ? { ok: false, code: "other", text } : { ok: true, ...value };
   }
 
   async #mail(first: string): Promise<{ mail: Mail[] } | undefined> {
@@ -176,6 +195,10 @@ export class Client {
     if (next.done) throw new DisconnectedError("The server closed the connection");
     return decoder.decode(next.value);
   }
+}
+
+function nothingMore(): object {
+  return {};
 }
 
 function parseCount(text: string): number | undefined {

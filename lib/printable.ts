@@ -2,11 +2,16 @@
  * Text and bytes from the wire, made safe to print: nobody may paint another's screen or log.
  */
 
-/** Controls, line and paragraph separators, direction overrides, and what is wholly invisible. */
-const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\u200b\u2060\ufeff]/gu;
+/**
+ * Controls, line and paragraph separators, direction overrides, and what is invisible; but not the
+ * joiners, selectors and tags that emoji and some scripts are made of.
+ */
+const UNSAFE =
+  /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]|(?![\u200c\u200d\ufe00-\ufe0f\u{e0020}-\u{e007f}])\p{Default_Ignorable_Code_Point}/gu;
 
 function escapeSymbol(symbol: string): string {
-  return "\\u" + symbol.charCodeAt(0).toString(16).padStart(4, "0");
+  const units = Array.from({ length: symbol.length }, (_, at) => symbol.charCodeAt(at));
+  return units.map((unit) => "\\u" + unit.toString(16).padStart(4, "0")).join("");
 }
 
 /** The text with everything that could move a cursor or turn its direction written as `\uXXXX`. */

@@ -123,8 +123,11 @@ class Terminal {
     if (long !== undefined) throw new RefusedError(long);
     const result = await this.#within(SILENCE_MS, client.register(name));
     if (!result.ok) {
-      const hint = result.code === "address-used" ? " Come back under the name you had." : "";
-      throw new RefusedError(result.text + hint);
+      // The server's text would show the port of this connection, another with every try.
+      const isStrict = result.code === "address-used";
+      throw new RefusedError(
+        isStrict ? "The server knows your address under another name: use that one" : result.text,
+      );
     }
     this.#screen.note(`${printable(result.text)}. /help tells what you can type.`);
     this.#client = client;
@@ -312,7 +315,10 @@ function addressOf({ hostname, port }: Target): string {
 /** Connects, or throws an error that says in one line why it can't be done. */
 async function dial(target: Target): Promise<Deno.TcpConn> {
   try {
-    return await Deno.connect({ ...target, signal: AbortSignal.timeout(SILENCE_MS) });
+    const conn = await Deno.connect({ ...target, signal: AbortSignal.timeout(SILENCE_MS) });
+    // Else a command behind a `wait` leaves only when that was acknowledged, 40 ms later.
+    conn.setNoDelay(true);
+    return conn;
   } catch (error) {
     const why = error instanceof Deno.errors.ConnectionRefused
       ? `No server answers at ${addressOf(target)} (deno task start starts one)`

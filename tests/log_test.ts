@@ -118,8 +118,15 @@ describe("what came from the wire", () => {
     );
   });
 
+  it("is printed without what nobody sees", () => {
+    assertEquals(
+      printable("A\u00adl\u200b\u3164\u{1d173}"),
+      "A\\u00adl\\u200b\\u3164\\ud834\\udd73",
+    );
+  });
+
   it("keeps every other symbol", () => {
-    for (const text of ["Привет", "👩‍👩‍👧", "é", "\\", '"', "العربية"]) {
+    for (const text of ["Привет", "👩‍👩‍👧", "❤️", "é", "\\", '"', "العربية"]) {
       assertEquals(printable(text), text);
     }
   });
