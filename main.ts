@@ -112,7 +112,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
       if (positionals.length !== 1) {
         throw new UsageError("ping takes one argument, HOST:PORT, as in ping 127.0.0.1:31337");
       }
-      const { ping } = await import("./lib/terminal.ts");
+      const { ping } = await import("./lib/dialer.ts");
       return await ping(parseHostPort(positionals[0]!));
     }
     case "serve":

@@ -1,15 +1,10 @@
 /** The terminal chat: type a line and it goes to all. */
-import { Client, DisconnectedError, type Result } from "./client.ts";
+import { type Client, DisconnectedError, type Result } from "./client.ts";
+import { Dialer, explain, SILENCE_MS, type Target } from "./dialer.ts";
 import { printable } from "./printable.ts";
 import type { Mail } from "./reply.ts";
 import { Screen } from "./screen.ts";
 import { type Order, parseLine, tooLong } from "./typed_line.ts";
-
-/** Where the server is. */
-export interface Target {
-  readonly hostname: string;
-  readonly port: number;
-}
 
 const HELP = `Type a line and it goes to all.
 @Bob hi      to one person; @"A b" hi for a name with blanks
@@ -23,8 +18,6 @@ const HELP = `Type a line and it goes to all.
 const WAIT_S = 30;
 /** Without `wait` (strict mode) the mailbox is asked so often, in milliseconds. */
 const POLL_MS = 1_000;
-/** A server that answers nothing for so long is as good as gone. */
-const SILENCE_MS = 5_000;
 const RECONNECT_MS = 250;
 const RECONNECT_MS_MAX = 5_000;
 /** With nobody at the terminal to stop it, a lost server is sought for so long. */
@@ -38,24 +31,20 @@ type ServerOrder = Extract<Order, { kind: "all" | "one" | "users" | "logout" }>;
 
 /** Somebody's chat in the terminal. */
 class Terminal {
-  readonly #target: Target;
+  readonly #dialer: Dialer;
   /** The exit code, when the chat is over. */
   readonly #end = Promise.withResolvers<number>();
   readonly #screen = new Screen(() => this.#end.resolve(0));
   #name: string | undefined;
-  #conn: Deno.TcpConn | undefined;
   /** Connected and registered; `undefined` while a lost connection is being replaced. */
   #client: Client | undefined;
   /** The next client that is registered. */
   #ready = Promise.withResolvers<Client>();
-  /** Does this server know `wait`? */
-  #extended = false;
-  #limits = { name: 8, text: 60 };
   /** What ends now ends by our own will. */
   #leaving = false;
 
   constructor(target: Target, name: string | undefined) {
-    this.#target = target;
+    this.#dialer = new Dialer(target);
     this.#name = name;
   }
 
@@ -107,7 +96,7 @@ class Terminal {
   async #askName(): Promise<string> {
     if (!this.#screen.isTerminal) throw new Error("Say who you are: client NAME");
     // Without a server there is no use in asking.
-    await this.#connect();
+    await this.#dialer.connect();
     for (;;) {
       this.#screen.print("Your name?");
       const line = await this.#screen.line();
@@ -118,10 +107,10 @@ class Terminal {
 
   /** Connects and registers. Throws {@link RefusedError} where the name is refused. */
   async #enter(name: string): Promise<Client> {
-    const client = await this.#connect();
-    const long = tooLong("name", name, this.#limits.name);
+    const client = await this.#dialer.connect();
+    const long = tooLong("name", name, this.#dialer.limits.name);
     if (long !== undefined) throw new RefusedError(long);
-    const result = await this.#within(SILENCE_MS, client.register(name));
+    const result = await this.#dialer.within(SILENCE_MS, client.register(name));
     if (!result.ok) {
       // The server's text would show the port of this connection, another with every try.
       const isStrict = result.code === "address-used";
@@ -133,38 +122,6 @@ class Terminal {
     this.#client = client;
     this.#ready.resolve(client);
     return client;
-  }
-
-  /** A new connection in the place of the old one, to a server that may be another by now. */
-  async #connect(): Promise<Client> {
-    const client = await this.#dial();
-    try {
-      const help = await this.#within(SILENCE_MS, client.help());
-      if (!help.ok) throw new Error(help.text);
-      this.#extended = /^wait /m.test(help.text);
-      this.#readLimits(help.text);
-      return client;
-    } catch (error) {
-      if (!(error instanceof DisconnectedError)) throw error;
-      // A strict server answers nothing to a command that it does not know, and closes.
-      this.#extended = false;
-      return await this.#dial();
-    }
-  }
-
-  async #dial(): Promise<Client> {
-    this.#closeConn();
-    this.#conn = await dial(this.#target);
-    return new Client(this.#conn);
-  }
-
-  #readLimits(help: string): void {
-    const limit = (what: string) =>
-      Number(new RegExp(`^${what}: \\d+ to (\\d+)`, "m").exec(help)?.[1]);
-    this.#limits = {
-      name: limit("name") || this.#limits.name,
-      text: limit("text") || this.#limits.text,
-    };
   }
 
   /** Shows mail as it comes, and comes back after a loss. */
@@ -182,13 +139,13 @@ class Terminal {
   }
 
   async #showNext(client: Client): Promise<void> {
-    const result = this.#extended
-      ? await this.#within(1000 * WAIT_S + SILENCE_MS, client.wait(WAIT_S))
-      : await this.#within(SILENCE_MS, client.receive());
+    const result = this.#dialer.extended
+      ? await this.#dialer.within(1000 * WAIT_S + SILENCE_MS, client.wait(WAIT_S))
+      : await this.#dialer.within(SILENCE_MS, client.receive());
     if (!result.ok && result.code === "not-registered") throw new Error("Your name was removed");
     if (!result.ok) throw new Error(result.text);
     this.#show(result.mail);
-    if (!this.#extended) await sleep(POLL_MS);
+    if (!this.#dialer.extended) await sleep(POLL_MS);
   }
 
   /** Tries until it is registered again; gives up only where nobody can stop it. */
@@ -236,8 +193,8 @@ class Terminal {
   }
 
   #tooLong(order: ServerOrder): string | undefined {
-    return ("to" in order ? tooLong("name", order.to, this.#limits.name) : undefined) ??
-      ("text" in order ? tooLong("text", order.text, this.#limits.text) : undefined);
+    return ("to" in order ? tooLong("name", order.to, this.#dialer.limits.name) : undefined) ??
+      ("text" in order ? tooLong("text", order.text, this.#dialer.limits.text) : undefined);
   }
 
   async #carryOut(order: ServerOrder, client: Client): Promise<void> {
@@ -265,7 +222,7 @@ class Terminal {
   async #lastMail(): Promise<void> {
     const client = await this.#ready.promise;
     this.#leaving = true;
-    const result = await this.#within(SILENCE_MS, client.receive());
+    const result = await this.#dialer.within(SILENCE_MS, client.receive());
     if (result.ok) this.#show(result.mail);
   }
 
@@ -282,53 +239,10 @@ class Terminal {
   #complain(text: string): void {
     this.#screen.note(`! ${printable(text)}`);
   }
-
-  /** The reply, unless the server is silent for too long. */
-  async #within<Value>(ms: number, reply: Promise<Value>): Promise<Value> {
-    const late = Promise.withResolvers<never>();
-    const error = new Error(`${addressOf(this.#target)} does not answer`);
-    const timer = setTimeout(() => late.reject(error), ms);
-    try {
-      return await Promise.race([reply, late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  #closeConn(): void {
-    try {
-      this.#conn?.close();
-    } catch {
-      // It was closed already.
-    }
-  }
 }
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function addressOf({ hostname, port }: Target): string {
-  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-}
-
-/** Connects, or throws an error that says in one line why it can't be done. */
-async function dial(target: Target): Promise<Deno.TcpConn> {
-  try {
-    const conn = await Deno.connect({ ...target, signal: AbortSignal.timeout(SILENCE_MS) });
-    // Else a command behind a `wait` leaves only when that was acknowledged, 40 ms later.
-    conn.setNoDelay(true);
-    return conn;
-  } catch (error) {
-    const why = error instanceof Deno.errors.ConnectionRefused
-      ? `No server answers at ${addressOf(target)} (deno task start starts one)`
-      : `Cannot reach ${addressOf(target)}: ${explain(error)}`;
-    throw new Error(why, { cause: error });
-  }
-}
-
-function explain(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** The text with a full stop, where it has no mark at its end. */
@@ -339,23 +253,4 @@ function sentence(text: string): string {
 /** Chats in the terminal until the person leaves, then ends the process. */
 export async function chat(target: Target, name: string | undefined): Promise<never> {
   Deno.exit(await new Terminal(target, name).run());
-}
-
-/** Ends the process with code 0 if a server answers `users` within 5 s, else with 1. */
-export async function ping(target: Target): Promise<never> {
-  const late = setTimeout(() => {
-    console.error(`No answer from ${addressOf(target)} within 5 s`);
-    Deno.exit(1);
-  }, SILENCE_MS);
-  try {
-    const result = await new Client(await dial(target)).users();
-    clearTimeout(late);
-    if (!result.ok) throw new Error(printable(result.text));
-    const { length } = result.users;
-    console.log(`${addressOf(target)} answers: ${length} ${length === 1 ? "user" : "users"}`);
-    Deno.exit(0);
-  } catch (error) {
-    console.error(explain(error));
-    Deno.exit(1);
-  }
 }

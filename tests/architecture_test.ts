@@ -27,6 +27,7 @@ const ROOMS = [
   "tcp.ts",
   "server.ts",
   "client.ts",
+  "dialer.ts",
   "typed_line.ts",
   "screen.ts",
   "terminal.ts",
