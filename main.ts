@@ -14,18 +14,23 @@ import {
 import { Server } from "./lib/server.ts";
 import config from "./deno.json" with { type: "json" };
 
-const HELP = `asvt-chat ${config.version}: a chat server with mailboxes
+const HELP = {
+  serve: `asvt-chat ${config.version}: a chat server with mailboxes
 
 Usage:
-  main.ts [serve] [flags]                    serve
+  main.ts [serve] [flags]                      serve
   main.ts client [name] [--connect HOST:PORT]  chat in the terminal
-  main.ts ping HOST:PORT                     exit code 0 if a server answers there
+  main.ts ping HOST:PORT                       exit code 0 if a server answers there
 
 Flags of serve:
-${helpLines(SERVER_FLAGS)}
+${helpLines(SERVER_FLAGS)}`,
+  client: `Chat in the terminal: main.ts client [name] [flags]
 
-Flags of client:
-${helpLines(CLIENT_FLAGS)}`;
+${helpLines(CLIENT_FLAGS)}`,
+  ping: `Ask whether a server answers: main.ts ping HOST:PORT. The exit code is 0 if it does, else 1
+
+${helpLines(PING_FLAGS)}`,
+};
 
 /** A second signal sooner after the first is the same one, told by `deno task` and the shell. */
 const SAME_SIGNAL_MS = 1_000;
@@ -56,7 +61,7 @@ function fail(message: string, code: number): never {
 
 async function serve(args: string[]): Promise<void> {
   const options = parseServerOptions(args);
-  if (options.help) return console.log(HELP);
+  if (options.help) return console.log(HELP.serve);
   if (options.version) return console.log(config.version);
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
   let server: Server;
@@ -99,7 +104,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
   switch (subcommand) {
     case "client": {
       const { options, positionals } = parseFlags(CLIENT_FLAGS, args);
-      if (options.help) return console.log(HELP);
+      if (options.help) return console.log(HELP.client);
       if (positionals.length > 1) {
         throw new UsageError(`Unexpected "${positionals[1]}": client takes one name`);
       }
@@ -108,7 +113,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
     }
     case "ping": {
       const { options, positionals } = parseFlags(PING_FLAGS, args);
-      if (options.help) return console.log(HELP);
+      if (options.help) return console.log(HELP.ping);
       if (positionals.length !== 1) {
         throw new UsageError("ping takes one argument, HOST:PORT, as in ping 127.0.0.1:31337");
       }

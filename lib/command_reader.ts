@@ -43,7 +43,7 @@ export class CommandReader {
   #at = 0;
   #rest: Uint8Array = NOTHING;
   #overLimit = false;
-  /** The frame that came before the first of `#frames`. */
+  /** The argument that came before the first of `#frames`. */
   #before: Uint8Array | undefined;
   /** Bytes that are no protocol may be a part of the text of this command. */
   #lastName: CommandName | undefined;
@@ -63,7 +63,7 @@ export class CommandReader {
 
   /** To be called before the memory of the frames is used again: copies what is still needed. */
   keep(): void {
-    if (this.#at > 0) this.#before = withMoreThanAscii(this.#frames[this.#at - 1]);
+    if (this.#at > 0) this.#before = this.#argumentBefore(this.#at)?.slice();
     this.#frames = this.#frames.slice(this.#at).map((frame) => frame.slice());
     this.#at = 0;
   }
@@ -101,6 +101,15 @@ export class CommandReader {
       : this.#mistake({ kind, expected: "command", command: undefined });
   }
 
+  /** The frame before a place, where that is an argument and not a command's name. */
+  #argumentBefore(place: number): Uint8Array | undefined {
+    if (place === 0) return this.#before;
+    const isName = place > this.#at
+      ? place === this.#at + 1
+      : this.#lastName === undefined || frameCount(this.#lastName) === 1;
+    return isName ? undefined : this.#frames[place - 1];
+  }
+
   #advance(name: CommandName): void {
     this.#at += frameCount(name);
     this.#lastName = name;
@@ -117,7 +126,7 @@ export class CommandReader {
       expected: "command",
       command: undefined,
       bytes: encodeFrame(frame),
-      previous: withMoreThanAscii(this.#frames[this.#at - 1] ?? this.#before),
+      previous: this.#argumentBefore(this.#at),
     });
   }
 
@@ -125,7 +134,7 @@ export class CommandReader {
     const { strict, frameBytesMax, commandTimeoutS } = this.#options;
     const mistake = explain({
       bytes: this.#rest,
-      previous: withMoreThanAscii(this.#frames.at(-1) ?? this.#before),
+      previous: this.#argumentBefore(this.#frames.length),
       commands: commandNames(strict),
       bytesMax: frameBytesMax,
       seconds: commandTimeoutS,
@@ -146,8 +155,4 @@ export class CommandReader {
       ? { code: "name-too-long" }
       : { code: "text-too-long", max: this.#options.textSymbolsMax };
   }
-}
-
-function withMoreThanAscii(frame: Uint8Array | undefined): Uint8Array | undefined {
-  return frame?.some((byte) => byte >= 0x80) ? frame.slice() : undefined;
 }

@@ -60,6 +60,7 @@ export class ConnectionHandler {
   #stopAt: number | undefined;
   /** What comes behind a `wait`, being read while that waits. */
   #ahead: Promise<Next> | undefined;
+  #lastIsWait = false;
   #replies: Reply[] = [];
   #counts = { commands: 0, bytesIn: 0, bytesOut: 0 };
 
@@ -126,6 +127,9 @@ export class ConnectionHandler {
       if (item !== undefined) return item;
     }
     await this.#flush();
+    // Whose wait the stop has ended would only wait again.
+    const isOver = this.#lastIsWait && this.#stopAt !== undefined && this.#ahead === undefined;
+    if (isOver) return { kind: "ending", ending: "the server stops" };
     this.#armForReading();
     const next = await (this.#ahead ?? this.#read());
     this.#ahead = undefined;
@@ -213,6 +217,7 @@ export class ConnectionHandler {
     } else if (isRefusal(reply)) {
       this.#refused(reply.code, { command: name, reply: replyText(reply) });
     }
+    this.#lastIsWait = name === "wait";
     const ending = this.#options.strict ? strictEnding(name, reply) : "open";
     if (ending !== "silent") this.#replies.push(reply);
     return ending === "open" ? "goes on" : "ends";

@@ -14,7 +14,7 @@ export interface Evidence {
   readonly expected: string;
   /** The command that was begun, where an argument was expected. */
   readonly command: string | undefined;
-  /** The payload of the argument just before, where it holds more than ASCII. */
+  /** The payload of the frame just before, where that is an argument. */
   readonly previous: Uint8Array | undefined;
   /** The commands that the server knows. */
   readonly commands: readonly string[];
@@ -49,10 +49,10 @@ function missing(seen: Evidence): number {
   return readLength(seen.bytes) - content(seen).length;
 }
 
-/** At most 60 symbols of a text, so that an explanation stays short. */
+/** At most 40 symbols of a text, so that an explanation stays short. */
 export function clip(text: string): string {
   const symbols = [...text];
-  return symbols.length > 60 ? symbols.slice(0, 60).join("") + "..." : text;
+  return symbols.length > 40 ? symbols.slice(0, 40).join("") + "..." : text;
 }
 
 /** Is this the content of a frame that is cut short by exactly so many bytes? */
@@ -61,8 +61,73 @@ export function isShortBy(seen: Evidence, bytes: number): boolean {
   return cutShort && hasLength(seen) && content(seen).length > 0 && missing(seen) === bytes;
 }
 
+/** Do the bytes begin as text does? Less than a length must hold a letter to be sure. */
 export function isPrintableText(bytes: Uint8Array): boolean {
-  return /^[\t\r\n\x20-\x7e]*[A-Za-z/@][\t\r\n\x20-\x7e]*$/.test(latin1(bytes.subarray(0, 4)));
+  const text = latin1(bytes.subarray(0, LENGTH_BYTES));
+  const sure = text.length < LENGTH_BYTES ? /[A-Za-z]/ : /[A-Za-z0-9/@]/;
+  return /^[\t\r\n\x20-\x7e]*$/.test(text) && sure.test(text);
+}
+
+/**
+ * How many bytes a length seems to have that is too short: text, or the command, begins behind 1 or 2
+ * bytes; `undefined` where it does not.
+ */
+export function shortLength(seen: Evidence): { size: 1 | 2; length: number } | undefined {
+  const [first = 0, second = 0] = seen.bytes;
+  if (seen.kind !== "over-limit" || isPrintableText(seen.bytes)) return undefined;
+  if (seen.command === undefined && commandAtStart(seen, latin1(seen.bytes.subarray(1)))) {
+    return { size: 1, length: first };
+  }
+  const text = seen.bytes.subarray(2);
+  const begins = seen.command === undefined
+    ? commandAtStart(seen, latin1(text))
+    : isPrintableText(text);
+  return begins && (first === NUL || second === NUL)
+    ? { size: 2, length: first | second }
+    : undefined;
+}
+
+/** A length of 8 bytes before an argument: its upper half was taken for the argument's text. */
+export function isEightByteArgument({ previous, bytes }: Evidence): boolean {
+  if (previous === undefined || previous.length === 0) return false;
+  const upper = previous.subarray(0, LENGTH_BYTES);
+  const behind = bytes.subarray(0, LENGTH_BYTES - upper.length);
+  return upper.length + behind.length === LENGTH_BYTES &&
+    [...upper, ...behind].every((byte) => byte === NUL);
+}
+
+/**
+ * The next length, where the argument before took its first byte: that one's length is 1 too many.
+ * What follows must fit, as far as it has come.
+ */
+export function swallowedLength(seen: Evidence): number | undefined {
+  const { previous, bytes, bytesMax } = seen;
+  if (previous === undefined || previous.length < 2 || bytes.length < 3) return undefined;
+  if (bytes[1] !== NUL || bytes[2] !== NUL) return undefined;
+  const length = previous.at(-1)! | bytes[0]! << 8;
+  const text = latin1(bytes.subarray(3, 3 + length));
+  if (length === 0 || length > bytesMax || text.length === 0) return undefined;
+  const fits = seen.command === undefined ? commandAtStart(seen, text) : /^[^\p{Cc}]/u.test(text);
+  return fits ? length : undefined;
+}
+
+/** Does the command's length count one byte too many, the first of the length of its argument? */
+export function swallowsByte(seen: Evidence): boolean {
+  const bytes = content(seen);
+  const last = bytes.at(-1) ?? NUL;
+  return seen.kind === "unknown-command" && last > 0 && last <= 8 &&
+    seen.commands.includes(latin1(bytes.subarray(0, -1)));
+}
+
+/** A known command with its argument in the same frame: behind a blank, or a length and its bytes. */
+export function commandWithMore(seen: Evidence): string | undefined {
+  const text = latin1(content(seen));
+  return seen.commands.find((command) => {
+    if (!text.startsWith(command)) return false;
+    if (text[command.length] === " ") return true;
+    const more = content(seen).subarray(command.length);
+    return more.length > LENGTH_BYTES && readLength(more) === more.length - LENGTH_BYTES;
+  });
 }
 
 export function commandAtStart(seen: Evidence, text: string): boolean {
@@ -75,7 +140,7 @@ export function commandAtStart(seen: Evidence, text: string): boolean {
  * to be the rest of its text: its length counted symbols, each of which may take up to 4 bytes.
  */
 export function prolonged({ kind, previous, bytes, bytesMax }: Evidence): string | undefined {
-  if (previous === undefined) return undefined;
+  if (previous === undefined || !previous.some((byte) => byte >= 0x80)) return undefined;
   const joined = new Uint8Array(previous.length + bytes.length);
   joined.set(previous);
   joined.set(bytes, previous.length);

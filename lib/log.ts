@@ -17,6 +17,8 @@ export interface LogOptions {
   readonly sumMs?: number;
 }
 
+/** So many refusals for the same reason from the same address have a line each; further ones a sum. */
+const LINES_BEFORE_SUM = 5;
 /** So many different refusals are summed up apart; further ones go into one sum. */
 const SUMS_MAX = 1_000;
 
@@ -52,18 +54,15 @@ export class Log {
     this.#writing ??= this.#write();
   }
 
-  /** Logs a refusal; the same one again from the same address is only counted for a while. */
+  /** Logs a refusal; the sixth and further ones of a kind from an address are counted for a while. */
   refused(address: string, reason: string, fields: Fields): void {
     if (this.#format === "off") return;
     const key = this.#sums.size < SUMS_MAX ? `${address} ${reason}` : "others";
     const sum = this.#sums.get(key);
-    if (sum !== undefined) {
-      sum.times++;
-      return;
-    }
+    const times = (sum?.times ?? 0) + 1;
     const about = key === "others" ? {} : { address, reason };
-    this.#sums.set(key, { fields: about, times: 0 });
-    this.event("refused", { ...fields, reason });
+    this.#sums.set(key, { fields: about, times });
+    if (times <= LINES_BEFORE_SUM) this.event("refused", { ...fields, reason });
     this.#sumTimer ??= setTimeout(() => this.#writeSums(), this.#sumMs);
   }
 
@@ -80,7 +79,8 @@ export class Log {
     clearTimeout(this.#sumTimer);
     this.#sumTimer = undefined;
     for (const { fields, times } of this.#sums.values()) {
-      if (times > 0) this.event("refused-again", { ...fields, times });
+      const more = times - LINES_BEFORE_SUM;
+      if (more > 0) this.event("refused-again", { ...fields, times: more });
     }
     this.#sums.clear();
   }

@@ -8,9 +8,11 @@ import {
   bigEndian,
   clip,
   commandAtStart,
+  commandWithMore,
   content,
   type Evidence,
   hasLength,
+  isEightByteArgument,
   isHttp,
   isPrintableText,
   isShortBy,
@@ -18,6 +20,9 @@ import {
   nearest,
   NUL,
   prolonged,
+  shortLength,
+  swallowedLength,
+  swallowsByte,
 } from "./evidence.ts";
 import { LENGTH_BYTES, readLength } from "./frame.ts";
 import { hex, quoted } from "./printable.ts";
@@ -27,7 +32,7 @@ export type MistakeCode =
   | "http"
   | "symbols-counted"
   | "big-endian"
-  | "two-byte-length"
+  | "short-length"
   | "plain-text"
   | "nul-between"
   | "over-limit"
@@ -35,6 +40,7 @@ export type MistakeCode =
   | "eight-byte-length"
   | "nul-counted"
   | "length-counted"
+  | "argument-in-command"
   | "unknown-command"
   | "argument-missing"
   | "incomplete-frame";
@@ -91,6 +97,21 @@ const MISTAKES: readonly Row[] = [
       `text went on: ${quoted(clip(prolonged(seen)!))}. Encode the text to UTF-8 first, then count`,
   },
   {
+    code: "nul-counted",
+    proves: (seen) => atLength(seen) && swallowedLength(seen) !== undefined,
+    text: (seen) =>
+      `The length of the argument before is 1 too many: it took the first byte of the next ` +
+      `length, ${swallowedLength(seen)}. Does it count a NUL that you do not send? Send ` +
+      `${seen.previous!.length - 1}`,
+  },
+  {
+    code: "eight-byte-length",
+    proves: (seen) => atLength(seen) && isEightByteArgument(seen),
+    text: ({ previous }) =>
+      "The length of a frame has 4 bytes, not 8: four zeros stood before the argument. " +
+      `Send ${hex(Uint8Array.of(previous!.length, 0, 0, 0))} alone`,
+  },
+  {
     code: "big-endian",
     proves: (seen) => {
       if (seen.kind !== "over-limit") return false;
@@ -103,21 +124,20 @@ const MISTAKES: readonly Row[] = [
       `Send ${hex(bytes.slice(0, LENGTH_BYTES).reverse())}`,
   },
   {
-    code: "two-byte-length",
-    proves: (seen) => {
-      if (seen.kind !== "over-limit" || seen.command !== undefined) return false;
-      return commandAtStart(seen, latin1(seen.bytes.subarray(2)));
+    code: "short-length",
+    proves: (seen) => shortLength(seen) !== undefined,
+    text: (seen) => {
+      const { size, length } = shortLength(seen)!;
+      return `The length of ${expectedFrame(seen)} has 4 bytes, lowest first: the text begins ` +
+        `behind ${size}. Send ${hex(Uint8Array.of(length, 0, 0, 0))}`;
     },
-    text: ({ bytes }) =>
-      `The length of a frame has 4 bytes, not 2: the command begins behind two. ` +
-      `Send ${hex(bytes.subarray(0, 2))} 00 00`,
   },
   {
     code: "plain-text",
     proves: (seen) => atLength(seen) && seen.bytes.length >= 2 && isPrintableText(seen.bytes),
     text: (seen) =>
       `This is text where the length of ${expectedFrame(seen)} should be: ` +
-      `${quoted(latin1(seen.bytes))}. ` +
+      `${quoted(clip(latin1(seen.bytes)))}. ` +
       "Send a 4-byte little-endian length first (nc and telnet can't): users is " +
       "05 00 00 00 75 73 65 72 73",
   },
@@ -139,14 +159,14 @@ const MISTAKES: readonly Row[] = [
     proves: ({ kind }) => kind === "over-limit",
     text: (seen) =>
       `The length of ${expectedFrame(seen)} is ${readLength(seen.bytes)} bytes, over the limit ` +
-      `of ${seen.bytesMax}. Send less, or check that the frame before has as many bytes as it said`,
+      `of ${seen.bytesMax}. Check that the frame before has as many bytes as it said, or send less`,
   },
   {
     code: "empty-command",
     proves: (seen) => seen.kind === "unknown-command" && content(seen).length === 0,
     text: () =>
-      "A command of 0 bytes. Send the length of the command's name, then the name; " +
-      "if your lengths have 8 bytes, send 4",
+      "A command of 0 bytes. Send the length of the command's name, then the name. If your " +
+      "lengths have 8 bytes, send 4; if NULs fill up the text before, do not send them",
   },
   {
     code: "eight-byte-length",
@@ -163,11 +183,20 @@ const MISTAKES: readonly Row[] = [
     proves: (seen) =>
       isShortBy(seen, 1) ||
       (seen.kind === "unknown-command" &&
-        seen.commands.includes(latin1(content(seen)).replaceAll("\0", ""))),
+        (seen.commands.includes(latin1(content(seen)).replaceAll("\0", "")) ||
+          swallowsByte(seen))),
     text: (seen) =>
-      seen.kind === "unknown-command"
+      swallowsByte(seen)
+        ? `The length of a command is 1 too many: it says ${
+          readLength(seen.bytes)
+        } and takes the ` +
+          "first byte of the next length. Does it count a NUL that you do not send? Send " +
+          `${readLength(seen.bytes) - 1}`
+        : seen.kind === "unknown-command"
         ? `The command holds ${content(seen).filter((byte) => byte === NUL).length} NUL: ` +
-          `${quoted(latin1(content(seen)))}. Send and count its letters alone, one byte each, ` +
+          `${
+            quoted(clip(latin1(content(seen))))
+          }. Send and count its letters alone, one byte each, ` +
           "no NUL at the end"
         : `1 byte of ${expectedFrame(seen)} is missing: the length says ` +
           `${readLength(seen.bytes)}, ${content(seen).length} came, then ${waited(seen)}. ` +
@@ -188,10 +217,20 @@ const MISTAKES: readonly Row[] = [
       `Does it count its own 4 bytes? Send ${readLength(seen.bytes) - LENGTH_BYTES}`,
   },
   {
+    code: "argument-in-command",
+    proves: (seen) => seen.kind === "unknown-command" && commandWithMore(seen) !== undefined,
+    text: (seen) => {
+      const command = commandWithMore(seen)!;
+      return `The frame holds more than the command '${command}': ` +
+        `${quoted(clip(latin1(content(seen))))}. An argument is a frame of its own. ` +
+        `Send ${hex(Uint8Array.of(command.length, 0, 0, 0))} and the command, then the argument`;
+    },
+  },
+  {
     code: "unknown-command",
     proves: ({ kind }) => kind === "unknown-command",
     text: (seen) => {
-      const word = decoder.decode(content(seen).subarray(0, 64));
+      const word = clip(decoder.decode(content(seen).subarray(0, 64)));
       const near = nearest(word, seen.commands);
       return `Unknown command ${quoted(word)}. ` +
         (near === undefined ? "" : `Did you mean '${near}'? `) +
@@ -211,7 +250,10 @@ const MISTAKES: readonly Row[] = [
       (hasLength(seen)
         ? `${content(seen).length} of ${readLength(seen.bytes)} bytes of ${expectedFrame(seen)}`
         : `${seen.bytes.length} of the 4 bytes of the length of ${expectedFrame(seen)}`) +
-      ` came, then ${waited(seen)}. Send as many bytes as the length says`,
+      ` came, then ${
+        waited(seen)
+      }. Send as many bytes as the length says; if you did, check that ` +
+      "the frame before has as many as it said",
   },
 ];
 

@@ -108,9 +108,10 @@ export function parseFlags<Table extends Flags>(
   args: readonly string[],
 ): { options: Values<Table>; positionals: string[] } {
   const names = new Map(Object.keys(table).map((option) => [flagName(option), option]));
-  const types = [...names].map(([name, option]) =>
-    [name, { type: table[option]!.value === undefined ? "boolean" : "string" }] as const
-  );
+  const types = [...names].map(([name, option]) => {
+    const type: "boolean" | "string" = table[option]!.value === undefined ? "boolean" : "string";
+    return [name, name === "help" ? { type, short: "h" } : { type }] as const;
+  });
   const { tokens } = parseArgs({
     args: [...args],
     options: Object.fromEntries(types),

@@ -167,10 +167,73 @@ const EXAMPLES: readonly Example[] = [
     says: "the text of 'sendall' is 4097 bytes",
   },
   {
-    code: "two-byte-length",
+    code: "short-length",
     name: "a length of two bytes",
     bytes: concat([length(5, 2), ascii("users")]),
     says: "Send 05 00 00 00",
+  },
+  {
+    code: "short-length",
+    name: "a length of two bytes in big-endian order",
+    bytes: concat([Uint8Array.of(0, 8), ascii("register")]),
+    says: "Send 08 00 00 00",
+  },
+  {
+    code: "short-length",
+    name: "a length of one byte",
+    bytes: concat([Uint8Array.of(8), ascii("register")]),
+    says: "the text begins behind 1. Send 08 00 00 00",
+  },
+  {
+    code: "short-length",
+    name: "a length of two bytes of an argument",
+    bytes: concat([encodeFrames(["register"]), length(3, 2), ascii("Bob")]),
+    says: "Send 03 00 00 00",
+  },
+  {
+    code: "eight-byte-length",
+    name: "a length of eight bytes of a short argument",
+    bytes: concat([encodeFrames(["register"]), length(3, 8), ascii("Bob")]),
+    says: "has 4 bytes, not 8",
+    before: 1,
+  },
+  {
+    code: "nul-counted",
+    name: "a length that counts a NUL that is not sent, in an argument",
+    bytes: concat([encodeFrames(["register"]), length(4), ascii("Eve"), encodeFrames(["users"])]),
+    says:
+      "took the first byte of the next length, 5. Does it count a NUL that you do not send? Send 3",
+    before: 1,
+  },
+  {
+    code: "nul-counted",
+    name: "a length that counts a NUL that is not sent, before a text",
+    bytes: concat([encodeFrames(["send"]), length(4), ascii("Bob"), length(5), ascii("Hello")]),
+    says: "Send 3",
+  },
+  {
+    code: "nul-counted",
+    name: "a length that counts a NUL that is not sent, in the command",
+    bytes: concat([length(9), ascii("register"), length(3), ascii("Eve")]),
+    says: "Does it count a NUL that you do not send? Send 8",
+  },
+  {
+    code: "argument-in-command",
+    name: "an argument behind a blank",
+    bytes: encodeFrames(["register Eve"]),
+    says: "An argument is a frame of its own. Send 08 00 00 00",
+  },
+  {
+    code: "argument-in-command",
+    name: "a length over command and argument",
+    bytes: encodeFrames([concat([ascii("register"), encodeFrames(["Eve"])])]),
+    says: "more than the command 'register'",
+  },
+  {
+    code: "plain-text",
+    name: "a length in digits",
+    bytes: ascii("0008register"),
+    says: '"0008register"',
   },
   {
     code: "eight-byte-length",
@@ -328,6 +391,12 @@ describe("explain()", () => {
       explain({ ...seen, previous: ascii("Вася"), bytes: ascii("user") }).code,
       "plain-text",
     );
+  });
+
+  it("does not take a big-endian text behind a good receiver for a length 1 too many", () => {
+    const bytes = concat([Uint8Array.of(0, 0, 0, 5), ascii("Hello")]);
+    const at = { expected: "text", command: "send", previous: ascii("Bob") } as const;
+    assertEquals(explain({ ...seen, ...at, bytes }).code, "big-endian");
   });
 
   it("does not take a big-endian length behind correct text for symbols", () => {

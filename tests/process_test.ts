@@ -128,6 +128,8 @@ describe("main.ts", () => {
     const help = await run("--help");
     assertEquals(help.code, 0);
     assertStringIncludes(help.stdout, "--mailbox-messages-max N");
+    assertEquals((await run("-h")).stdout, help.stdout);
+    assert(!(await run("client", "--help")).stdout.includes("--port"));
     assertMatch((await run("--version")).stdout, /^\d+\.\d+\.\d+\n$/);
   });
 
