@@ -1,4 +1,4 @@
-/** The terminal chat: type a line and it goes to all. */
+/** The terminal chat: type a line and it goes to everybody. */
 import { type Client, DisconnectedError, type Result } from "./client.ts";
 import { Dialer, explain, SILENCE_MS, type Target } from "./dialer.ts";
 import { printable } from "./printable.ts";
@@ -6,7 +6,7 @@ import type { Mail } from "./reply.ts";
 import { Screen } from "./screen.ts";
 import { type Order, parseLine, tooLong } from "./typed_line.ts";
 
-const HELP = `Type a line and it goes to all.
+const HELP = `Type a line and it goes to everybody.
 @Bob hi      to one person; @"A b" hi for a name with blanks
 //hi         a line that begins with a slash (@@ with an at sign)
 /users       who is there

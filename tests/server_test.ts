@@ -303,7 +303,7 @@ describe("receive", () => {
 });
 
 describe("the limit of connections", () => {
-  itNeeds(NET, "is told to who comes too late, and the place is free again later", async () => {
+  itNeeds(NET, "is told to whoever comes too late, and the place is free again later", async () => {
     await using server = serve("--connections-max", "1");
     const first = await Peer.connect(server.port);
     await first.ask("ping");
@@ -317,7 +317,7 @@ describe("the limit of connections", () => {
     assertEquals(await third.ask("ping"), "pong");
   });
 
-  itNeeds(NET, "of an address is told to who comes too late", async () => {
+  itNeeds(NET, "of an address is told to whoever comes too late", async () => {
     await using server = serve("--connections-per-address-max", "1");
     using first = await Peer.connect(server.port);
     await first.ask("ping");
