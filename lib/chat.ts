@@ -197,7 +197,8 @@ function tooLong(state: ChatState): Step {
   return refuse(state, { code: "text-too-long", max: state.settings.textSymbolsMax });
 }
 
-function isLonger(text: string, symbolsMax: number): boolean {
+/** Has the text more than so many symbols? */
+export function isLonger(text: string, symbolsMax: number): boolean {
   if (text.length <= symbolsMax) return false;
   return text.length > 2 * symbolsMax || [...text].length > symbolsMax;
 }

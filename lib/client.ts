@@ -1,5 +1,5 @@
 /** A typed client over any stream of bytes in both directions. */
-import { type CommandName, encodeCommand } from "./command.ts";
+import { type CommandName, encodeCommand, WAIT_SECONDS_MAX } from "./command.ts";
 import { frameStream } from "./frame_stream.ts";
 import { type Mail, parseReplyText, REFUSALS, type TextCode, type TextReply } from "./reply.ts";
 
@@ -91,7 +91,10 @@ export class Client {
    * next command; until then it is safe with the server.
    */
   wait(seconds: number): Promise<Result<{ mail: Mail[] }>> {
-    const digits = seconds.toFixed(3).replace(/\.?0+$/, "");
+    const digits = Math.min(Math.max(seconds, 0), WAIT_SECONDS_MAX).toFixed(3).replace(
+      /\.?0+$/,
+      "",
+    );
     return this.#ask("wait", [digits], (first) => this.#mail(first));
   }
 

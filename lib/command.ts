@@ -161,8 +161,16 @@ export function encodeCommand(name: CommandName, ...values: readonly string[]): 
   return encodeFrames([name, ...values]);
 }
 
+const helpTexts = new WeakMap<Settings, string>();
+
 /** The text of `help`: every command, its arguments, and the limits. */
 export function helpText(settings: Settings): string {
+  const text = helpTexts.get(settings) ?? makeHelpText(settings);
+  helpTexts.set(settings, text);
+  return text;
+}
+
+function makeHelpText(settings: Settings): string {
   const rows = commandNames(settings.strict).map((name) => {
     const call = [name, ...COMMANDS[name].arguments.map((argument) => `<${argument}>`)].join(" ");
     return `${call.padEnd(24)}${COMMANDS[name].does}`;

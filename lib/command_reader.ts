@@ -45,7 +45,8 @@ export class CommandReader {
   #overLimit = false;
   /** The argument that came before the first of `#frames`. */
   #before: Uint8Array | undefined;
-  /** Bytes that are no protocol may be a part of the text of this command. */
+  /** A text was sent: bytes that are no protocol may be a part of it. */
+  #hasSent = false;
   #lastName: CommandName | undefined;
 
   constructor(options: ReaderOptions) {
@@ -113,6 +114,7 @@ export class CommandReader {
   #advance(name: CommandName): void {
     this.#at += frameCount(name);
     this.#lastName = name;
+    this.#hasSent ||= name.startsWith("send");
   }
 
   #atLength(command: CommandName | undefined, expected: string): Item | undefined {
@@ -143,7 +145,8 @@ export class CommandReader {
     const reply = strict
       ? seen.kind === "over-limit" ? this.#tooLong(seen.command) : undefined
       : { code: "mistake", mistake } as const;
-    const mayBeMail = [seen.command, this.#lastName].some((name) => name?.startsWith("send"));
+    const mayBeMail = this.#hasSent || seen.command?.startsWith("send") ||
+      namesSend(seen.bytes ?? this.#rest);
     const explanation = mayBeMail ? "not shown: the bytes may be of a mail's text" : mistake.text;
     return { kind: "mistake", mistake, reply, explanation };
   }
@@ -155,4 +158,9 @@ export class CommandReader {
       ? { code: "name-too-long" }
       : { code: "text-too-long", max: this.#options.textSymbolsMax };
   }
+}
+
+/** Do the bytes hold the name of a command with a text, in whatever way it was written? */
+function namesSend(bytes: Uint8Array): boolean {
+  return /send/i.test(new TextDecoder("latin1").decode(bytes).replaceAll("\0", ""));
 }

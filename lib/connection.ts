@@ -1,5 +1,6 @@
 /** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
-import { strictEnding } from "./chat.ts";
+import type { Breather } from "./breather.ts";
+import { isLonger, strictEnding } from "./chat.ts";
 import { CommandReader, type Item } from "./command_reader.ts";
 import { Deadline } from "./deadline.ts";
 import type { Engine, Session } from "./engine.ts";
@@ -30,6 +31,9 @@ const STOP_PAUSE_MS = 100;
 /** While the server stops, commands are answered for so long at most. */
 const STOP_MS = 1_500;
 
+/** While the server stops, a client has so long to take a reply. */
+const STOP_WRITE_MS = 1_000;
+
 /** Why a connection ended, for the log. */
 type Ending =
   | "closed by the client"
@@ -48,6 +52,7 @@ export class ConnectionHandler {
   readonly #engine: Engine;
   readonly #options: ServerOptions;
   readonly #log: Log;
+  readonly #breather: Breather;
   readonly #session: Session;
   readonly #frames: ReadableStream<Split>;
   #reader: ReadableStreamDefaultReader<Split>;
@@ -64,7 +69,14 @@ export class ConnectionHandler {
   #replies: Reply[] = [];
   #counts = { commands: 0, bytesIn: 0, bytesOut: 0 };
 
-  constructor(connection: Connection, engine: Engine, options: ServerOptions, log: Log) {
+  constructor(
+    connection: Connection,
+    engine: Engine,
+    options: ServerOptions,
+    log: Log,
+    breather: Breather,
+  ) {
+    this.#breather = breather;
     this.#connection = connection;
     this.#engine = engine;
     this.#options = options;
@@ -99,10 +111,12 @@ export class ConnectionHandler {
   stop(): void {
     this.#stopAt ??= performance.now() + STOP_MS;
     if (this.#phase === "reading") this.#armForReading();
+    if (this.#phase === "writing") this.#deadline.set(STOP_WRITE_MS);
   }
 
   /** Ends at once. */
   kill(): void {
+    if (this.#stopAt !== undefined) this.#expired ??= "the server stops";
     closeQuietly(this.#connection);
   }
 
@@ -122,13 +136,19 @@ export class ConnectionHandler {
 
   /** The next item; where it has not come yet, the replies leave before it is waited for. */
   async #next(): Promise<Next> {
+    const late = this.#breather.due();
+    if (late !== undefined) await late;
     if (this.#ahead === undefined) {
       const item = this.#commands.take();
-      if (item !== undefined) return item;
+      if (item !== undefined) {
+        this.#begunAt = undefined;
+        return item;
+      }
     }
     await this.#flush();
     // Whose wait the stop has ended would only wait again.
-    const isOver = this.#lastIsWait && this.#stopAt !== undefined && this.#ahead === undefined;
+    const isOver = this.#stopAt !== undefined && this.#ahead === undefined &&
+      (this.#lastIsWait || performance.now() > this.#stopAt);
     if (isOver) return { kind: "ending", ending: "the server stops" };
     this.#armForReading();
     const next = await (this.#ahead ?? this.#read());
@@ -145,6 +165,11 @@ export class ConnectionHandler {
       } catch (error) {
         if (this.#expired === undefined) throw error;
         this.#reader = this.#frames.getReader();
+        if (this.#expired === "stalled" && !this.#commands.isBegun) {
+          // The rest came just as the time was over.
+          this.#expired = undefined;
+          continue;
+        }
         return this.#expired === "stalled"
           ? this.#commands.breakOff("stalled")
           : { kind: "ending", ending: this.#expired };
@@ -158,6 +183,8 @@ export class ConnectionHandler {
       }
       this.#counts.bytesIn += result.value.size;
       this.#commands.feed(result.value);
+      // What came behind a refusal, knowing of it, may wait anew.
+      this.#session.patientWith = undefined;
       const item = this.#commands.take();
       if (item === undefined) {
         this.#armForReading();
@@ -175,10 +202,8 @@ export class ConnectionHandler {
     const now = performance.now();
     const { idleTimeoutS, commandTimeoutS } = this.#options;
     let ms = this.#phase === "waiting" ? Infinity : 1000 * idleTimeoutS;
-    if (this.#commands.isBegun) {
-      this.#begunAt ??= now;
-      ms = this.#begunAt + 1000 * commandTimeoutS - now;
-    }
+    this.#begunAt = this.#commands.isBegun ? this.#begunAt ?? now : undefined;
+    if (this.#begunAt !== undefined) ms = this.#begunAt + 1000 * commandTimeoutS - now;
     if (this.#stopAt !== undefined) ms = Math.min(ms, STOP_PAUSE_MS, this.#stopAt - now);
     this.#deadline.set(Math.max(0, ms));
   }
@@ -199,7 +224,7 @@ export class ConnectionHandler {
     if (!isWait) return await reply;
     this.#phase = "waiting";
     const item = this.#commands.take();
-    this.#armForReading();
+    if (item === undefined) this.#armForReading();
     this.#ahead = item === undefined ? this.#read() : Promise.resolve(item);
     const hurry = () => this.#engine.hurry(this.#session);
     this.#ahead.then(hurry, hurry);
@@ -215,7 +240,10 @@ export class ConnectionHandler {
       const { session: connection, peer } = this.#session;
       this.#log.event(event, { connection, peer, user: reply.user });
     } else if (isRefusal(reply)) {
-      this.#refused(reply.code, { command: name, reply: replyText(reply) });
+      // A receiver that is longer than a name may be a text in the wrong place.
+      const isLong = isLonger(reply.user ?? "", this.#options.nameSymbolsMax);
+      const text = isLong ? {} : { reply: replyText(reply) };
+      this.#refused(reply.code, { command: name, ...text });
     }
     this.#lastIsWait = name === "wait";
     const ending = this.#options.strict ? strictEnding(name, reply) : "open";
@@ -233,13 +261,18 @@ export class ConnectionHandler {
     if (this.#replies.length === 0) return;
     const replies = this.#replies;
     this.#replies = [];
-    for (const piece of encodeReplies(replies)) await this.#write(piece);
+    for (const piece of encodeReplies(replies)) {
+      await this.#write(piece);
+      const late = this.#breather.due();
+      if (late !== undefined) await late;
+    }
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
     this.#phase = "writing";
     for (let left = bytes; left.length > 0;) {
-      this.#deadline.set(1000 * this.#options.writeTimeoutS);
+      const ms = 1000 * this.#options.writeTimeoutS;
+      this.#deadline.set(this.#stopAt === undefined ? ms : Math.min(ms, STOP_WRITE_MS));
       const written = await this.#connection.write(left);
       this.#counts.bytesOut += written;
       left = left.subarray(written);
@@ -260,7 +293,9 @@ export class ConnectionHandler {
   }
 
   #expire(): void {
-    if (this.#phase === "writing") this.#expired = "nothing written in time";
+    if (this.#phase === "writing" && this.#stopAt === undefined) {
+      this.#expired = "nothing written in time";
+    }
     if (this.#phase === "writing" || this.#phase === "lingering") return this.kill();
     this.#expired = this.#stopAt !== undefined
       ? "the server stops"
@@ -271,11 +306,11 @@ export class ConnectionHandler {
   }
 }
 
-/** Closing what is closed already, by the other end or by a time-out, is no mistake. */
+/** Closes what may be closed already, by the other end or by a time-out. */
 export function closeQuietly(closer: { close(): void }): void {
   try {
     closer.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  } catch {
+    // It is closed, and that is what was wanted.
   }
 }

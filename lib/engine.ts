@@ -29,7 +29,7 @@ export class Session implements Actor {
   waiter: Waiter | undefined;
   /** Something came behind a `wait`: it ends now, or as soon as it begins. */
   hurried = false;
-  /** The session that this one has already waited for. */
+  /** The session that this one has waited for; the commands behind do not wait for it again. */
   patientWith: SessionId | undefined;
   /** To be called when this session has ended. */
   readonly onEnd = new Set<() => void>();
@@ -92,9 +92,12 @@ export class Engine {
     if (waiter !== undefined) {
       this.#finish(session, { code: "mail", count: 0, mail: [], shown: waiter.shown });
     }
+    const { shown } = session;
     session.shown = undefined;
     this.#sessions.delete(session.session);
     this.#step({ kind: "end", session: session.session });
+    // It was shown mail that it did not take: somebody else may wait for it.
+    if (shown !== undefined) this.#serve(shown.id);
     for (const notify of session.onEnd) notify();
   }
 
@@ -128,7 +131,6 @@ export class Engine {
 
   /** Runs the command again when the other session has ended, or its time is over. */
   async #runAfter(heldBy: SessionId, session: Session, command: Command): Promise<Reply> {
-    session.patientWith = heldBy;
     const other = this.#sessions.get(heldBy);
     if (other !== undefined && !this.#stopping) {
       const ended = Promise.withResolvers<void>();
@@ -138,6 +140,7 @@ export class Engine {
       clearTimeout(timer);
       other.onEnd.delete(ended.resolve);
     }
+    session.patientWith = heldBy;
     return this.#run(session, command, false);
   }
 

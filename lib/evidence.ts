@@ -183,9 +183,7 @@ function decodePrefix(bytes: Uint8Array): string | undefined {
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const distances = known.map((name) => ({ name, edits: editDistance(word.toLowerCase(), name) }));
   const best = distances.sort((a, b) => a.edits - b.edits)[0];
-  return best !== undefined && best.edits <= Math.max(2, best.name.length / 2)
-    ? best.name
-    : undefined;
+  return best !== undefined && best.edits <= 2 ? best.name : undefined;
 }
 
 /** Levenshtein's distance: insertions, deletions and replacements from `a` to `b`. */

@@ -74,7 +74,7 @@ export const SERVER_FLAGS = {
   frameBytesMax: whole(4096, 16, FRAME_BYTES_MAX, "bytes in a frame, its length not counted"),
   idleTimeoutS: seconds(60, "a connection that sends nothing is closed (10 with --strict)", 10),
   commandTimeoutS: seconds(10, "from the first byte of a command to its last"),
-  writeTimeoutS: seconds(10, "a client that takes no byte of a reply is closed"),
+  writeTimeoutS: seconds(10, "a client whose replies pile up for so long is closed"),
   usersMax: whole(100_000, 1, 10_000_000, "registered users"),
   usersPerAddressMax: whole(1_000, 1, 10_000_000, "registered users from one IP address"),
   mailboxMessagesMax: whole(1_000, 1, 10_000_000, "messages in a mailbox"),

@@ -4,7 +4,7 @@
  * The texts are what clients compare, byte for byte, the original's spelling included.
  */
 import { concat } from "@std/bytes";
-import { encodeFrame, encodeFrames, frameBytesMax, writeFrame } from "./frame.ts";
+import { encodeFrame, frameBytesMax, writeFrame } from "./frame.ts";
 import type { Mistake } from "./mistake.ts";
 
 /** One message in a mailbox. */
@@ -155,7 +155,7 @@ export function* encodeReplies(replies: readonly Reply[]): Iterable<Uint8Array> 
 function encodeReply(reply: Reply): Iterable<Uint8Array> {
   switch (reply.code) {
     case "users":
-      return pieces(encodeNames(reply.names));
+      return encodeNames(reply.names);
     case "mail":
       return encodeMail(reply.mail, reply.count);
     case "help":
@@ -167,35 +167,42 @@ function encodeReply(reply: Reply): Iterable<Uint8Array> {
   }
 }
 
-/** Lists of names that were encoded before: they are immutable, and many ask for the same one. */
-const encodedNames = new WeakMap<object, Uint8Array>();
+/** The newest list of names, encoded: it is immutable, and many ask for the same one. */
+let newestNames: { readonly names: object; readonly pieces: readonly Uint8Array[] } | undefined;
 
-function encodeNames(names: Iterable<string> & { readonly size: number }): Uint8Array {
-  const known = encodedNames.get(names);
-  if (known !== undefined) return known;
-  const bytes = encodeFrames([String(names.size), ...names]);
-  encodedNames.set(names, bytes);
-  return bytes;
-}
-
-function* pieces(bytes: Uint8Array): Iterable<Uint8Array> {
-  for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
-    yield bytes.subarray(start, start + PIECE_BYTES);
+function* encodeNames(names: Iterable<string> & { readonly size: number }): Iterable<Uint8Array> {
+  if (newestNames?.names === names) return yield* newestNames.pieces;
+  const pieces: Uint8Array[] = [];
+  for (const piece of encodeTexts(String(names.size), names, names.size)) {
+    pieces.push(piece);
+    yield piece;
   }
+  newestNames = { names, pieces };
 }
 
 function* encodeMail(mail: Iterable<Mail>, count: number): Iterable<Uint8Array> {
-  const head = String(count);
-  let piece = new Uint8Array(Math.min(PIECE_BYTES, 16 + count * 128));
-  let end = writeFrame(piece, 0, head);
+  yield* encodeTexts(String(count), mailTexts(mail), 2 * count);
+}
+
+function* mailTexts(mail: Iterable<Mail>): Iterable<string> {
   for (const { from, text } of mail) {
-    const needed = frameBytesMax(from) + frameBytesMax(text);
+    yield from;
+    yield text;
+  }
+}
+
+/** The frames of a head and so many texts behind it. */
+function* encodeTexts(head: string, texts: Iterable<string>, count: number): Iterable<Uint8Array> {
+  let piece = new Uint8Array(Math.min(PIECE_BYTES, 16 + count * 64));
+  let end = writeFrame(piece, 0, head);
+  for (const text of texts) {
+    const needed = frameBytesMax(text);
     if (end + needed > piece.length) {
       yield piece.subarray(0, end);
       piece = new Uint8Array(Math.max(PIECE_BYTES, needed));
       end = 0;
     }
-    end = writeFrame(piece, writeFrame(piece, end, from), text);
+    end = writeFrame(piece, end, text);
   }
   yield piece.subarray(0, end);
 }

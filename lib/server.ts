@@ -1,4 +1,5 @@
 /** The server: accepts connections within its limits, has them served, and stops. */
+import { Breather } from "./breather.ts";
 import { closeQuietly, ConnectionHandler } from "./connection.ts";
 import { Engine } from "./engine.ts";
 import { encodeFrame } from "./frame.ts";
@@ -17,7 +18,7 @@ const REFUSING_MAX = 100;
 /** Who was told why is closed after so long, in milliseconds. */
 const REFUSING_MS = 2_000;
 /** A stop takes no longer, whatever the clients do, in milliseconds. */
-const STOP_MS_MAX = 4_500;
+const STOP_MS_MAX = 4_000;
 
 /** A chat on a TCP port. */
 export class Server {
@@ -28,6 +29,7 @@ export class Server {
   readonly #handlers = new Map<ConnectionHandler, Promise<void>>();
   readonly #perAddress = new Map<string, number>();
   readonly #refusing = new Set<Deno.TcpConn>();
+  readonly #breather = new Breather();
   #stopping = false;
 
   /** Listens at once. Throws what `Deno.listen` throws. */
@@ -70,6 +72,7 @@ export class Server {
         backOffMs = BACK_OFF_MS;
       } catch (error) {
         if (this.#stopping) return;
+        if (isGone(error)) continue;
         const message = error instanceof Error ? error.message : String(error);
         this.#log.refused("", "accept-failed", {
           error: message,
@@ -94,7 +97,13 @@ export class Server {
       return;
     }
     setNoDelay(conn);
-    const handler = new ConnectionHandler(connection, this.#engine, this.#options, this.#log);
+    const handler = new ConnectionHandler(
+      connection,
+      this.#engine,
+      this.#options,
+      this.#log,
+      this.#breather,
+    );
     this.#perAddress.set(address, neighbours + 1);
     this.#handlers.set(handler, handler.run().then(() => this.#leave(handler, address)));
   }
@@ -123,6 +132,13 @@ export class Server {
     closeQuietly(conn);
     this.#refusing.delete(conn);
   }
+}
+
+/** The client has left before it was accepted. */
+function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.NotConnected ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.ConnectionReset;
 }
 
 /** A reply leaves at once. A connection that was reset already has no such setting. */

@@ -31,7 +31,9 @@ function readableOf(conn: Deno.TcpConn): ReadableStream<Uint8Array> {
       if (length === null) return controller.close();
       controller.enqueue(buffer.subarray(0, length));
       if (length === buffer.length && length < READ_BYTES_MAX) {
-        buffer = new Uint8Array(4 * length);
+        buffer = new Uint8Array(Math.min(4 * length, READ_BYTES_MAX));
+      } else if (8 * length < buffer.length && buffer.length > READ_BYTES) {
+        buffer = new Uint8Array(READ_BYTES);
       }
     },
   }, { highWaterMark: 0 });

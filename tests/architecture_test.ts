@@ -22,6 +22,7 @@ const ROOMS = [
   "options.ts",
   "log.ts",
   "deadline.ts",
+  "breather.ts",
   "engine.ts",
   "connection.ts",
   "tcp.ts",

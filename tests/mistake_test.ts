@@ -366,6 +366,41 @@ describe("a mistake", () => {
     assert(!server.lines.join().includes("secret"));
     assert(!server.lines.join().includes("73 65 63"));
   });
+
+  const MAIL_IN_A_MISTAKE: readonly (readonly [name: string, bytes: Uint8Array])[] = [
+    ["plain text", ascii("send Bob SECRET\r\n")],
+    ["one frame", encodeFrames(["send Bob SECRET"])],
+    [
+      "a big-endian client",
+      concat(["send", "Bob", "SECRET"].flatMap((word) => [
+        Uint8Array.of(0, 0, 0, word.length),
+        ascii(word),
+      ])),
+    ],
+    ["UTF-16", encodeFrames(["s\0e\0n\0d\0", "SECRET"])],
+    [
+      "what follows a mail later",
+      concat([
+        encodeFrames(["sendall", "SEC", "ping"]),
+        ascii("SECRET"),
+      ]),
+    ],
+    ["swapped arguments", encodeFrames(["send", "SECRET text", "Al"])],
+    ["a POST", ascii("POST /send?text=SECRET HTTP/1.1\r\n")],
+  ];
+
+  for (const [name, bytes] of MAIL_IN_A_MISTAKE) {
+    itNeeds(NET, `leaves no text of a mail in the log: ${name}`, async () => {
+      await using server = serve();
+      using peer = await Peer.connect(server.port);
+      await peer.write(concat([REGISTER, bytes]));
+      await peer.conn.closeWrite();
+      while (await peer.frame() !== undefined);
+      peer.close();
+      await until(() => server.lines.some((line) => line.includes("disconnected")), "it ends");
+      assert(!/SECRET|53 45 43 52/.test(server.lines.join()), server.lines.join());
+    });
+  }
 });
 
 describe("explain()", () => {

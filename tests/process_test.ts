@@ -1,8 +1,9 @@
 /** The program as a process: start line, exit codes, signals, a log that nobody reads. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
+import net from "node:net";
 import { encodeFrames } from "../lib/frame.ts";
-import { itNeeds, Peer } from "./support.ts";
+import { itNeeds, Peer, until } from "./support.ts";
 
 const NEEDS = { permissions: ["net", "run", "read"] } as const;
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
@@ -72,6 +73,16 @@ class Process implements AsyncDisposable {
     }
     await this.child.status;
   }
+}
+
+/** A client that is gone with a reset, often before it was accepted. */
+async function connectAndReset(port: number): Promise<void> {
+  const socket = net.connect({ host: "127.0.0.1", port });
+  await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+  await new Promise((resolve) => {
+    socket.once("close", resolve);
+    socket.resetAndDestroy();
+  });
 }
 
 describe("main.ts", () => {
@@ -214,6 +225,21 @@ describe("main.ts", () => {
       for (const peer of peers) peer.close();
       using peer = await Peer.connect(server.port);
       assertEquals(await peer.ask("ping"), "pong");
+    },
+  );
+
+  itNeeds(
+    NEEDS,
+    "goes on accepting behind many that were gone before they were accepted",
+    async () => {
+      await using server = await Process.serve("--log", "off");
+      server.child.kill("SIGSTOP");
+      for (let i = 0; i < 200; i++) await connectAndReset(server.port);
+      server.child.kill("SIGCONT");
+      using peer = await Peer.connect(server.port);
+      let isAnswered = false;
+      peer.ask("ping").then(() => isAnswered = true);
+      await until(() => isAnswered, "it is accepted");
     },
   );
 

@@ -181,6 +181,18 @@ describe("a client that comes back at once", () => {
     },
   );
 
+  itNeeds(NET, "may try again, and is waited for again", async () => {
+    await using server = serve();
+    const old = await Peer.connect(server.port);
+    await old.ask("register", "Al");
+    using fresh = await Peer.connect(server.port);
+    assertEquals(await fresh.ask("register", "Al"), "'Al' already exists!");
+    await fresh.send("register", "Al");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    old.close();
+    assertEquals(await fresh.frame(), "Nice to see you, Al");
+  });
+
   itNeeds(NET, "gets the replies before without waiting", async () => {
     await using server = serve();
     using old = await Peer.connect(server.port);
@@ -259,6 +271,42 @@ describe("wait", () => {
     ]);
   });
 
+  itNeeds(NET, "is served when who was shown the mail ends without taking it", async () => {
+    await using server = serve();
+    using registered = await Peer.connect(server.port);
+    await registered.ask("register", "Al");
+    registered.close();
+    const first = await Peer.connect(server.port);
+    using second = await Peer.connect(server.port);
+    using sender = await Peer.connect(server.port);
+    await first.send("wait", "60");
+    await until(logHas(server, "connected connection=4"), "all are connected");
+    assertEquals(await sender.mail("receive"), []);
+    await second.send("wait", "60");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sender.ask("send", "Al", "1");
+    assertEquals([await first.frame(), await first.frame(), await first.frame()], ["1", "Al", "1"]);
+    first.close();
+    assertEquals([await second.frame(), await second.frame(), await second.frame()], [
+      "1",
+      "Al",
+      "1",
+    ]);
+  });
+
+  itNeeds(NET, "leaves nothing behind of the time in which it was pipelined", async () => {
+    await using server = serve("--command-timeout-s", "0.2");
+    using al = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    await al.write(encodeFrames(["wait", "30", "ping", "ping"]));
+    assertEquals([await al.frame(), await al.frame(), await al.frame()], ["0", "pong", "pong"]);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await al.write(encodeFrames(["ping"]).subarray(0, 3));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await al.write(encodeFrames(["ping"]).subarray(3));
+    assertEquals(await al.frame(), "pong");
+  });
+
   itNeeds(NET, "ends when the user is gone", async () => {
     await using server = serve();
     using registered = await Peer.connect(server.port);
@@ -332,6 +380,36 @@ describe("the limit of connections", () => {
     await first.ask("users");
     using second = await Peer.connect(server.port);
     assertEquals(await second.frame().catch(() => undefined), undefined);
+  });
+});
+
+describe("a client among others", () => {
+  itNeeds(NET, "is served while another pipelines what is dear", async () => {
+    await using server = serve("--users-per-address-max", "20000", "--write-timeout-s", "60");
+    using crowd = await Peer.connect(server.port);
+    for (let i = 0; i < 5000; i++) {
+      await crowd.send("register", `${i}`);
+      await crowd.frame();
+    }
+    using loud = await Peer.connect(server.port);
+    using quiet = await Peer.connect(server.port);
+    await quiet.ask("ping");
+    const dear = encodeFrames(
+      Array.from({ length: 500 }, () => ["logout", "register", "z", "users"]).flat(),
+    );
+    let isOver = false;
+    const flood = (async () => {
+      await loud.write(dear);
+      for (let frames = 0; frames < 500 * 5004; frames++) {
+        if (await loud.frame() === undefined) break;
+      }
+      isOver = true;
+    })().catch(() => {});
+    let pongs = 0;
+    for (; pongs < 3 && !isOver; pongs++) assertEquals(await quiet.ask("ping"), "pong");
+    assertEquals(pongs, 3);
+    loud.close();
+    await flood;
   });
 });
 
