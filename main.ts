@@ -1,16 +1,19 @@
 /** asvt-chat: a chat server with mailboxes, and the client to it. */
+import { type Journal, JournalError, memoryJournal } from "./lib/journal.ts";
 import { Log } from "./lib/log.ts";
 import {
   CLIENT_FLAGS,
+  DUMP_FLAGS,
   helpLines,
+  NO_FLAGS,
   parseFlags,
   parseHostPort,
   parseServerOptions,
-  PING_FLAGS,
   SERVER_FLAGS,
   type ServerOptions,
   UsageError,
 } from "./lib/options.ts";
+import { printable } from "./lib/printable.ts";
 import { Server } from "./lib/server.ts";
 import config from "./deno.json" with { type: "json" };
 
@@ -21,6 +24,8 @@ Usage:
   main.ts [serve] [flags]                      serve
   main.ts client [name] [--connect HOST:PORT]  chat in the terminal
   main.ts ping HOST:PORT                       exit code 0 if a server answers there
+  main.ts dump FILE [--json]                   what a file of --data holds, without texts
+  main.ts forget FILE NAME                     remove a user from a file that no server uses
 
 Flags of serve:
 ${helpLines(SERVER_FLAGS)}`,
@@ -29,7 +34,7 @@ ${helpLines(SERVER_FLAGS)}`,
 ${helpLines(CLIENT_FLAGS)}`,
   ping: `Ask whether a server answers: main.ts ping HOST:PORT. The exit code is 0 if it does, else 1
 
-${helpLines(PING_FLAGS)}`,
+${helpLines(NO_FLAGS)}`,
 };
 
 /** A second signal sooner after the first is the same one, told by `deno task` and the shell. */
@@ -44,6 +49,31 @@ function explainListen(error: unknown, { hostname, port }: ServerOptions): strin
   }
   const message = error instanceof Error ? error.message : String(error);
   return `Cannot listen on ${hostname}:${port}: ${message}`;
+}
+
+/** The journal in the file that the person named, if any; its code is loaded only then. */
+async function openJournal({ data }: ServerOptions, log: Log): Promise<Journal> {
+  if (data === "") return memoryJournal;
+  requireFile(data, `main.ts --data ${data}`);
+  const { SqliteJournal } = await import("./lib/journal_sqlite.ts");
+  return SqliteJournal.open(data, {
+    progress: (rows) => log.event("reading", { data, rows }),
+    snapshotFailed: (error) =>
+      log.event("snapshot-failed", { error: error instanceof Error ? error.message : "" }),
+  });
+}
+
+/** Never prompts for a permission: says what to type. Throws {@link UsageError}. */
+function requireFile(path: string, command: string): void {
+  const names = ["read", "write"] as const;
+  const denied = names.filter((name) =>
+    Deno.permissions.querySync({ name, path }).state !== "granted"
+  );
+  if (denied.length === 0) return;
+  const flags = names.map((name) => `--allow-${name}=${path}`).join(" ");
+  throw new UsageError(
+    `Not allowed to ${denied.join(" and ")} ${path}. Run: deno run --allow-net ${flags} ${command}`,
+  );
 }
 
 async function printLine(line: string): Promise<void> {
@@ -66,9 +96,10 @@ async function serve(args: string[]): Promise<void> {
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
   let server: Server;
   try {
-    server = new Server(options, log);
+    server = new Server(options, log, await openJournal(options, log));
   } catch (error) {
-    fail(explainListen(error, options), 1);
+    if (error instanceof UsageError) throw error;
+    fail(error instanceof JournalError ? error.message : explainListen(error, options), 1);
   }
   stopOnSignals(server, log);
   const { hostname, port } = server.address;
@@ -112,13 +143,35 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
       return await chat(parseHostPort(options.connect), positionals[0]);
     }
     case "ping": {
-      const { options, positionals } = parseFlags(PING_FLAGS, args);
+      const { options, positionals } = parseFlags(NO_FLAGS, args);
       if (options.help) return console.log(HELP.ping);
       if (positionals.length !== 1) {
         throw new UsageError("ping takes one argument, HOST:PORT, as in ping 127.0.0.1:31337");
       }
       const { ping } = await import("./lib/dialer.ts");
       return await ping(parseHostPort(positionals[0]!));
+    }
+    case "dump": {
+      const { options, positionals: [path, ...more] } = parseFlags(DUMP_FLAGS, args);
+      if (options.help) return console.log(HELP.serve);
+      if (path === undefined || more.length > 0) {
+        throw new UsageError("dump takes one argument, FILE");
+      }
+      requireFile(path, `main.ts dump ${path}`);
+      const { dump, dumpTable } = await import("./lib/dump.ts");
+      const found = dump(path);
+      return console.log(options.json ? JSON.stringify(found, null, 2) : dumpTable(found));
+    }
+    case "forget": {
+      const { options, positionals: [path, name, ...more] } = parseFlags(NO_FLAGS, args);
+      if (options.help) return console.log(HELP.serve);
+      if (path === undefined || name === undefined || more.length > 0) {
+        throw new UsageError("forget takes two arguments, FILE and NAME");
+      }
+      requireFile(path, `main.ts forget ${path} ${name}`);
+      const { forget } = await import("./lib/dump.ts");
+      forget(path, name);
+      return console.log(`'${printable(name)}' is forgotten`);
     }
     case "serve":
       return await serve(args);
@@ -127,7 +180,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
     default:
       if (subcommand.startsWith("-")) return await serve([subcommand, ...args]);
       throw new UsageError(
-        `Unknown subcommand "${subcommand}": it is serve, client or ping, see --help`,
+        `Unknown subcommand "${subcommand}": it is serve, client, ping, dump or forget, see --help`,
       );
   }
 }
@@ -135,6 +188,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
 try {
   await main(Deno.args);
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  fail(error.message, 2);
+  if (error instanceof UsageError) fail(error.message, 2);
+  if (error instanceof JournalError) fail(error.message, 1);
+  throw error;
 }

@@ -9,7 +9,7 @@ const SETTINGS = settingsOf(parseServerOptions(["--users-per-address-max", "1000
 
 function run(state: ChatState, session: number, command: Command): ChatState {
   const actor = { session, address: "127.0.0.1", peer: "127.0.0.1:1" };
-  return step(state, { kind: "command", actor, command }).state;
+  return step(state, { kind: "command", at: 0, actor, command }).state;
 }
 
 function chatWith(users: number): ChatState {

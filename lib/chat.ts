@@ -15,13 +15,24 @@ export interface ChatState {
   readonly mailboxes: mailbox.Mailboxes;
 }
 
-/** What may happen to a chat. */
+/** What may happen to a chat; `at` is when, in milliseconds since 1970. */
 export type Entry =
-  | { readonly kind: "command"; readonly actor: Actor; readonly command: Command }
+  | {
+    readonly kind: "command";
+    readonly at: number;
+    readonly actor: Actor;
+    readonly command: Command;
+  }
   /** Mail that a `wait` showed was seen: it leaves the mailbox. */
   | { readonly kind: "take"; readonly shown: Shown }
   /** A session's stream has ended: it holds no name any more. */
-  | { readonly kind: "end"; readonly session: SessionId };
+  | { readonly kind: "end"; readonly at: number; readonly session: SessionId }
+  /** Strict mode: the user of this address was here. */
+  | { readonly kind: "seen"; readonly at: number; readonly address: string }
+  /** A user was away for too long, or a person removed it by hand. */
+  | { readonly kind: "forget"; readonly user: string; readonly id: number }
+  /** A server has started, with these settings: no session of the time before is left. */
+  | { readonly kind: "start"; readonly at: number; readonly settings: Settings };
 
 /** What an entry leads to. */
 export interface Step {
@@ -44,12 +55,26 @@ export function emptyChat(settings: Settings): ChatState {
 export function step(state: ChatState, entry: Entry): Step {
   switch (entry.kind) {
     case "command":
-      return obey(state, entry.actor, entry.command);
+      return obey(state, { ...entry.actor, at: entry.at }, entry.command);
     case "take":
       return { state: takeShown(state, entry.shown) };
     case "end":
-      return { state: withUsers(state, users.endSession(state.users, entry.session)) };
+      return { state: withUsers(state, users.endSession(state.users, entry.session, entry.at)) };
+    case "seen":
+      return { state: withUsers(state, users.seeAddress(state.users, entry.address, entry.at)) };
+    case "forget":
+      return { state: forget(state, entry.user, entry.id) };
+    case "start":
+      return { state: start(state, entry.settings, entry.at) };
   }
+}
+
+/** Why the chat can't go on under these settings; `undefined` where it can. */
+export function conflict(state: ChatState, settings: Settings): string | undefined {
+  if (!settings.strict || state.settings.strict) return undefined;
+  const crowd = state.users.byAddress.findEntry((names) => names.size > 1);
+  return crowd && `with --strict an address has one user, and ${crowd[0]} has ${crowd[1].size}: ` +
+      `${crowd[1].join(", ")}`;
 }
 
 /** The mail of a user that a `wait` waits for, or the refusal where that user is gone. */
@@ -69,7 +94,24 @@ export function strictEnding(command: CommandName, { code }: Reply): "open" | "c
   return refusedRegister || refusedSend || code === "text-too-long" ? "close" : "open";
 }
 
-function obey(state: ChatState, actor: Actor, command: Command): Step {
+/** Who acts, and when. */
+type ActorNow = Actor & { readonly at: number };
+
+/** The same users and mail under other rules. What was decided before stays. */
+function start(state: ChatState, settings: Settings, at: number): ChatState {
+  return {
+    settings,
+    users: users.endAllSessions(state.users, at),
+    mailboxes: mailbox.resize(state.mailboxes, settings.mailboxMessagesMax),
+  };
+}
+
+function forget(state: ChatState, name: string, id: number): ChatState {
+  const user = state.users.byName.get(name);
+  return user?.id === id ? removeUser(state, user) : state;
+}
+
+function obey(state: ChatState, actor: ActorNow, command: Command): Step {
   switch (command.name) {
     case "register":
       return register(state, actor, command.user);
@@ -92,7 +134,7 @@ function obey(state: ChatState, actor: Actor, command: Command): Step {
   }
 }
 
-function register(state: ChatState, actor: Actor, name: string): Step {
+function register(state: ChatState, actor: ActorNow, name: string): Step {
   const { settings } = state;
   if (name === "") return refuse(state, { code: "name-empty" });
   if (isLonger(name, settings.nameSymbolsMax)) return refuse(state, { code: "name-too-long" });
@@ -108,14 +150,14 @@ function register(state: ChatState, actor: Actor, name: string): Step {
   }
   const added = {
     ...state,
-    users: users.addUser(state.users, name, actor.address),
+    users: users.addUser(state.users, name, actor.address, actor.at),
     mailboxes: mailbox.openMailbox(state.mailboxes, name),
   };
   return { state: hold(added, actor, name), reply: { code: "welcome", user: name } };
 }
 
 /** `register` of a name that there is. */
-function comeBack(state: ChatState, actor: Actor, { name, address, session }: User): Step {
+function comeBack(state: ChatState, actor: ActorNow, { name, address, session }: User): Step {
   if (address !== actor.address) return refuse(state, { code: "name-taken", user: name });
   if (session !== undefined && session !== actor.session) {
     return refuse(state, { code: "name-taken", user: name, heldBy: session });
@@ -124,20 +166,26 @@ function comeBack(state: ChatState, actor: Actor, { name, address, session }: Us
 }
 
 /** In strict mode nobody holds a name. */
-function hold(state: ChatState, { session }: Actor, name: string): ChatState {
-  return state.settings.strict ? state : withUsers(state, users.hold(state.users, session, name));
+function hold(state: ChatState, { session, at }: ActorNow, name: string): ChatState {
+  return state.settings.strict
+    ? state
+    : withUsers(state, users.hold(state.users, session, name, at));
 }
 
 function logout(state: ChatState, actor: Actor): Step {
   const { user, heldBy } = identify(state, actor);
   const reply = { code: "logged-out", heldBy } as const;
-  const removed = user === undefined ? state : {
+  const removed = user === undefined ? state : removeUser(state, user);
+  if (state.settings.strict) return { state: removed, reply };
+  return { state: withUsers(removed, users.makeNobody(removed.users, actor.session)), reply };
+}
+
+function removeUser(state: ChatState, user: User): ChatState {
+  return {
     ...state,
     users: users.removeUser(state.users, user),
     mailboxes: mailbox.closeMailbox(state.mailboxes, user.name),
   };
-  if (state.settings.strict) return { state: removed, reply };
-  return { state: withUsers(removed, users.makeNobody(removed.users, actor.session)), reply };
 }
 
 function send(state: ChatState, actor: Actor, to: string, text: string): Step {

@@ -1,9 +1,10 @@
 /** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
 import type { Breather } from "./breather.ts";
 import { isLonger, strictEnding } from "./chat.ts";
+import type { CommandName } from "./command.ts";
 import { CommandReader, type Item } from "./command_reader.ts";
 import { Deadline } from "./deadline.ts";
-import type { Engine, Session } from "./engine.ts";
+import type { Answer, Engine, Session } from "./engine.ts";
 import type { Split } from "./frame.ts";
 import { frameStream } from "./frame_stream.ts";
 import type { Log } from "./log.ts";
@@ -66,7 +67,8 @@ export class ConnectionHandler {
   /** What comes behind a `wait`, being read while that waits. */
   #ahead: Promise<Next> | undefined;
   #lastIsWait = false;
-  #replies: Reply[] = [];
+  /** Answers that have not left, each with the command that it is for; none for a mistake. */
+  #answers: { readonly name?: CommandName; readonly answer: Answer }[] = [];
   #counts = { commands: 0, bytesIn: 0, bytesOut: 0 };
 
   constructor(
@@ -90,7 +92,7 @@ export class ConnectionHandler {
   /** Serves the connection to its end; never throws. */
   async run(): Promise<void> {
     const { peer } = this.#connection;
-    const connection = this.#session.session;
+    const connection = this.#session.actor.session;
     this.#log.event("connected", { connection, peer });
     let reason: string;
     try {
@@ -126,11 +128,11 @@ export class ConnectionHandler {
       if (next.kind === "ending") return next.ending;
       if (next.kind === "mistake") {
         this.#refused(next.mistake.code, { explanation: next.explanation });
-        if (next.reply !== undefined) this.#replies.push(next.reply);
+        if (next.reply !== undefined) this.#answers.push({ answer: { reply: next.reply } });
         return "mistake";
       }
       this.#counts.commands++;
-      if (this.#answer(next, await this.#replyTo(next)) === "ends") return "refused";
+      if (this.#queue(next, await this.#answerTo(next)) === "ends") return "refused";
     }
   }
 
@@ -208,36 +210,46 @@ export class ConnectionHandler {
     this.#deadline.set(Math.max(0, ms));
   }
 
-  #replyTo(item: Exclude<Item, { kind: "mistake" }>): Reply | Promise<Reply> {
+  #answerTo(item: Exclude<Item, { kind: "mistake" }>): Answer | Promise<Answer> {
     if (item.kind === "refused") {
       this.#engine.acknowledge(this.#session);
-      return item.reply;
+      return { reply: item.reply };
     }
-    const reply = this.#engine.run(this.#session, item.command);
-    if (!(reply instanceof Promise)) return reply;
-    return this.#awaitReply(reply, item.command.name === "wait");
+    const answer = this.#engine.run(this.#session, item.command);
+    if (!(answer instanceof Promise)) return answer;
+    return this.#awaitAnswer(answer, item.command.name === "wait");
   }
 
-  /** Waits for a reply. What comes behind a `wait` ends it, so it is read meanwhile. */
-  async #awaitReply(reply: Promise<Reply>, isWait: boolean): Promise<Reply> {
+  /** Waits for an answer. What comes behind a `wait` ends it, so it is read meanwhile. */
+  async #awaitAnswer(answer: Promise<Answer>, isWait: boolean): Promise<Answer> {
     await this.#flush();
-    if (!isWait) return await reply;
+    if (!isWait) return await answer;
     this.#phase = "waiting";
     const item = this.#commands.take();
     if (item === undefined) this.#armForReading();
     this.#ahead = item === undefined ? this.#read() : Promise.resolve(item);
     const hurry = () => this.#engine.hurry(this.#session);
     this.#ahead.then(hurry, hurry);
-    const done = await reply;
+    const done = await answer;
     this.#phase = "reading";
     return done;
   }
 
-  #answer(item: Exclude<Item, { kind: "mistake" }>, reply: Reply): "ends" | "goes on" {
+  /** The answer leaves with the next flush. In strict mode it may be the last one. */
+  #queue(item: Exclude<Item, { kind: "mistake" }>, answer: Answer): "ends" | "goes on" {
     const name = item.kind === "refused" ? item.name : item.command.name;
+    this.#lastIsWait = name === "wait";
+    const ending = this.#options.strict ? strictEnding(name, answer.reply) : "open";
+    if (ending === "silent") this.#tell(name, answer.reply);
+    else this.#answers.push({ name, answer });
+    return ending === "open" ? "goes on" : "ends";
+  }
+
+  /** Tells the log what is worth a line. */
+  #tell(name: CommandName, reply: Reply): void {
     if (reply.code === "welcome" || reply.code === "welcome-back") {
       const event = reply.code === "welcome" ? "registered" : "came-back";
-      const { session: connection, peer } = this.#session;
+      const { session: connection, peer } = this.#session.actor;
       this.#log.event(event, { connection, peer, user: reply.user });
     } else if (isRefusal(reply)) {
       // A receiver that is longer than a name may be a text in the wrong place.
@@ -245,22 +257,24 @@ export class ConnectionHandler {
       const text = isLong ? {} : { reply: replyText(reply) };
       this.#refused(reply.code, { command: name, ...text });
     }
-    this.#lastIsWait = name === "wait";
-    const ending = this.#options.strict ? strictEnding(name, reply) : "open";
-    if (ending !== "silent") this.#replies.push(reply);
-    return ending === "open" ? "goes on" : "ends";
   }
 
   #refused(reason: string, about: Record<string, string>): void {
-    const { address, peer, session: connection } = this.#session;
+    const { address, peer, session: connection } = this.#session.actor;
     this.#log.refused(address, reason, { connection, peer, ...about });
   }
 
-  /** Writes the replies in pieces of bounded size. Nothing is read meanwhile. */
+  /** When the turn is over, writes the replies in pieces of bounded size. Nothing is read meanwhile. */
   async #flush(): Promise<void> {
-    if (this.#replies.length === 0) return;
-    const replies = this.#replies;
-    this.#replies = [];
+    if (this.#answers.length === 0) return;
+    const answers = this.#answers;
+    this.#answers = [];
+    const settled = this.#engine.settled();
+    if (settled !== undefined) await settled;
+    const replies = answers.map(({ answer }) => answer.reply);
+    for (const { name, answer } of answers) {
+      if (name !== undefined) this.#tell(name, answer.reply);
+    }
     for (const piece of encodeReplies(replies)) {
       await this.#write(piece);
       const late = this.#breather.due();

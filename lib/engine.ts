@@ -1,31 +1,44 @@
 /**
- * The engine: owns the one mutable variable, the current state of the chat. Time enters the chat
- * here: who waits for mail, and for how long.
+ * The engine: runs the commands of all connections, each in its turn. Time enters the chat here: when
+ * something happens, who waits for mail, and for how long.
  */
-import { type ChatState, emptyChat, type Entry, mailFor, step } from "./chat.ts";
+import { type ChatState, type Entry, mailFor, step } from "./chat.ts";
 import type { Command } from "./command.ts";
+import type { Log } from "./log.ts";
 import type { Reply, Shown } from "./reply.ts";
-import type { Settings } from "./settings.ts";
-import { type Actor, identify, type SessionId } from "./users.ts";
+import type { Turns } from "./turns.ts";
+import { type Actor, identify, type SessionId, type User } from "./users.ts";
 
 /** A session from the same address that stands in the way gets so long to end, in milliseconds. */
 const GRACE_MS = 250;
+/** Users are looked through so often for those who were away too long, in milliseconds. */
+const EXPIRE_CHECK_MS = 60_000;
+/** In strict mode it is noted once in so long that an address was here, in milliseconds. */
+const SEEN_MS = 3_600_000;
+
+/** A reply that is final when its turn is over ({@link Engine.settled}). */
+export interface Answer {
+  reply: Reply;
+  /** The turn of the command was dropped, and this reply is final. */
+  isAnew?: boolean;
+}
 
 /** A command that waits for mail. */
 interface Waiter {
+  readonly answer: Answer;
   /** Whose mail, and what had been taken of it before. */
   readonly shown: Shown;
   readonly timer: ReturnType<typeof setTimeout>;
-  readonly resolve: (reply: Reply) => void;
+  readonly resolve: (answer: Answer) => void;
 }
 
 /** What the engine knows of a connection. */
-export class Session implements Actor {
-  readonly session: SessionId;
-  readonly address: string;
-  readonly peer: string;
+export class Session {
+  readonly actor: Actor;
   /** Mail that the next command takes out of its mailbox. */
   shown: Shown | undefined;
+  /** Is it known in the open turn what was shown before it? */
+  isRemembered = false;
   waiter: Waiter | undefined;
   /** Something came behind a `wait`: it ends now, or as soon as it begins. */
   hurried = false;
@@ -34,103 +47,184 @@ export class Session implements Actor {
   /** To be called when this session has ended. */
   readonly onEnd = new Set<() => void>();
 
-  constructor(session: SessionId, address: string, peer: string) {
-    this.session = session;
-    this.address = address;
-    this.peer = peer;
+  constructor(actor: Actor) {
+    this.actor = actor;
   }
 }
 
 /** One chat. */
 export class Engine {
-  #state: ChatState;
+  readonly #turns: Turns;
+  readonly #log: Log;
   #sessions = new Map<SessionId, Session>();
   #nextSession = 1;
   /** By the id of the user: who waits for mail, the longest first. */
   #waiting = new Map<number, Set<Session>>();
   #stopping = false;
+  #expiring: ReturnType<typeof setInterval> | undefined;
 
-  constructor(settings: Settings) {
-    this.#state = emptyChat(settings);
+  /** Users whom nobody has held for `expireMs` milliseconds are forgotten. */
+  constructor(turns: Turns, expireMs: number, log: Log) {
+    this.#turns = turns;
+    this.#log = log;
+    if (expireMs < Infinity) {
+      this.#expiring = setInterval(() => this.forgetAbsent(Date.now(), expireMs), EXPIRE_CHECK_MS);
+    }
   }
 
   /** A new session for a connection from `address`; `peer` is `address:port`. */
   open(address: string, peer: string): Session {
-    const session = new Session(this.#nextSession++, address, peer);
-    this.#sessions.set(session.session, session);
+    const session = new Session({ session: this.#nextSession++, address, peer });
+    this.#sessions.set(session.actor.session, session);
     return session;
   }
 
   /**
-   * Runs a command. The reply comes as a promise where it has to wait: for mail, or for another
+   * Runs a command. The answer comes as a promise where it has to wait: for mail, or for another
    * session from the same address that may be about to end.
    */
-  run(session: Session, command: Command): Reply | Promise<Reply> {
+  run(session: Session, command: Command): Answer | Promise<Answer> {
     this.acknowledge(session);
     session.hurried = false;
     return this.#run(session, command, true);
   }
 
+  /** The end of the turn, where one is open: before it no answer may leave. */
+  settled(): Promise<void> | undefined {
+    return this.#turns.settled();
+  }
+
   /** A complete command has come, even if it was refused: what was shown before is taken. */
   acknowledge(session: Session): void {
     const { shown } = session;
+    if (shown === undefined) return;
+    this.#turns.apply({ kind: "take", shown });
+    this.#remember(session);
     session.shown = undefined;
-    if (shown !== undefined) this.#step({ kind: "take", shown });
   }
 
   /** The `wait` of this session, if there is one, is answered at once. */
   hurry(session: Session): void {
     session.hurried = true;
     const { waiter } = session;
-    if (waiter !== undefined) this.#finish(session, mailFor(this.#state, waiter.shown));
+    if (waiter === undefined) return;
+    this.#finish(session, mailFor(this.#turns.candidate, waiter.shown));
+    const { answer } = waiter;
+    this.#turns.add({
+      undo: () => {
+        if (answer.isAnew) return;
+        answer.reply = mailFor(this.#turns.published, waiter.shown);
+        this.#show(session, answer.reply);
+      },
+    });
   }
 
   /** The session's stream has ended: it holds no name, and what it was shown stays. */
   end(session: Session): void {
-    const { waiter } = session;
+    const { actor, waiter } = session;
+    if (!this.#sessions.delete(actor.session)) return;
     session.hurried = true;
     if (waiter !== undefined) {
       this.#finish(session, { code: "mail", count: 0, mail: [], shown: waiter.shown });
     }
     const { shown } = session;
     session.shown = undefined;
-    this.#sessions.delete(session.session);
-    this.#step({ kind: "end", session: session.session });
-    // It was shown mail that it did not take: somebody else may wait for it.
-    if (shown !== undefined) this.#serve(shown.id);
+    const at = Date.now();
+    const entries: Entry[] = [{ kind: "end", at, session: actor.session }];
+    if (this.#isLongUnseen(actor.address, at)) {
+      entries.push({ kind: "seen", at, address: actor.address });
+    }
+    for (const entry of entries) this.#turns.apply(entry);
+    this.#turns.add({
+      // It was shown mail that it did not take: somebody else may wait for it.
+      done: () => shown !== undefined && this.#serve(shown.id),
+      undo: () => this.#turns.owe(entries),
+    });
     for (const notify of session.onEnd) notify();
+  }
+
+  /** Forgets users whom nobody has held for `ms` milliseconds; `at` is now, since 1970. */
+  forgetAbsent(at: number, ms: number): void {
+    const present = new Set(Array.from(this.#sessions.values(), ({ actor }) => actor.address));
+    const { settings, users } = this.#turns.candidate;
+    const isAbsent = (user: User) =>
+      user.session === undefined && at - user.freeSince >= ms &&
+      !(settings.strict && present.has(user.address));
+    for (const { name: user, id } of users.byName.filter(isAbsent).values()) {
+      this.#turns.apply({ kind: "forget", user, id });
+      this.#log.event("forgotten", { user });
+      this.#turns.add({ done: () => this.#serve(id), undo: () => {} });
+    }
   }
 
   /** Nobody waits any more, now or later. */
   stop(): void {
     this.#stopping = true;
+    clearInterval(this.#expiring);
     for (const session of this.#sessions.values()) this.hurry(session);
   }
 
-  #step(entry: Entry): Reply | undefined {
-    const { state, reply } = step(this.#state, entry);
-    this.#state = state;
-    return reply;
-  }
-
-  #run(session: Session, command: Command, mayWait: boolean): Reply | Promise<Reply> {
-    const before = this.#state;
-    const { state, reply } = step(before, { kind: "command", actor: session, command });
+  #run(session: Session, command: Command, mayWait: boolean): Answer | Promise<Answer> {
+    const before = this.#turns.candidate;
+    const entry: Entry = { kind: "command", at: Date.now(), actor: session.actor, command };
+    const { state, reply } = step(before, entry);
     if (reply === undefined) throw new Error(`'${command.name}' has no reply`);
     const heldBy = "heldBy" in reply ? reply.heldBy : undefined;
     if (mayWait && heldBy !== undefined && heldBy !== session.patientWith) {
       return this.#runAfter(heldBy, session, command);
     }
-    this.#state = state;
-    if (this.#waiting.size > 0 && state !== before) this.#deliver(command, before, session);
-    if (command.name !== "wait" || reply.code !== "mail") return reply;
-    if (reply.count === 0) return this.#wait(session, reply, command.seconds);
-    session.shown = reply.shown;
-    return reply;
+    const answer = { reply };
+    if (state !== before) {
+      this.#turns.take(entry, state);
+      this.#turns.add({
+        done: () => this.#deliver(command, before, session.actor),
+        undo: () => answer.reply = { code: "storage-away" },
+      });
+      return answer;
+    }
+    const shows = command.name === "wait" && reply.code === "mail";
+    if (shows) this.#show(session, reply);
+    this.#turns.add({ undo: () => this.#answerAnew(session, entry, answer) });
+    if (!shows) return answer;
+    return reply.count === 0 ? this.#wait(session, answer, reply.shown, command.seconds) : answer;
+  }
+
+  /** A reply that was read off a candidate: what the published state says instead. */
+  #answerAnew(session: Session, entry: Entry, answer: Answer): void {
+    answer.reply = this.#turns.replyAnew(entry);
+    const { waiter } = session;
+    const waits = waiter?.answer === answer;
+    if (waits && isNothingFor(waiter, answer.reply)) return;
+    answer.isAnew = true;
+    if (waits) this.#finish(session, answer.reply);
+    else if (entry.kind === "command" && entry.command.name === "wait") {
+      this.#show(session, answer.reply);
+    }
+  }
+
+  /** The next command takes what is shown now; a refusal shows nothing, and hides nothing. */
+  #show(session: Session, reply: Reply): void {
+    if (reply.code !== "mail") return;
+    this.#remember(session);
+    session.shown = reply.count > 0 ? reply.shown : undefined;
+  }
+
+  /** If the turn is dropped, what was shown before it is shown again, before all else is undone. */
+  #remember(session: Session): void {
+    if (session.isRemembered) return;
+    const { shown } = session;
+    session.isRemembered = true;
+    this.#turns.add({
+      done: () => session.isRemembered = false,
+      undo: () => {
+        session.isRemembered = false;
+        session.shown = shown;
+      },
+    });
   }
 
   /** Runs the command again when the other session has ended, or its time is over. */
-  async #runAfter(heldBy: SessionId, session: Session, command: Command): Promise<Reply> {
+  async #runAfter(heldBy: SessionId, session: Session, command: Command): Promise<Answer> {
     const other = this.#sessions.get(heldBy);
     if (other !== undefined && !this.#stopping) {
       const ended = Promise.withResolvers<void>();
@@ -146,33 +240,37 @@ export class Engine {
 
   #wait(
     session: Session,
-    reply: Reply & { code: "mail" },
+    answer: Answer,
+    shown: Shown,
     seconds: number,
-  ): Reply | Promise<Reply> {
-    if (seconds === 0 || session.hurried || this.#stopping) return reply;
-    const { promise, resolve } = Promise.withResolvers<Reply>();
+  ): Answer | Promise<Answer> {
+    if (seconds === 0 || session.hurried || this.#stopping) return answer;
+    const { promise, resolve } = Promise.withResolvers<Answer>();
     const timer = setTimeout(() => this.hurry(session), seconds * 1000);
-    session.waiter = { shown: reply.shown, timer, resolve };
-    const waiting = this.#waiting.get(reply.shown.id) ?? new Set();
-    this.#waiting.set(reply.shown.id, waiting.add(session));
+    session.waiter = { answer, shown, timer, resolve };
+    const waiting = this.#waiting.get(shown.id) ?? new Set();
+    this.#waiting.set(shown.id, waiting.add(session));
     return promise;
   }
 
   #finish(session: Session, reply: Reply): void {
-    const { shown, timer, resolve } = session.waiter!;
+    const { answer, shown, timer, resolve } = session.waiter!;
     clearTimeout(timer);
     session.waiter = undefined;
     const waiting = this.#waiting.get(shown.id)!;
     waiting.delete(session);
     if (waiting.size === 0) this.#waiting.delete(shown.id);
-    if (reply.code === "mail" && reply.count > 0) session.shown = reply.shown;
-    resolve(reply);
+    answer.reply = reply;
+    this.#show(session, reply);
+    resolve(answer);
   }
 
-  /** After a command changed the state: answers those who wait for what it brought. */
+  /** After a command was stored: answers those who wait for what it brought. */
   #deliver(command: Command, before: ChatState, actor: Actor): void {
+    if (this.#waiting.size === 0) return;
     if (command.name === "send") {
-      this.#serve(this.#state.users.byName.get(command.to)!.id);
+      const user = this.#turns.published.users.byName.get(command.to);
+      if (user !== undefined) this.#serve(user.id);
     } else if (command.name === "sendall") {
       for (const id of [...this.#waiting.keys()]) this.#serve(id);
     } else if (command.name === "logout") {
@@ -184,10 +282,23 @@ export class Engine {
   /** The oldest that waits for a user gets the mail; all of them hear that the user is gone. */
   #serve(id: number): void {
     for (const session of this.#waiting.get(id) ?? []) {
-      const reply = mailFor(this.#state, session.waiter!.shown);
+      const reply = mailFor(this.#turns.published, session.waiter!.shown);
       if (reply.code === "mail" && reply.count === 0) return;
       this.#finish(session, reply);
       if (reply.code === "mail") return;
     }
   }
+
+  /** In strict mode: has it been noted for long that the user of this address was here? */
+  #isLongUnseen(address: string, at: number): boolean {
+    const { settings, users } = this.#turns.candidate;
+    if (!settings.strict) return false;
+    const name = users.byAddress.get(address)?.first();
+    return name !== undefined && at - users.byName.get(name)!.freeSince >= SEEN_MS;
+  }
+}
+
+/** Does the reply say that the user whose mail is waited for is there, and has none? */
+function isNothingFor({ shown }: Waiter, reply: Reply): boolean {
+  return reply.code === "mail" && reply.count === 0 && reply.shown.id === shown.id;
 }

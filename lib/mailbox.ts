@@ -144,6 +144,28 @@ export function take(all: Mailboxes, name: string, messages: number): Mailboxes 
   });
 }
 
+/** The same mail in mailboxes of another size; one that holds more than that is full. */
+export function resize(all: Mailboxes, max: number): Mailboxes {
+  const boxes = all.boxes.map((box) => {
+    const whole = cut(all, box);
+    return { ...whole, fillsAt: all.end + max - whole.held };
+  });
+  const empty = { ...emptyMailboxes(max), end: all.end };
+  return boxes.reduce((resized, box, name) => replace(resized, name, box), empty);
+}
+
+/** A mailbox that was stored: the mail in it, and how many messages were ever taken out. */
+export function restoreMailbox(
+  all: Mailboxes,
+  name: string,
+  mail: readonly Mail[],
+  taken: number,
+): Mailboxes {
+  const empty = emptied(all, taken);
+  const held = mail.length;
+  return replace(all, name, { ...empty, parts: List(mail), held, fillsAt: empty.fillsAt - held });
+}
+
 /** The sender of the next broadcast does not get it: the position steps over it. */
 function skipOwn(all: Mailboxes, from: string): Mailboxes {
   const box = all.boxes.get(from)!;

@@ -62,12 +62,25 @@ function seconds(initial: number, meaning: string, strictDefault = initial): Fla
   };
 }
 
+function hours(initial: number, meaning: string): Flag<number> {
+  return {
+    value: "H",
+    default: initial,
+    meaning,
+    parse: (given) =>
+      /^\d+(\.\d+)?$/.test(given) && Number(given) <= 1_000_000
+        ? Number(given)
+        : { wrong: "is not a number of hours from 0 to 1000000" },
+  };
+}
+
 const FRAME_BYTES_MAX = 1_048_576;
 
 /** The flags of the server. */
 export const SERVER_FLAGS = {
   hostname: text("ADDRESS", "0.0.0.0", "the address to listen on"),
   port: whole(31337, 0, 65_535, "the TCP port; 0 picks a free one"),
+  data: text("FILE", "", "the file that keeps the chat; without one it ends with the server"),
   strict: toggle("exactly the original server: a user is an IP address"),
   nameSymbolsMax: whole(8, 1, 1_000, "symbols in a name"),
   textSymbolsMax: whole(60, 1, 100_000, "symbols in a text"),
@@ -79,6 +92,7 @@ export const SERVER_FLAGS = {
   usersPerAddressMax: whole(1_000, 1, 10_000_000, "registered users from one IP address"),
   mailboxMessagesMax: whole(1_000, 1, 10_000_000, "messages in a mailbox"),
   messagesMax: whole(1_000_000, 1, 1_000_000_000, "messages in all mailboxes together"),
+  usersExpireH: hours(168, "a user whom no connection held for so long is forgotten; 0: never"),
   connectionsMax: whole(20_000, 1, 1_000_000, "open connections"),
   connectionsPerAddressMax: whole(0, 0, 1_000_000, "open ones from one IP address; 0: no limit"),
   log: choice(["text", "json", "off"], "the log, a line an event, on stderr"),
@@ -93,8 +107,14 @@ export const CLIENT_FLAGS = {
   help: toggle("print this help"),
 } satisfies Flags;
 
-/** The flags of `ping`. */
-export const PING_FLAGS = { help: CLIENT_FLAGS.help } satisfies Flags;
+/** The flags of `dump`. */
+export const DUMP_FLAGS = {
+  json: toggle("print JSON"),
+  help: CLIENT_FLAGS.help,
+} satisfies Flags;
+
+/** The flags of `ping` and `forget`. */
+export const NO_FLAGS = { help: CLIENT_FLAGS.help } satisfies Flags;
 
 export type ServerOptions = Values<typeof SERVER_FLAGS>;
 

@@ -33,6 +33,7 @@ const TEXTS = {
   "address-full": "Too many users from your address!",
   "receiver-undecodable": "Can't decode receiver! It is not UTF-8.",
   "text-undecodable": "Can't decode message! It is not UTF-8.",
+  "storage-away": "Storage is not available, try again!",
   "bad-seconds": "Bad number of seconds!",
   "pong": "pong",
 } as const;

@@ -3,10 +3,12 @@ import { Breather } from "./breather.ts";
 import { closeQuietly, ConnectionHandler } from "./connection.ts";
 import { Engine } from "./engine.ts";
 import { encodeFrame } from "./frame.ts";
+import { type Journal, memoryJournal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import { type ServerOptions, settingsOf } from "./options.ts";
 import { replyText } from "./reply.ts";
 import { tcpConnection } from "./tcp.ts";
+import { openTurns, type Turns } from "./turns.ts";
 
 /** So many connections may wait to be accepted: a class that starts at once fits in. */
 const BACKLOG = 4_096;
@@ -24,6 +26,8 @@ const STOP_MS_MAX = 4_000;
 export class Server {
   readonly #options: ServerOptions;
   readonly #log: Log;
+  readonly #turns: Turns;
+  readonly #expireMs: number;
   readonly #engine: Engine;
   readonly #listener: Deno.TcpListener;
   readonly #handlers = new Map<ConnectionHandler, Promise<void>>();
@@ -32,11 +36,14 @@ export class Server {
   readonly #breather = new Breather();
   #stopping = false;
 
-  /** Listens at once. Throws what `Deno.listen` throws. */
-  constructor(options: ServerOptions, log: Log) {
+  /** Listens at once. Throws what `Deno.listen` and the journal throw. */
+  constructor(options: ServerOptions, log: Log, journal: Journal = memoryJournal) {
     this.#options = options;
     this.#log = log;
-    this.#engine = new Engine(settingsOf(options));
+    this.#turns = openTurns(settingsOf(options), journal, log);
+    const { usersExpireH } = options;
+    this.#expireMs = usersExpireH === 0 ? Infinity : 3_600_000 * usersExpireH;
+    this.#engine = new Engine(this.#turns, this.#expireMs, log);
     this.#listener = Deno.listen({
       hostname: options.hostname,
       port: options.port,
@@ -48,6 +55,11 @@ export class Server {
   /** Where it listens. */
   get address(): { readonly hostname: string; readonly port: number } {
     return this.#listener.addr;
+  }
+
+  /** Forgets users who were away too long at this time, in milliseconds since 1970. */
+  forgetAbsent(at: number): void {
+    this.#engine.forgetAbsent(at, this.#expireMs);
   }
 
   /** Stops accepting, answers what has arrived, and closes every connection within 5 s. */
@@ -62,6 +74,7 @@ export class Server {
     }, STOP_MS_MAX);
     await Promise.all(this.#handlers.values());
     clearTimeout(timer);
+    this.#turns.close();
   }
 
   async #accept(): Promise<void> {

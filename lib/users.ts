@@ -23,6 +23,8 @@ export interface User {
   readonly address: string;
   /** The session that holds the name. */
   readonly session: SessionId | undefined;
+  /** Where nobody holds the name: since when, in milliseconds since 1970. */
+  readonly freeSince: number;
 }
 
 export interface Users {
@@ -68,11 +70,12 @@ export function identify(users: Users, { session, address }: Actor): Identity {
 }
 
 /** Adds a user of a new name, whom nobody holds. */
-export function addUser(users: Users, name: string, address: string): Users {
+export function addUser(users: Users, name: string, address: string, at: number): Users {
   const neighbours = users.byAddress.get(address) ?? OrderedSet<string>();
+  const user = { name, id: users.nextId, address, session: undefined, freeSince: at };
   return {
     ...users,
-    byName: users.byName.set(name, { name, id: users.nextId, address, session: undefined }),
+    byName: users.byName.set(name, user),
     names: users.names.add(name),
     byAddress: users.byAddress.set(address, neighbours.add(name)),
     nextId: users.nextId + 1,
@@ -94,9 +97,9 @@ export function removeUser(users: Users, { name, address, session }: User): User
 }
 
 /** The session holds this name, and none that it held before. */
-export function hold(users: Users, session: SessionId, name: string): Users {
+export function hold(users: Users, session: SessionId, name: string, at: number): Users {
   if (users.bySession.get(session) === name) return users;
-  const free = endSession(users, session);
+  const free = endSession(users, session, at);
   return {
     ...free,
     byName: free.byName.set(name, { ...free.byName.get(name)!, session }),
@@ -112,13 +115,34 @@ export function makeNobody(users: Users, session: SessionId): Users {
 }
 
 /** Forgets a session; the user that it held stays. */
-export function endSession(users: Users, session: SessionId): Users {
+export function endSession(users: Users, session: SessionId, at: number): Users {
   const held = users.bySession.get(session);
   if (held === undefined) return users;
   const ended = { ...users, bySession: users.bySession.delete(session) };
   if (held === null) return ended;
   return {
     ...ended,
-    byName: users.byName.set(held, { ...users.byName.get(held)!, session: undefined }),
+    byName: users.byName.set(held, {
+      ...users.byName.get(held)!,
+      session: undefined,
+      freeSince: at,
+    }),
   };
+}
+
+/** Forgets all sessions: the server has started anew. */
+export function endAllSessions(users: Users, at: number): Users {
+  return [...users.bySession.keys()].reduce(
+    (left, session) => endSession(left, session, at),
+    users,
+  );
+}
+
+/** Somebody from this address was here: nobody there is forgotten before this counts as long ago. */
+export function seeAddress(users: Users, address: string, at: number): Users {
+  const byName = (users.byAddress.get(address) ?? OrderedSet<string>()).reduce(
+    (all, name) => all.set(name, { ...all.get(name)!, freeSince: at }),
+    users.byName,
+  );
+  return { ...users, byName };
 }

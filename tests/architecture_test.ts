@@ -16,6 +16,7 @@ const ROOMS = [
   "mailbox.ts",
   "users.ts",
   "chat.ts",
+  "snapshot.ts",
   "command_reader.ts",
   // From here on time passes.
   "frame_stream.ts",
@@ -23,6 +24,11 @@ const ROOMS = [
   "log.ts",
   "deadline.ts",
   "breather.ts",
+  "journal.ts",
+  "sqlite_file.ts",
+  "journal_sqlite.ts",
+  "dump.ts",
+  "turns.ts",
   "engine.ts",
   "connection.ts",
   "tcp.ts",
@@ -35,7 +41,8 @@ const ROOMS = [
 ];
 const CORE = ROOMS.slice(0, ROOMS.indexOf("frame_stream.ts"));
 const CORE_PACKAGES = ["@std/bytes", "immutable"];
-const PACKAGES = [...CORE_PACKAGES, "node:util", "node:readline", "node:process"];
+const PACKAGES = [...CORE_PACKAGES, "node:util", "node:readline", "node:process"]
+  .concat("node:sqlite", "node:zlib");
 const IMPURE =
   /\b(Deno|Date|Math\.random|performance|crypto|Promise|async|await|setTimeout|console|fetch|globalThis)\b/;
 

@@ -53,7 +53,7 @@ class World {
   run(who: string, command: Command): string {
     const [session = "", address = "a"] = who.split("@");
     const actor = { session: Number(session), address, peer: `${address}:${session}` };
-    this.step({ kind: "command", actor, command });
+    this.step({ kind: "command", at: 0, actor, command });
     return said(this.reply!);
   }
 
@@ -64,7 +64,7 @@ class World {
   receive = (who: string) => this.run(who, { name: "receive" });
   wait = (who: string) => this.run(who, { name: "wait", seconds: 1 });
   logout = (who: string) => this.run(who, { name: "logout" });
-  end = (session: number) => this.step({ kind: "end", session });
+  end = (session: number) => this.step({ kind: "end", at: 0, session });
   take = (shown: Shown) => this.step({ kind: "take", shown });
 
   get shown(): Shown {

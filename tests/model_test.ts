@@ -16,7 +16,7 @@ function framesOf(reply: Reply): string[] {
     case "mail":
       return [
         String(reply.count),
-        ...Array.from(reply.mail, ({ from, text }) => `${from}: ${text}`),
+        ...Array.from(reply.mail, ({ from, text }) => [from, text]).flat(),
       ];
     case "help":
     case "mistake":
@@ -82,7 +82,7 @@ function compare(random: () => number, strict: boolean, steps: number): void {
     const place = wholeBelow(random, sessions.length);
     const session = sessions[place]!;
     if (random() < 0.1) {
-      apply({ kind: "end", session });
+      apply({ kind: "end", at: 0, session });
       model.end(session);
       sessions[place] = next++;
       continue;
@@ -90,7 +90,7 @@ function compare(random: () => number, strict: boolean, steps: number): void {
     const address = `10.0.0.${session % 3}`;
     const command = randomCommand(random);
     const actor = { session, address, peer: `${address}:${session}` };
-    const reply = apply({ kind: "command", actor, command });
+    const reply = apply({ kind: "command", at: 0, actor, command });
     assertEquals(framesOf(reply!), askModel(model, session, address, command));
   }
 }

@@ -2,6 +2,7 @@
 import { it } from "@std/testing/bdd";
 import { encodeFrames } from "../lib/frame.ts";
 import { frameStream } from "../lib/frame_stream.ts";
+import { type Journal, memoryJournal } from "../lib/journal.ts";
 import { Log } from "../lib/log.ts";
 import { parseServerOptions } from "../lib/options.ts";
 import { Server } from "../lib/server.ts";
@@ -58,6 +59,11 @@ export interface TestServer extends AsyncDisposable {
 
 /** Starts a server with flags; `await using` stops it. */
 export function serve(...flags: string[]): TestServer {
+  return serveOn(memoryJournal, ...flags);
+}
+
+/** Starts a server on a journal, which it closes when it stops. */
+export function serveOn(journal: Journal, ...flags: string[]): TestServer {
   const options = parseServerOptions(["--hostname", "127.0.0.1", "--port", "0", ...flags]);
   const lines: string[] = [];
   const sink = {
@@ -67,7 +73,7 @@ export function serve(...flags: string[]): TestServer {
     },
   };
   const log = new Log(sink, { format: options.log, linesMax: 100_000 });
-  const server = new Server(options, log);
+  const server = new Server(options, log, journal);
   return {
     port: server.address.port,
     lines,

@@ -1,0 +1,47 @@
+/** The journal: puts what happens to a chat in order, and makes it durable before it is answered. */
+import { type ChatState, emptyChat, type Entry, step } from "./chat.ts";
+import type { Settings } from "./settings.ts";
+import { restoreSnapshot } from "./snapshot.ts";
+
+/** What a journal holds. */
+export interface Stored {
+  /** The rows of the last snapshot. */
+  readonly rows: Iterable<string>;
+  /** The entries behind it, turn by turn. */
+  readonly turns: Iterable<readonly Entry[]>;
+}
+
+/** One engine of a journal. */
+export interface Journal {
+  /** What was stored before this run; to be read once, before the first commit. */
+  read(): Stored;
+  /** Calls back when the turn is over: what has come by then is committed as one. */
+  endTurn(commit: () => void): void;
+  /** Stores a turn's entries, all or none. Throws where it can't; then none are stored. */
+  commit(entries: readonly Entry[]): void;
+  /** The state after all that was committed; a journal may store it in the background. */
+  published(state: ChatState): void;
+  /** Stores the state once more, if there is time, and lets go of everything. */
+  close(state: ChatState): void;
+}
+
+/** Nothing outlives the process, and there is nothing to wait for. */
+export const memoryJournal: Journal = {
+  read: () => ({ rows: [], turns: [] }),
+  endTurn: (commit) => commit(),
+  commit: () => {},
+  published: () => {},
+  close: () => {},
+};
+
+/** A journal that can't be used: one clear line that says what to do. */
+export class JournalError extends Error {}
+
+/** The state that a journal holds; with `settings` where it holds none. */
+export function replay({ rows, turns }: Stored, settings: Settings): ChatState {
+  let state = restoreSnapshot(rows) ?? emptyChat(settings);
+  for (const entries of turns) {
+    for (const entry of entries) state = step(state, entry).state;
+  }
+  return state;
+}

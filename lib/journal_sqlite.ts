@@ -1,0 +1,270 @@
+/** The journal in a SQLite file: a row a turn, and a snapshot that is written in slices. */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import type { ChatState, Entry } from "./chat.ts";
+import type { Journal, Stored } from "./journal.ts";
+import { snapshotRows } from "./snapshot.ts";
+import { damaged, explainDamage, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
+
+/** A snapshot is due after so many entries, or as many as there are users and messages. */
+const SNAPSHOT_ENTRIES = 20_000;
+/** A slice of a snapshot takes about so long, in milliseconds; then others have their turn. */
+const SLICE_MS = 4;
+/** So many old rows, or pages, are let go of in a slice. */
+const SLICE_ROWS = 200;
+/** A stop takes no longer for a last snapshot, in milliseconds: the entries are as good. */
+const CLOSE_MS = 2_000;
+/** A line of progress is due so often while much is read, in milliseconds. */
+const PROGRESS_MS = 1_000;
+
+/** What a journal in a file tells whoever runs it. */
+export interface Teller {
+  /** So many rows were read, and reading goes on. */
+  progress(rows: number): void;
+  /** A snapshot could not be written; the entries are all stored. */
+  snapshotFailed(error: unknown): void;
+}
+
+/** A snapshot that is being written. */
+interface Writing {
+  readonly generation: number;
+  /** The last turn that it holds. */
+  readonly through: number;
+  readonly rows: Generator<string>;
+  /** The number of the next row. */
+  part: number;
+}
+
+/** A journal in a file. */
+export class SqliteJournal implements Journal {
+  readonly #path: string;
+  readonly #file: OpenFile;
+  readonly #database: DatabaseSync;
+  readonly #teller: Teller;
+  readonly #statements = new Map<string, StatementSync>();
+  /** The snapshot that counts, and the last turn that it holds. */
+  #generation: number;
+  #through: number;
+  #lastTurn: number;
+  /** Entries behind the last snapshot. */
+  #entries = 0;
+  #writing: Writing | undefined;
+  /** The next slice. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  private constructor(path: string, file: OpenFile, teller: Teller) {
+    this.#path = path;
+    this.#file = file;
+    this.#database = file.database;
+    this.#teller = teller;
+    const current = this.#numbers("SELECT generation, through FROM current");
+    this.#generation = current.generation!;
+    this.#through = current.through!;
+    this.#lastTurn = this.#numbers("SELECT max(id) AS id FROM turn").id ?? this.#through;
+  }
+
+  /** Opens a file, or makes it, for this process alone. Throws {@link JournalError}. */
+  static open(path: string, teller: Teller): SqliteJournal {
+    return new SqliteJournal(path, openFile(path), teller);
+  }
+
+  /** Opens a file to read it, while a server may be using it. Throws {@link JournalError}. */
+  static openToRead(path: string, teller: Teller): SqliteJournal {
+    return new SqliteJournal(path, openFileToRead(path), teller);
+  }
+
+  read(): Stored {
+    const part = this.#read(
+      "SELECT body, crc FROM snapshot WHERE generation = ? ORDER BY part",
+      this.#generation,
+    );
+    return { rows: part, turns: this.#turns() };
+  }
+
+  endTurn(commit: () => void): void {
+    setImmediate(commit);
+  }
+
+  commit(entries: readonly Entry[]): void {
+    const body = JSON.stringify(entries);
+    this.#prepared("INSERT INTO turn VALUES (?, ?, ?, ?)").run(
+      this.#lastTurn + 1,
+      Date.now(),
+      body,
+      crc32(body),
+    );
+    this.#lastTurn++;
+    this.#entries += entries.length;
+  }
+
+  published(state: ChatState): void {
+    const alive = state.users.byName.size + state.mailboxes.waiting;
+    if (this.#timer !== undefined || this.#entries < Math.max(SNAPSHOT_ENTRIES, alive)) return;
+    this.#begin(state);
+    this.#nextSlice();
+  }
+
+  close(state: ChatState): void {
+    clearTimeout(this.#timer);
+    try {
+      const late = performance.now() + CLOSE_MS;
+      if (this.#entries > 0) this.#begin(state);
+      while (this.#slice() && performance.now() < late);
+    } catch (error) {
+      this.#teller.snapshotFailed(error);
+    }
+    this.#file.close();
+  }
+
+  /** The size of the file in bytes, and when something was last stored, in milliseconds since 1970. */
+  size(): { bytes: number; at: number } {
+    const { bytes, at } = this.#numbers(
+      `SELECT page_count * page_size AS bytes, (SELECT max(at) FROM
+         (SELECT at FROM current UNION ALL SELECT max(at) FROM turn)) AS at
+       FROM pragma_page_count, pragma_page_size`,
+    );
+    return { bytes: bytes ?? 0, at: at ?? 0 };
+  }
+
+  /** Closes without writing anything. */
+  abandon(): void {
+    clearTimeout(this.#timer);
+    this.#file.close();
+  }
+
+  /** A new snapshot of the state, from its first row on. */
+  #begin(state: ChatState): void {
+    const last = this.#numbers("SELECT max(generation) AS last FROM snapshot").last ?? 0;
+    this.#writing = {
+      generation: Math.max(last, this.#generation) + 1,
+      through: this.#lastTurn,
+      rows: snapshotRows(state),
+      part: 0,
+    };
+    this.#entries = 0;
+  }
+
+  #nextSlice(): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      try {
+        if (this.#slice()) this.#nextSlice();
+      } catch (error) {
+        // Its rows are let go of with the next one's.
+        this.#writing = undefined;
+        this.#teller.snapshotFailed(error);
+      }
+    });
+  }
+
+  /** Writes a slice of the snapshot, or tidies up behind it; `false` when all is done. */
+  #slice(): boolean {
+    return this.#writing === undefined ? this.#tidy() : this.#writeRows(this.#writing);
+  }
+
+  /** The last slice switches to the new snapshot. */
+  #writeRows(writing: Writing): true {
+    const { generation, through, rows } = writing;
+    const late = performance.now() + SLICE_MS;
+    const insert = this.#prepared("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
+    let isLast = false;
+    this.#transaction(() => {
+      while (performance.now() < late && !isLast) {
+        const { done, value } = rows.next();
+        isLast = done === true;
+        if (!done) insert.run(generation, writing.part++, value, crc32(value));
+      }
+      if (isLast) {
+        this.#prepared("UPDATE current SET at = ?, generation = ?, through = ?").run(
+          Date.now(),
+          generation,
+          through,
+        );
+      }
+    });
+    if (isLast) {
+      this.#generation = generation;
+      this.#through = through;
+      this.#writing = undefined;
+    }
+    return true;
+  }
+
+  /** Lets go of some of what the snapshot replaces; `false` when nothing is left. */
+  #tidy(): boolean {
+    let removed = 0;
+    this.#transaction(() => {
+      const turns = this.#prepared(
+        `DELETE FROM turn WHERE id IN (SELECT id FROM turn WHERE id <= ? ORDER BY id LIMIT ${SLICE_ROWS})`,
+      );
+      const parts = this.#prepared(
+        `DELETE FROM snapshot WHERE (generation, part) IN
+           (SELECT generation, part FROM snapshot WHERE generation <> ? LIMIT ${SLICE_ROWS})`,
+      );
+      removed = Number(turns.run(this.#through).changes) +
+        Number(parts.run(this.#generation).changes);
+    });
+    // A row for each page: `exec` would take but the first.
+    this.#prepared(`PRAGMA incremental_vacuum(${SLICE_ROWS})`).all();
+    if (removed > 0 || this.#numbers("PRAGMA freelist_count").freelist_count! > 0) return true;
+    // Only a checkpoint makes the file itself smaller.
+    this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    return false;
+  }
+
+  #transaction(work: () => void): void {
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      work();
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      // A full disk may have ended the transaction already.
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  *#turns(): Generator<readonly Entry[]> {
+    const bodies = this.#read("SELECT body, crc FROM turn WHERE id > ? ORDER BY id", this.#through);
+    for (const body of bodies) {
+      const entries: Entry[] = JSON.parse(body);
+      this.#entries += entries.length;
+      yield entries;
+    }
+  }
+
+  /** The texts of rows, each checked. */
+  *#read(query: string, from: number): Generator<string> {
+    let rows = 0;
+    let tell = performance.now() + PROGRESS_MS;
+    try {
+      for (const row of this.#database.prepare(query).iterate(from)) {
+        const { body, crc } = row as { body: string; crc: number };
+        if (crc32(body) !== crc) throw damaged(this.#path);
+        rows++;
+        if (performance.now() > tell) {
+          this.#teller.progress(rows);
+          tell += PROGRESS_MS;
+        }
+        yield body;
+      }
+    } catch (error) {
+      throw explainDamage(this.#path, error);
+    }
+  }
+
+  #numbers(query: string): Record<string, number | undefined> {
+    const row = this.#database.prepare(query).get() ?? {};
+    return Object.fromEntries(
+      Object.entries(row).map((
+        [name, value],
+      ) => [name, value === null ? undefined : Number(value)]),
+    );
+  }
+
+  #prepared(query: string): StatementSync {
+    const known = this.#statements.get(query) ?? this.#database.prepare(query);
+    this.#statements.set(query, known);
+    return known;
+  }
+}

@@ -1,0 +1,101 @@
+/** The state of a chat as rows of text and back: what a journal stores of it. Pure. */
+import type { ChatState } from "./chat.ts";
+import * as mailbox from "./mailbox.ts";
+import { Map, OrderedSet } from "./persistent.ts";
+import type { Mail } from "./reply.ts";
+import type { Settings } from "./settings.ts";
+import { emptyUsers, type SessionId, type User, type Users } from "./users.ts";
+
+/** So many users, or messages, stand in a row at most: a row is made and stored at once. */
+const ROW_ITEMS = 500;
+
+type Row =
+  | { readonly kind: "chat"; readonly settings: Settings; readonly nextId: number }
+  | { readonly kind: "users"; readonly users: readonly User[] }
+  | { readonly kind: "sessions"; readonly sessions: readonly [SessionId, string | null][] }
+  /** More mail of a mailbox; the first row of it opens it. */
+  | {
+    readonly kind: "mail";
+    readonly user: string;
+    readonly taken: number;
+    readonly mail: readonly (readonly [from: string, text: string])[];
+  };
+
+/** The rows of a state, each made when it is asked for. States that act alike have the same rows. */
+export function* snapshotRows({ settings, users, mailboxes }: ChatState): Generator<string> {
+  const row = (value: Row) => JSON.stringify(value);
+  yield row({ kind: "chat", settings, nextId: users.nextId });
+  for (const names of slices(users.names)) {
+    yield row({ kind: "users", users: names.map((name) => users.byName.get(name)!) });
+  }
+  for (const sessions of slices(users.bySession)) yield row({ kind: "sessions", sessions });
+  for (const user of users.names) {
+    const taken = mailbox.taken(mailboxes, user);
+    let isOpen = false;
+    for (const mail of slices(mailbox.read(mailboxes, user))) {
+      yield row({ kind: "mail", user, taken, mail: mail.map(({ from, text }) => [from, text]) });
+      isOpen = true;
+    }
+    if (!isOpen) yield row({ kind: "mail", user, taken, mail: [] });
+  }
+}
+
+function* slices<Item>(items: Iterable<Item>): Generator<Item[]> {
+  let slice: Item[] = [];
+  for (const item of items) {
+    slice.push(item);
+    if (slice.length < ROW_ITEMS) continue;
+    yield slice;
+    slice = [];
+  }
+  if (slice.length > 0) yield slice;
+}
+
+/** The state that the rows were made of; `undefined` where there are none. */
+export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
+  let settings: Settings | undefined;
+  let users = emptyUsers();
+  let mailboxes = mailbox.emptyMailboxes(0);
+  let pending: { user: string; taken: number; mail: Mail[] } | undefined;
+  const open = () => {
+    if (pending === undefined) return;
+    mailboxes = mailbox.restoreMailbox(mailboxes, pending.user, pending.mail, pending.taken);
+    pending = undefined;
+  };
+  for (const text of rows) {
+    const row: Row = JSON.parse(text);
+    switch (row.kind) {
+      case "chat":
+        settings = row.settings;
+        users = { ...users, nextId: row.nextId };
+        mailboxes = mailbox.emptyMailboxes(settings.mailboxMessagesMax);
+        break;
+      case "users":
+        users = row.users.reduce(restoreUser, users);
+        break;
+      case "sessions":
+        users = { ...users, bySession: users.bySession.merge(Map(row.sessions)) };
+        break;
+      case "mail":
+        if (pending?.user !== row.user) open();
+        pending ??= { user: row.user, taken: row.taken, mail: [] };
+        for (const [from, text] of row.mail) pending.mail.push({ from, text });
+        break;
+    }
+  }
+  open();
+  return settings && { settings, users, mailboxes };
+}
+
+function restoreUser(users: Users, stored: User): Users {
+  const { name, id, address, session, freeSince } = stored;
+  // Always in this order: rows are compared as texts.
+  const user: User = { name, id, address, session, freeSince };
+  const neighbours = users.byAddress.get(user.address) ?? OrderedSet<string>();
+  return {
+    ...users,
+    byName: users.byName.set(user.name, user),
+    names: users.names.add(user.name),
+    byAddress: users.byAddress.set(user.address, neighbours.add(user.name)),
+  };
+}

@@ -1,0 +1,144 @@
+/** A SQLite file that is a journal: opening it for one server alone, its format, its damages. */
+import { DatabaseSync } from "node:sqlite";
+import { JournalError } from "./journal.ts";
+
+/** "asvt" in ASCII: tells our files from other databases. */
+const APPLICATION_ID = 0x61737674;
+
+/** From each version of the format to the next; a new file begins at version 0. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE turn (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL,
+     crc INTEGER NOT NULL) STRICT;
+   CREATE TABLE snapshot (generation INTEGER NOT NULL, part INTEGER NOT NULL, body TEXT NOT NULL,
+     crc INTEGER NOT NULL, PRIMARY KEY (generation, part)) STRICT, WITHOUT ROWID;
+   CREATE TABLE current (at INTEGER NOT NULL, generation INTEGER NOT NULL,
+     through INTEGER NOT NULL) STRICT;
+   INSERT INTO current VALUES (0, 0, 0);`,
+];
+
+/** SQLite's codes of a damaged file, and of one that is no database. */
+const DAMAGED = 11;
+const NO_DATABASE = 26;
+
+/** A file that is open for this process alone; other processes may read it meanwhile. */
+export interface OpenFile {
+  readonly database: DatabaseSync;
+  close(): void;
+}
+
+/** Opens a journal's file, or makes it. Throws {@link JournalError}. */
+export function openFile(path: string): OpenFile {
+  const lock = lockFile(path);
+  try {
+    const database = new DatabaseSync(path);
+    try {
+      prepareFile(path, database);
+      return {
+        database,
+        close: () => {
+          database.close();
+          lock.close();
+        },
+      };
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  } catch (error) {
+    lock.close();
+    throw explainDamage(path, error);
+  }
+}
+
+/** Opens a journal's file to read it, even while a server uses it. Throws {@link JournalError}. */
+export function openFileToRead(path: string): OpenFile {
+  try {
+    Deno.statSync(path);
+  } catch {
+    throw new JournalError(`Cannot read ${path}: there is no such file`);
+  }
+  try {
+    const database = new DatabaseSync(path, { readOnly: true });
+    if (checkFormat(path, database) < MIGRATIONS.length) {
+      throw new JournalError(`${path} has an older format: start the server on it once`);
+    }
+    // One view of the file, whatever the server does meanwhile.
+    database.exec("BEGIN");
+    return { database, close: () => database.close() };
+  } catch (error) {
+    throw explainDamage(path, error);
+  }
+}
+
+/** A damaged file as one clear line; every other error as it is. */
+export function explainDamage(path: string, error: unknown): unknown {
+  const code = error instanceof Error && "errcode" in error ? error.errcode : undefined;
+  if (code === NO_DATABASE) {
+    return new JournalError(`${path} is no journal of this server: choose another --data`);
+  }
+  if (code === DAMAGED) return damaged(path);
+  return error;
+}
+
+/** The error of a file whose content can't be trusted. */
+export function damaged(path: string): JournalError {
+  return new JournalError(
+    `${path} is damaged: keep it as it is, and put a copy of a good one in its place`,
+  );
+}
+
+/** A lock that ends with the process, however it ends. */
+function lockFile(path: string): Deno.FsFile {
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(path, { read: true, write: true, create: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new JournalError(`Cannot open ${path}: ${message}`);
+  }
+  if (file.tryLockSync(true)) return file;
+  file.close();
+  throw new JournalError(
+    `${path} is in use by another server: stop that one, or choose another --data`,
+  );
+}
+
+function prepareFile(path: string, database: DatabaseSync): void {
+  let version = checkFormat(path, database);
+  // Before the first table: it can't be turned on later.
+  if (version === 0) database.exec("PRAGMA auto_vacuum = INCREMENTAL");
+  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+  database.exec("PRAGMA journal_size_limit = 4194304");
+  for (; version < MIGRATIONS.length; version++) {
+    database.exec(
+      `BEGIN; ${MIGRATIONS[version]} PRAGMA user_version = ${version + 1};
+       PRAGMA application_id = ${APPLICATION_ID}; COMMIT`,
+    );
+  }
+}
+
+/** The version of the format; 0: an empty file. Throws where it is none of ours. */
+function checkFormat(path: string, database: DatabaseSync): number {
+  const pragma = (name: string) =>
+    Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
+  const version = pragma("user_version");
+  const tables = Number(
+    Object.values(database.prepare("SELECT count(*) FROM sqlite_schema").get() ?? {})[0],
+  );
+  const isEmpty = tables === 0 && version === 0 && pragma("application_id") === 0;
+  if (!isEmpty && pragma("application_id") !== APPLICATION_ID) {
+    throw new JournalError(
+      `${path} is a database, but no journal of this server: choose another --data`,
+    );
+  }
+  if (version > MIGRATIONS.length) {
+    throw new JournalError(
+      `${path} was written by a newer release (format ${version}, this one knows ` +
+        `${MIGRATIONS.length}): use that release, or choose another --data`,
+    );
+  }
+  const [check] = Object.values(database.prepare("PRAGMA quick_check(1)").get() ?? {});
+  if (check !== "ok") throw damaged(path);
+  return version;
+}

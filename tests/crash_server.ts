@@ -1,0 +1,43 @@
+/** Servers of the crash test that are like the real one, but for what their journal stores. */
+import type { Entry } from "../lib/chat.ts";
+import { SqliteJournal } from "../lib/journal_sqlite.ts";
+import { Log } from "../lib/log.ts";
+import { parseServerOptions } from "../lib/options.ts";
+import { Server } from "../lib/server.ts";
+
+/** Stores a turn. */
+export type Commit = (entries: readonly Entry[]) => void;
+
+/** Serves by these flags until SIGTERM, with a commit made of the honest one. */
+export function serveFile(flags: readonly string[], commitBy: (honest: Commit) => Commit): void {
+  const options = parseServerOptions(flags);
+  const journal = SqliteJournal.open(options.data, {
+    progress: () => {},
+    snapshotFailed: (error) => console.error(error),
+  });
+  const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
+  const server = new Server(options, log, {
+    read: () => journal.read(),
+    endTurn: (commit) => journal.endTurn(commit),
+    commit: commitBy((entries) => journal.commit(entries)),
+    published: (state) => journal.published(state),
+    close: (state) => journal.close(state),
+  });
+  Deno.addSignalListener("SIGTERM", async () => {
+    await server.stop();
+    Deno.exit(0);
+  });
+  console.log(`listens on ${server.address.hostname}:${server.address.port}`);
+}
+
+/** With every turn so many entries are stored that change nothing. */
+const PADDING: readonly Entry[] = Array.from({ length: 1000 }, () => ({
+  kind: "end",
+  at: 0,
+  session: 0,
+}));
+
+// An honest one: only its snapshots, which are due after many entries, come much more often.
+if (import.meta.main) {
+  serveFile(Deno.args, (honest) => (entries) => honest([...entries, ...PADDING]));
+}

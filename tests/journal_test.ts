@@ -1,0 +1,458 @@
+/** What every engine of the journal must do, and what the server does with one that fails. */
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { concat } from "@std/bytes";
+import { describe } from "@std/testing/bdd";
+import { DatabaseSync } from "node:sqlite";
+import { type ChatState, emptyChat, type Entry, step } from "../lib/chat.ts";
+import { encodeFrames } from "../lib/frame.ts";
+import { type Journal, JournalError, memoryJournal, replay } from "../lib/journal.ts";
+import { SqliteJournal, type Teller } from "../lib/journal_sqlite.ts";
+import { parseServerOptions, settingsOf } from "../lib/options.ts";
+import { restoreSnapshot, snapshotRows } from "../lib/snapshot.ts";
+import { itNeeds, NET, Peer, serveOn, until } from "./support.ts";
+
+const FILES = { permissions: ["read", "write"] } as const;
+const NET_AND_FILES = { permissions: ["net", "read", "write"] } as const;
+const SETTINGS = settingsOf(parseServerOptions([]));
+const SILENT: Teller = { progress: () => {}, snapshotFailed: () => {} };
+
+/** A file in a folder of its own, which goes with it. */
+class TempFile implements Disposable {
+  readonly folder = Deno.makeTempDirSync();
+  readonly path = `${this.folder}/chat.db`;
+
+  open(): SqliteJournal {
+    return SqliteJournal.open(this.path, SILENT);
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.folder, { recursive: true });
+  }
+}
+
+function command(session: number, name: "register" | "send" | "sendall", text: string): Entry {
+  const actor = { session, address: `10.0.0.${session}`, peer: `10.0.0.${session}:1` };
+  const words = {
+    register: { name, user: text },
+    send: { name, to: "Al", text },
+    sendall: { name, text },
+  };
+  return { kind: "command", at: session, actor, command: words[name] as Entry & never };
+}
+
+const TURNS: readonly (readonly Entry[])[] = [
+  [command(1, "register", "Al"), command(2, "register", "Бо👍")],
+  [command(2, "send", "one"), command(1, "sendall", "two"), command(2, "send", "three")],
+  [{ kind: "end", at: 7, session: 2 }],
+];
+
+function stepAll(state: ChatState, turns: readonly (readonly Entry[])[]): ChatState {
+  return turns.flat().reduce((before, entry) => step(before, entry).state, state);
+}
+
+function rows(state: ChatState): string[] {
+  return [...snapshotRows(state)];
+}
+
+describe("a journal in a file", () => {
+  itNeeds(FILES, "gives back what was committed, in order", () => {
+    using file = new TempFile();
+    const journal = file.open();
+    for (const entries of TURNS) journal.commit(entries);
+    journal.abandon();
+    const again = file.open();
+    assertEquals([...again.read().turns], TURNS);
+    assertEquals(rows(replay(again.read(), SETTINGS)), rows(stepAll(emptyChat(SETTINGS), TURNS)));
+    again.abandon();
+  });
+
+  itNeeds(FILES, "gives back the state that it was closed with, and what came behind it", () => {
+    using file = new TempFile();
+    const journal = file.open();
+    const state = stepAll(emptyChat(SETTINGS), TURNS);
+    for (const entries of TURNS) journal.commit(entries);
+    journal.close(state);
+    const again = file.open();
+    assertEquals([...again.read().turns], []);
+    const more = [command(1, "sendall", "later")];
+    again.commit(more);
+    again.abandon();
+    const third = file.open();
+    assertEquals(rows(replay(third.read(), SETTINGS)), rows(stepAll(state, [more])));
+    third.abandon();
+  });
+
+  itNeeds(
+    FILES,
+    "writes snapshots in the background, and stays as small as what is alive",
+    async () => {
+      using file = new TempFile();
+      const journal = file.open();
+      let state = stepAll(emptyChat(SETTINGS), TURNS.slice(0, 1));
+      journal.commit(TURNS[0]!);
+      for (let round = 0; round < 6; round++) {
+        for (let turn = 0; turn < 250; turn++) {
+          const entries = Array.from({ length: 100 }, () => command(2, "send", "x".repeat(60)));
+          // Full mailboxes refuse, and only what changes the state is an entry; here all are stored.
+          journal.commit(entries);
+        }
+        state = stepAll(state, [[command(2, "send", `${round}`)]]);
+        journal.published(state);
+        for (let slices = 0; slices < 400; slices++) {
+          await new Promise((resolve) => setTimeout(resolve));
+        }
+      }
+      journal.abandon();
+      const again = file.open();
+      assertEquals(rows(replay(again.read(), SETTINGS)), rows(state));
+      again.abandon();
+    },
+  );
+
+  itNeeds(FILES, "is for one server alone", () => {
+    using file = new TempFile();
+    const journal = file.open();
+    const { message } = assertThrows(() => file.open(), JournalError);
+    assertStringIncludes(message, "is in use by another server");
+    journal.abandon();
+    file.open().abandon();
+  });
+
+  itNeeds(FILES, "can be read while a server uses it, as it was at one moment", () => {
+    using file = new TempFile();
+    const journal = file.open();
+    for (const entries of TURNS) journal.commit(entries);
+    const reader = SqliteJournal.openToRead(file.path, SILENT);
+    journal.commit([command(1, "sendall", "later")]);
+    assertEquals([...reader.read().turns], TURNS);
+    reader.abandon();
+    journal.abandon();
+  });
+
+  itNeeds(FILES, "that is no journal is refused and stays as it is", () => {
+    using file = new TempFile();
+    const contents = [
+      new TextEncoder().encode("These are my notes, and no database. ".repeat(100)),
+      new Uint8Array(5000).fill(7),
+    ];
+    for (const content of contents) {
+      Deno.writeFileSync(file.path, content);
+      const { message } = assertThrows(() => file.open(), JournalError);
+      assertStringIncludes(message, "is no journal of this server: choose another --data");
+      assertEquals(Deno.readFileSync(file.path), content);
+    }
+  });
+
+  itNeeds(FILES, "that is another database is refused and stays as it is", () => {
+    using file = new TempFile();
+    const database = new DatabaseSync(file.path);
+    database.exec("CREATE TABLE notes (text TEXT)");
+    database.close();
+    const content = Deno.readFileSync(file.path);
+    const { message } = assertThrows(() => file.open(), JournalError);
+    assertStringIncludes(message, "is a database, but no journal of this server");
+    assertEquals(Deno.readFileSync(file.path), content);
+  });
+
+  itNeeds(FILES, "of a newer release is refused", () => {
+    using file = new TempFile();
+    file.open().abandon();
+    const database = new DatabaseSync(file.path);
+    database.exec("PRAGMA user_version = 99");
+    database.close();
+    const { message } = assertThrows(() => file.open(), JournalError);
+    assertStringIncludes(message, "was written by a newer release (format 99, this one knows 1)");
+  });
+
+  itNeeds(FILES, "that is damaged is refused, wherever a byte was changed in what it holds", () => {
+    using file = new TempFile();
+    const journal = file.open();
+    for (const entries of TURNS) journal.commit(entries);
+    journal.close(stepAll(emptyChat(SETTINGS), TURNS));
+    const again = file.open();
+    again.commit([command(1, "sendall", "a text to be found")]);
+    again.close(emptyChat(SETTINGS));
+    const content = Deno.readFileSync(file.path);
+    const latin1 = Array.from(content, (byte) => String.fromCharCode(byte)).join("");
+    for (const text of ['"kind":"chat"']) {
+      const damaged = content.slice();
+      damaged[latin1.indexOf(text) + 3] = 0x58;
+      Deno.writeFileSync(file.path, damaged);
+      const broken = file.open();
+      const { message } = assertThrows(() => replay(broken.read(), SETTINGS), JournalError);
+      assertStringIncludes(message, "is damaged: keep it as it is");
+      broken.abandon();
+      assertEquals(Deno.readFileSync(file.path), damaged);
+    }
+  });
+
+  itNeeds(FILES, "that was cut off is refused", () => {
+    using file = new TempFile();
+    const journal = file.open();
+    for (let i = 0; i < 200; i++) journal.commit([command(1, "sendall", "x".repeat(60))]);
+    journal.close(stepAll(emptyChat(SETTINGS), TURNS));
+    const content = Deno.readFileSync(file.path);
+    Deno.writeFileSync(file.path, content.subarray(0, content.length - 4096));
+    const { message } = assertThrows(() => file.open(), JournalError);
+    assertStringIncludes(message, "is damaged");
+  });
+});
+
+describe("a snapshot", () => {
+  itNeeds({ permissions: [] }, "gives back a state that acts the same", () => {
+    const state = stepAll(emptyChat({ ...SETTINGS, mailboxMessagesMax: 2 }), TURNS);
+    const restored = restoreSnapshot(rows(state))!;
+    assertEquals(rows(restored), rows(state));
+    const next = command(2, "send", "full");
+    assertEquals(step(restored, next).reply, step(state, next).reply);
+  });
+});
+
+/** A journal whose commits fail while it is told to. */
+function failingJournal(): Journal & { isFailing: boolean } {
+  return {
+    ...memoryJournal,
+    isFailing: false,
+    endTurn: (commit) => setTimeout(commit),
+    commit() {
+      if (this.isFailing) throw new Error("disk full");
+    },
+  };
+}
+
+const AWAY = "Storage is not available, try again!";
+
+describe("a server whose journal fails", () => {
+  itNeeds(NET, "acknowledges nothing, serves what needs no storage, and recovers", async () => {
+    const journal = failingJournal();
+    await using server = serveOn(journal);
+    using al = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    await al.ask("send", "Al", "before");
+    journal.isFailing = true;
+    assertEquals(await al.ask("send", "Al", "lost"), AWAY);
+    assertEquals(
+      await al.ask("sendall", "nobody else, nothing stored"),
+      "Message added to storage!",
+    );
+    assertEquals(await al.ask("receive"), AWAY);
+    assertEquals(await al.ask("logout"), AWAY);
+    assertEquals(await al.ask("register", "Bob"), AWAY);
+    assertEquals(await al.ask("ping"), "pong");
+    assertEquals(await al.ask("users"), "1");
+    assertEquals(await al.frame(), "Al");
+    assertEquals(await al.mail("wait", "0"), ["Al: before"]);
+    journal.isFailing = false;
+    assertEquals(await al.ask("send", "Al", "after"), "Message added to storage!");
+    assertEquals(await al.mail("receive"), ["Al: after"]);
+    const events = server.lines.map((line) => line.split(" ")[1]);
+    assertEquals(events.filter((event) => event?.startsWith("journal")), [
+      "journal-failed",
+      "journal-recovered",
+    ]);
+  });
+
+  itNeeds(NET, "undoes a whole turn, and says what is true without it", async () => {
+    const journal = failingJournal();
+    await using server = serveOn(journal);
+    using al = await Peer.connect(server.port);
+    journal.isFailing = true;
+    await al.write(concat([
+      encodeFrames(["register", "Al"]),
+      encodeFrames(["users"]),
+      encodeFrames(["send", "Al", "hi"]),
+      encodeFrames(["receive"]),
+    ]));
+    assertEquals(await al.frame(), AWAY);
+    assertEquals(await al.frame(), "0");
+    assertEquals(await al.frame(), AWAY);
+    assertEquals(await al.frame(), AWAY);
+  });
+
+  itNeeds(NET, "does not take mail that a wait showed", async () => {
+    const journal = failingJournal();
+    await using server = serveOn(journal);
+    using al = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    await al.ask("send", "Al", "1");
+    assertEquals(await al.mail("wait", "5"), ["Al: 1"]);
+    journal.isFailing = true;
+    assertEquals(await al.ask("ping"), "pong");
+    journal.isFailing = false;
+    assertEquals(await al.ask("ping"), "pong");
+    assertEquals(await al.mail("receive"), []);
+  });
+
+  itNeeds(NET, "lets go of the names of connections that ended meanwhile", async () => {
+    const journal = failingJournal();
+    await using server = serveOn(journal);
+    const old = await Peer.connect(server.port);
+    await old.ask("register", "Al");
+    journal.isFailing = true;
+    old.close();
+    await until(() => server.lines.some((line) => line.includes("disconnected")), "it ends");
+    journal.isFailing = false;
+    using again = await Peer.connect(server.port);
+    assertEquals(await again.ask("register", "Al"), "Nice to see you, Al");
+  });
+
+  itNeeds(NET, "tells nobody who waits of mail that was not stored", async () => {
+    const journal = failingJournal();
+    await using server = serveOn(journal);
+    using al = await Peer.connect(server.port);
+    using bob = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    await bob.ask("register", "Bob");
+    await al.send("wait", "60");
+    await until(() => server.lines.length >= 4, "both are there");
+    journal.isFailing = true;
+    assertEquals(await bob.ask("send", "Al", "lost"), AWAY);
+    journal.isFailing = false;
+    await bob.ask("send", "Al", "kept");
+    assertEquals([await al.frame(), await al.frame(), await al.frame()], ["1", "Bob", "kept"]);
+  });
+});
+
+describe("a user whom nobody holds", () => {
+  itNeeds(
+    NET,
+    "is forgotten when the time is over, and who waits for the mail hears it",
+    async () => {
+      await using server = serveOn(memoryJournal, "--users-expire-h", "1");
+      const old = await Peer.connect(server.port);
+      await old.ask("register", "Old");
+      old.close();
+      using held = await Peer.connect(server.port);
+      await held.ask("register", "Held");
+      await until(() => server.lines.some((line) => line.includes("disconnected")), "Old is free");
+      server.server.forgetAbsent(Date.now() + 3_599_000);
+      assertEquals(await held.ask("users"), "2");
+      assertEquals([await held.frame(), await held.frame()], ["Old", "Held"]);
+      server.server.forgetAbsent(Date.now() + 3_601_000);
+      assertEquals(await held.ask("users"), "1");
+      assertEquals(await held.frame(), "Held");
+    },
+  );
+
+  itNeeds(NET, "is kept for ever with 0", async () => {
+    await using server = serveOn(memoryJournal, "--users-expire-h", "0");
+    const old = await Peer.connect(server.port);
+    await old.ask("register", "Old");
+    old.close();
+    await until(() => server.lines.some((line) => line.includes("disconnected")), "Old is free");
+    server.server.forgetAbsent(Date.now() + 1e12);
+    using peer = await Peer.connect(server.port);
+    assertEquals(await peer.ask("users"), "1");
+  });
+
+  itNeeds(
+    NET,
+    "is not forgotten in strict mode while a connection from the address is open",
+    async () => {
+      await using server = serveOn(memoryJournal, "--strict");
+      using peer = await Peer.connect(server.port);
+      await peer.ask("register", "Al");
+      server.server.forgetAbsent(Date.now() + 1e12);
+      assertEquals(await peer.ask("users"), "1");
+      assertEquals(await peer.frame(), "Al");
+      peer.close();
+      await until(() => server.lines.some((line) => line.includes("disconnected")), "it ends");
+      server.server.forgetAbsent(Date.now() + 1e12);
+      using other = await Peer.connect(server.port);
+      assertEquals(await other.ask("users"), "0");
+    },
+  );
+});
+
+describe("a server on a file", () => {
+  itNeeds(
+    NET_AND_FILES,
+    "finds users and mail again, and nobody is registered any more",
+    async () => {
+      using file = new TempFile();
+      {
+        await using server = serveOn(file.open());
+        using al = await Peer.connect(server.port);
+        using bob = await Peer.connect(server.port);
+        await al.ask("register", "Al");
+        await bob.ask("register", "Bob");
+        await al.ask("sendall", "to all");
+        await al.ask("send", "Bob", "to Bob");
+        al.close();
+        bob.close();
+      }
+      await using server = serveOn(file.open());
+      using peer = await Peer.connect(server.port);
+      assertEquals(await peer.ask("receive"), "U aren't registered!");
+      assertEquals(await peer.ask("register", "Bob"), "Nice to see you, Bob");
+      assertEquals(await peer.mail("receive"), ["Al: to all", "Al: to Bob"]);
+    },
+  );
+
+  itNeeds(NET_AND_FILES, "answers a pipeline with one commit", async () => {
+    using file = new TempFile();
+    const journal = file.open();
+    let commits = 0;
+    const counting: Journal = {
+      read: () => journal.read(),
+      endTurn: (commit) => journal.endTurn(commit),
+      commit: (entries) => {
+        commits++;
+        journal.commit(entries);
+      },
+      published: (state) => journal.published(state),
+      close: (state) => journal.close(state),
+    };
+    await using server = serveOn(counting);
+    using al = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    commits = 0;
+    await al.write(encodeFrames(Array.from({ length: 16 }, () => ["send", "Al", "hi"]).flat()));
+    for (let i = 0; i < 16; i++) assertEquals(await al.frame(), "Message added to storage!");
+    assertEquals(commits, 1);
+  });
+
+  itNeeds(
+    NET_AND_FILES,
+    "goes on with other limits, and changes no decision of the past",
+    async () => {
+      using file = new TempFile();
+      {
+        await using server = serveOn(file.open());
+        using al = await Peer.connect(server.port);
+        await al.ask("register", "Al");
+        for (let i = 0; i < 5; i++) await al.ask("send", "Al", `${i}`);
+        al.close();
+      }
+      await using server = serveOn(
+        file.open(),
+        "--mailbox-messages-max",
+        "2",
+        "--name-symbols-max",
+        "1",
+      );
+      using al = await Peer.connect(server.port);
+      assertEquals(await al.ask("send", "Al", "5"), "Mailbox of 'Al' is full!");
+      assertEquals(await al.mail("receive"), ["Al: 0", "Al: 1", "Al: 2", "Al: 3", "Al: 4"]);
+      assertEquals(await al.ask("send", "Al", "6"), "Message added to storage!");
+    },
+  );
+
+  itNeeds(NET_AND_FILES, "refuses a mode that its users do not fit in", async () => {
+    using file = new TempFile();
+    {
+      await using server = serveOn(file.open());
+      for (const name of ["Al", "Bob"]) {
+        using peer = await Peer.connect(server.port);
+        await peer.ask("register", name);
+      }
+    }
+    const journal = file.open();
+    const { message } = assertThrows(() => serveOn(journal, "--strict"), JournalError);
+    assertStringIncludes(message, "an address has one user, and 127.0.0.1 has 2: Al, Bob");
+    journal.abandon();
+    await using server = serveOn(file.open());
+    using peer = await Peer.connect(server.port);
+    assertEquals(await peer.ask("users"), "2");
+  });
+});
