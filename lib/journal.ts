@@ -19,7 +19,7 @@ export interface Journal {
   endTurn(commit: () => void): void;
   /** Stores a turn's entries, all or none. Throws where it can't; then none are stored. */
   commit(entries: readonly Entry[]): void;
-  /** The state after all that was committed; a journal may store it in the background. */
+  /** The state after all that was committed, to be stored in the background. Never throws. */
   published(state: ChatState): void;
   /** Stores the state once more, if there is time, and lets go of everything. */
   close(state: ChatState): void;

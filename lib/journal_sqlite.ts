@@ -45,6 +45,8 @@ export class SqliteJournal implements Journal {
   /** The snapshot that counts, and the last turn that it holds. */
   #generation: number;
   #through: number;
+  /** The last snapshot that was begun, whether it was finished or not. */
+  #lastGeneration: number;
   #lastTurn: number;
   /** Entries behind the last snapshot. */
   #entries = 0;
@@ -61,6 +63,8 @@ export class SqliteJournal implements Journal {
     this.#generation = current.generation!;
     this.#through = current.through!;
     this.#lastTurn = this.#numbers("SELECT max(id) AS id FROM turn").id ?? this.#through;
+    const last = this.#numbers("SELECT max(generation) AS last FROM snapshot").last ?? 0;
+    this.#lastGeneration = Math.max(last, this.#generation);
   }
 
   /** Opens a file, or makes it, for this process alone. Throws {@link JournalError}. */
@@ -134,9 +138,8 @@ export class SqliteJournal implements Journal {
 
   /** A new snapshot of the state, from its first row on. */
   #begin(state: ChatState): void {
-    const last = this.#numbers("SELECT max(generation) AS last FROM snapshot").last ?? 0;
     this.#writing = {
-      generation: Math.max(last, this.#generation) + 1,
+      generation: ++this.#lastGeneration,
       through: this.#lastTurn,
       rows: snapshotRows(state),
       part: 0,

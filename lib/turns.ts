@@ -122,28 +122,34 @@ export class Turns {
     // A stop may have ended it already.
     if (turn !== this.#turn) return;
     this.#turn = undefined;
-    try {
-      this.#journal.commit([...this.#owed, ...turn.entries]);
-      this.#publish(turn);
-    } catch (error) {
-      this.#drop(turn, error);
-    }
+    if (this.#store(turn)) this.#publish(turn);
+    else this.#drop(turn);
     turn.over?.resolve();
   }
 
+  /** Only the commit decides whether a turn counts: what comes behind it can't undo it. */
+  #store(turn: Turn): boolean {
+    try {
+      this.#journal.commit([...this.#owed, ...turn.entries]);
+      if (this.#isFailing) this.#log.event("journal-recovered", {});
+      this.#isFailing = false;
+      return true;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (!this.#isFailing) this.#log.event("journal-failed", { error: message });
+      this.#isFailing = true;
+      return false;
+    }
+  }
+
   #publish(turn: Turn): void {
-    if (this.#isFailing) this.#log.event("journal-recovered", {});
-    this.#isFailing = false;
     this.#owed = [];
     this.#published = this.#candidate;
     for (const { done } of turn.jobs) done?.();
     this.#journal.published(this.#published);
   }
 
-  #drop(turn: Turn, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
-    if (!this.#isFailing) this.#log.event("journal-failed", { error: message });
-    this.#isFailing = true;
+  #drop(turn: Turn): void {
     this.#candidate = stepAll(this.#published, this.#owed);
     for (const { undo } of turn.jobs) undo();
   }
