@@ -42,6 +42,9 @@ export interface Step {
   readonly reply?: Reply;
 }
 
+/** The reply that is made most. */
+const SENT: Reply = { code: "sent" };
+
 /** A chat in which nobody has registered yet. */
 export function emptyChat(settings: Settings): ChatState {
   return {
@@ -55,7 +58,7 @@ export function emptyChat(settings: Settings): ChatState {
 export function step(state: ChatState, entry: Entry): Step {
   switch (entry.kind) {
     case "command":
-      return obey(state, { ...entry.actor, at: entry.at }, entry.command);
+      return obey(state, entry.actor, entry.at, entry.command);
     case "take":
       return { state: takeShown(state, entry.shown) };
     case "end":
@@ -102,7 +105,11 @@ function start(state: ChatState, settings: Settings, at: number): ChatState {
   return {
     settings,
     users: users.endAllSessions(state.users, at),
-    mailboxes: mailbox.resize(state.mailboxes, settings.mailboxMessagesMax),
+    mailboxes: mailbox.resize(
+      state.mailboxes,
+      state.users.byName.valueSeq().map(({ id }) => id),
+      settings.mailboxMessagesMax,
+    ),
   };
 }
 
@@ -111,10 +118,10 @@ function forget(state: ChatState, name: string, id: number): ChatState {
   return user?.id === id ? removeUser(state, user) : state;
 }
 
-function obey(state: ChatState, actor: ActorNow, command: Command): Step {
+function obey(state: ChatState, actor: Actor, at: number, command: Command): Step {
   switch (command.name) {
     case "register":
-      return register(state, actor, command.user);
+      return register(state, { ...actor, at }, command.user);
     case "users":
       return { state, reply: { code: "users", names: state.users.names } };
     case "send":
@@ -151,7 +158,7 @@ function register(state: ChatState, actor: ActorNow, name: string): Step {
   const added = {
     ...state,
     users: users.addUser(state.users, name, actor.address, actor.at),
-    mailboxes: mailbox.openMailbox(state.mailboxes, name),
+    mailboxes: mailbox.openMailbox(state.mailboxes, state.users.nextId),
   };
   return { state: hold(added, actor, name), reply: { code: "welcome", user: name } };
 }
@@ -184,7 +191,7 @@ function removeUser(state: ChatState, user: User): ChatState {
   return {
     ...state,
     users: users.removeUser(state.users, user),
-    mailboxes: mailbox.closeMailbox(state.mailboxes, user.name),
+    mailboxes: mailbox.closeMailbox(state.mailboxes, user.id),
   };
 }
 
@@ -193,12 +200,14 @@ function send(state: ChatState, actor: Actor, to: string, text: string): Step {
   if (isLonger(text, settings.textSymbolsMax)) return tooLong(state);
   const { user, heldBy } = identify(state, actor);
   if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
-  if (!state.users.byName.has(to)) return refuse(state, { code: "no-such-user", user: to });
-  if (mailbox.isFull(mailboxes, to)) return refuse(state, { code: "mailbox-full", user: to });
+  const receiver = state.users.byName.get(to);
+  if (receiver === undefined) return refuse(state, { code: "no-such-user", user: to });
+  const { id } = receiver;
+  if (mailbox.isFull(mailboxes, id)) return refuse(state, { code: "mailbox-full", user: to });
   if (mailboxes.waiting >= settings.messagesMax) return refuse(state, { code: "server-full" });
   return {
-    state: { ...state, mailboxes: mailbox.deliver(mailboxes, to, { from: user.name, text }) },
-    reply: { code: "sent" },
+    state: { ...state, mailboxes: mailbox.deliver(mailboxes, id, { from: user.name, text }) },
+    reply: SENT,
   };
 }
 
@@ -207,14 +216,17 @@ function sendAll(state: ChatState, actor: Actor, text: string): Step {
   if (isLonger(text, settings.textSymbolsMax)) return tooLong(state);
   const { user, heldBy } = identify(state, actor);
   if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
-  const { reached, full } = mailbox.reach(mailboxes, user.name);
+  const { reached, full } = mailbox.reach(mailboxes, user.id);
   if (mailboxes.waiting + reached > settings.messagesMax) {
     return refuse(state, { code: "server-full" });
   }
   const reply: Reply = full === 0 ? { code: "sent" } : { code: "sent-in-part", full };
   if (reached === 0) return { state, reply };
   return {
-    state: { ...state, mailboxes: mailbox.broadcast(mailboxes, user.name, text) },
+    state: {
+      ...state,
+      mailboxes: mailbox.broadcast(mailboxes, user.id, { from: user.name, text }),
+    },
     reply,
   };
 }
@@ -256,18 +268,22 @@ function withUsers(state: ChatState, next: users.Users): ChatState {
 }
 
 function showMail({ mailboxes }: ChatState, { name, id }: User): Reply & { code: "mail" } {
-  const count = mailbox.count(mailboxes, name);
+  const count = mailbox.count(mailboxes, id);
   return {
     code: "mail",
     count,
-    mail: count === 0 ? [] : mailbox.read(mailboxes, name),
-    shown: { user: name, id, through: mailbox.taken(mailboxes, name) + count },
+    mail: count === 0 ? [] : mailbox.read(mailboxes, id),
+    shown: { user: name, id, through: mailbox.taken(mailboxes, id) + count },
   };
 }
 
 function takeShown(state: ChatState, { user, id, through }: Shown): ChatState {
   if (state.users.byName.get(user)?.id !== id) return state;
-  const messages = through - mailbox.taken(state.mailboxes, user);
+  // No more than there is: a file that lost turns still opens, so that what is left can be read.
+  const messages = Math.min(
+    through - mailbox.taken(state.mailboxes, id),
+    mailbox.count(state.mailboxes, id),
+  );
   if (messages <= 0) return state;
-  return { ...state, mailboxes: mailbox.take(state.mailboxes, user, messages) };
+  return { ...state, mailboxes: mailbox.take(state.mailboxes, id, messages) };
 }

@@ -1,7 +1,7 @@
 /** Frames to typed commands and back: the one table of commands and their arguments. Pure. */
-import type { Settings } from "./settings.ts";
-import { encodeFrames } from "./frame.ts";
+import { encodeFrames, type Frames, shapeOf } from "./frame.ts";
 import type { TextCode, TextReply } from "./reply.ts";
+import type { Settings } from "./settings.ts";
 
 export type Command =
   | { readonly name: "register"; readonly user: string }
@@ -107,21 +107,19 @@ export function commandNames(strict: boolean): readonly CommandName[] {
   return strict ? ORIGINAL_NAMES : NAMES;
 }
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-/** UTF-8 as Python reads it: a byte order mark is a symbol, surrogates and overlong forms are not. */
-const strictDecoder = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
-
-function decode(bytes: Uint8Array): string | undefined {
-  try {
-    return strictDecoder.decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
+/** The shape of a name tells it from the others, and costs less to look up than a text. */
+const BY_SHAPE = new Map(NAMES.map((name) => {
+  const bytes = new TextEncoder().encode(name);
+  return [shapeOf(bytes.length, bytes[0]!), { name, bytes, spec: COMMANDS[name] }];
+}));
 
 /** What stands at a place in a list of frames. */
 export type Taken =
-  | { readonly kind: "command"; readonly command: Command }
+  | {
+    readonly kind: "command";
+    readonly command: Command;
+    readonly lastArgument: string | undefined;
+  }
   /** A whole command whose arguments alone already decide the reply. */
   | { readonly kind: "refused"; readonly name: CommandName; readonly reply: TextReply }
   /** A command whose next argument, `expected`, has not come. */
@@ -130,25 +128,29 @@ export type Taken =
 
 /** Reads the command that begins at `frames[at]`. */
 export function takeCommand(
-  frames: readonly Uint8Array[],
+  frames: Frames,
   at: number,
   strict: boolean,
 ): Taken {
-  const name = decoder.decode(frames[at]!) as CommandName;
-  if (!commandNames(strict).includes(name)) return { kind: "unknown" };
-  const spec = COMMANDS[name];
+  const found = BY_SHAPE.get(frames.shape(at));
+  const isKnown = found !== undefined && frames.is(at, found.bytes) &&
+    (found.spec.original || !strict);
+  if (!isKnown) return { kind: "unknown" };
+  const { name, spec } = found;
   const expected = spec.arguments[frames.length - at - 1];
   if (expected !== undefined) return { kind: "begun", name, expected };
-  const values: string[] = [];
-  for (const [index, argument] of spec.arguments.entries()) {
-    const value = decode(frames[at + 1 + index]!);
-    if (value === undefined) return { kind: "refused", name, reply: { code: ARGUMENTS[argument] } };
-    values.push(value);
+  // Two variables, as an array costs as much as all the rest.
+  const [first, second] = spec.arguments;
+  const one = first === undefined ? "" : frames.text(at + 1);
+  if (one === undefined) return { kind: "refused", name, reply: { code: ARGUMENTS[first!] } };
+  const two = second === undefined ? "" : frames.text(at + 2);
+  if (two === undefined) return { kind: "refused", name, reply: { code: ARGUMENTS[second!] } };
+  const command = spec.build(one, two);
+  if (command === undefined) {
+    return { kind: "refused", name, reply: { code: ARGUMENTS[first!] } };
   }
-  const command = spec.build(values[0] ?? "", values[1] ?? "");
-  return command === undefined
-    ? { kind: "refused", name, reply: { code: ARGUMENTS[spec.arguments[0]!] } }
-    : { kind: "command", command };
+  const lastArgument = first === undefined ? undefined : second === undefined ? one : two;
+  return { kind: "command", command, lastArgument };
 }
 
 /** How many frames a command takes, its name included. */

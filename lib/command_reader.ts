@@ -7,7 +7,7 @@ import {
   takeCommand,
 } from "./command.ts";
 import type { Evidence } from "./evidence.ts";
-import { encodeFrame, type Split } from "./frame.ts";
+import { encodeFrame, NO_FRAMES, type Split } from "./frame.ts";
 import { explain, type Mistake } from "./mistake.ts";
 import type { Reply, TextReply } from "./reply.ts";
 
@@ -33,21 +33,21 @@ export interface ReaderOptions {
   readonly commandTimeoutS: number;
 }
 
+const encoder = new TextEncoder();
 const NOTHING = new Uint8Array(0);
 
 /** Collects frames until a command is complete. */
 export class CommandReader {
   readonly #options: ReaderOptions;
-  #frames: readonly Uint8Array[] = [];
+  #frames = NO_FRAMES;
   /** The commands before this place in the frames were taken. */
   #at = 0;
   #rest: Uint8Array = NOTHING;
   #overLimit = false;
-  /** The argument that came before the first of `#frames`. */
-  #before: Uint8Array | undefined;
+  /** The last argument of the command before, if it had any: its text, or bytes that are none. */
+  #before: string | Uint8Array | undefined;
   /** A text was sent: bytes that are no protocol may be a part of it. */
   #hasSent = false;
-  #lastName: CommandName | undefined;
 
   constructor(options: ReaderOptions) {
     this.#options = options;
@@ -55,8 +55,7 @@ export class CommandReader {
 
   /** Takes in what the frame stream gave; what was not taken before is kept as a copy. */
   feed({ frames, rest, overLimit }: Split): void {
-    const begun = this.#frames.slice(this.#at);
-    this.#frames = begun.length === 0 ? frames : [...begun, ...frames];
+    this.#frames = this.#at === this.#frames.length ? frames : this.#frames.from(this.#at, frames);
     this.#at = 0;
     this.#rest = rest;
     this.#overLimit = overLimit;
@@ -64,8 +63,8 @@ export class CommandReader {
 
   /** To be called before the memory of the frames is used again: copies what is still needed. */
   keep(): void {
-    if (this.#at > 0) this.#before = this.#argumentBefore(this.#at)?.slice();
-    this.#frames = this.#frames.slice(this.#at).map((frame) => frame.slice());
+    const isAllTaken = this.#at === this.#frames.length;
+    this.#frames = isAllTaken ? NO_FRAMES : this.#frames.from(this.#at);
     this.#at = 0;
   }
 
@@ -85,9 +84,11 @@ export class CommandReader {
         return this.#atLength(taken.name, taken.expected);
       case "refused":
         this.#advance(taken.name);
+        this.#before = this.#frames.payload(this.#at - 1).slice();
         return taken;
       case "command":
         this.#advance(taken.command.name);
+        this.#before = taken.lastArgument;
         return taken;
     }
   }
@@ -104,16 +105,14 @@ export class CommandReader {
 
   /** The frame before a place, where that is an argument and not a command's name. */
   #argumentBefore(place: number): Uint8Array | undefined {
-    if (place === 0) return this.#before;
-    const isName = place > this.#at
-      ? place === this.#at + 1
-      : this.#lastName === undefined || frameCount(this.#lastName) === 1;
-    return isName ? undefined : this.#frames[place - 1];
+    if (place > this.#at) {
+      return place === this.#at + 1 ? undefined : this.#frames.payload(place - 1);
+    }
+    return typeof this.#before === "string" ? encoder.encode(this.#before) : this.#before;
   }
 
   #advance(name: CommandName): void {
     this.#at += frameCount(name);
-    this.#lastName = name;
     this.#hasSent ||= name.startsWith("send");
   }
 
@@ -122,7 +121,7 @@ export class CommandReader {
   }
 
   #unknownCommand(): Item {
-    const frame = this.#frames[this.#at]!;
+    const frame = this.#frames.payload(this.#at);
     return this.#mistake({
       kind: "unknown-command",
       expected: "command",

@@ -1,7 +1,5 @@
 /** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
 import type { Breather } from "./breather.ts";
-import { isLonger, strictEnding } from "./chat.ts";
-import type { CommandName } from "./command.ts";
 import { CommandReader, type Item } from "./command_reader.ts";
 import { Deadline } from "./deadline.ts";
 import type { Answer, Engine, Session } from "./engine.ts";
@@ -9,7 +7,7 @@ import type { Split } from "./frame.ts";
 import { frameStream } from "./frame_stream.ts";
 import type { Log } from "./log.ts";
 import type { ServerOptions } from "./options.ts";
-import { encodeReplies, isRefusal, type Reply, replyText } from "./reply.ts";
+import { Outbox } from "./outbox.ts";
 
 /** A stream of bytes in both directions, however it was made. */
 export interface Connection {
@@ -32,9 +30,6 @@ const STOP_PAUSE_MS = 100;
 /** While the server stops, commands are answered for so long at most. */
 const STOP_MS = 1_500;
 
-/** While the server stops, a client has so long to take a reply. */
-const STOP_WRITE_MS = 1_000;
-
 /** Why a connection ended, for the log. */
 type Ending =
   | "closed by the client"
@@ -53,23 +48,22 @@ export class ConnectionHandler {
   readonly #engine: Engine;
   readonly #options: ServerOptions;
   readonly #log: Log;
-  readonly #breather: Breather;
   readonly #session: Session;
   readonly #frames: ReadableStream<Split>;
   #reader: ReadableStreamDefaultReader<Split>;
   readonly #commands: CommandReader;
+  readonly #outbox: Outbox;
   readonly #deadline = new Deadline(() => this.#expire());
-  /** What the connection does now decides what a passed deadline means. */
-  #phase: "reading" | "waiting" | "writing" | "lingering" = "reading";
+  /** What the connection does beside writing decides what a passed deadline means. */
+  #phase: "reading" | "waiting" | "lingering" = "reading";
   #expired: Ending | "stalled" | undefined;
+  /** When the first byte of a command came, of which more must come. */
   #begunAt: number | undefined;
   #stopAt: number | undefined;
   /** What comes behind a `wait`, being read while that waits. */
   #ahead: Promise<Next> | undefined;
   #lastIsWait = false;
-  /** Answers that have not left, each with the command that it is for; none for a mistake. */
-  #answers: { readonly name?: CommandName; readonly answer: Answer }[] = [];
-  #counts = { commands: 0, bytesIn: 0, bytesOut: 0 };
+  #counts = { commands: 0, bytesIn: 0 };
 
   constructor(
     connection: Connection,
@@ -78,7 +72,6 @@ export class ConnectionHandler {
     log: Log,
     breather: Breather,
   ) {
-    this.#breather = breather;
     this.#connection = connection;
     this.#engine = engine;
     this.#options = options;
@@ -87,6 +80,10 @@ export class ConnectionHandler {
     this.#frames = frameStream(connection.readable, options.frameBytesMax);
     this.#reader = this.#frames.getReader();
     this.#commands = new CommandReader(options);
+    const write = (bytes: Uint8Array) => connection.write(bytes);
+    const deadline = this.#deadline;
+    const session = this.#session;
+    this.#outbox = new Outbox({ write, session, engine, deadline, breather, options, log });
   }
 
   /** Serves the connection to its end; never throws. */
@@ -98,7 +95,7 @@ export class ConnectionHandler {
     try {
       reason = await this.#converse();
       this.#engine.end(this.#session);
-      await this.#flush();
+      await this.#outbox.flush();
       await this.#part();
     } catch (error) {
       reason = this.#expired ?? `lost: ${error instanceof Error ? error.message : error}`;
@@ -106,14 +103,15 @@ export class ConnectionHandler {
     }
     this.#deadline.close();
     closeQuietly(this.#connection);
-    this.#log.event("disconnected", { connection, peer, reason, ...this.#counts });
+    const counts = { ...this.#counts, bytesOut: this.#outbox.bytesWritten };
+    this.#log.event("disconnected", { connection, peer, reason, ...counts });
   }
 
   /** Answers what has arrived, and ends. */
   stop(): void {
     this.#stopAt ??= performance.now() + STOP_MS;
+    this.#outbox.hurry();
     if (this.#phase === "reading") this.#armForReading();
-    if (this.#phase === "writing") this.#deadline.set(STOP_WRITE_MS);
   }
 
   /** Ends at once. */
@@ -122,32 +120,36 @@ export class ConnectionHandler {
     closeQuietly(this.#connection);
   }
 
+  /** Answers what has come in one stretch; the replies leave when nothing is left to answer. */
   async #converse(): Promise<Ending> {
     for (;;) {
-      const next = await this.#next();
+      const next = this.#taken() ?? await this.#next();
       if (next.kind === "ending") return next.ending;
       if (next.kind === "mistake") {
-        this.#refused(next.mistake.code, { explanation: next.explanation });
-        if (next.reply !== undefined) this.#answers.push({ answer: { reply: next.reply } });
+        this.#tellMistake(next);
+        if (next.reply !== undefined) this.#outbox.addLast(next.reply);
         return "mistake";
       }
       this.#counts.commands++;
-      if (this.#queue(next, await this.#answerTo(next)) === "ends") return "refused";
+      const answer = this.#answerTo(next);
+      const name = next.kind === "refused" ? next.name : next.command.name;
+      this.#lastIsWait = name === "wait";
+      const done = answer instanceof Promise ? await answer : answer;
+      if (this.#outbox.add(name, done) === "ends") return "refused";
     }
   }
 
-  /** The next item; where it has not come yet, the replies leave before it is waited for. */
+  /** The next item of what has come already. */
+  #taken(): Item | undefined {
+    if (this.#ahead !== undefined) return undefined;
+    const item = this.#commands.take();
+    if (item !== undefined) this.#begunAt = undefined;
+    return item;
+  }
+
+  /** The next item that comes; before it is waited for, the replies leave. */
   async #next(): Promise<Next> {
-    const late = this.#breather.due();
-    if (late !== undefined) await late;
-    if (this.#ahead === undefined) {
-      const item = this.#commands.take();
-      if (item !== undefined) {
-        this.#begunAt = undefined;
-        return item;
-      }
-    }
-    await this.#flush();
+    if (!this.#outbox.isEmpty) await this.#outbox.flush();
     // Whose wait the stop has ended would only wait again.
     const isOver = this.#stopAt !== undefined && this.#ahead === undefined &&
       (this.#lastIsWait || performance.now() > this.#stopAt);
@@ -200,7 +202,7 @@ export class ConnectionHandler {
 
   /** The deadline of a read: for the rest of a command, or for the first byte of the next. */
   #armForReading(): void {
-    if (this.#phase === "writing") return;
+    if (this.#outbox.isWriting) return;
     const now = performance.now();
     const { idleTimeoutS, commandTimeoutS } = this.#options;
     let ms = this.#phase === "waiting" ? Infinity : 1000 * idleTimeoutS;
@@ -222,7 +224,7 @@ export class ConnectionHandler {
 
   /** Waits for an answer. What comes behind a `wait` ends it, so it is read meanwhile. */
   async #awaitAnswer(answer: Promise<Answer>, isWait: boolean): Promise<Answer> {
-    await this.#flush();
+    await this.#outbox.flush();
     if (!isWait) return await answer;
     this.#phase = "waiting";
     const item = this.#commands.take();
@@ -235,63 +237,9 @@ export class ConnectionHandler {
     return done;
   }
 
-  /** The answer leaves with the next flush. In strict mode it may be the last one. */
-  #queue(item: Exclude<Item, { kind: "mistake" }>, answer: Answer): "ends" | "goes on" {
-    const name = item.kind === "refused" ? item.name : item.command.name;
-    this.#lastIsWait = name === "wait";
-    const ending = this.#options.strict ? strictEnding(name, answer.reply) : "open";
-    if (ending === "silent") this.#tell(name, answer.reply);
-    else this.#answers.push({ name, answer });
-    return ending === "open" ? "goes on" : "ends";
-  }
-
-  /** Tells the log what is worth a line. */
-  #tell(name: CommandName, reply: Reply): void {
-    if (reply.code === "welcome" || reply.code === "welcome-back") {
-      const event = reply.code === "welcome" ? "registered" : "came-back";
-      const { session: connection, peer } = this.#session.actor;
-      this.#log.event(event, { connection, peer, user: reply.user });
-    } else if (isRefusal(reply)) {
-      // A receiver that is longer than a name may be a text in the wrong place.
-      const isLong = isLonger(reply.user ?? "", this.#options.nameSymbolsMax);
-      const text = isLong ? {} : { reply: replyText(reply) };
-      this.#refused(reply.code, { command: name, ...text });
-    }
-  }
-
-  #refused(reason: string, about: Record<string, string>): void {
+  #tellMistake({ mistake, explanation }: Item & { kind: "mistake" }): void {
     const { address, peer, session: connection } = this.#session.actor;
-    this.#log.refused(address, reason, { connection, peer, ...about });
-  }
-
-  /** When the turn is over, writes the replies in pieces of bounded size. Nothing is read meanwhile. */
-  async #flush(): Promise<void> {
-    if (this.#answers.length === 0) return;
-    const answers = this.#answers;
-    this.#answers = [];
-    const settled = this.#engine.settled();
-    if (settled !== undefined) await settled;
-    const replies = answers.map(({ answer }) => answer.reply);
-    for (const { name, answer } of answers) {
-      if (name !== undefined) this.#tell(name, answer.reply);
-    }
-    for (const piece of encodeReplies(replies)) {
-      await this.#write(piece);
-      const late = this.#breather.due();
-      if (late !== undefined) await late;
-    }
-  }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    this.#phase = "writing";
-    for (let left = bytes; left.length > 0;) {
-      const ms = 1000 * this.#options.writeTimeoutS;
-      this.#deadline.set(this.#stopAt === undefined ? ms : Math.min(ms, STOP_WRITE_MS));
-      const written = await this.#connection.write(left);
-      this.#counts.bytesOut += written;
-      left = left.subarray(written);
-    }
-    this.#phase = "reading";
+    this.#log.refused(address, mistake.code, { connection, peer, explanation });
   }
 
   /** Closing at once would make TCP reset the connection, and the last reply might be lost. */
@@ -307,10 +255,9 @@ export class ConnectionHandler {
   }
 
   #expire(): void {
-    if (this.#phase === "writing" && this.#stopAt === undefined) {
-      this.#expired = "nothing written in time";
-    }
-    if (this.#phase === "writing" || this.#phase === "lingering") return this.kill();
+    const isWriting = this.#outbox.isWriting;
+    if (isWriting && this.#stopAt === undefined) this.#expired = "nothing written in time";
+    if (isWriting || this.#phase === "lingering") return this.kill();
     this.#expired = this.#stopAt !== undefined
       ? "the server stops"
       : this.#commands.isBegun

@@ -40,9 +40,9 @@ export function dump(path: string): Dump {
       strict: settings.strict,
       messages: mailboxes.waiting,
       users: Array.from(users.names, (name) => {
-        const { address, session, freeSince } = users.byName.get(name)!;
+        const { address, id, session, freeSince } = users.byName.get(name)!;
         const free = session === undefined ? { freeSince: new Date(freeSince).toISOString() } : {};
-        return { name, address, messages: mailbox.count(mailboxes, name), ...free };
+        return { name, address, messages: mailbox.count(mailboxes, id), ...free };
       }),
     };
   } finally {

@@ -177,7 +177,10 @@ export class Engine {
     if (state !== before) {
       this.#turns.take(entry, state);
       this.#turns.add({
-        done: () => this.#deliver(command, before, session.actor),
+        // Who begins to wait later in this turn sees what the command did.
+        done: this.#waiting.size === 0
+          ? undefined
+          : () => this.#deliver(command, before, session.actor),
         undo: () => answer.reply = { code: "storage-away" },
       });
       return answer;
@@ -267,7 +270,6 @@ export class Engine {
 
   /** After a command was stored: answers those who wait for what it brought. */
   #deliver(command: Command, before: ChatState, actor: Actor): void {
-    if (this.#waiting.size === 0) return;
     if (command.name === "send") {
       const user = this.#turns.published.users.byName.get(command.to);
       if (user !== undefined) this.#serve(user.id);

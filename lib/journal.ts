@@ -28,7 +28,7 @@ export interface Journal {
 /** Nothing outlives the process, and there is nothing to wait for. */
 export const memoryJournal: Journal = {
   read: () => ({ rows: [], turns: [] }),
-  endTurn: (commit) => commit(),
+  endTurn: (commit) => setImmediate(commit),
   commit: () => {},
   published: () => {},
   close: () => {},

@@ -6,17 +6,18 @@
  *
  * - What is a mailbox's own are its `parts`: direct mail, and slices that were cut from the log
  *   because something came behind them (direct mail, or a broadcast of one's own, which is skipped).
- * - A mailbox is full at one position of the log, `fillsAt`, known beforehand. `fills` counts the
- *   mailboxes by that position, so a broadcast sees at once how many it fills.
+ * - A mailbox is full at one position of the log, `fillsAt`, known beforehand. `filling` counts the
+ *   mailboxes by that position, so a broadcast sees at once how many it fills. It counts those alone
+ *   that are full up to the `horizon`; all are looked through when the log gets there.
  * - Full mailboxes stay full until they are emptied. They have left the log: the last version of it
- *   that they saw is kept in `fills`, shared by all that filled up at the same position.
+ *   that they saw is kept in `filled`, shared by all that filled up at the same position.
  * - So nobody who still follows the log is `max` messages behind, and older ones are dropped.
  */
-import { List, Map } from "./persistent.ts";
+import { IntMap, Map, Queue } from "./persistent.ts";
 import type { Mail } from "./reply.ts";
 
 interface Mailbox {
-  readonly parts: List<Mail | List<Mail>>;
+  readonly parts: Queue<Mail | Queue<Mail>>;
   /** Messages in the parts. */
   readonly held: number;
   /** The position in the log behind the last broadcast that is in the parts, or was taken. */
@@ -27,116 +28,144 @@ interface Mailbox {
   readonly taken: number;
 }
 
-interface Fill {
-  /** How many mailboxes are full at this position. */
+interface Filled {
+  /** How many mailboxes are full since this position. */
   readonly boxes: number;
-  /** The log up to this position, once it is reached. */
-  readonly log: List<Mail>;
+  /** The log up to this position. */
+  readonly log: Queue<Mail>;
 }
 
-/** All mailboxes. */
+/** All mailboxes, each with a number: the id of its user. */
 export interface Mailboxes {
   /** The most messages in a mailbox. */
   readonly max: number;
-  readonly boxes: Map<string, Mailbox>;
+  readonly boxes: IntMap<Mailbox>;
+  /** How many mailboxes there are. */
+  readonly size: number;
   /** The last broadcasts, at most `max`. */
-  readonly log: List<Mail>;
+  readonly log: Queue<Mail>;
   /** The position behind the last broadcast: how many there ever were. */
   readonly end: number;
-  readonly fills: Map<number, Fill>;
+  /** How many mailboxes will be full at a position, as far as the horizon. */
+  readonly filling: Map<number, number>;
+  readonly horizon: number;
+  /** The mailboxes that are full, by the position. */
+  readonly filled: Map<number, Filled>;
   /** How many mailboxes are full. */
   readonly full: number;
   /** Messages in all mailboxes together. */
   readonly waiting: number;
 }
 
+/** How far the horizon is moved, of a mailbox: whose mailbox has more room is not counted. */
+const HORIZON_SHARE = 0.75;
+
+const NO_PARTS = Queue.of<Mail | Queue<Mail>>([]);
+const NO_MAIL = Queue.of<Mail>([]);
+
 /** No mailboxes yet, each to hold at most `max` messages. */
 export function emptyMailboxes(max: number): Mailboxes {
-  return { max, boxes: Map(), log: List(), end: 0, fills: Map(), full: 0, waiting: 0 };
+  return {
+    max,
+    boxes: IntMap.empty(),
+    size: 0,
+    log: NO_MAIL,
+    end: 0,
+    filling: Map(),
+    horizon: 0,
+    filled: Map(),
+    full: 0,
+    waiting: 0,
+  };
 }
 
-/** Adds an empty mailbox; there is none of that name. */
-export function openMailbox(all: Mailboxes, name: string): Mailboxes {
-  return replace(all, name, emptied(all, 0));
+/** Adds an empty mailbox; there is none of that number. */
+export function openMailbox(all: Mailboxes, id: number): Mailboxes {
+  return replace(all, id, emptied(all, 0));
 }
 
 /** Removes a mailbox with its mail. */
-export function closeMailbox(all: Mailboxes, name: string): Mailboxes {
-  return replace(all, name, undefined);
+export function closeMailbox(all: Mailboxes, id: number): Mailboxes {
+  return replace(all, id, undefined);
 }
 
 /** How many messages are in the mailbox. */
-export function count(all: Mailboxes, name: string): number {
-  return size(all, all.boxes.get(name)!);
+export function count(all: Mailboxes, id: number): number {
+  return size(all, all.boxes.get(id)!);
 }
 
 /** How many messages were ever taken out of the mailbox. */
-export function taken(all: Mailboxes, name: string): number {
-  return all.boxes.get(name)!.taken;
+export function taken(all: Mailboxes, id: number): number {
+  return all.boxes.get(id)!.taken;
 }
 
 /** The mail, oldest first. */
-export function read(all: Mailboxes, name: string): Iterable<Mail> {
-  const parts = allParts(all, all.boxes.get(name)!);
-  return { [Symbol.iterator]: () => flatten(parts) };
+export function read(all: Mailboxes, id: number): Iterable<Mail> {
+  const parts = allParts(all, all.boxes.get(id)!);
+  return { [Symbol.iterator]: () => flatten(parts).values() };
 }
 
-function* flatten(parts: List<Mail | List<Mail>>): Generator<Mail> {
-  for (const part of parts) {
-    if (List.isList(part)) yield* part;
-    else yield part;
+function flatten(parts: Queue<Mail | Queue<Mail>>): Mail[] {
+  const mail: Mail[] = [];
+  for (const part of parts.toArray()) {
+    if (part instanceof Queue) mail.push(...part.toArray());
+    else mail.push(part);
   }
+  return mail;
 }
 
 /** Can the mailbox take no more? */
-export function isFull(all: Mailboxes, name: string): boolean {
-  return hasFilled(all, all.boxes.get(name)!);
+export function isFull(all: Mailboxes, id: number): boolean {
+  return hasFilled(all, all.boxes.get(id)!);
 }
 
 /** Puts a message into a mailbox that is not full. */
-export function deliver(all: Mailboxes, to: string, mail: Mail): Mailboxes {
-  const box = cut(all, all.boxes.get(to)!);
+export function deliver(all: Mailboxes, to: number, mail: Mail): Mailboxes {
+  const box = all.boxes.get(to)!;
   return replace(all, to, {
-    ...box,
-    parts: box.parts.push(mail),
-    held: box.held + 1,
+    parts: allParts(all, box).push(mail),
+    held: size(all, box) + 1,
+    seen: all.end,
     fillsAt: box.fillsAt - 1,
+    taken: box.taken,
   });
 }
 
 /** How many mailboxes a broadcast would reach, and how many others are too full for it. */
-export function reach(all: Mailboxes, from: string): { reached: number; full: number } {
+export function reach(all: Mailboxes, from: number): { reached: number; full: number } {
   const senderIsFull = hasFilled(all, all.boxes.get(from)!);
   const full = all.full - (senderIsFull ? 1 : 0);
-  return { reached: all.boxes.size - 1 - full, full };
+  return { reached: all.size - 1 - full, full };
 }
 
 /** Puts a message into every mailbox but the sender's and the full ones. */
-export function broadcast(all: Mailboxes, from: string, text: string): Mailboxes {
+export function broadcast(all: Mailboxes, from: number, mail: Mail): Mailboxes {
   const { reached } = reach(all, from);
   if (reached === 0) return all;
-  const { fills, ...rest } = skipOwn(all, from);
-  const grown = all.log.push({ from, text });
-  const log = grown.size > all.max ? grown.shift() : grown;
   const end = all.end + 1;
-  const filled = fills.get(end);
+  const skipped = skipOwn(all, from);
+  const { filling, filled, ...rest } = end > all.horizon ? lookAhead(skipped) : skipped;
+  const grown = all.log.push(mail);
+  const log = grown.size > all.max ? grown.drop(1) : grown;
+  const boxes = filling.get(end) ?? 0;
   return {
     ...rest,
     log,
     end,
-    fills: filled === undefined ? fills : fills.set(end, { ...filled, log }),
-    full: all.full + (filled?.boxes ?? 0),
+    filling: boxes === 0 ? filling : filling.delete(end),
+    filled: boxes === 0 ? filled : filled.set(end, { boxes, log }),
+    full: all.full + boxes,
     waiting: all.waiting + reached,
   };
 }
 
 /** Takes the oldest messages out of a mailbox; it has so many. */
-export function take(all: Mailboxes, name: string, messages: number): Mailboxes {
-  const box = all.boxes.get(name)!;
+export function take(all: Mailboxes, id: number, messages: number): Mailboxes {
+  const box = all.boxes.get(id)!;
   const left = size(all, box) - messages;
   const empty = emptied(all, box.taken + messages);
-  if (left === 0) return replace(all, name, empty);
-  return replace(all, name, {
+  if (left === 0) return replace(all, id, empty);
+  return replace(all, id, {
     ...empty,
     parts: drop(allParts(all, box), messages),
     held: left,
@@ -145,29 +174,34 @@ export function take(all: Mailboxes, name: string, messages: number): Mailboxes 
 }
 
 /** The same mail in mailboxes of another size; one that holds more than that is full. */
-export function resize(all: Mailboxes, max: number): Mailboxes {
-  const boxes = all.boxes.map((box) => {
-    const whole = cut(all, box);
-    return { ...whole, fillsAt: all.end + max - whole.held };
-  });
-  const empty = { ...emptyMailboxes(max), end: all.end };
-  return boxes.reduce((resized, box, name) => replace(resized, name, box), empty);
+export function resize(all: Mailboxes, ids: Iterable<number>, max: number): Mailboxes {
+  let resized: Mailboxes = { ...emptyMailboxes(max), end: all.end, horizon: all.end };
+  for (const id of ids) {
+    const whole = cut(all, all.boxes.get(id)!);
+    resized = replace(resized, id, { ...whole, fillsAt: all.end + max - whole.held });
+  }
+  return resized;
 }
 
 /** A mailbox that was stored: the mail in it, and how many messages were ever taken out. */
 export function restoreMailbox(
   all: Mailboxes,
-  name: string,
+  id: number,
   mail: readonly Mail[],
   taken: number,
 ): Mailboxes {
   const empty = emptied(all, taken);
   const held = mail.length;
-  return replace(all, name, { ...empty, parts: List(mail), held, fillsAt: empty.fillsAt - held });
+  return replace(all, id, {
+    ...empty,
+    parts: Queue.of<Mail | Queue<Mail>>([...mail]),
+    held,
+    fillsAt: empty.fillsAt - held,
+  });
 }
 
 /** The sender of the next broadcast does not get it: the position steps over it. */
-function skipOwn(all: Mailboxes, from: string): Mailboxes {
+function skipOwn(all: Mailboxes, from: number): Mailboxes {
   const box = all.boxes.get(from)!;
   if (hasFilled(all, box)) return all;
   return replace(all, from, {
@@ -177,8 +211,18 @@ function skipOwn(all: Mailboxes, from: string): Mailboxes {
   });
 }
 
+/** Moves the horizon, and counts what lies before it. */
+function lookAhead(all: Mailboxes): Mailboxes {
+  const ahead = Math.max(1, Math.floor(HORIZON_SHARE * all.max));
+  const next: Draft = { ...all, horizon: all.end + ahead };
+  for (const [, { fillsAt }] of all.boxes) {
+    if (fillsAt > all.end) countFill(next, fillsAt, 1);
+  }
+  return next;
+}
+
 function emptied(all: Mailboxes, taken: number): Mailbox {
-  return { parts: List(), held: 0, seen: all.end, fillsAt: all.end + all.max, taken };
+  return { parts: NO_PARTS, held: 0, seen: all.end, fillsAt: all.end + all.max, taken };
 }
 
 function hasFilled(all: Mailboxes, box: Mailbox): boolean {
@@ -195,11 +239,11 @@ function size(all: Mailboxes, box: Mailbox): number {
 }
 
 /** The parts, and what of the log belongs behind them. */
-function allParts(all: Mailboxes, box: Mailbox): List<Mail | List<Mail>> {
+function allParts(all: Mailboxes, box: Mailbox): Queue<Mail | Queue<Mail>> {
   const broadcasts = unseen(all, box);
   if (broadcasts === 0) return box.parts;
-  const log = hasFilled(all, box) ? all.fills.get(box.fillsAt)!.log : all.log;
-  return box.parts.push(log.slice(log.size - broadcasts));
+  const log = hasFilled(all, box) ? all.filled.get(box.fillsAt)!.log : all.log;
+  return box.parts.push(log.drop(log.size - broadcasts));
 }
 
 /** The same mailbox with all its mail among the parts, so that something may come behind it. */
@@ -208,42 +252,55 @@ function cut(all: Mailboxes, box: Mailbox): Mailbox {
 }
 
 /** The parts without their oldest messages. */
-function drop(parts: List<Mail | List<Mail>>, messages: number): List<Mail | List<Mail>> {
+function drop(parts: Queue<Mail | Queue<Mail>>, messages: number): Queue<Mail | Queue<Mail>> {
   let left = messages;
   let skipped = 0;
-  for (const part of parts) {
-    const size = List.isList(part) ? part.size : 1;
+  for (const part of parts.toArray()) {
+    const size = part instanceof Queue ? part.size : 1;
     if (size > left) break;
     left -= size;
     skipped++;
   }
-  const rest = parts.skip(skipped);
-  const first = rest.first();
-  return left > 0 && List.isList(first) ? rest.set(0, first.skip(left)) : rest;
+  const rest = parts.drop(skipped);
+  if (left === 0) return rest;
+  const [first, ...others] = rest.toArray();
+  return Queue.of([(first as Queue<Mail>).drop(left), ...others]);
 }
+
+/** New mailboxes while they are put together, before anybody sees them. */
+type Draft = { -readonly [Field in keyof Mailboxes]: Mailboxes[Field] };
 
 /** Sets, adds or removes a mailbox and keeps every sum right. */
-function replace(all: Mailboxes, name: string, box: Mailbox | undefined): Mailboxes {
-  const old = all.boxes.get(name);
-  let fills = all.fills;
-  if (old?.fillsAt !== box?.fillsAt) {
-    if (old !== undefined) fills = addFill(fills, old.fillsAt, -1);
-    if (box !== undefined) fills = addFill(fills, box.fillsAt, 1);
+function replace(all: Mailboxes, id: number, box: Mailbox | undefined): Mailboxes {
+  const old = all.boxes.get(id);
+  const next: Draft = { ...all, boxes: all.boxes.set(id, box) };
+  if (old !== undefined) {
+    next.size--;
+    next.waiting -= size(all, old);
   }
-  const full = (one: Mailbox | undefined) => one !== undefined && hasFilled(all, one) ? 1 : 0;
-  const messages = (one: Mailbox | undefined) => one === undefined ? 0 : size(all, one);
-  return {
-    ...all,
-    boxes: box === undefined ? all.boxes.delete(name) : all.boxes.set(name, box),
-    fills,
-    full: all.full - full(old) + full(box),
-    waiting: all.waiting - messages(old) + messages(box),
-  };
+  if (box !== undefined) {
+    next.size++;
+    next.waiting += size(all, box);
+  }
+  if (old?.fillsAt !== box?.fillsAt) {
+    if (old !== undefined) countFill(next, old.fillsAt, -1);
+    if (box !== undefined) countFill(next, box.fillsAt, 1);
+  }
+  return next;
 }
 
-function addFill(fills: Map<number, Fill>, position: number, boxes: number): Map<number, Fill> {
-  const fill = fills.get(position) ?? { boxes: 0, log: List<Mail>() };
-  return fill.boxes + boxes === 0
-    ? fills.delete(position)
-    : fills.set(position, { ...fill, boxes: fill.boxes + boxes });
+/** Counts a mailbox more, or less, that will be, or is, full at a position. */
+function countFill(all: Draft, position: number, boxes: 1 | -1): void {
+  if (position > all.end) {
+    if (position > all.horizon) return;
+    const count = (all.filling.get(position) ?? 0) + boxes;
+    all.filling = count === 0 ? all.filling.delete(position) : all.filling.set(position, count);
+    return;
+  }
+  const fill = all.filled.get(position) ?? { boxes: 0, log: NO_MAIL };
+  const count = fill.boxes + boxes;
+  all.full += boxes;
+  all.filled = count === 0
+    ? all.filled.delete(position)
+    : all.filled.set(position, { ...fill, boxes: count });
 }

@@ -3,7 +3,6 @@
  *
  * The texts are what clients compare, byte for byte, the original's spelling included.
  */
-import { concat } from "@std/bytes";
 import { encodeFrame, frameBytesMax, writeFrame } from "./frame.ts";
 import type { Mistake } from "./mistake.ts";
 
@@ -47,6 +46,8 @@ const ACCEPTED: ReadonlySet<string> = new Set<TextCode>(
 /** The codes of all refusals. */
 export const REFUSALS = (Object.keys(TEXTS) as TextCode[]).filter((code) => !ACCEPTED.has(code));
 
+const REFUSED: ReadonlySet<string> = new Set(REFUSALS);
+
 /** A reply of one frame with a text of the table. */
 export interface TextReply {
   readonly code: TextCode;
@@ -85,11 +86,11 @@ export type Reply =
 
 /** Did the server do what it was asked for? */
 export function isRefusal(reply: Reply): reply is TextReply {
-  return reply.code in TEXTS && !ACCEPTED.has(reply.code);
+  return REFUSED.has(reply.code);
 }
 
-/** Replies are written in pieces of about this many bytes. */
-const PIECE_BYTES = 65_536;
+/** A list of names is kept in pieces of this many bytes. */
+const NAMES_PIECE_BYTES = 65_536;
 
 interface Template {
   readonly before: string;
@@ -106,9 +107,10 @@ const TEMPLATES = new Map(
   Object.entries(TEXTS).map(([code, text]) => [code as TextCode, parseTemplate(text)]),
 );
 
-const CONSTANT_FRAMES = new Map(
+/** The replies that are always the same: the piece to be written, made once. */
+const CONSTANTS: ReadonlyMap<string, readonly Uint8Array[]> = new Map(
   [...TEMPLATES].filter(([, { field }]) => field === undefined)
-    .map(([code, { before }]) => [code, encodeFrame(before)]),
+    .map(([code, { before }]) => [code, [encodeFrame(before)]]),
 );
 
 /** The text of a reply that is one frame. */
@@ -136,36 +138,74 @@ export function parseReplyText(
   return undefined;
 }
 
-/** The frames of replies, in pieces of about {@link PIECE_BYTES}, made when they are asked for. */
-export function* encodeReplies(replies: readonly Reply[]): Iterable<Uint8Array> {
-  let pieces: Uint8Array[] = [];
-  let size = 0;
-  for (const reply of replies) {
-    for (const piece of encodeReply(reply)) {
-      pieces.push(piece);
-      size += piece.length;
-      if (size < PIECE_BYTES) continue;
-      yield concat(pieces);
-      pieces = [];
-      size = 0;
-    }
-  }
-  if (size > 0) yield pieces.length === 1 ? pieces[0]! : concat(pieces);
+/**
+ * The frames of replies, in pieces of at most the size of `scratch`, made when they are asked for.
+ * A piece may lie in `scratch`: it is to be written before the next is asked for.
+ */
+export function encodeReplies(
+  replies: readonly Reply[],
+  scratch: Uint8Array,
+): Iterable<Uint8Array> {
+  const constant = replies.length === 1 ? CONSTANTS.get(replies[0]!.code) : undefined;
+  return constant ?? encodePieces(replies, scratch);
 }
 
-function encodeReply(reply: Reply): Iterable<Uint8Array> {
-  switch (reply.code) {
-    case "users":
-      return encodeNames(reply.names);
-    case "mail":
-      return encodeMail(reply.mail, reply.count);
-    case "help":
-      return [encodeFrame(reply.text)];
-    case "mistake":
-      return [encodeFrame(reply.mistake.text)];
-    default:
-      return [CONSTANT_FRAMES.get(reply.code) ?? encodeFrame(replyText(reply))];
+function* encodePieces(replies: readonly Reply[], scratch: Uint8Array): Iterable<Uint8Array> {
+  let end = 0;
+  for (const reply of replies) {
+    const constant = CONSTANTS.get(reply.code)?.[0];
+    if (constant !== undefined && end + constant.length <= scratch.length) {
+      scratch.set(constant, end);
+      end += constant.length;
+    } else if (reply.code === "users") {
+      if (end > 0) yield scratch.subarray(0, end);
+      end = 0;
+      yield* encodeNames(reply.names);
+    } else {
+      end = yield* packTexts(textsOf(reply), scratch, end);
+    }
   }
+  if (end > 0) yield scratch.subarray(0, end);
+}
+
+/** The texts of the frames. */
+function textsOf(reply: Exclude<Reply, { code: "users" }>): readonly string[] {
+  switch (reply.code) {
+    case "mail":
+      return mailTexts(reply.mail, reply.count);
+    case "help":
+      return [reply.text];
+    case "mistake":
+      return [reply.mistake.text];
+    default:
+      return [replyText(reply)];
+  }
+}
+
+/** The number of messages, then sender and text of each. */
+function mailTexts(mail: Iterable<Mail>, count: number): readonly string[] {
+  const texts = [String(count)];
+  for (const { from, text } of mail) texts.push(from, text);
+  return texts;
+}
+
+/** Puts frames behind the first `begin` bytes of `scratch`; gives it away whenever it is full. */
+function* packTexts(
+  texts: readonly string[],
+  scratch: Uint8Array,
+  begin: number,
+): Generator<Uint8Array, number> {
+  let end = begin;
+  for (const text of texts) {
+    const needed = frameBytesMax(text);
+    if (end > 0 && end + needed > scratch.length) {
+      yield scratch.subarray(0, end);
+      end = 0;
+    }
+    if (needed > scratch.length) yield encodeFrame(text);
+    else end = writeFrame(scratch, end, text);
+  }
+  return end;
 }
 
 /** The newest list of names, encoded: it is immutable, and many ask for the same one. */
@@ -174,36 +214,14 @@ let newestNames: { readonly names: object; readonly pieces: readonly Uint8Array[
 function* encodeNames(names: Iterable<string> & { readonly size: number }): Iterable<Uint8Array> {
   if (newestNames?.names === names) return yield* newestNames.pieces;
   const pieces: Uint8Array[] = [];
-  for (const piece of encodeTexts(String(names.size), names, names.size)) {
-    pieces.push(piece);
-    yield piece;
+  const scratch = new Uint8Array(NAMES_PIECE_BYTES);
+  const packing = packTexts([String(names.size), ...names], scratch, 0);
+  let next = packing.next();
+  for (; next.done !== true; next = packing.next()) {
+    pieces.push(next.value.slice());
+    yield pieces.at(-1)!;
   }
+  pieces.push(scratch.slice(0, next.value));
+  yield pieces.at(-1)!;
   newestNames = { names, pieces };
-}
-
-function* encodeMail(mail: Iterable<Mail>, count: number): Iterable<Uint8Array> {
-  yield* encodeTexts(String(count), mailTexts(mail), 2 * count);
-}
-
-function* mailTexts(mail: Iterable<Mail>): Iterable<string> {
-  for (const { from, text } of mail) {
-    yield from;
-    yield text;
-  }
-}
-
-/** The frames of a head and so many texts behind it. */
-function* encodeTexts(head: string, texts: Iterable<string>, count: number): Iterable<Uint8Array> {
-  let piece = new Uint8Array(Math.min(PIECE_BYTES, 16 + count * 64));
-  let end = writeFrame(piece, 0, head);
-  for (const text of texts) {
-    const needed = frameBytesMax(text);
-    if (end + needed > piece.length) {
-      yield piece.subarray(0, end);
-      piece = new Uint8Array(Math.max(PIECE_BYTES, needed));
-      end = 0;
-    }
-    end = writeFrame(piece, end, text);
-  }
-  yield piece.subarray(0, end);
 }

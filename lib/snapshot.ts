@@ -1,7 +1,7 @@
 /** The state of a chat as rows of text and back: what a journal stores of it. Pure. */
 import type { ChatState } from "./chat.ts";
 import * as mailbox from "./mailbox.ts";
-import { Map, OrderedSet } from "./persistent.ts";
+import { OrderedSet } from "./persistent.ts";
 import type { Mail } from "./reply.ts";
 import type { Settings } from "./settings.ts";
 import { emptyUsers, type SessionId, type User, type Users } from "./users.ts";
@@ -12,7 +12,10 @@ const ROW_ITEMS = 500;
 type Row =
   | { readonly kind: "chat"; readonly settings: Settings; readonly nextId: number }
   | { readonly kind: "users"; readonly users: readonly User[] }
-  | { readonly kind: "sessions"; readonly sessions: readonly [SessionId, string | null][] }
+  | {
+    readonly kind: "sessions";
+    readonly sessions: readonly (readonly [SessionId, string | null])[];
+  }
   /** More mail of a mailbox; the first row of it opens it. */
   | {
     readonly kind: "mail";
@@ -28,11 +31,15 @@ export function* snapshotRows({ settings, users, mailboxes }: ChatState): Genera
   for (const names of slices(users.names)) {
     yield row({ kind: "users", users: names.map((name) => users.byName.get(name)!) });
   }
-  for (const sessions of slices(users.bySession)) yield row({ kind: "sessions", sessions });
+  for (const held of slices(users.bySession)) {
+    const sessions = held.map(([session, user]) => [session, user?.name ?? null] as const);
+    yield row({ kind: "sessions", sessions });
+  }
   for (const user of users.names) {
-    const taken = mailbox.taken(mailboxes, user);
+    const { id } = users.byName.get(user)!;
+    const taken = mailbox.taken(mailboxes, id);
     let isOpen = false;
-    for (const mail of slices(mailbox.read(mailboxes, user))) {
+    for (const mail of slices(mailbox.read(mailboxes, id))) {
       yield row({ kind: "mail", user, taken, mail: mail.map(({ from, text }) => [from, text]) });
       isOpen = true;
     }
@@ -59,7 +66,8 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
   let pending: { user: string; taken: number; mail: Mail[] } | undefined;
   const open = () => {
     if (pending === undefined) return;
-    mailboxes = mailbox.restoreMailbox(mailboxes, pending.user, pending.mail, pending.taken);
+    const { id } = users.byName.get(pending.user)!;
+    mailboxes = mailbox.restoreMailbox(mailboxes, id, pending.mail, pending.taken);
     pending = undefined;
   };
   for (const text of rows) {
@@ -74,7 +82,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
         users = row.users.reduce(restoreUser, users);
         break;
       case "sessions":
-        users = { ...users, bySession: users.bySession.merge(Map(row.sessions)) };
+        users = row.sessions.reduce(restoreSession, users);
         break;
       case "mail":
         if (pending?.user !== row.user) open();
@@ -98,4 +106,9 @@ function restoreUser(users: Users, stored: User): Users {
     names: users.names.add(user.name),
     byAddress: users.byAddress.set(user.address, neighbours.add(user.name)),
   };
+}
+
+function restoreSession(users: Users, [session, name]: readonly [SessionId, string | null]): Users {
+  const user = name === null ? null : users.byName.get(name)!;
+  return { ...users, bySession: users.bySession.set(session, user) };
 }

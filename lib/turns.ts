@@ -22,7 +22,7 @@ export function openTurns(settings: Settings, journal: Journal, log: Log): Turns
 /** One thing that was done in a turn. */
 export interface Job {
   /** The turn was stored. */
-  readonly done?: () => void;
+  readonly done?: (() => void) | undefined;
   /** The turn could not be stored. */
   readonly undo: () => void;
 }
@@ -145,7 +145,7 @@ export class Turns {
   #publish(turn: Turn): void {
     this.#owed = [];
     this.#published = this.#candidate;
-    for (const { done } of turn.jobs) done?.();
+    for (const job of turn.jobs) job.done?.();
     this.#journal.published(this.#published);
   }
 

@@ -3,7 +3,7 @@
  *
  * In strict mode a user is an address, and sessions play no part: nobody ever holds a name.
  */
-import { Map, OrderedSet } from "./persistent.ts";
+import { IntMap, Map, OrderedSet } from "./persistent.ts";
 
 /** A number that names one connection for as long as it lives. */
 export type SessionId = number;
@@ -33,15 +33,21 @@ export interface Users {
   readonly names: OrderedSet<string>;
   /** The names by the address that registered them. */
   readonly byAddress: Map<string, OrderedSet<string>>;
-  /** The name that a session holds; `null`: it held one, or logged out, and is nobody now. */
-  readonly bySession: Map<SessionId, string | null>;
+  /** The user that a session holds; `null`: it held one, or logged out, and is nobody now. */
+  readonly bySession: IntMap<User | null>;
   /** The id of the next user. */
   readonly nextId: number;
 }
 
 /** Nobody is registered yet. */
 export function emptyUsers(): Users {
-  return { byName: Map(), names: OrderedSet(), byAddress: Map(), bySession: Map(), nextId: 1 };
+  return {
+    byName: Map(),
+    names: OrderedSet(),
+    byAddress: Map(),
+    bySession: IntMap.empty(),
+    nextId: 1,
+  };
 }
 
 /** How many users have registered from an address. */
@@ -55,16 +61,18 @@ export interface Identity {
   readonly heldBy?: SessionId;
 }
 
+const NOBODY: Identity = {};
+
 /**
  * Who somebody is now: the name that the session holds; where it never had one, the one user of its
  * address, if there is exactly one and nobody holds it; else nobody.
  */
 export function identify(users: Users, { session, address }: Actor): Identity {
   const held = users.bySession.get(session);
-  if (held === null) return {};
-  if (held !== undefined) return { user: users.byName.get(held)! };
+  if (held === null) return NOBODY;
+  if (held !== undefined) return { user: held };
   const names = users.byAddress.get(address);
-  if (names?.size !== 1) return {};
+  if (names?.size !== 1) return NOBODY;
   const user = users.byName.get(names.first()!)!;
   return user.session === undefined ? { user } : { heldBy: user.session };
 }
@@ -98,12 +106,13 @@ export function removeUser(users: Users, { name, address, session }: User): User
 
 /** The session holds this name, and none that it held before. */
 export function hold(users: Users, session: SessionId, name: string, at: number): Users {
-  if (users.bySession.get(session) === name) return users;
+  if (users.bySession.get(session)?.name === name) return users;
   const free = endSession(users, session, at);
+  const user = { ...free.byName.get(name)!, session };
   return {
     ...free,
-    byName: free.byName.set(name, { ...free.byName.get(name)!, session }),
-    bySession: free.bySession.set(session, name),
+    byName: free.byName.set(name, user),
+    bySession: free.bySession.set(session, user),
   };
 }
 
@@ -118,24 +127,15 @@ export function makeNobody(users: Users, session: SessionId): Users {
 export function endSession(users: Users, session: SessionId, at: number): Users {
   const held = users.bySession.get(session);
   if (held === undefined) return users;
-  const ended = { ...users, bySession: users.bySession.delete(session) };
+  const ended = { ...users, bySession: users.bySession.set(session, undefined) };
   if (held === null) return ended;
-  return {
-    ...ended,
-    byName: users.byName.set(held, {
-      ...users.byName.get(held)!,
-      session: undefined,
-      freeSince: at,
-    }),
-  };
+  const user = { ...held, session: undefined, freeSince: at };
+  return { ...ended, byName: users.byName.set(held.name, user) };
 }
 
 /** Forgets all sessions: the server has started anew. */
 export function endAllSessions(users: Users, at: number): Users {
-  return [...users.bySession.keys()].reduce(
-    (left, session) => endSession(left, session, at),
-    users,
-  );
+  return [...users.bySession].reduce((left, [session]) => endSession(left, session, at), users);
 }
 
 /** Somebody from this address was here: nobody there is forgotten before this counts as long ago. */

@@ -30,6 +30,7 @@ const ROOMS = [
   "dump.ts",
   "turns.ts",
   "engine.ts",
+  "outbox.ts",
   "connection.ts",
   "tcp.ts",
   "server.ts",
@@ -40,7 +41,7 @@ const ROOMS = [
   "terminal.ts",
 ];
 const CORE = ROOMS.slice(0, ROOMS.indexOf("frame_stream.ts"));
-const CORE_PACKAGES = ["@std/bytes", "immutable"];
+const CORE_PACKAGES = ["@std/bytes", "immutable", "node:buffer"];
 const PACKAGES = [...CORE_PACKAGES, "node:util", "node:readline", "node:process"]
   .concat("node:sqlite", "node:zlib");
 const IMPURE =

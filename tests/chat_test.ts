@@ -401,12 +401,12 @@ describe("in default mode, who somebody is", () => {
     chat.logout("2@a");
     chat.end(1);
     chat.end(2);
-    assertEquals(chat.state.users.bySession.size, 0);
+    assertEquals([...chat.state.users.bySession], []);
     chat.logout("3@a");
     chat.end(3);
     assertEquals(chat.state.users.byAddress.size, 0);
-    assertEquals(chat.state.mailboxes.boxes.size, 0);
-    assertEquals(chat.state.mailboxes.fills.size, 0);
+    assertEquals(chat.state.mailboxes.size, 0);
+    assertEquals(chat.state.mailboxes.filled.size, 0);
   });
 });
 

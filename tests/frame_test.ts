@@ -77,7 +77,7 @@ function splitAll(chunks: readonly Uint8Array[]) {
   let rest: Uint8Array = new Uint8Array(0);
   for (const chunk of chunks) {
     const split = splitFrames(rest, chunk, LIMIT);
-    frames.push(...split.frames.map((frame) => decoder.decode(frame)));
+    frames.push(...Array.from(split.frames, (frame) => decoder.decode(frame)));
     if (split.overLimit) return { frames, rest: split.rest.subarray(0, 4), overLimit: true };
     rest = split.rest;
   }
@@ -170,7 +170,7 @@ describe("frameStream()", () => {
   async function framesOf(chunks: readonly Uint8Array[]): Promise<string[]> {
     const frames: string[] = [];
     for await (const split of frameStream(ReadableStream.from(chunks), LIMIT)) {
-      frames.push(...split.frames.map((frame) => decoder.decode(frame)));
+      frames.push(...Array.from(split.frames, (frame) => decoder.decode(frame)));
     }
     return frames;
   }

@@ -188,6 +188,14 @@ export class Model {
     return this.#data.waiting.find((waiter) => waiter.session === session)?.person;
   }
 
+  /** Whose mail was shown to the session and not taken yet. */
+  looksAt(session: number): string[] {
+    const messages = this.#data.shown.filter((shown) => shown.session === session)
+      .flatMap((shown) => shown.messages);
+    return this.people.filter(({ mail }) => mail.some(({ id }) => messages.includes(id)))
+      .map(({ name }) => name);
+  }
+
   /** Who is to be hurried because mail has come for these names; where it did not, nobody is. */
   wakenBy(names: readonly string[]): number[] {
     const { waiting } = this.#data;

@@ -185,8 +185,8 @@ class World implements Disposable {
     assertEquals(this.#journal.isAwaited, this.#model.isOpen, "Is something to be stored?");
     const { users, mailboxes } = this.#turns.candidate;
     const found = users.names.toArray().map((name) => {
-      const { address, session, freeSince } = users.byName.get(name)!;
-      const mail = Array.from(mailbox.read(mailboxes, name), ({ from, text }) => [from, text]);
+      const { address, id, session, freeSince } = users.byName.get(name)!;
+      const mail = Array.from(mailbox.read(mailboxes, id), ({ from, text }) => [from, text]);
       return [name, address, session ?? freeSince, mail];
     });
     const expected = this.#model.chat.people.map(({ name, address, holder, freeSince, mail }) => [

@@ -5,7 +5,7 @@ import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import net from "node:net";
 import { Duplex } from "node:stream";
-import { encodeFrames } from "../lib/frame.ts";
+import { encodeFrames, type Split } from "../lib/frame.ts";
 import { frameStream } from "../lib/frame_stream.ts";
 import { serve } from "./support.ts";
 
@@ -68,7 +68,7 @@ function unquote(word: string): string {
 class Person {
   readonly #socket: net.Socket;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #reader: ReadableStreamDefaultReader<{ readonly frames: readonly Uint8Array[] }>;
+  readonly #reader: ReadableStreamDefaultReader<Split>;
   readonly #frames: string[] = [];
 
   private constructor(socket: net.Socket) {
@@ -106,7 +106,7 @@ class Person {
     while (this.#frames.length === 0) {
       const { done, value } = await this.#reader.read();
       if (done) return CLOSED;
-      this.#frames.push(...value.frames.map((frame) => decoder.decode(frame)));
+      this.#frames.push(...Array.from(value.frames, (frame) => decoder.decode(frame)));
     }
     return this.#frames.shift()!;
   }

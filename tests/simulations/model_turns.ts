@@ -105,8 +105,12 @@ export class ModelServer {
     if (waits !== undefined) waits.frames = ["0"];
     this.#waiting.delete(asker.session);
     const doing = { kind: "end", at: chat.now, asker, seen } as const;
+    const looksAt = chat.looksAt(asker.session);
     this.#changes(() => end(chat, doing));
     this.#doings.push(doing);
+    // What it leaves behind is for the next who waits.
+    if (this.isOpen) this.#news.push(looksAt);
+    else this.#wake(looksAt);
   }
 
   forgetAbsent(ms: number, present: readonly string[]): void {
@@ -116,9 +120,7 @@ export class ModelServer {
   /** The turn was stored: who waits hears of it. */
   commit(): void {
     this.#stored = this.chat.copy();
-    for (const names of this.#news) {
-      for (const session of this.chat.wakenBy(names)) this.#answer(session);
-    }
+    for (const names of this.#news) this.#wake(names);
     for (const session of this.chat.leftAlone()) this.#answer(session);
     this.#endTurn();
   }
@@ -168,6 +170,10 @@ export class ModelServer {
   #answer(session: number): void {
     this.#waiting.get(session)!.frames = this.chat.hurry(session);
     this.#waiting.delete(session);
+  }
+
+  #wake(names: readonly string[]): void {
+    for (const session of this.chat.wakenBy(names)) this.#answer(session);
   }
 
   #changes(work: () => void): boolean {

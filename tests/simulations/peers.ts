@@ -309,6 +309,10 @@ function encodeWord(word: string): Uint8Array {
 /** The frames that leave; the long texts of `help` and of mistakes stand for themselves. */
 function framesOf(reply: Reply): string[] {
   if (reply.code === "help" || reply.code === "mistake") return [reply.code];
-  const { frames } = splitFrames(NOTHING, concat([...encodeReplies([reply])]), 100_000);
-  return frames.map((frame) => decoder.decode(frame));
+  const { frames } = splitFrames(
+    NOTHING,
+    concat([...encodeReplies([reply], new Uint8Array(100_000))]),
+    100_000,
+  );
+  return Array.from(frames, (frame) => decoder.decode(frame));
 }

@@ -1,0 +1,111 @@
+/** The replies of a connection that have not left: in their order, in pieces, within a time. */
+import type { Breather } from "./breather.ts";
+import { isLonger, strictEnding } from "./chat.ts";
+import type { CommandName } from "./command.ts";
+import type { Deadline } from "./deadline.ts";
+import type { Answer, Engine, Session } from "./engine.ts";
+import type { Log } from "./log.ts";
+import type { ServerOptions } from "./options.ts";
+import { encodeReplies, isRefusal, type Reply, replyText } from "./reply.ts";
+
+/** While the server stops, a client has so long to take a reply, in milliseconds. */
+const STOP_WRITE_MS = 1_000;
+
+/** Replies are put together in memory of this size, which is lent to one connection at a time. */
+const SCRATCH_BYTES = 4_096;
+/** So much of it is kept while nobody needs it: making it anew costs more than to fill it. */
+const SCRATCHES_MAX = 64;
+const scratches: Uint8Array[] = [];
+
+/** What an outbox needs of its connection. */
+export interface OutboxOptions {
+  /** Writes some of the bytes, and returns how many. */
+  readonly write: (bytes: Uint8Array) => Promise<number>;
+  readonly session: Session;
+  readonly engine: Engine;
+  /** Passes while {@link Outbox.isWriting} when the client takes nothing for too long. */
+  readonly deadline: Deadline;
+  readonly breather: Breather;
+  readonly options: ServerOptions;
+  readonly log: Log;
+}
+
+/** The replies of one connection. */
+export class Outbox {
+  readonly #of: OutboxOptions;
+  /** Each with the command that it is for; none for a mistake. */
+  #answers: { readonly name: CommandName | undefined; readonly answer: Answer }[] = [];
+  #writeMs: number;
+  isWriting = false;
+  bytesWritten = 0;
+
+  constructor(of: OutboxOptions) {
+    this.#of = of;
+    this.#writeMs = 1000 * of.options.writeTimeoutS;
+  }
+
+  get isEmpty(): boolean {
+    return this.#answers.length === 0;
+  }
+
+  /** The reply to a mistake leaves with the next flush, as the last one. */
+  addLast(reply: Reply): void {
+    this.#answers.push({ name: undefined, answer: { reply } });
+  }
+
+  /** The answer leaves with the next flush. In strict mode it may be the last one. */
+  add(name: CommandName, answer: Answer): "ends" | "goes on" {
+    const ending = this.#of.options.strict ? strictEnding(name, answer.reply) : "open";
+    if (ending === "silent") this.#tell(name, answer.reply);
+    else this.#answers.push({ name, answer });
+    return ending === "open" ? "goes on" : "ends";
+  }
+
+  /** When the turn is over, writes the replies in pieces of bounded size. */
+  async flush(): Promise<void> {
+    const { engine, breather, write, deadline } = this.#of;
+    const answers = this.#answers;
+    this.#answers = [];
+    const settled = engine.settled();
+    if (settled !== undefined) await settled;
+    const replies = answers.map(({ name, answer: { reply } }) => {
+      if (name !== undefined) this.#tell(name, reply);
+      return reply;
+    });
+    this.isWriting = true;
+    const scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
+    for (const piece of encodeReplies(replies, scratch)) {
+      for (let left = piece; left.length > 0;) {
+        deadline.set(this.#writeMs);
+        const written = await write(left);
+        this.bytesWritten += written;
+        left = left.subarray(written);
+      }
+      const late = breather.due();
+      if (late !== undefined) await late;
+    }
+    this.isWriting = false;
+    if (scratches.length < SCRATCHES_MAX) scratches.push(scratch);
+  }
+
+  /** The server stops: from now on the client has less time. */
+  hurry(): void {
+    this.#writeMs = Math.min(this.#writeMs, STOP_WRITE_MS);
+    if (this.isWriting) this.#of.deadline.set(this.#writeMs);
+  }
+
+  /** Tells the log what is worth a line. */
+  #tell(name: CommandName, reply: Reply): void {
+    const { log, options, session } = this.#of;
+    const { address, peer, session: connection } = session.actor;
+    if (reply.code === "welcome" || reply.code === "welcome-back") {
+      const event = reply.code === "welcome" ? "registered" : "came-back";
+      log.event(event, { connection, peer, user: reply.user });
+    } else if (isRefusal(reply)) {
+      // A receiver that is longer than a name may be a text in the wrong place.
+      const isLong = isLonger(reply.user ?? "", options.nameSymbolsMax);
+      const text = isLong ? {} : { reply: replyText(reply) };
+      log.refused(address, reply.code, { connection, peer, command: name, ...text });
+    }
+  }
+}
