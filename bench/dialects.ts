@@ -1,0 +1,116 @@
+/** What the load generator says to each kind of server, and where each reply to it ends. */
+import { encodeFrame, encodeFrames, LENGTH_BYTES, readLength } from "../lib/frame.ts";
+import { replyText } from "../lib/reply.ts";
+
+/** Every so many requests one takes out the messages that have come. */
+export const CYCLE = 32;
+/** The text of every message: 40 symbols. */
+const TEXT = "The quick brown fox and the lazy dogs...";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A kind of server. Connections are numbered from 0. */
+export interface Dialect {
+  /** What a connection says first, before anything is measured. */
+  readonly hello: (index: number) => Bytes | undefined;
+  /** Puts a message into the mailbox of a connection. */
+  readonly store: (to: number) => Bytes;
+  /** Takes out what has come. */
+  readonly take: (index: number) => Bytes;
+  /** The offset behind the reply that begins at `from`; `-1` if it is not whole. */
+  readonly replyEnd: (bytes: Bytes, from: number, to: number, isTake: boolean) => number;
+  /** Does this reply say that the message was stored? */
+  readonly isStored: (bytes: Bytes, from: number, end: number) => boolean;
+}
+
+const name = (index: number) => `u${index}`;
+const stored = encodeFrame(replyText({ code: "sent" }));
+
+/** A server of this project's protocol. */
+const chat: Dialect = {
+  hello: (index) => frames("register", name(index)),
+  store: (to) => frames("send", name(to), TEXT),
+  take: () => frames("receive"),
+  replyEnd: chatReplyEnd,
+  isStored: (bytes, from, end) =>
+    end - from === stored.length && bytes[end - 1] === stored[stored.length - 1],
+};
+
+function frames(...words: string[]): Bytes {
+  return encodeFrames(words) as Bytes;
+}
+
+function frameEnd(bytes: Bytes, from: number, to: number): number {
+  if (to - from < LENGTH_BYTES) return -1;
+  const end = from + LENGTH_BYTES + readLength(bytes, from);
+  return end > to ? -1 : end;
+}
+
+/** One frame; behind the count of messages, two for each. */
+function chatReplyEnd(bytes: Bytes, from: number, to: number, isTake: boolean): number {
+  let end = frameEnd(bytes, from, to);
+  if (!isTake || end < 0) return end;
+  for (let left = 2 * number(bytes, from + LENGTH_BYTES, end); left > 0 && end >= 0; left--) {
+    end = frameEnd(bytes, end, to);
+  }
+  return end;
+}
+
+/** The digits as a number. */
+function number(bytes: Bytes, from: number, end: number): number {
+  let value = 0;
+  for (let i = from; i < end; i++) value = 10 * value + bytes[i]! - 48;
+  return value;
+}
+
+/** Redis, with a list for each mailbox. */
+const redis: Dialect = {
+  hello: () => undefined,
+  store: (to) => resp("RPUSH", name(to), TEXT),
+  take: (index) => resp("LPOP", name(index), String(CYCLE - 1)),
+  replyEnd: redisReplyEnd,
+  isStored: (bytes, from) => bytes[from] === COLON,
+};
+
+const COLON = ":".charCodeAt(0);
+const STAR = "*".charCodeAt(0);
+const DOLLAR = "$".charCodeAt(0);
+const MINUS = "-".charCodeAt(0);
+const NEWLINE = 10;
+
+function resp(...words: string[]): Bytes {
+  const strings = words.map((word) => `$${word.length}\r\n${word}\r\n`);
+  return new TextEncoder().encode(`*${words.length}\r\n${strings.join("")}`);
+}
+
+/** A line; behind the length of an array its strings. */
+function redisReplyEnd(bytes: Bytes, from: number, to: number): number {
+  let end = lineEnd(bytes, from, to);
+  if (end < 0 || bytes[from] !== STAR || bytes[from + 1] === MINUS) return end;
+  for (let left = number(bytes, from + 1, end - 2); left > 0; left--) {
+    const head = lineEnd(bytes, end, to);
+    if (head < 0 || bytes[end] !== DOLLAR) return -1;
+    end = head + number(bytes, end + 1, head - 2) + 2;
+    if (end > to) return -1;
+  }
+  return end;
+}
+
+function lineEnd(bytes: Bytes, from: number, to: number): number {
+  for (let i = from; i < to; i++) if (bytes[i] === NEWLINE) return i + 1;
+  return -1;
+}
+
+/** Whoever sends back what comes, told the same as a chat server. */
+const echo: Dialect = {
+  ...chat,
+  hello: () => undefined,
+  replyEnd: (bytes, from, to, isTake) => {
+    let end = from;
+    for (let left = isTake ? 1 : 3; left > 0 && end >= 0; left--) end = frameEnd(bytes, end, to);
+    return end;
+  },
+  isStored: () => true,
+};
+
+export const DIALECTS = { chat, redis, echo } as const;
