@@ -1,5 +1,5 @@
 /** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
-import type { Breather } from "./breather.ts";
+import type { Pace } from "./pace.ts";
 import { CommandReader, type Item } from "./command_reader.ts";
 import { Deadline } from "./deadline.ts";
 import type { Answer, Engine, Session } from "./engine.ts";
@@ -70,7 +70,7 @@ export class ConnectionHandler {
     engine: Engine,
     options: ServerOptions,
     log: Log,
-    breather: Breather,
+    pace: Pace,
   ) {
     this.#connection = connection;
     this.#engine = engine;
@@ -83,7 +83,7 @@ export class ConnectionHandler {
     const write = (bytes: Uint8Array) => connection.write(bytes);
     const deadline = this.#deadline;
     const session = this.#session;
-    this.#outbox = new Outbox({ write, session, engine, deadline, breather, options, log });
+    this.#outbox = new Outbox({ write, session, engine, deadline, pace, options, log });
   }
 
   /** Serves the connection to its end; never throws. */

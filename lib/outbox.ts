@@ -1,5 +1,5 @@
 /** The replies of a connection that have not left: in their order, in pieces, within a time. */
-import type { Breather } from "./breather.ts";
+import type { Pace, Ticket } from "./pace.ts";
 import { isLonger, strictEnding } from "./chat.ts";
 import type { CommandName } from "./command.ts";
 import type { Deadline } from "./deadline.ts";
@@ -25,7 +25,7 @@ export interface OutboxOptions {
   readonly engine: Engine;
   /** Passes while {@link Outbox.isWriting} when the client takes nothing for too long. */
   readonly deadline: Deadline;
-  readonly breather: Breather;
+  readonly pace: Pace;
   readonly options: ServerOptions;
   readonly log: Log;
 }
@@ -36,6 +36,7 @@ export class Outbox {
   /** Each with the command that it is for; none for a mistake. */
   #answers: { readonly name: CommandName | undefined; readonly answer: Answer }[] = [];
   #writeMs: number;
+  readonly #ticket: Ticket = { round: 0, servings: 0 };
   isWriting = false;
   bytesWritten = 0;
 
@@ -63,7 +64,7 @@ export class Outbox {
 
   /** When the turn is over, writes the replies in pieces of bounded size. */
   async flush(): Promise<void> {
-    const { engine, breather, write, deadline } = this.#of;
+    const { engine, pace, write, deadline } = this.#of;
     const answers = this.#answers;
     this.#answers = [];
     const settled = engine.settled();
@@ -81,8 +82,8 @@ export class Outbox {
         this.bytesWritten += written;
         left = left.subarray(written);
       }
-      const late = breather.due();
-      if (late !== undefined) await late;
+      const turn = pace.next(this.#ticket);
+      if (turn !== undefined) await turn;
     }
     this.isWriting = false;
     if (scratches.length < SCRATCHES_MAX) scratches.push(scratch);

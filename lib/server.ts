@@ -1,5 +1,5 @@
 /** The server: accepts connections within its limits, has them served, and stops. */
-import { Breather } from "./breather.ts";
+import { Pace } from "./pace.ts";
 import { closeQuietly, ConnectionHandler } from "./connection.ts";
 import { Engine } from "./engine.ts";
 import { encodeFrame } from "./frame.ts";
@@ -33,7 +33,7 @@ export class Server {
   readonly #handlers = new Map<ConnectionHandler, Promise<void>>();
   readonly #perAddress = new Map<string, number>();
   readonly #refusing = new Set<Deno.TcpConn>();
-  readonly #breather = new Breather();
+  readonly #pace = new Pace();
   #stopping = false;
 
   /** Listens at once. Throws what `Deno.listen` and the journal throw. */
@@ -115,7 +115,7 @@ export class Server {
       this.#engine,
       this.#options,
       this.#log,
-      this.#breather,
+      this.#pace,
     );
     this.#perAddress.set(address, neighbours + 1);
     this.#handlers.set(handler, handler.run().then(() => this.#leave(handler, address)));

@@ -23,7 +23,7 @@ const ROOMS = [
   "options.ts",
   "log.ts",
   "deadline.ts",
-  "breather.ts",
+  "pace.ts",
   "journal.ts",
   "sqlite_file.ts",
   "journal_sqlite.ts",

@@ -1,0 +1,69 @@
+/** Lets the event loop turn, and everybody have a turn in it: who is busy waits for the others. */
+
+/** The loop is late when a timer that was due at once has not fired after so long, in milliseconds. */
+const LATE_MS = 5;
+/**
+ * With more busy connections than this nobody is served twice before all others were. The runtime
+ * takes what about 128 of them do in a turn of the loop, and of the same ones over and over.
+ */
+const CROWD = 100;
+/** In a crowd everybody is served so often in a round. */
+const SERVINGS = 2;
+/** A round is over when so few were served since the last look. */
+const FEW = 40;
+
+/** What is remembered of a connection: the round in which it was served last, and how often. */
+export interface Ticket {
+  round: number;
+  servings: number;
+}
+
+/**
+ * Says who has to wait before it goes on. Reads and writes that are ready at once do not let the
+ * loop turn: one client with a long pipeline would keep everybody else waiting for seconds.
+ */
+export class Pace {
+  #round = 1;
+  /** How many different connections were served in this round. */
+  #crowd = 0;
+  /** How often somebody was served since the last look. */
+  #servings = 0;
+  /** When the next look was asked for; it comes with a turn of the loop. */
+  #lookAt: number | undefined;
+  /** Those who wait for the next round. */
+  #queue: (() => void)[] = [];
+
+  /** To be awaited by whoever was served. Few at a time, and the loop on time: nobody waits. */
+  next(ticket: Ticket): Promise<void> | undefined {
+    const now = performance.now();
+    this.#lookAt ??= this.#lookSoon(now);
+    if (ticket.round !== this.#round) {
+      ticket.round = this.#round;
+      ticket.servings = 0;
+      this.#crowd++;
+    }
+    ticket.servings++;
+    this.#servings++;
+    const hasToWait = this.#crowd > CROWD && ticket.servings >= SERVINGS ||
+      now - this.#lookAt > LATE_MS;
+    return hasToWait ? new Promise((resolve) => this.#queue.push(resolve)) : undefined;
+  }
+
+  #lookSoon(now: number): number {
+    setTimeout(() => this.#look());
+    return now;
+  }
+
+  #look(): void {
+    this.#lookAt = undefined;
+    if (this.#servings <= FEW) {
+      this.#round++;
+      this.#crowd = 0;
+      const queue = this.#queue;
+      this.#queue = [];
+      for (const goOn of queue) goOn();
+    }
+    this.#servings = 0;
+    if (this.#queue.length > 0) this.#lookAt = this.#lookSoon(performance.now());
+  }
+}
