@@ -1,0 +1,446 @@
+/** What is measured, scenario by scenario. Each gives figures, some of them with a target. */
+import process from "node:process";
+import { type ChatState, emptyChat, step } from "../lib/chat.ts";
+import type { Command } from "../lib/command.ts";
+import { parseServerOptions, settingsOf } from "../lib/options.ts";
+import type { Actor } from "../lib/users.ts";
+import { BlockingClient } from "./client.ts";
+import type { LoadPlan, LoadResult } from "./load.ts";
+import {
+  openFilesMax,
+  type Peer,
+  residentBytes,
+  startChat,
+  startDurableChat,
+  startEcho,
+  startRedis,
+} from "./peers.ts";
+import { connect } from "./sockets.ts";
+
+/** One figure, and what it should be. */
+export interface Figure {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  /** A ratio must be at least `must`; with `isCost` the figure must be at most that. */
+  readonly must?: number;
+  readonly goal?: number;
+  readonly isCost?: boolean;
+  /** What stands behind the figure, or why there is none. */
+  readonly note?: string;
+}
+
+/** How much is measured. */
+export interface Effort {
+  /** Alternating runs of each peer. */
+  readonly runs: number;
+  readonly seconds: number;
+  /** Leaves out what takes long: memory, and starting. */
+  readonly isQuick: boolean;
+}
+
+/** A generator that used more of its processor than this may have been what was measured. */
+const SATURATED = 0.97;
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return sorted.length % 2 === 1
+    ? sorted[Math.floor(middle)]!
+    : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+type Shape = Pick<LoadPlan, "connections" | "depth">;
+
+/** Runs the generator in a process of its own. */
+async function load(
+  { hostname, port }: Peer,
+  dialect: LoadPlan["dialect"],
+  shape: Shape,
+  seconds: number,
+): Promise<LoadResult> {
+  const plan: LoadPlan = { dialect, hostname, port, ...shape, seconds, warmUpS: seconds / 3 };
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "-A", "bench/load.ts", JSON.stringify(plan)],
+    cwd: new URL("..", import.meta.url),
+  }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+/** A peer under the name that the table gives it. */
+interface Rival {
+  readonly name: string;
+  readonly dialect: LoadPlan["dialect"];
+  readonly peer: Peer;
+}
+
+/** Loads the rivals in turn, so often. */
+async function race(
+  rivals: readonly Rival[],
+  shape: Shape,
+  { runs, seconds }: Effort,
+): Promise<ReadonlyMap<string, LoadResult[]>> {
+  const results = new Map<string, LoadResult[]>(rivals.map(({ name }) => [name, []]));
+  for (let run = 0; run < runs; run++) {
+    for (const { name, dialect, peer } of rivals) {
+      results.get(name)!.push(await load(peer, dialect, shape, seconds));
+    }
+  }
+  return results;
+}
+
+const thousands = (value: number) => `${(value / 1000).toFixed(0)} k`;
+
+/** Each run of one against the run of the other beside it. */
+function ratio(
+  results: ReadonlyMap<string, LoadResult[]>,
+  of: string,
+  target: Pick<Figure, "must" | "goal">,
+  what: string,
+): Figure {
+  const name = `${what}, of ${of}`;
+  const ours = results.get("asvt-chat")!;
+  const theirs = results.get(of);
+  if (theirs === undefined) return { name, value: NaN, unit: "", note: `${of} is not installed` };
+  const speeds = (all: LoadResult[]) => median(all.map(({ requestsPerS }) => requestsPerS));
+  const note = `${thousands(speeds(ours))} of ${thousands(speeds(theirs))} requests/s`;
+  const worst = Math.max(...[...ours, ...theirs].map(({ cpuShare }) => cpuShare));
+  if (ours.some(({ refused }) => refused > 0)) {
+    return { name, value: NaN, unit: "", note: "messages were refused" };
+  }
+  const value = median(ours.map((run, i) => run.requestsPerS / theirs[i]!.requestsPerS));
+  const caution = worst > SATURATED ? "; the generator was busy, so they may be closer" : "";
+  return { name, value, unit: "", ...target, note: note + caution };
+}
+
+/** 50 connections, and 1,000: requests a second, fairness. */
+export async function speed(effort: Effort, chat: Peer, folder: string): Promise<Figure[]> {
+  await using raw = await startEcho("raw");
+  await using frames = await startEcho("frames");
+  await using redis = await startRedis(folder, false);
+  const us: Rival = { name: "asvt-chat", dialect: "chat", peer: chat };
+  const them: Rival[] = redis === undefined ? [] : [
+    { name: "Redis", dialect: "redis", peer: redis },
+  ];
+  const echoes: Rival[] = [
+    { name: "an echo through the same stream", dialect: "echo", peer: frames },
+    { name: "a raw echo", dialect: "echo", peer: raw },
+  ];
+  const one = await race([...echoes, ...them, us], { connections: 50, depth: 1 }, effort);
+  const deep = await race([...them, us], { connections: 50, depth: 16 }, effort);
+  const many = await race([...them, us], { connections: 1000, depth: 1 }, effort);
+  const crowd = many.get("asvt-chat")!;
+  return [
+    ratio(one, echoes[0]!.name, { must: 0.85, goal: 0.95 }, "50 connections, 1 at a time"),
+    ratio(one, echoes[1]!.name, { must: 0.65, goal: 0.9 }, "50 connections, 1 at a time"),
+    ratio(one, "Redis", { must: 0.65, goal: 0.8 }, "50 connections, 1 at a time"),
+    ratio(deep, "Redis", { must: 0.75, goal: 1 }, "50 connections, 16 at a time"),
+    ratio(many, "Redis", { must: 0.6, goal: 0.8 }, "1,000 connections, 1 at a time"),
+    {
+      name: "1,000 connections: the slowest-served, of the mean",
+      value: median(crowd.map(({ slowestOfMean }) => slowestOfMean)),
+      unit: "",
+      must: 0.5,
+      goal: 0.8,
+    },
+    {
+      name: "1,000 connections: p99.9, of the mean latency",
+      value: median(crowd.map(({ p999Ms, meanMs }) => p999Ms / meanMs)),
+      unit: "",
+      must: 10,
+      goal: 5,
+      isCost: true,
+      note: `mean ${median(crowd.map(({ meanMs }) => meanMs)).toFixed(0)} ms`,
+    },
+  ];
+}
+
+/** The same with what is stored before it is answered. */
+export async function durable(effort: Effort, folder: string): Promise<Figure[]> {
+  await using redis = await startRedis(folder, true);
+  await using chat = await startDurableChat(`${folder}/chat.db`);
+  const rivals: Rival[] = [{ name: "asvt-chat", dialect: "chat", peer: chat }];
+  if (redis !== undefined) rivals.unshift({ name: "Redis", dialect: "redis", peer: redis });
+  const figures: Figure[] = [];
+  for (const depth of [1, 16]) {
+    const results = await race(rivals, { connections: 50, depth }, effort);
+    const what = `durable, 50 connections, ${depth} at a time`;
+    figures.push(ratio(results, "Redis", { must: 1, goal: 1.5 }, what));
+  }
+  return figures;
+}
+
+/** What a neighbour and a newcomer feel while 200 connections flood the server. */
+export async function neighbour({ seconds }: Effort, chat: Peer): Promise<Figure[]> {
+  const flood = load(chat, "chat", { connections: 200, depth: 16 }, 2 * seconds);
+  await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+  const { neighbours, newcomers } = await listen(chat, 1500 * seconds);
+  await flood;
+  const p99 = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(0.99 * values.length)]!;
+  return [
+    {
+      name: "a neighbour of 200 that flood, p99",
+      value: p99(neighbours),
+      unit: "ms",
+      must: 30,
+      goal: 5,
+      isCost: true,
+      note: `${neighbours.length} pings`,
+    },
+    {
+      name: "a new connection beside them, accepted and answered, p99",
+      value: p99(newcomers),
+      unit: "ms",
+      must: 100,
+      goal: 20,
+      isCost: true,
+      note: `${newcomers.length} connections`,
+    },
+  ];
+}
+
+const PING = new Uint8Array([4, 0, 0, 0, ...new TextEncoder().encode("ping")]);
+
+/** Pings for so long, on one connection and on new ones; in milliseconds. */
+async function listen({ hostname, port }: Peer, ms: number) {
+  const neighbours: number[] = [];
+  const newcomers: number[] = [];
+  const buffer = new Uint8Array(64);
+  const old = await Deno.connect({ hostname, port });
+  const until = performance.now() + ms;
+  while (performance.now() < until) {
+    const begun = performance.now();
+    await old.write(PING);
+    await old.read(buffer);
+    neighbours.push(performance.now() - begun);
+    const next = performance.now();
+    const conn = await Deno.connect({ hostname, port });
+    await conn.write(PING);
+    await conn.read(buffer);
+    newcomers.push(performance.now() - next);
+    conn.close();
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  old.close();
+  return { neighbours, newcomers };
+}
+
+const TEXT = "The quick brown fox and the lazy dogs...";
+const ROOMY = ["--mailbox-messages-max", "100000", "--messages-max", "1000000000"];
+
+function* times<Item>(count: number, item: (index: number) => Item): Generator<Item> {
+  for (let index = 0; index < count; index++) yield item(index);
+}
+
+/** `sendall`, a full mailbox, and the list of 10,000 names. */
+export async function big({ runs }: Effort): Promise<Figure[]> {
+  await using few = await startChat(...ROOMY);
+  await using many = await startChat(...ROOMY);
+  const clients = { few: new BlockingClient(few), many: new BlockingClient(many) };
+  clients.few.tellAll(times(10, (i) => ["register", `u${i}`]));
+  clients.many.tellAll(times(10_000, (i) => ["register", `u${i}`]));
+  const costs: number[] = [];
+  const sendAll = () => times(5_000, () => ["sendall", TEXT]);
+  for (let run = 0; run <= 2 * runs; run++) {
+    const cost = (client: BlockingClient) => timeMs(() => client.tellAll(sendAll()));
+    const pair = { few: cost(clients.few), many: cost(clients.many) };
+    if (run > 0) costs.push(pair.many / pair.few);
+  }
+  const reader = new BlockingClient(few);
+  reader.tellAll([["register", "reader"]]);
+  const perS: number[] = [];
+  for (let run = 0; run <= 10 * runs; run++) {
+    clients.few.tellAll(times(1_000, () => ["send", "reader", TEXT]));
+    const ms = timeMs(() => {
+      reader.tell("receive");
+      reader.skipFrames(2 * reader.readCount());
+    });
+    if (run > 0) perS.push(1_000 / (ms / 1_000));
+  }
+  const bytesPerS: number[] = [];
+  for (let run = 0; run < 10 * runs; run++) {
+    let bytes = 0;
+    const ms = timeMs(() => {
+      clients.many.tell("users");
+      const names = clients.many.readCount();
+      for (let i = 0; i < names; i++) bytes += 4 + clients.many.skipFrames(1);
+    });
+    bytesPerS.push(bytes / (ms / 1_000));
+  }
+  return [
+    {
+      name: "`sendall` with 10,000 users, of its cost with 10",
+      value: median(costs),
+      unit: "",
+      must: 1.5,
+      goal: 1.1,
+      isCost: true,
+    },
+    {
+      name: "`receive` of 1,000 messages",
+      value: median(perS) / 1e6,
+      unit: "M messages/s",
+      must: 1,
+      goal: 3,
+    },
+    { name: "`users` with 10,000", value: median(bytesPerS) / 1e9, unit: "GB/s" },
+  ];
+}
+
+function timeMs(work: () => void): number {
+  const begun = performance.now();
+  work();
+  return performance.now() - begun;
+}
+
+const IDLE = 10_000;
+const WAITING = 1_000_000;
+const BOXES = 1_000;
+
+/** The server's resident memory: idle connections, waiting messages, and when all is over. */
+export async function memory(): Promise<Figure[]> {
+  await using chat = await startChat();
+  await settle();
+  const start = residentBytes(chat.pid);
+  const figures = [await idleMemory(chat, start), await messageMemory()];
+  return figures;
+}
+
+/** Time for the collector, which works when little happens. */
+function settle(seconds = 3): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+}
+
+async function idleMemory(chat: Peer, start: number): Promise<Figure> {
+  const name = "an idle connection, of 10,000";
+  if (openFilesMax() < IDLE + 100) {
+    return { name, value: NaN, unit: "KB", note: `needs \`ulimit -n ${IDLE + 100}\`` };
+  }
+  for (let i = 0; i < IDLE; i++) connect(chat.hostname, chat.port);
+  await settle();
+  const value = (residentBytes(chat.pid) - start) / IDLE / 1024;
+  return { name, value, unit: "KB", must: 12, goal: 6, isCost: true };
+}
+
+async function messageMemory(): Promise<Figure> {
+  await using chat = await startChat("--mailbox-messages-max", "100000");
+  const client = new BlockingClient(chat);
+  client.tellAll(times(BOXES, (i) => ["register", `u${i}`]));
+  await settle();
+  const before = residentBytes(chat.pid);
+  client.tellAll(times(WAITING, (i) => ["send", `u${i % BOXES}`, text(i)]));
+  await settle(10);
+  const value = (residentBytes(chat.pid) - before) / WAITING - text(0).length;
+  return {
+    name: "a waiting message beyond its text, of 1 million",
+    value,
+    unit: "B",
+    must: 200,
+    goal: 100,
+    isCost: true,
+  };
+}
+
+function text(i: number): string {
+  return `${TEXT.slice(0, 32)}${String(i).padStart(8, "0")}`;
+}
+
+/** What is left when 1,000 users have sent, received and gone. */
+export async function leftover(): Promise<Figure[]> {
+  await using chat = await startChat();
+  await settle();
+  const before = residentBytes(chat.pid);
+  const client = new BlockingClient(chat);
+  client.tellAll(times(BOXES, (i) => ["register", `u${i}`]));
+  client.tellAll(times(WAITING / 4, (i) => ["send", `u${i % BOXES}`, text(i)]));
+  for (let i = 0; i < BOXES; i++) {
+    client.tellAll([["register", `u${i}`]]);
+    client.tell("receive");
+    client.skipFrames(2 * client.readCount());
+    client.tellAll([["logout"]]);
+  }
+  await settle(30);
+  return [{
+    name: "resident memory after all have read and left, of the start",
+    value: residentBytes(chat.pid) / before,
+    unit: "",
+    must: 1.5,
+    goal: 1.2,
+    isCost: true,
+    note: `${(before / 2 ** 20).toFixed(0)} MB at the start`,
+  }];
+}
+
+/** From the command to the line that says that it listens. */
+export async function startUp({ runs }: Effort): Promise<Figure[]> {
+  const ratios: number[] = [];
+  const times: number[] = [];
+  for (let run = 0; run <= 2 * runs; run++) {
+    const empty = await startMs(() => startEcho("raw"));
+    const chat = await startMs(() => startChat());
+    if (run === 0) continue;
+    ratios.push(chat / empty);
+    times.push(chat);
+  }
+  return [{
+    name: "from the start to listening, of a listener that does nothing else",
+    value: median(ratios),
+    unit: "",
+    must: 1.5,
+    goal: 1.2,
+    isCost: true,
+    note: `${median(times).toFixed(0)} ms`,
+  }];
+}
+
+async function startMs(start: () => Promise<Peer>): Promise<number> {
+  const begun = performance.now();
+  await using _peer = await start();
+  return performance.now() - begun;
+}
+
+/** `step` alone, in this process. */
+export function core({ seconds }: Effort): Figure[] {
+  const settings = settingsOf(parseServerOptions(["--users-per-address-max", "100000"]));
+  const figure = (users: number, must: number, goal: number): Figure => {
+    const perS = stepsPerS(users, 1000 * seconds, emptyChat(settings));
+    return {
+      name: `\`step\` alone, ${users.toLocaleString("en")} users`,
+      value: perS / 1e6,
+      unit: "M entries/s",
+      must,
+      goal,
+    };
+  };
+  return [figure(50, 2, 3), figure(10_000, 0.8, 1.5)];
+}
+
+function stepsPerS(users: number, ms: number, empty: ChatState): number {
+  let state = empty;
+  const names = Array.from({ length: users }, (_, i) => `u${i}`);
+  const actors = names.map((_, i) => ({ session: i + 1, address: "::1", peer: "[::1]:1" }));
+  const run = (actor: Actor, command: Command) => {
+    state = step(state, { kind: "command", at: 0, actor, command }).state;
+  };
+  actors.forEach((actor, i) => run(actor, { name: "register", user: names[i]! }));
+  const receive = { name: "receive" } as const;
+  const batch = (first: number) => {
+    for (let i = first; i < first + 10_000; i++) {
+      const [from, turn] = [i * 7 % users, Math.floor(i / users) % 32];
+      const to = names[(from + 1) % users]!;
+      run(actors[from]!, turn === 31 ? receive : { name: "send", to, text: TEXT });
+    }
+  };
+  for (let i = 0; i < 50; i++) batch(10_000 * i);
+  const begun = performance.now();
+  let steps = 0;
+  for (; performance.now() - begun < ms; steps += 10_000) batch(steps);
+  return steps / ((performance.now() - begun) / 1000);
+}
+
+/** The processor and the system, for whoever compares. */
+export function machine(): string {
+  return `Deno ${Deno.version.deno}, ${process.platform} ${process.arch}, ` +
+    `${navigator.hardwareConcurrency} processors`;
+}
