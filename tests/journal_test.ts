@@ -6,29 +6,14 @@ import { DatabaseSync } from "node:sqlite";
 import { type ChatState, emptyChat, type Entry, RULES, step } from "../lib/chat.ts";
 import { encodeFrames } from "../lib/frame.ts";
 import { type Journal, JournalError, memoryJournal, replay } from "../lib/journal.ts";
-import { SqliteJournal, type Teller } from "../lib/journal_sqlite.ts";
+import { SqliteJournal } from "../lib/journal_sqlite.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { restoreSnapshot, snapshotRows } from "../lib/snapshot.ts";
-import { itNeeds, NET, Peer, serveOn, until } from "./support.ts";
+import { itNeeds, NET, Peer, serveOn, SILENT, TempFile, until } from "./support.ts";
 
 const FILES = { permissions: ["read", "write"] } as const;
 const NET_AND_FILES = { permissions: ["net", "read", "write"] } as const;
 const SETTINGS = settingsOf(parseServerOptions([]));
-const SILENT: Teller = { progress: () => {}, snapshotFailed: () => {} };
-
-/** A file in a folder of its own, which goes with it. */
-class TempFile implements Disposable {
-  readonly folder = Deno.makeTempDirSync();
-  readonly path = `${this.folder}/chat.db`;
-
-  open(): SqliteJournal {
-    return SqliteJournal.open(this.path, SILENT);
-  }
-
-  [Symbol.dispose](): void {
-    Deno.removeSync(this.folder, { recursive: true });
-  }
-}
 
 function command(session: number, name: "register" | "send" | "sendall", text: string): Entry {
   const actor = { session, address: `10.0.0.${session}`, peer: `10.0.0.${session}:1` };
