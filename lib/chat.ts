@@ -9,7 +9,20 @@ import type { Settings } from "./settings.ts";
 import * as users from "./users.ts";
 import type { Actor, SessionId, User } from "./users.ts";
 
+/**
+ * The version of the rules by which this release decides. To be raised with every change of `step`
+ * after which an entry may lead to another state than before, and with every new kind of entry or
+ * command; the old decision stays, for states whose `rules` are older. Otherwise a journal of the
+ * release before would be replayed to something that nobody was told.
+ */
+export const RULES = 1;
+
+/** Of these rules is what was stored before the rules had a version. */
+export const FIRST_RULES = 1;
+
 export interface ChatState {
+  /** The version of the rules by which entries are decided. */
+  readonly rules: number;
   readonly settings: Settings;
   readonly users: users.Users;
   readonly mailboxes: mailbox.Mailboxes;
@@ -32,7 +45,13 @@ export type Entry =
   /** A user was away for too long, or a person removed it by hand. */
   | { readonly kind: "forget"; readonly user: string; readonly id: number }
   /** A server has started, with these settings: no session of the time before is left. */
-  | { readonly kind: "start"; readonly at: number; readonly settings: Settings };
+  | {
+    readonly kind: "start";
+    readonly at: number;
+    /** Not there: {@link FIRST_RULES}. */
+    readonly rules?: number;
+    readonly settings: Settings;
+  };
 
 /** What an entry leads to. */
 export interface Step {
@@ -48,6 +67,7 @@ const SENT: Reply = { code: "sent" };
 /** A chat in which nobody has registered yet. */
 export function emptyChat(settings: Settings): ChatState {
   return {
+    rules: RULES,
     settings,
     users: users.emptyUsers(),
     mailboxes: mailbox.emptyMailboxes(settings.mailboxMessagesMax),
@@ -68,7 +88,7 @@ export function step(state: ChatState, entry: Entry): Step {
     case "forget":
       return { state: forget(state, entry.user, entry.id) };
     case "start":
-      return { state: start(state, entry.settings, entry.at) };
+      return { state: start(state, entry) };
   }
 }
 
@@ -101,8 +121,9 @@ export function strictEnding(command: CommandName, { code }: Reply): "open" | "c
 type ActorNow = Actor & { readonly at: number };
 
 /** The same users and mail under other rules. What was decided before stays. */
-function start(state: ChatState, settings: Settings, at: number): ChatState {
+function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start" }): ChatState {
   return {
+    rules: rules ?? FIRST_RULES,
     settings,
     users: users.endAllSessions(state.users, at),
     mailboxes: mailbox.resize(

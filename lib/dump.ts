@@ -12,6 +12,8 @@ export interface Dump {
   /** When something was last stored, in ISO 8601. */
   readonly lastEntry: string;
   readonly strict: boolean;
+  /** The version of the rules by which the chat decides. */
+  readonly rules: number;
   readonly messages: number;
   readonly users: readonly {
     readonly name: string;
@@ -32,12 +34,13 @@ const SETTINGS = settingsOf(parseServerOptions([]));
 export function dump(path: string): Dump {
   const journal = SqliteJournal.openToRead(path, SILENT);
   try {
-    const { settings, users, mailboxes } = replay(journal.read(), SETTINGS);
+    const { rules, settings, users, mailboxes } = replay(journal.read(), SETTINGS);
     const { bytes, at } = journal.size();
     return {
       bytes,
       lastEntry: new Date(at).toISOString(),
       strict: settings.strict,
+      rules,
       messages: mailboxes.waiting,
       users: Array.from(users.names, (name) => {
         const { address, id, session, freeSince } = users.byName.get(name)!;
@@ -51,7 +54,7 @@ export function dump(path: string): Dump {
 }
 
 /** A dump for people. */
-export function dumpTable({ bytes, lastEntry, strict, messages, users }: Dump): string {
+export function dumpTable({ bytes, lastEntry, strict, rules, messages, users }: Dump): string {
   const rows = users.map(({ name, address, messages, freeSince }) => [
     printable(name),
     address,
@@ -66,7 +69,7 @@ export function dumpTable({ bytes, lastEntry, strict, messages, users }: Dump): 
   const mode = strict ? ", strict mode" : "";
   const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
   const head = `${counted(users.length, "user")}, ${counted(messages, "message")}, ${bytes} bytes`;
-  return [`${head}${mode}, last entry ${lastEntry}`, ...lines].join("\n");
+  return [`${head}${mode}, rules ${rules}, last entry ${lastEntry}`, ...lines].join("\n");
 }
 
 /** Removes a user and the mail from a file that no server uses. Throws {@link JournalError}. */

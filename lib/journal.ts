@@ -1,5 +1,5 @@
 /** The journal: puts what happens to a chat in order, and makes it durable before it is answered. */
-import { type ChatState, emptyChat, type Entry, step } from "./chat.ts";
+import { type ChatState, emptyChat, type Entry, RULES, step } from "./chat.ts";
 import type { Settings } from "./settings.ts";
 import { restoreSnapshot } from "./snapshot.ts";
 
@@ -37,11 +37,20 @@ export const memoryJournal: Journal = {
 /** A journal that can't be used: one clear line that says what to do. */
 export class JournalError extends Error {}
 
-/** The state that a journal holds; with `settings` where it holds none. */
+/** The state that a journal holds; with `settings` where it holds none. Throws {@link JournalError}. */
 export function replay({ rows, turns }: Stored, settings: Settings): ChatState {
-  let state = restoreSnapshot(rows) ?? emptyChat(settings);
+  let state = known(restoreSnapshot(rows) ?? emptyChat(settings));
   for (const entries of turns) {
-    for (const entry of entries) state = step(state, entry).state;
+    for (const entry of entries) state = known(step(state, entry).state);
   }
   return state;
+}
+
+/** The same state, whose rules this release must know to go on from it. */
+function known(state: ChatState): ChatState {
+  if (state.rules <= RULES) return state;
+  throw new JournalError(
+    `The stored chat is of a newer release (rules ${state.rules}, this one knows ${RULES}): ` +
+      "use that release, or choose another --data",
+  );
 }

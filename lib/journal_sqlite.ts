@@ -6,16 +6,26 @@ import type { Journal, Stored } from "./journal.ts";
 import { snapshotRows } from "./snapshot.ts";
 import { damaged, explainDamage, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
 
-/** A snapshot is due after so many entries, or as many as there are users and messages. */
-const SNAPSHOT_ENTRIES = 20_000;
-/** A slice of a snapshot takes about so long, in milliseconds; then others have their turn. */
-const SLICE_MS = 4;
+/** How a journal spreads its work over time. */
+export interface Pace {
+  /** A snapshot is due after so many entries, where so many users and messages are there. */
+  readonly snapshotEntries: (alive: number) => number;
+  /** A slice of a snapshot takes about so long, in milliseconds; then others have their turn. */
+  readonly sliceMs: number;
+  /** A line of progress is due so often while much is read, in milliseconds. */
+  readonly progressMs: number;
+}
+
+/** Snapshots cost no more than the entries between them. */
+const PACE: Pace = {
+  snapshotEntries: (alive) => Math.max(20_000, alive),
+  sliceMs: 4,
+  progressMs: 1_000,
+};
 /** So many old rows, or pages, are let go of in a slice. */
 const SLICE_ROWS = 200;
 /** A stop takes no longer for a last snapshot, in milliseconds: the entries are as good. */
 const CLOSE_MS = 2_000;
-/** A line of progress is due so often while much is read, in milliseconds. */
-const PROGRESS_MS = 1_000;
 
 /** What a journal in a file tells whoever runs it. */
 export interface Teller {
@@ -41,6 +51,7 @@ export class SqliteJournal implements Journal {
   readonly #file: OpenFile;
   readonly #database: DatabaseSync;
   readonly #teller: Teller;
+  readonly #pace: Pace;
   readonly #statements = new Map<string, StatementSync>();
   /** The snapshot that counts, and the last turn that it holds. */
   #generation: number;
@@ -54,11 +65,12 @@ export class SqliteJournal implements Journal {
   /** The next slice. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor(path: string, file: OpenFile, teller: Teller) {
+  private constructor(path: string, file: OpenFile, teller: Teller, pace: Pace) {
     this.#path = path;
     this.#file = file;
     this.#database = file.database;
     this.#teller = teller;
+    this.#pace = pace;
     const current = this.#numbers("SELECT generation, through FROM current");
     this.#generation = current.generation!;
     this.#through = current.through!;
@@ -68,13 +80,13 @@ export class SqliteJournal implements Journal {
   }
 
   /** Opens a file, or makes it, for this process alone. Throws {@link JournalError}. */
-  static open(path: string, teller: Teller): SqliteJournal {
-    return new SqliteJournal(path, openFile(path), teller);
+  static open(path: string, teller: Teller, pace: Pace = PACE): SqliteJournal {
+    return new SqliteJournal(path, openFile(path), teller, pace);
   }
 
   /** Opens a file to read it, while a server may be using it. Throws {@link JournalError}. */
   static openToRead(path: string, teller: Teller): SqliteJournal {
-    return new SqliteJournal(path, openFileToRead(path), teller);
+    return new SqliteJournal(path, openFileToRead(path), teller, PACE);
   }
 
   read(): Stored {
@@ -103,7 +115,7 @@ export class SqliteJournal implements Journal {
 
   published(state: ChatState): void {
     const alive = state.users.byName.size + state.mailboxes.waiting;
-    if (this.#timer !== undefined || this.#entries < Math.max(SNAPSHOT_ENTRIES, alive)) return;
+    if (this.#timer !== undefined || this.#entries < this.#pace.snapshotEntries(alive)) return;
     this.#begin(state);
     this.#nextSlice();
   }
@@ -168,15 +180,15 @@ export class SqliteJournal implements Journal {
   /** The last slice switches to the new snapshot. */
   #writeRows(writing: Writing): true {
     const { generation, through, rows } = writing;
-    const late = performance.now() + SLICE_MS;
+    const late = performance.now() + this.#pace.sliceMs;
     const insert = this.#prepared("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
     let isLast = false;
     this.#transaction(() => {
-      while (performance.now() < late && !isLast) {
+      do {
         const { done, value } = rows.next();
         isLast = done === true;
         if (!done) insert.run(generation, writing.part++, value, crc32(value));
-      }
+      } while (performance.now() < late && !isLast);
       if (isLast) {
         this.#prepared("UPDATE current SET at = ?, generation = ?, through = ?").run(
           Date.now(),
@@ -239,15 +251,15 @@ export class SqliteJournal implements Journal {
   /** The texts of rows, each checked. */
   *#read(query: string, from: number): Generator<string> {
     let rows = 0;
-    let tell = performance.now() + PROGRESS_MS;
+    let tell = performance.now() + this.#pace.progressMs;
     try {
       for (const row of this.#database.prepare(query).iterate(from)) {
         const { body, crc } = row as { body: string; crc: number };
         if (crc32(body) !== crc) throw damaged(this.#path);
         rows++;
-        if (performance.now() > tell) {
+        if (performance.now() >= tell) {
           this.#teller.progress(rows);
-          tell += PROGRESS_MS;
+          tell += this.#pace.progressMs;
         }
         yield body;
       }

@@ -1,5 +1,5 @@
 /** The state of a chat as rows of text and back: what a journal stores of it. Pure. */
-import type { ChatState } from "./chat.ts";
+import { type ChatState, FIRST_RULES } from "./chat.ts";
 import * as mailbox from "./mailbox.ts";
 import { OrderedSet } from "./persistent.ts";
 import type { Mail } from "./reply.ts";
@@ -10,7 +10,13 @@ import { emptyUsers, type SessionId, type User, type Users } from "./users.ts";
 const ROW_ITEMS = 500;
 
 type Row =
-  | { readonly kind: "chat"; readonly settings: Settings; readonly nextId: number }
+  | {
+    readonly kind: "chat";
+    /** Not there: {@link FIRST_RULES}. */
+    readonly rules?: number;
+    readonly settings: Settings;
+    readonly nextId: number;
+  }
   | { readonly kind: "users"; readonly users: readonly User[] }
   | {
     readonly kind: "sessions";
@@ -25,9 +31,9 @@ type Row =
   };
 
 /** The rows of a state, each made when it is asked for. States that act alike have the same rows. */
-export function* snapshotRows({ settings, users, mailboxes }: ChatState): Generator<string> {
+export function* snapshotRows({ rules, settings, users, mailboxes }: ChatState): Generator<string> {
   const row = (value: Row) => JSON.stringify(value);
-  yield row({ kind: "chat", settings, nextId: users.nextId });
+  yield row({ kind: "chat", rules, settings, nextId: users.nextId });
   for (const names of slices(users.names)) {
     yield row({ kind: "users", users: names.map((name) => users.byName.get(name)!) });
   }
@@ -60,6 +66,7 @@ function* slices<Item>(items: Iterable<Item>): Generator<Item[]> {
 
 /** The state that the rows were made of; `undefined` where there are none. */
 export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
+  let rules = FIRST_RULES;
   let settings: Settings | undefined;
   let users = emptyUsers();
   let mailboxes = mailbox.emptyMailboxes(0);
@@ -74,6 +81,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
     const row: Row = JSON.parse(text);
     switch (row.kind) {
       case "chat":
+        rules = row.rules ?? FIRST_RULES;
         settings = row.settings;
         users = { ...users, nextId: row.nextId };
         mailboxes = mailbox.emptyMailboxes(settings.mailboxMessagesMax);
@@ -92,7 +100,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
     }
   }
   open();
-  return settings && { settings, users, mailboxes };
+  return settings && { rules, settings, users, mailboxes };
 }
 
 function restoreUser(users: Users, stored: User): Users {

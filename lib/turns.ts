@@ -3,7 +3,7 @@
  * all that changed it as one; then the candidate is published, and the replies may leave, together.
  * Where it can't be stored, the candidate is dropped, and every job of the turn is undone.
  */
-import { type ChatState, conflict, type Entry, step } from "./chat.ts";
+import { type ChatState, conflict, type Entry, RULES, step } from "./chat.ts";
 import { type Journal, JournalError, replay } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { Reply } from "./reply.ts";
@@ -55,7 +55,7 @@ export class Turns {
 
   /** The first entry of a run. Throws what the journal throws. */
   start(settings: Settings): void {
-    const entry: Entry = { kind: "start", at: Date.now(), settings };
+    const entry: Entry = { kind: "start", at: Date.now(), rules: RULES, settings };
     this.#journal.commit([entry]);
     this.#published = step(this.#published, entry).state;
     this.#candidate = this.#published;

@@ -85,6 +85,9 @@ class Crash {
     new CrashClient(name, NAMES, index === 0 ? HOARD : WAYS, this.ledger)
   );
 
+  /** Snapshots that were begun before this round. */
+  #begun = 0;
+
   constructor(commands: readonly Program["command"][], file: string) {
     this.#commands = commands;
     this.#file = file;
@@ -109,7 +112,9 @@ class Crash {
     round.isOver = true;
     this.#expectSilence(await this.#end(server, end, wholeBelow(random, IMPATIENCE_MS)));
     await Promise.all(runs.map(({ done }) => done));
-    if (this.#snapshots().isAmid) this.counts["ends amid a snapshot"]++;
+    const { begun, isAmid } = this.#snapshots();
+    if (begun > this.#begun && isAmid) this.counts["ends amid a snapshot"]++;
+    this.#begun = begun;
   }
 
   /** A last server, from which all mail is fetched. */
@@ -124,20 +129,20 @@ class Crash {
   summary(): string {
     const messages = this.ledger.check();
     const counts = Object.entries(this.counts).map(([name, count]) => `${count} ${name}`);
-    return `${[...counts, `${this.#snapshots().count} snapshots`].join(", ")}; ${messages}`;
+    return `${[...counts, `${this.#begun} snapshots begun`].join(", ")}; ${messages}`;
   }
 
-  /** How many snapshots were finished; was one being written, or old rows being let go of? */
-  #snapshots(): { count: number; isAmid: boolean } {
+  /** How many snapshots were begun; are there rows of another than the last, or older turns? */
+  #snapshots(): { begun: number; isAmid: boolean } {
     const database = new DatabaseSync(this.#file, { readOnly: true });
     const row = database.prepare(
-      `SELECT generation,
+      `SELECT max(generation, ifnull((SELECT max(generation) FROM snapshot), 0)) AS begun,
          EXISTS (SELECT 1 FROM turn WHERE id <= through) OR
          EXISTS (SELECT 1 FROM snapshot WHERE snapshot.generation <> current.generation) AS amid
        FROM current`,
     ).get();
     database.close();
-    return { count: Number(row?.generation), isAmid: row?.amid === 1 };
+    return { begun: Number(row?.begun), isAmid: row?.amid === 1 };
   }
 
   #start(flags: readonly string[], command: Program["command"]): Promise<ServerProcess> {

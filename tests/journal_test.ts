@@ -3,32 +3,17 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
-import { type ChatState, emptyChat, type Entry, step } from "../lib/chat.ts";
+import { type ChatState, emptyChat, type Entry, RULES, step } from "../lib/chat.ts";
 import { encodeFrames } from "../lib/frame.ts";
 import { type Journal, JournalError, memoryJournal, replay } from "../lib/journal.ts";
-import { SqliteJournal, type Teller } from "../lib/journal_sqlite.ts";
+import { SqliteJournal } from "../lib/journal_sqlite.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { restoreSnapshot, snapshotRows } from "../lib/snapshot.ts";
-import { itNeeds, NET, Peer, serveOn, until } from "./support.ts";
+import { itNeeds, NET, Peer, serveOn, SILENT, TempFile, until } from "./support.ts";
 
 const FILES = { permissions: ["read", "write"] } as const;
 const NET_AND_FILES = { permissions: ["net", "read", "write"] } as const;
 const SETTINGS = settingsOf(parseServerOptions([]));
-const SILENT: Teller = { progress: () => {}, snapshotFailed: () => {} };
-
-/** A file in a folder of its own, which goes with it. */
-class TempFile implements Disposable {
-  readonly folder = Deno.makeTempDirSync();
-  readonly path = `${this.folder}/chat.db`;
-
-  open(): SqliteJournal {
-    return SqliteJournal.open(this.path, SILENT);
-  }
-
-  [Symbol.dispose](): void {
-    Deno.removeSync(this.folder, { recursive: true });
-  }
-}
 
 function command(session: number, name: "register" | "send" | "sendall", text: string): Entry {
   const actor = { session, address: `10.0.0.${session}`, peer: `10.0.0.${session}:1` };
@@ -164,6 +149,27 @@ describe("a journal in a file", () => {
     assertStringIncludes(message, "was written by a newer release (format 99, this one knows 1)");
   });
 
+  for (const where of ["its snapshot", "a turn"]) {
+    itNeeds(FILES, `that has newer rules in ${where} is refused and stays as it is`, () => {
+      using file = new TempFile();
+      const journal = file.open();
+      const rules = RULES + 1;
+      journal.commit([{ kind: "start", at: 1, rules, settings: SETTINGS }]);
+      if (where === "a turn") journal.abandon();
+      else journal.close({ ...emptyChat(SETTINGS), rules });
+      const content = Deno.readFileSync(file.path);
+      const newer = file.open();
+      const { message } = assertThrows(() => serveOn(newer), JournalError);
+      newer.abandon();
+      assertEquals(
+        message,
+        `The stored chat is of a newer release (rules ${rules}, this one knows ${RULES}): ` +
+          "use that release, or choose another --data",
+      );
+      assertEquals(Deno.readFileSync(file.path), content);
+    });
+  }
+
   itNeeds(FILES, "that is damaged is refused, wherever a byte was changed in what it holds", () => {
     using file = new TempFile();
     const journal = file.open();
@@ -195,6 +201,23 @@ describe("a journal in a file", () => {
     Deno.writeFileSync(file.path, content.subarray(0, content.length - 4096));
     const { message } = assertThrows(() => file.open(), JournalError);
     assertStringIncludes(message, "is damaged");
+  });
+});
+
+describe("the rules", () => {
+  itNeeds({ permissions: [] }, "of what was stored before they had a version are the first", () => {
+    const newer = { ...emptyChat(SETTINGS), rules: 7 };
+    assertEquals(step(newer, { kind: "start", at: 1, settings: SETTINGS }).state.rules, 1);
+    const [row = "", ...more] = rows(newer);
+    assertEquals(restoreSnapshot([row, ...more])?.rules, 7);
+    assertEquals(restoreSnapshot([row.replace('"rules":7,', ""), ...more])?.rules, 1);
+  });
+
+  itNeeds(NET, "of a server are stored when it starts", async () => {
+    const stored: Entry[] = [];
+    const journal = { ...memoryJournal, commit: (some: readonly Entry[]) => stored.push(...some) };
+    await using _server = serveOn(journal);
+    assertEquals(stored.map((entry) => entry.kind === "start" && entry.rules), [RULES]);
   });
 });
 

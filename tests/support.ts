@@ -3,6 +3,7 @@ import { it } from "@std/testing/bdd";
 import { encodeFrames } from "../lib/frame.ts";
 import { frameStream } from "../lib/frame_stream.ts";
 import { type Journal, memoryJournal } from "../lib/journal.ts";
+import { SqliteJournal, type Teller } from "../lib/journal_sqlite.ts";
 import { Log } from "../lib/log.ts";
 import { parseServerOptions } from "../lib/options.ts";
 import { Server } from "../lib/server.ts";
@@ -47,6 +48,23 @@ export function itNeeds(needs: Needs, name: string, test: () => void | Promise<v
   if (reason === undefined) it(name, test);
   else if (isCi) it(name, () => Promise.reject(new Error(reason)));
   else it.skip(`${name} (skipped: ${reason})`, test);
+}
+
+/** Hears nothing of what a journal tells. */
+export const SILENT: Teller = { progress: () => {}, snapshotFailed: () => {} };
+
+/** A journal's file in a folder of its own, which goes with it. */
+export class TempFile implements Disposable {
+  readonly folder = Deno.makeTempDirSync();
+  readonly path = `${this.folder}/chat.db`;
+
+  open(): SqliteJournal {
+    return SqliteJournal.open(this.path, SILENT);
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.folder, { recursive: true });
+  }
 }
 
 /** A server on a free port of loopback, and its log. */

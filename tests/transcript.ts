@@ -7,7 +7,8 @@ import net from "node:net";
 import { Duplex } from "node:stream";
 import { encodeFrames, type Split } from "../lib/frame.ts";
 import { frameStream } from "../lib/frame_stream.ts";
-import { serve } from "./support.ts";
+import { type Journal, memoryJournal } from "../lib/journal.ts";
+import { serveOn } from "./support.ts";
 
 /** How the requests are cut into writes. */
 export type Cut = "whole" | "byte by byte" | "pipelined";
@@ -136,9 +137,13 @@ function pipelines(exchanges: readonly Exchange[]): Exchange[][] {
   return runs;
 }
 
-/** Runs a transcript against a server of its own. */
-export async function runTranscript({ flags, exchanges }: Transcript, cut: Cut): Promise<void> {
-  await using server = serve(...flags, "--log", "off");
+/** Runs a transcript against a server of its own, on a journal. */
+export async function runTranscript(
+  { flags, exchanges }: Transcript,
+  cut: Cut,
+  journal: Journal = memoryJournal,
+): Promise<void> {
+  await using server = serveOn(journal, ...flags, "--log", "off");
   const people = new Map<string, Person>();
   const closed = new Set<string>();
   try {
