@@ -4,6 +4,7 @@ import { crc32 } from "node:zlib";
 import type { ChatState, Entry } from "./chat.ts";
 import type { Journal, Stored } from "./journal.ts";
 import { snapshotRows } from "./snapshot.ts";
+import { parseTurn, turnText } from "./turn_text.ts";
 import { damaged, explainDamage, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
 
 /** How a journal spreads its work over time. */
@@ -18,7 +19,7 @@ export interface Pace {
 
 /** Snapshots cost no more than the entries between them. */
 const PACE: Pace = {
-  snapshotEntries: (alive) => Math.max(20_000, alive),
+  snapshotEntries: (alive) => Math.max(100_000, alive),
   sliceMs: 4,
   progressMs: 1_000,
 };
@@ -102,7 +103,7 @@ export class SqliteJournal implements Journal {
   }
 
   commit(entries: readonly Entry[]): void {
-    const body = JSON.stringify(entries);
+    const body = turnText(entries);
     this.#prepared("INSERT INTO turn VALUES (?, ?, ?, ?)").run(
       this.#lastTurn + 1,
       Date.now(),
@@ -242,7 +243,7 @@ export class SqliteJournal implements Journal {
   *#turns(): Generator<readonly Entry[]> {
     const bodies = this.#read("SELECT body, crc FROM turn WHERE id > ? ORDER BY id", this.#through);
     for (const body of bodies) {
-      const entries: Entry[] = JSON.parse(body);
+      const entries = parseTurn(body);
       this.#entries += entries.length;
       yield entries;
     }

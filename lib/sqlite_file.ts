@@ -1,20 +1,39 @@
 /** A SQLite file that is a journal: opening it for one server alone, its format, its damages. */
 import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import { JournalError } from "./journal.ts";
+import { turnText } from "./turn_text.ts";
 
 /** "asvt" in ASCII: tells our files from other databases. */
 const APPLICATION_ID = 0x61737674;
 
 /** From each version of the format to the next; a new file begins at version 0. */
-const MIGRATIONS: readonly string[] = [
-  `CREATE TABLE turn (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL,
+const MIGRATIONS: readonly ((database: DatabaseSync, path: string) => void)[] = [
+  (database) => database.exec(TABLES),
+  shortenTurns,
+];
+
+const TABLES = `
+   CREATE TABLE turn (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL,
      crc INTEGER NOT NULL) STRICT;
    CREATE TABLE snapshot (generation INTEGER NOT NULL, part INTEGER NOT NULL, body TEXT NOT NULL,
      crc INTEGER NOT NULL, PRIMARY KEY (generation, part)) STRICT, WITHOUT ROWID;
    CREATE TABLE current (at INTEGER NOT NULL, generation INTEGER NOT NULL,
      through INTEGER NOT NULL) STRICT;
-   INSERT INTO current VALUES (0, 0, 0);`,
-];
+   INSERT INTO current VALUES (0, 0, 0);`;
+
+/** Until format 2 a turn was stored as its entries in JSON. */
+function shortenTurns(database: DatabaseSync, path: string): void {
+  const update = database.prepare("UPDATE turn SET body = ?, crc = ? WHERE id = ?");
+  const ids = database.prepare("SELECT id FROM turn").all();
+  const turn = database.prepare("SELECT body, crc FROM turn WHERE id = ?");
+  for (const { id } of ids as { id: number }[]) {
+    const { body, crc } = turn.get(id) as { body: string; crc: number };
+    if (crc32(body) !== crc) throw damaged(path);
+    const text = turnText(JSON.parse(body));
+    update.run(text, crc32(text), id);
+  }
+}
 
 /** SQLite's codes of a damaged file, and of one that is no database. */
 const DAMAGED = 11;
@@ -111,9 +130,10 @@ function prepareFile(path: string, database: DatabaseSync): void {
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
   database.exec("PRAGMA journal_size_limit = 4194304");
   for (; version < MIGRATIONS.length; version++) {
+    database.exec("BEGIN");
+    MIGRATIONS[version]!(database, path);
     database.exec(
-      `BEGIN; ${MIGRATIONS[version]} PRAGMA user_version = ${version + 1};
-       PRAGMA application_id = ${APPLICATION_ID}; COMMIT`,
+      `PRAGMA user_version = ${version + 1}; PRAGMA application_id = ${APPLICATION_ID}; COMMIT`,
     );
   }
 }

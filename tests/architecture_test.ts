@@ -17,6 +17,7 @@ const ROOMS = [
   "users.ts",
   "chat.ts",
   "snapshot.ts",
+  "turn_text.ts",
   "command_reader.ts",
   // From here on time passes.
   "frame_stream.ts",

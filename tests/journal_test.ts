@@ -76,7 +76,7 @@ describe("a journal in a file", () => {
       let state = stepAll(emptyChat(SETTINGS), TURNS.slice(0, 1));
       journal.commit(TURNS[0]!);
       for (let round = 0; round < 3; round++) {
-        for (let turn = 0; turn < 21; turn++) {
+        for (let turn = 0; turn < 101; turn++) {
           const entries = Array.from({ length: 1000 }, () => command(2, "send", "x".repeat(60)));
           // Full mailboxes refuse, and only what changes the state is an entry; here all are stored.
           journal.commit(entries);
@@ -146,7 +146,7 @@ describe("a journal in a file", () => {
     database.exec("PRAGMA user_version = 99");
     database.close();
     const { message } = assertThrows(() => file.open(), JournalError);
-    assertStringIncludes(message, "was written by a newer release (format 99, this one knows 1)");
+    assertStringIncludes(message, "was written by a newer release (format 99, this one knows 2)");
   });
 
   for (const where of ["its snapshot", "a turn"]) {
