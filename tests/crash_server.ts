@@ -8,16 +8,17 @@ import { Server } from "../lib/server.ts";
 /** Stores a turn. */
 export type Commit = (entries: readonly Entry[]) => void;
 
-/** Snapshots are due all the time, and written row by row. */
-const PACE: Pace = { snapshotEntries: () => 200, sliceMs: 0, progressMs: 1_000 };
-
 /** Serves by these flags until SIGTERM, with a commit made of the honest one. */
-export function serveFile(flags: readonly string[], commitBy: (honest: Commit) => Commit): void {
+export function serveFile(
+  flags: readonly string[],
+  commitBy: (honest: Commit) => Commit,
+  pace?: Pace,
+): void {
   const options = parseServerOptions(flags);
   const journal = SqliteJournal.open(options.data, {
     progress: () => {},
     snapshotFailed: (error) => console.error(error),
-  }, PACE);
+  }, pace);
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
   const server = new Server(options, log, {
     read: () => journal.read(),
@@ -33,5 +34,8 @@ export function serveFile(flags: readonly string[], commitBy: (honest: Commit) =
   console.log(`listens on ${server.address.hostname}:${server.address.port}`);
 }
 
-// An honest one: only its snapshots come much more often, and take longer.
-if (import.meta.main) serveFile(Deno.args, (honest) => honest);
+/** Snapshots are due all the time, and written row by row. */
+const HASTY: Pace = { snapshotEntries: () => 200, sliceMs: 0, progressMs: 1_000 };
+
+// Only an honest one: a snapshot would bring back what a false one has forgotten.
+if (import.meta.main) serveFile(Deno.args, (honest) => honest, HASTY);

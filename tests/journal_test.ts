@@ -39,6 +39,74 @@ function rows(state: ChatState): string[] {
   return [...snapshotRows(state)];
 }
 
+/** Every engine, and whether what is stored in it is there for the next run. */
+const ENGINES = {
+  "in memory": { open: (_file: TempFile): Journal => memoryJournal, outlives: false },
+  "in a file": { open: (file: TempFile): Journal => file.open(), outlives: true },
+};
+
+for (const [where, { open, outlives }] of Object.entries(ENGINES)) {
+  describe(`every journal, such as one ${where}`, () => {
+    itNeeds(FILES, "holds nothing at first, and then what outlives a run", () => {
+      using file = new TempFile();
+      const journal = open(file);
+      const empty = rows(emptyChat(SETTINGS));
+      assertEquals(rows(replay(journal.read(), SETTINGS)), empty);
+      const state = stepAll(emptyChat(SETTINGS), TURNS);
+      for (const entries of TURNS) journal.commit(entries);
+      journal.published(state);
+      journal.close(state);
+      const next = open(file);
+      assertEquals(rows(replay(next.read(), SETTINGS)), outlives ? rows(state) : empty);
+      next.close(state);
+    });
+
+    itNeeds(FILES, "calls back once when a turn is over, and then takes it", async () => {
+      using file = new TempFile();
+      const journal = open(file);
+      let calls = 0;
+      journal.endTurn(() => {
+        calls++;
+        journal.commit(TURNS[0]!);
+      });
+      await until(() => calls > 0, "the turn is over");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      assertEquals(calls, 1);
+      journal.close(stepAll(emptyChat(SETTINGS), TURNS.slice(0, 1)));
+    });
+
+    itNeeds(
+      NET_AND_FILES,
+      "answers a pipeline in its order, as if there were no journal",
+      async () => {
+        using file = new TempFile();
+        await using server = serveOn(open(file));
+        using al = await Peer.connect(server.port);
+        await al.write(concat([
+          encodeFrames(["register", "Al"]),
+          encodeFrames(["send", "Al", "1"]),
+          encodeFrames(["sendall", "nobody else is here"]),
+          encodeFrames(["send", "Nobody", "2"]),
+          encodeFrames(["ping"]),
+          encodeFrames(["receive"]),
+          encodeFrames(["logout"]),
+        ]));
+        const replies: unknown[] = [];
+        while (replies.length < 9) replies.push(await al.frame());
+        assertEquals(replies, [
+          "Hello, Al",
+          "Message added to storage!",
+          "Message added to storage!",
+          "User 'Nobody' doesn't exist!",
+          "pong",
+          ...["1", "Al", "1"],
+          "U've been successfully logouted",
+        ]);
+      },
+    );
+  });
+}
+
 describe("a journal in a file", () => {
   itNeeds(FILES, "gives back what was committed, in order", () => {
     using file = new TempFile();
@@ -93,6 +161,23 @@ describe("a journal in a file", () => {
       again.abandon();
     },
   );
+
+  itNeeds(FILES, "tells how far it is while much is read", () => {
+    using file = new TempFile();
+    const journal = file.open();
+    for (const entries of TURNS) journal.commit(entries);
+    journal.abandon();
+    const read = (progressMs: number): number[] => {
+      const told: number[] = [];
+      const teller = { ...SILENT, progress: (rows: number) => told.push(rows) };
+      const again = file.open(teller, { snapshotEntries: () => Infinity, sliceMs: 0, progressMs });
+      replay(again.read(), SETTINGS);
+      again.abandon();
+      return told;
+    };
+    assertEquals(read(0), [1, 2, 3]);
+    assertEquals(read(60_000), []);
+  });
 
   itNeeds(FILES, "is for one server alone", () => {
     using file = new TempFile();
