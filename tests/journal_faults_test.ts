@@ -58,13 +58,13 @@ function openWithDatabase(open: () => SqliteJournal) {
 const FAULTS = {
   "whose disk gets full": {
     error: "database or disk is full",
-    amidTurns: "PRAGMA max_page_count = 100",
+    amidTurns: "PRAGMA max_page_count = 40",
     amidSnapshot: (pages: number) => `PRAGMA max_page_count = ${pages + 12}`,
     mend: "PRAGMA max_page_count = 1000000",
   },
   "that fails": {
     error: "a fault",
-    amidTurns: `CREATE TEMP TRIGGER fault AFTER INSERT ON turn WHEN length(NEW.body) > 20000
+    amidTurns: `CREATE TEMP TRIGGER fault AFTER INSERT ON turn WHEN length(NEW.body) > 5000
       BEGIN SELECT RAISE(ABORT, 'a fault'); END`,
     amidSnapshot: () =>
       `CREATE TEMP TRIGGER fault AFTER INSERT ON snapshot WHEN NEW.part = 3

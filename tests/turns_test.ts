@@ -124,7 +124,8 @@ describe("a turn that was stored", () => {
     const published = () => {
       throw new Error("a mistake of ours");
     };
-    const turns = openTurns(SETTINGS, { ...memoryJournal, published }, SILENT);
+    const endTurn = (commit: () => void) => commit();
+    const turns = openTurns(SETTINGS, { ...memoryJournal, endTurn, published }, SILENT);
     turns.apply(register("Al"));
     const job = { done: () => said.push("done"), undo: () => said.push("undone") };
     assertThrows(() => turns.add(job), Error, "a mistake of ours");
