@@ -8,7 +8,7 @@ import { parseTurn, turnText } from "./turn_text.ts";
 import { damaged, explainDamage, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
 
 /** How a journal spreads its work over time. */
-export interface Pace {
+export interface Schedule {
   /** A snapshot is due after so many entries, where so many users and messages are there. */
   readonly snapshotEntries: (alive: number) => number;
   /** A slice of a snapshot takes about so long, in milliseconds; then others have their turn. */
@@ -18,7 +18,7 @@ export interface Pace {
 }
 
 /** Snapshots cost no more than the entries between them. */
-const PACE: Pace = {
+const SCHEDULE: Schedule = {
   snapshotEntries: (alive) => Math.max(100_000, alive),
   sliceMs: 4,
   progressMs: 1_000,
@@ -52,7 +52,7 @@ export class SqliteJournal implements Journal {
   readonly #file: OpenFile;
   readonly #database: DatabaseSync;
   readonly #teller: Teller;
-  readonly #pace: Pace;
+  readonly #schedule: Schedule;
   readonly #statements = new Map<string, StatementSync>();
   /** The snapshot that counts, and the last turn that it holds. */
   #generation: number;
@@ -66,12 +66,12 @@ export class SqliteJournal implements Journal {
   /** The next slice. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor(path: string, file: OpenFile, teller: Teller, pace: Pace) {
+  private constructor(path: string, file: OpenFile, teller: Teller, schedule: Schedule) {
     this.#path = path;
     this.#file = file;
     this.#database = file.database;
     this.#teller = teller;
-    this.#pace = pace;
+    this.#schedule = schedule;
     const current = this.#numbers("SELECT generation, through FROM current");
     this.#generation = current.generation!;
     this.#through = current.through!;
@@ -81,13 +81,13 @@ export class SqliteJournal implements Journal {
   }
 
   /** Opens a file, or makes it, for this process alone. Throws {@link JournalError}. */
-  static open(path: string, teller: Teller, pace: Pace = PACE): SqliteJournal {
-    return new SqliteJournal(path, openFile(path), teller, pace);
+  static open(path: string, teller: Teller, schedule: Schedule = SCHEDULE): SqliteJournal {
+    return new SqliteJournal(path, openFile(path), teller, schedule);
   }
 
   /** Opens a file to read it, while a server may be using it. Throws {@link JournalError}. */
   static openToRead(path: string, teller: Teller): SqliteJournal {
-    return new SqliteJournal(path, openFileToRead(path), teller, PACE);
+    return new SqliteJournal(path, openFileToRead(path), teller, SCHEDULE);
   }
 
   read(): Stored {
@@ -116,7 +116,7 @@ export class SqliteJournal implements Journal {
 
   published(state: ChatState): void {
     const alive = state.users.byName.size + state.mailboxes.waiting;
-    if (this.#timer !== undefined || this.#entries < this.#pace.snapshotEntries(alive)) return;
+    if (this.#timer !== undefined || this.#entries < this.#schedule.snapshotEntries(alive)) return;
     this.#begin(state);
     this.#nextSlice();
   }
@@ -181,7 +181,7 @@ export class SqliteJournal implements Journal {
   /** The last slice switches to the new snapshot. */
   #writeRows(writing: Writing): true {
     const { generation, through, rows } = writing;
-    const late = performance.now() + this.#pace.sliceMs;
+    const late = performance.now() + this.#schedule.sliceMs;
     const insert = this.#prepared("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
     let isLast = false;
     this.#transaction(() => {
@@ -252,7 +252,7 @@ export class SqliteJournal implements Journal {
   /** The texts of rows, each checked. */
   *#read(query: string, from: number): Generator<string> {
     let rows = 0;
-    let tell = performance.now() + this.#pace.progressMs;
+    let tell = performance.now() + this.#schedule.progressMs;
     try {
       for (const row of this.#database.prepare(query).iterate(from)) {
         const { body, crc } = row as { body: string; crc: number };
@@ -260,7 +260,7 @@ export class SqliteJournal implements Journal {
         rows++;
         if (performance.now() >= tell) {
           this.#teller.progress(rows);
-          tell += this.#pace.progressMs;
+          tell += this.#schedule.progressMs;
         }
         yield body;
       }

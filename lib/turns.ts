@@ -122,9 +122,12 @@ export class Turns {
     // A stop may have ended it already.
     if (turn !== this.#turn) return;
     this.#turn = undefined;
-    if (this.#store(turn)) this.#publish(turn);
-    else this.#drop(turn);
-    turn.over?.resolve();
+    try {
+      if (this.#store(turn)) this.#publish(turn);
+      else this.#drop(turn);
+    } finally {
+      turn.over?.resolve();
+    }
   }
 
   /** Only the commit decides whether a turn counts: what comes behind it can't undo it. */

@@ -1,6 +1,6 @@
 /** Servers of the crash test that are like the real one, but for what their journal stores. */
 import type { Entry } from "../lib/chat.ts";
-import { type Pace, SqliteJournal } from "../lib/journal_sqlite.ts";
+import { type Schedule, SqliteJournal } from "../lib/journal_sqlite.ts";
 import { Log } from "../lib/log.ts";
 import { parseServerOptions } from "../lib/options.ts";
 import { Server } from "../lib/server.ts";
@@ -12,13 +12,13 @@ export type Commit = (entries: readonly Entry[]) => void;
 export function serveFile(
   flags: readonly string[],
   commitBy: (honest: Commit) => Commit,
-  pace?: Pace,
+  schedule?: Schedule,
 ): void {
   const options = parseServerOptions(flags);
   const journal = SqliteJournal.open(options.data, {
     progress: () => {},
     snapshotFailed: (error) => console.error(error),
-  }, pace);
+  }, schedule);
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
   const server = new Server(options, log, {
     read: () => journal.read(),
@@ -35,7 +35,7 @@ export function serveFile(
 }
 
 /** Snapshots are due all the time, and written row by row. */
-const HASTY: Pace = { snapshotEntries: () => 200, sliceMs: 0, progressMs: 1_000 };
+const HASTY: Schedule = { snapshotEntries: () => 200, sliceMs: 0, progressMs: 1_000 };
 
 // Only an honest one: a snapshot would bring back what a false one has forgotten.
 if (import.meta.main) serveFile(Deno.args, (honest) => honest, HASTY);

@@ -4,7 +4,7 @@ import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
 import { type ChatState, emptyChat, type Entry, step } from "../lib/chat.ts";
 import { replay } from "../lib/journal.ts";
-import type { Pace, SqliteJournal } from "../lib/journal_sqlite.ts";
+import type { Schedule, SqliteJournal } from "../lib/journal_sqlite.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { snapshotRows } from "../lib/snapshot.ts";
 import { itNeeds, SILENT, TempFile, until } from "./support.ts";
@@ -12,7 +12,7 @@ import { itNeeds, SILENT, TempFile, until } from "./support.ts";
 const FILES = { permissions: ["read", "write"] } as const;
 const SETTINGS = settingsOf(parseServerOptions([]));
 /** A snapshot after every turn, written row by row. */
-const HASTY: Pace = { snapshotEntries: () => 1, sliceMs: 0, progressMs: 1_000 };
+const HASTY: Schedule = { snapshotEntries: () => 1, sliceMs: 0, progressMs: 1_000 };
 
 type Turn = readonly Entry[];
 

@@ -3,7 +3,7 @@ import { it } from "@std/testing/bdd";
 import { encodeFrames } from "../lib/frame.ts";
 import { frameStream } from "../lib/frame_stream.ts";
 import { type Journal, memoryJournal } from "../lib/journal.ts";
-import { type Pace, SqliteJournal, type Teller } from "../lib/journal_sqlite.ts";
+import { type Schedule, SqliteJournal, type Teller } from "../lib/journal_sqlite.ts";
 import { Log } from "../lib/log.ts";
 import { parseServerOptions } from "../lib/options.ts";
 import { Server } from "../lib/server.ts";
@@ -58,8 +58,8 @@ export class TempFile implements Disposable {
   readonly folder = Deno.makeTempDirSync();
   readonly path = `${this.folder}/chat.db`;
 
-  open(teller = SILENT, pace?: Pace): SqliteJournal {
-    return SqliteJournal.open(this.path, teller, pace);
+  open(teller = SILENT, schedule?: Schedule): SqliteJournal {
+    return SqliteJournal.open(this.path, teller, schedule);
   }
 
   [Symbol.dispose](): void {
