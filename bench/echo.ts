@@ -14,9 +14,9 @@ async function echoRaw(conn: Deno.TcpConn): Promise<void> {
 
 /** The same through the stream of frames: each chunk's frames are put together again. */
 async function echoFrames(conn: Deno.TcpConn): Promise<void> {
-  const { readable, write } = tcpConnection(conn);
+  const { reader, write } = tcpConnection(conn);
   const out = new Uint8Array(16_384);
-  for await (const { frames } of frameStream(readable, 4096)) {
+  for await (const { frames } of frameStream(reader, 4096)) {
     let end = 0;
     for (const frame of frames) {
       out[end] = frame.length;

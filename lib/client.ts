@@ -209,7 +209,7 @@ function parseCount(text: string): number | undefined {
 }
 
 async function* eachFrame(readable: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = frameStream(readable, FRAME_BYTES_MAX).getReader();
+  const reader = frameStream(readable.getReader(), FRAME_BYTES_MAX).getReader();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;

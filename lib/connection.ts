@@ -4,14 +4,15 @@ import { CommandReader, type Item } from "./command_reader.ts";
 import { Deadline } from "./deadline.ts";
 import type { Answer, Engine, Session } from "./engine.ts";
 import type { Split } from "./frame.ts";
-import { frameStream } from "./frame_stream.ts";
+import { type ByteReader, frameStream } from "./frame_stream.ts";
 import type { Log } from "./log.ts";
 import type { ServerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 
 /** A stream of bytes in both directions, however it was made. */
 export interface Connection {
-  readonly readable: ReadableStream<Uint8Array>;
+  /** A chunk is valid until the next is asked for. */
+  readonly reader: ByteReader;
   /** Writes some of the bytes, and returns how many. */
   write(bytes: Uint8Array): Promise<number>;
   /** Ends the sending side. */
@@ -77,7 +78,7 @@ export class ConnectionHandler {
     this.#options = options;
     this.#log = log;
     this.#session = engine.open(connection.address, connection.peer);
-    this.#frames = frameStream(connection.readable, options.frameBytesMax);
+    this.#frames = frameStream(connection.reader, options.frameBytesMax);
     this.#reader = this.#frames.getReader();
     this.#commands = new CommandReader(options);
     const write = (bytes: Uint8Array) => connection.write(bytes);
@@ -195,7 +196,7 @@ export class ConnectionHandler {
         continue;
       }
       this.#begunAt = undefined;
-      if (this.#phase === "reading") this.#deadline.set(Infinity);
+      if (this.#phase === "reading") this.#deadline.clear();
       return item;
     }
   }
@@ -209,7 +210,7 @@ export class ConnectionHandler {
     this.#begunAt = this.#commands.isBegun ? this.#begunAt ?? now : undefined;
     if (this.#begunAt !== undefined) ms = this.#begunAt + 1000 * commandTimeoutS - now;
     if (this.#stopAt !== undefined) ms = Math.min(ms, STOP_PAUSE_MS, this.#stopAt - now);
-    this.#deadline.set(Math.max(0, ms));
+    this.#deadline.set(Math.max(0, ms), now);
   }
 
   #answerTo(item: Exclude<Item, { kind: "mistake" }>): Answer | Promise<Answer> {

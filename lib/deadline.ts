@@ -10,10 +10,15 @@ export class Deadline {
     this.#expire = expire;
   }
 
-  /** The deadline is `ms` milliseconds from now; `Infinity` turns it off. */
-  set(ms: number): void {
-    this.#at = performance.now() + ms;
+  /** The deadline is `ms` milliseconds from `now`. */
+  set(ms: number, now = performance.now()): void {
+    this.#at = now + ms;
     if (this.#at < this.#firesAt) this.#arm(ms);
+  }
+
+  /** There is none until it is set again. */
+  clear(): void {
+    this.#at = Infinity;
   }
 
   /** Turns it off and lets go of the timer. */

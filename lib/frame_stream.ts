@@ -3,6 +3,9 @@ import { type Split, splitFrames } from "./frame.ts";
 
 const NOTHING = new Uint8Array(0);
 
+/** What a stream's reader does, and a connection can do with less. */
+export type ByteReader = Pick<ReadableStreamDefaultReader<Uint8Array>, "read" | "cancel">;
+
 /**
  * Splits a stream of bytes into frames, a whole chunk's frames at a time.
  *
@@ -13,11 +16,7 @@ const NOTHING = new Uint8Array(0);
  * One stream with a `pull` of its own instead of `pipeThrough(new TransformStream(…))`: that
  * serves less than half the requests a second (`docs/decisions.md`).
  */
-export function frameStream(
-  readable: ReadableStream<Uint8Array>,
-  frameBytesMax: number,
-): ReadableStream<Split> {
-  const reader = readable.getReader();
+export function frameStream(reader: ByteReader, frameBytesMax: number): ReadableStream<Split> {
   let rest: Uint8Array = NOTHING;
   let overLimit = false;
   return new ReadableStream<Split>({

@@ -10,7 +10,7 @@ const CROWD = 100;
 /** In a crowd everybody is served so often in a round. */
 const SERVINGS = 2;
 /** A round is over when so few were served since the last look. */
-const FEW = 40;
+const FEW = 100;
 
 /** What is remembered of a connection: the round in which it was served last, and how often. */
 export interface Ticket {

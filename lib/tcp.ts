@@ -1,5 +1,6 @@
 /** A TCP connection as the server sees every connection. */
 import type { Connection } from "./connection.ts";
+import type { ByteReader } from "./frame_stream.ts";
 
 /** What is read at once: little for who is idle, more for who sends much. */
 const READ_BYTES = 512;
@@ -12,7 +13,7 @@ export function tcpConnection(conn: Deno.TcpConn): Connection {
   return {
     address,
     peer: address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`,
-    readable: readableOf(conn),
+    reader: readerOf(conn),
     write: (bytes) => conn.write(bytes),
     closeWrite: () => conn.closeWrite(),
     close: () => conn.close(),
@@ -20,21 +21,23 @@ export function tcpConnection(conn: Deno.TcpConn): Connection {
 }
 
 /**
- * The bytes as they come. Each chunk is a view of one buffer, valid until the next is asked for;
- * `conn.readable`, with new memory for every chunk, serves less than half the requests a second.
+ * Reads the bytes as they come. Each chunk is a view of one buffer, valid until the next is asked
+ * for; `conn.readable`, with new memory for every chunk, serves less than half the requests a second.
  */
-function readableOf(conn: Deno.TcpConn): ReadableStream<Uint8Array> {
+function readerOf(conn: Deno.TcpConn): ByteReader {
   let buffer = new Uint8Array(READ_BYTES);
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
+  return {
+    async read() {
       const length = await conn.read(buffer);
-      if (length === null) return controller.close();
-      controller.enqueue(buffer.subarray(0, length));
+      if (length === null) return { done: true };
+      const value = buffer.subarray(0, length);
       if (length === buffer.length && length < READ_BYTES_MAX) {
         buffer = new Uint8Array(Math.min(4 * length, READ_BYTES_MAX));
       } else if (8 * length < buffer.length && buffer.length > READ_BYTES) {
         buffer = new Uint8Array(READ_BYTES);
       }
+      return { done: false, value };
     },
-  }, { highWaterMark: 0 });
+    cancel: () => Promise.resolve(),
+  };
 }

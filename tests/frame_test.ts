@@ -169,14 +169,15 @@ describe("encodeFrame()", () => {
 describe("frameStream()", () => {
   async function framesOf(chunks: readonly Uint8Array[]): Promise<string[]> {
     const frames: string[] = [];
-    for await (const split of frameStream(ReadableStream.from(chunks), LIMIT)) {
+    for await (const split of frameStream(ReadableStream.from(chunks).getReader(), LIMIT)) {
       frames.push(...Array.from(split.frames, (frame) => decoder.decode(frame)));
     }
     return frames;
   }
 
   it("gives all frames of a chunk at once", async () => {
-    const reader = frameStream(ReadableStream.from([encodeFrames(["a", "b"])]), LIMIT).getReader();
+    const reader = frameStream(ReadableStream.from([encodeFrames(["a", "b"])]).getReader(), LIMIT)
+      .getReader();
     const { value } = await reader.read();
     assertEquals(value?.frames.length, 2);
   });
@@ -203,7 +204,7 @@ describe("frameStream()", () => {
         controller.enqueue(encodeFrame("a"));
       },
     }, { highWaterMark: 0 });
-    const reader = frameStream(source, LIMIT).getReader();
+    const reader = frameStream(source.getReader(), LIMIT).getReader();
     await Promise.resolve();
     assertEquals(pulls, 0);
     await reader.read();
@@ -214,7 +215,7 @@ describe("frameStream()", () => {
     const source = new ReadableStream<Uint8Array>({
       pull: () => Promise.reject(new Error("reset")),
     });
-    const reader = frameStream(source, LIMIT).getReader();
+    const reader = frameStream(source.getReader(), LIMIT).getReader();
     const error = await reader.read().then(() => undefined, (error: Error) => error);
     assertThrows(
       () => {

@@ -173,7 +173,7 @@ export class Peer implements Disposable {
 }
 
 async function* frames(readable: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const reader = frameStream(readable, 16_777_216).getReader();
+  const reader = frameStream(readable.getReader(), 16_777_216).getReader();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;

@@ -80,7 +80,7 @@ class Person {
       writable: WritableStream<Uint8Array>;
     };
     this.#writer = writable.getWriter();
-    this.#reader = frameStream(readable, 1_048_576).getReader();
+    this.#reader = frameStream(readable.getReader(), 1_048_576).getReader();
   }
 
   /** Connects from an address of loopback: in the chat a person has one. */
