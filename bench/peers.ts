@@ -71,6 +71,11 @@ export function startEcho(kind: "raw" | "frames"): Promise<Peer> {
   return startDeno("--allow-net", "bench/echo.ts", kind);
 }
 
+/** Listens, and nothing else. */
+export function startListener(): Promise<Peer> {
+  return startDeno("--allow-net", "bench/listener.ts");
+}
+
 /** A free port, as far as one can know. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: HOST, port: 0 });

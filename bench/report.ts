@@ -56,9 +56,9 @@ export function chart(figures: readonly Figure[], caption: string): string {
   const height = 50 + shown.length * (BAR.height + BAR.gap);
   const middle = BAR.left + BAR.width / BAR.most;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="880" height="${height}" ` +
+    `<svg xmlns="http://www.w3.org/2000/svg" width="930" height="${height}" ` +
     `font-family="sans-serif" font-size="12" role="img" aria-label="${escape(caption)}">`,
-    `<rect width="880" height="${height}" fill="#fff"/>`,
+    `<rect width="930" height="${height}" fill="#fff"/>`,
     `<text x="10" y="20">${escape(caption)}</text>`,
     ...rows,
     `<line x1="${middle}" y1="32" x2="${middle}" y2="${height - 10}" stroke="#000"/>`,

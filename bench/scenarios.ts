@@ -13,6 +13,7 @@ import {
   startChat,
   startDurableChat,
   startEcho,
+  startListener,
   startRedis,
 } from "./peers.ts";
 import { connect } from "./sockets.ts";
@@ -377,7 +378,7 @@ export async function startUp({ runs }: Effort): Promise<Figure[]> {
   const ratios: number[] = [];
   const times: number[] = [];
   for (let run = 0; run <= 2 * runs; run++) {
-    const empty = await startMs(() => startEcho("raw"));
+    const empty = await startMs(startListener);
     const chat = await startMs(() => startChat());
     if (run === 0) continue;
     ratios.push(chat / empty);
