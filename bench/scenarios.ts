@@ -2,6 +2,7 @@
 import process from "node:process";
 import { type ChatState, emptyChat, step } from "../lib/chat.ts";
 import type { Command } from "../lib/command.ts";
+import { encodeFrame } from "../lib/frame.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import type { Actor } from "../lib/users.ts";
 import { BlockingClient } from "./client.ts";
@@ -187,7 +188,7 @@ export async function neighbour({ seconds }: Effort, chat: Peer): Promise<Figure
       must: 30,
       goal: 5,
       isCost: true,
-      note: `${neighbours.length} pings`,
+      note: `${neighbours.length} questions`,
     },
     {
       name: "a new connection beside them, accepted and answered, p99",
@@ -201,9 +202,10 @@ export async function neighbour({ seconds }: Effort, chat: Peer): Promise<Figure
   ];
 }
 
-const PING = new Uint8Array([4, 0, 0, 0, ...new TextEncoder().encode("ping")]);
+/** What is refused with one frame, in every mode. */
+const QUESTION = encodeFrame("receive");
 
-/** Pings for so long, on one connection and on new ones; in milliseconds. */
+/** Asks for so long, on one connection and on new ones; in milliseconds. */
 async function listen({ hostname, port }: Peer, ms: number) {
   const neighbours: number[] = [];
   const newcomers: number[] = [];
@@ -212,12 +214,12 @@ async function listen({ hostname, port }: Peer, ms: number) {
   const until = performance.now() + ms;
   while (performance.now() < until) {
     const begun = performance.now();
-    await old.write(PING);
+    await old.write(QUESTION);
     await old.read(buffer);
     neighbours.push(performance.now() - begun);
     const next = performance.now();
     const conn = await Deno.connect({ hostname, port });
-    await conn.write(PING);
+    await conn.write(QUESTION);
     await conn.read(buffer);
     newcomers.push(performance.now() - next);
     conn.close();
