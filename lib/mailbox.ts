@@ -106,12 +106,7 @@ export function read(all: Mailboxes, id: number): Iterable<Mail> {
 }
 
 function flatten(parts: Queue<Mail | Queue<Mail>>): Mail[] {
-  const mail: Mail[] = [];
-  for (const part of parts.toArray()) {
-    if (part instanceof Queue) mail.push(...part.toArray());
-    else mail.push(part);
-  }
-  return mail;
+  return parts.toArray().flatMap((part) => part instanceof Queue ? part.toArray() : part);
 }
 
 /** Can the mailbox take no more? */

@@ -79,6 +79,12 @@ describe("mailboxes", () => {
     assertEquals(mailbox.taken(all, Bob), 2);
   });
 
+  it("of hundreds of thousands of broadcasts can be read", () => {
+    let all = open(200_000, Al, Bob);
+    for (let i = 0; i < 200_000; i++) all = broadcast(all, Al, "1");
+    assertEquals(Array.from(mailbox.read(all, Bob)).length, 200_000);
+  });
+
   it("keep a log no longer than a mailbox, however much is broadcast", () => {
     let all = open(10, Al, Bob, Cy);
     for (let i = 0; i < 1000; i++) {
