@@ -5,7 +5,7 @@ import { replyText } from "../lib/reply.ts";
 /** Every so many requests one takes out the messages that have come. */
 export const CYCLE = 32;
 /** The text of every message: 40 symbols. */
-const TEXT = "The quick brown fox and the lazy dogs...";
+export const TEXT = "The quick brown fox and the lazy dogs...";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

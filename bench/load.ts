@@ -151,6 +151,11 @@ function run(
   }
 }
 
+/** The value that so great a share of the values does not exceed. */
+export function quantile(values: readonly number[], share: number): number {
+  return Float64Array.from(values).sort()[Math.floor(share * (values.length - 1))] ?? NaN;
+}
+
 function summarize(
   loaders: readonly Loader[],
   batches: readonly number[],
@@ -160,13 +165,11 @@ function summarize(
   const sum = (values: Iterable<number>) => Array.from(values).reduce((a, b) => a + b, 0);
   const served = loaders.map((loader) => loader.served);
   const all = sum(served);
-  const sorted = Float64Array.from(batches).sort();
-  const quantile = (q: number) => sorted[Math.floor(q * (sorted.length - 1))] ?? NaN;
   return {
     requestsPerS: all / seconds,
     meanMs: sum(batches) / batches.length,
-    p99Ms: quantile(0.99),
-    p999Ms: quantile(0.999),
+    p99Ms: quantile(batches, 0.99),
+    p999Ms: quantile(batches, 0.999),
     slowestOfMean: Math.min(...served) / (all / loaders.length),
     refused: sum(loaders.map(({ refused }) => refused)),
     cpuShare,

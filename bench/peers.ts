@@ -51,19 +51,19 @@ async function end(child: Deno.ChildProcess): Promise<void> {
   await child.status;
 }
 
-const MANY = ["--users-per-address-max", "1000000", "--users-max", "1000000"];
+/** For a benchmark: no log, and users without end. */
+const FLAGS = ["--port", "0", "--hostname", HOST, "--log", "off"]
+  .concat(["--users-per-address-max", "1000000", "--users-max", "1000000"]);
 
 /** This project's server, without a log. */
 export function startChat(...flags: string[]): Promise<Peer> {
-  const args = ["--port", "0", "--hostname", HOST, "--log", "off", ...MANY, ...flags];
-  return startDeno("--allow-net", "main.ts", "serve", ...args);
+  return startDeno("--allow-net", "main.ts", "serve", ...FLAGS, ...flags);
 }
 
 /** The same with its chat in a file. */
 export function startDurableChat(file: string): Promise<Peer> {
-  const args = ["--port", "0", "--hostname", HOST, "--log", "off", ...MANY, "--data", file];
   const permissions = ["--allow-net", `--allow-read=${file}`, `--allow-write=${file}`];
-  return startDeno(...permissions, "main.ts", "serve", ...args);
+  return startDeno(...permissions, "main.ts", "serve", ...FLAGS, "--data", file);
 }
 
 /** Sends back what comes: `raw`, or through the server's stream of `frames`. */

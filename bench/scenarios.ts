@@ -6,7 +6,8 @@ import { encodeFrame } from "../lib/frame.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import type { Actor } from "../lib/users.ts";
 import { BlockingClient } from "./client.ts";
-import type { LoadPlan, LoadResult } from "./load.ts";
+import { CYCLE, TEXT } from "./dialects.ts";
+import { type LoadPlan, type LoadResult, quantile } from "./load.ts";
 import {
   openFilesMax,
   type Peer,
@@ -179,7 +180,7 @@ export async function neighbour({ seconds }: Effort, chat: Peer): Promise<Figure
   await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
   const { neighbours, newcomers } = await listen(chat, 1500 * seconds);
   await flood;
-  const p99 = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(0.99 * values.length)]!;
+  const p99 = (values: readonly number[]) => quantile(values, 0.99);
   return [
     {
       name: "a neighbour of 200 that flood, p99",
@@ -229,7 +230,6 @@ async function listen({ hostname, port }: Peer, ms: number) {
   return { neighbours, newcomers };
 }
 
-const TEXT = "The quick brown fox and the lazy dogs...";
 const ROOMY = ["--mailbox-messages-max", "100000", "--messages-max", "1000000000"];
 
 function* times<Item>(count: number, item: (index: number) => Item): Generator<Item> {
@@ -306,8 +306,7 @@ export async function memory(): Promise<Figure[]> {
   await using chat = await startChat();
   await settle();
   const start = residentBytes(chat.pid);
-  const figures = [await idleMemory(chat, start), await messageMemory()];
-  return figures;
+  return [await idleMemory(chat, start), await messageMemory()];
 }
 
 /** Time for the collector, which works when little happens. */
@@ -378,13 +377,13 @@ export async function leftover(): Promise<Figure[]> {
 /** From the command to the line that says that it listens. */
 export async function startUp({ runs }: Effort): Promise<Figure[]> {
   const ratios: number[] = [];
-  const times: number[] = [];
+  const startsMs: number[] = [];
   for (let run = 0; run <= 2 * runs; run++) {
     const empty = await startMs(startListener);
     const chat = await startMs(() => startChat());
     if (run === 0) continue;
     ratios.push(chat / empty);
-    times.push(chat);
+    startsMs.push(chat);
   }
   return [{
     name: "from the start to listening, of a listener that does nothing else",
@@ -393,7 +392,7 @@ export async function startUp({ runs }: Effort): Promise<Figure[]> {
     must: 1.5,
     goal: 1.2,
     isCost: true,
-    note: `${median(times).toFixed(0)} ms`,
+    note: `${median(startsMs).toFixed(0)} ms`,
   }];
 }
 
@@ -430,9 +429,9 @@ function stepsPerS(users: number, ms: number, empty: ChatState): number {
   const receive = { name: "receive" } as const;
   const batch = (first: number) => {
     for (let i = first; i < first + 10_000; i++) {
-      const [from, turn] = [i * 7 % users, Math.floor(i / users) % 32];
+      const [from, turn] = [i * 7 % users, Math.floor(i / users) % CYCLE];
       const to = names[(from + 1) % users]!;
-      run(actors[from]!, turn === 31 ? receive : { name: "send", to, text: TEXT });
+      run(actors[from]!, turn === CYCLE - 1 ? receive : { name: "send", to, text: TEXT });
     }
   };
   for (let i = 0; i < 50; i++) batch(10_000 * i);

@@ -241,7 +241,7 @@ function sendAll(state: ChatState, actor: Actor, text: string): Step {
   if (mailboxes.waiting + reached > settings.messagesMax) {
     return refuse(state, { code: "server-full" });
   }
-  const reply: Reply = full === 0 ? { code: "sent" } : { code: "sent-in-part", full };
+  const reply: Reply = full === 0 ? SENT : { code: "sent-in-part", full };
   if (reached === 0) return { state, reply };
   return {
     state: {

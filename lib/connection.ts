@@ -1,5 +1,4 @@
 /** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
-import type { Pace } from "./pace.ts";
 import { CommandReader, type Item } from "./command_reader.ts";
 import { Deadline } from "./deadline.ts";
 import type { Answer, Engine, Session } from "./engine.ts";
@@ -8,6 +7,7 @@ import { type ByteReader, frameStream } from "./frame_stream.ts";
 import type { Log } from "./log.ts";
 import type { ServerOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import type { Pace } from "./pace.ts";
 
 /** A stream of bytes in both directions, however it was made. */
 export interface Connection {

@@ -4,7 +4,7 @@ import { type Split, splitFrames } from "./frame.ts";
 const NOTHING = new Uint8Array(0);
 
 /** What a stream's reader does, and a connection can do with less. */
-export type ByteReader = Pick<ReadableStreamDefaultReader<Uint8Array>, "read" | "cancel">;
+export type ByteReader = Pick<ReadableStreamDefaultReader<Uint8Array>, "read">;
 
 /**
  * Splits a stream of bytes into frames, a whole chunk's frames at a time.
@@ -28,6 +28,5 @@ export function frameStream(reader: ByteReader, frameBytesMax: number): Readable
       ({ rest, overLimit } = split);
       controller.enqueue(split);
     },
-    cancel: (reason) => reader.cancel(reason),
   }, { highWaterMark: 0 });
 }

@@ -1,11 +1,11 @@
 /** The replies of a connection that have not left: in their order, in pieces, within a time. */
-import type { Pace, Ticket } from "./pace.ts";
 import { isLonger, strictEnding } from "./chat.ts";
 import type { CommandName } from "./command.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Answer, Engine, Session } from "./engine.ts";
 import type { Log } from "./log.ts";
 import type { ServerOptions } from "./options.ts";
+import type { Pace, Ticket } from "./pace.ts";
 import { encodeReplies, isRefusal, type Reply, replyText } from "./reply.ts";
 
 /** While the server stops, a client has so long to take a reply, in milliseconds. */

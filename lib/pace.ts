@@ -3,13 +3,13 @@
 /** The loop is late when a timer that was due at once has not fired after so long, in milliseconds. */
 const LATE_MS = 5;
 /**
- * With more busy connections than this nobody is served twice before all others were. The runtime
- * takes what about 128 of them do in a turn of the loop, and of the same ones over and over.
+ * More busy connections than this are served in rounds. The runtime takes about 128 of their reads
+ * and writes in a turn of the loop, and those of the same connections over and over.
  */
 const CROWD = 100;
-/** In a crowd everybody is served so often in a round. */
+/** In a crowd nobody is served more often in a round. */
 const SERVINGS = 2;
-/** A round is over when so few were served since the last look. */
+/** A round is over when no more than so few were served since the last look. */
 const FEW = 100;
 
 /** What is remembered of a connection: the round in which it was served last, and how often. */

@@ -12,7 +12,7 @@ const PLACE = NODE_SIZE - 1;
 
 type Node<Value> = readonly (Node<Value> | Value | undefined)[];
 
-/** A persistent map from whole numbers below 2^32: a tree that goes down 5 bits at a time. */
+/** A persistent map from whole numbers below 2^32: a tree that goes down 4 bits at a time. */
 export class IntMap<Value> implements Iterable<[number, Value]> {
   readonly #root: Node<Value>;
   /** The bits of a number that its place in the root is not made of. */

@@ -214,14 +214,15 @@ let newestNames: { readonly names: object; readonly pieces: readonly Uint8Array[
 function* encodeNames(names: Iterable<string> & { readonly size: number }): Iterable<Uint8Array> {
   if (newestNames?.names === names) return yield* newestNames.pieces;
   const pieces: Uint8Array[] = [];
-  const scratch = new Uint8Array(NAMES_PIECE_BYTES);
-  const packing = packTexts([String(names.size), ...names], scratch, 0);
-  let next = packing.next();
-  for (; next.done !== true; next = packing.next()) {
-    pieces.push(next.value.slice());
+  const texts = [String(names.size), ...names];
+  for (const piece of encodeTexts(texts, new Uint8Array(NAMES_PIECE_BYTES))) {
+    pieces.push(piece.slice());
     yield pieces.at(-1)!;
   }
-  pieces.push(scratch.slice(0, next.value));
-  yield pieces.at(-1)!;
   newestNames = { names, pieces };
+}
+
+function* encodeTexts(texts: readonly string[], scratch: Uint8Array): Iterable<Uint8Array> {
+  const end = yield* packTexts(texts, scratch, 0);
+  if (end > 0) yield scratch.subarray(0, end);
 }

@@ -38,6 +38,5 @@ function readerOf(conn: Deno.TcpConn): ByteReader {
       }
       return { done: false, value };
     },
-    cancel: () => Promise.resolve(),
   };
 }
