@@ -106,7 +106,12 @@ export function read(all: Mailboxes, id: number): Iterable<Mail> {
 }
 
 function flatten(parts: Queue<Mail | Queue<Mail>>): Mail[] {
-  return parts.toArray().flatMap((part) => part instanceof Queue ? part.toArray() : part);
+  const mail: Mail[] = [];
+  for (const part of parts.toArray()) {
+    if (!(part instanceof Queue)) mail.push(part);
+    else for (const broadcast of part.toArray()) mail.push(broadcast);
+  }
+  return mail;
 }
 
 /** Can the mailbox take no more? */
