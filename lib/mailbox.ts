@@ -13,7 +13,7 @@
  *   that they saw is kept in `filled`, shared by all that filled up at the same position.
  * - So nobody who still follows the log is `max` messages behind, and older ones are dropped.
  */
-import { IntMap, Map, Queue } from "./persistent.ts";
+import { IntMap, Queue } from "./persistent.ts";
 import type { Mail } from "./reply.ts";
 
 interface Mailbox {
@@ -40,17 +40,15 @@ export interface Mailboxes {
   /** The most messages in a mailbox. */
   readonly max: number;
   readonly boxes: IntMap<Mailbox>;
-  /** How many mailboxes there are. */
-  readonly size: number;
   /** The last broadcasts, at most `max`. */
   readonly log: Queue<Mail>;
   /** The position behind the last broadcast: how many there ever were. */
   readonly end: number;
   /** How many mailboxes will be full at a position, as far as the horizon. */
-  readonly filling: Map<number, number>;
+  readonly filling: IntMap<number>;
   readonly horizon: number;
   /** The mailboxes that are full, by the position. */
-  readonly filled: Map<number, Filled>;
+  readonly filled: IntMap<Filled>;
   /** How many mailboxes are full. */
   readonly full: number;
   /** Messages in all mailboxes together. */
@@ -68,12 +66,11 @@ export function emptyMailboxes(max: number): Mailboxes {
   return {
     max,
     boxes: IntMap.empty(),
-    size: 0,
     log: NO_MAIL,
     end: 0,
-    filling: Map(),
+    filling: IntMap.empty(),
     horizon: 0,
-    filled: Map(),
+    filled: IntMap.empty(),
     full: 0,
     waiting: 0,
   };
@@ -135,7 +132,7 @@ export function deliver(all: Mailboxes, to: number, mail: Mail): Mailboxes {
 export function reach(all: Mailboxes, from: number): { reached: number; full: number } {
   const senderIsFull = hasFilled(all, all.boxes.get(from)!);
   const full = all.full - (senderIsFull ? 1 : 0);
-  return { reached: all.size - 1 - full, full };
+  return { reached: all.boxes.size - 1 - full, full };
 }
 
 /** Puts a message into every mailbox but the sender's and the full ones. */
@@ -152,7 +149,7 @@ export function broadcast(all: Mailboxes, from: number, mail: Mail): Mailboxes {
     ...rest,
     log,
     end,
-    filling: boxes === 0 ? filling : filling.delete(end),
+    filling: boxes === 0 ? filling : filling.set(end, undefined),
     filled: boxes === 0 ? filled : filled.set(end, { boxes, log }),
     full: all.full + boxes,
     waiting: all.waiting + reached,
@@ -174,10 +171,10 @@ export function take(all: Mailboxes, id: number, messages: number): Mailboxes {
 }
 
 /** The same mail in mailboxes of another size; one that holds more than that is full. */
-export function resize(all: Mailboxes, ids: Iterable<number>, max: number): Mailboxes {
+export function resize(all: Mailboxes, max: number): Mailboxes {
   let resized: Mailboxes = { ...emptyMailboxes(max), end: all.end, horizon: all.end };
-  for (const id of ids) {
-    const whole = cut(all, all.boxes.get(id)!);
+  for (const [id, box] of all.boxes) {
+    const whole = cut(all, box);
     resized = replace(resized, id, { ...whole, fillsAt: all.end + max - whole.held });
   }
   return resized;
@@ -215,7 +212,7 @@ function skipOwn(all: Mailboxes, from: number): Mailboxes {
 function lookAhead(all: Mailboxes): Mailboxes {
   const ahead = Math.max(1, Math.floor(HORIZON_SHARE * all.max));
   const next: Draft = { ...all, horizon: all.end + ahead };
-  for (const [, { fillsAt }] of all.boxes) {
+  for (const { fillsAt } of all.boxes.values()) {
     if (fillsAt > all.end) countFill(next, fillsAt, 1);
   }
   return next;
@@ -274,14 +271,8 @@ type Draft = { -readonly [Field in keyof Mailboxes]: Mailboxes[Field] };
 function replace(all: Mailboxes, id: number, box: Mailbox | undefined): Mailboxes {
   const old = all.boxes.get(id);
   const next: Draft = { ...all, boxes: all.boxes.set(id, box) };
-  if (old !== undefined) {
-    next.size--;
-    next.waiting -= size(all, old);
-  }
-  if (box !== undefined) {
-    next.size++;
-    next.waiting += size(all, box);
-  }
+  if (old !== undefined) next.waiting -= size(all, old);
+  if (box !== undefined) next.waiting += size(all, box);
   if (old?.fillsAt !== box?.fillsAt) {
     if (old !== undefined) countFill(next, old.fillsAt, -1);
     if (box !== undefined) countFill(next, box.fillsAt, 1);
@@ -294,13 +285,11 @@ function countFill(all: Draft, position: number, boxes: 1 | -1): void {
   if (position > all.end) {
     if (position > all.horizon) return;
     const count = (all.filling.get(position) ?? 0) + boxes;
-    all.filling = count === 0 ? all.filling.delete(position) : all.filling.set(position, count);
+    all.filling = all.filling.set(position, count === 0 ? undefined : count);
     return;
   }
   const fill = all.filled.get(position) ?? { boxes: 0, log: NO_MAIL };
   const count = fill.boxes + boxes;
   all.full += boxes;
-  all.filled = count === 0
-    ? all.filled.delete(position)
-    : all.filled.set(position, { ...fill, boxes: count });
+  all.filled = all.filled.set(position, count === 0 ? undefined : { ...fill, boxes: count });
 }
