@@ -4,8 +4,9 @@
  * `sendall` costs the same for 10 users as for 10,000: a broadcast goes once into a log, and each
  * mailbox has a position in it. How that stays bounded:
  *
- * - What is a mailbox's own are its `parts`: direct mail, and slices that were cut from the log
- *   because something came behind them (direct mail, or a broadcast of one's own, which is skipped).
+ * - What is a mailbox's own are its parts, a chain that begins with the newest: direct mail, and
+ *   slices that were cut from the log because something came behind them (direct mail, or a
+ *   broadcast of one's own, which is skipped).
  * - A mailbox is full at one position of the log, `fillsAt`, known beforehand. `filling` counts the
  *   mailboxes by that position, so a broadcast sees at once how many it fills. It counts those alone
  *   that are full up to the `horizon`; all are looked through when the log gets there.
@@ -16,8 +17,21 @@
 import { IntMap, Queue } from "./persistent.ts";
 import type { Mail } from "./reply.ts";
 
+/** A part of a mailbox, which knows the one before it: a direct message, or a slice of the log. */
+type Part = DirectMail | Slice;
+
+interface DirectMail extends Mail {
+  readonly before: Part | undefined;
+}
+
+interface Slice {
+  readonly slice: Queue<Mail>;
+  readonly before: Part | undefined;
+}
+
 interface Mailbox {
-  readonly parts: Queue<Mail | Queue<Mail>>;
+  /** The newest part. */
+  readonly last: Part | undefined;
   /** Messages in the parts. */
   readonly held: number;
   /** The position in the log behind the last broadcast that is in the parts, or was taken. */
@@ -58,7 +72,6 @@ export interface Mailboxes {
 /** How far the horizon is moved, of a mailbox: whose mailbox has more room is not counted. */
 const HORIZON_SHARE = 0.75;
 
-const NO_PARTS = Queue.of<Mail | Queue<Mail>>([]);
 const NO_MAIL = Queue.of<Mail>([]);
 
 /** No mailboxes yet, each to hold at most `max` messages. */
@@ -98,17 +111,19 @@ export function taken(all: Mailboxes, id: number): number {
 
 /** The mail, oldest first. */
 export function read(all: Mailboxes, id: number): Iterable<Mail> {
-  const parts = allParts(all, all.boxes.get(id)!);
-  return { [Symbol.iterator]: () => flatten(parts).values() };
+  const last = lastPart(all, all.boxes.get(id)!);
+  return { [Symbol.iterator]: () => mailOf(last).values() };
 }
 
-function flatten(parts: Queue<Mail | Queue<Mail>>): Mail[] {
+/** The mail of a part and of all before it, oldest first. */
+function mailOf(last: Part | undefined): Mail[] {
   const mail: Mail[] = [];
-  for (const part of parts.toArray()) {
-    if (!(part instanceof Queue)) mail.push(part);
-    else for (const broadcast of part.toArray()) mail.push(broadcast);
+  for (let part = last; part !== undefined; part = part.before) {
+    if ("slice" in part) {
+      for (const broadcast of part.slice.toArray().reverse()) mail.push(broadcast);
+    } else mail.push(part);
   }
-  return mail;
+  return mail.reverse();
 }
 
 /** Can the mailbox take no more? */
@@ -117,10 +132,10 @@ export function isFull(all: Mailboxes, id: number): boolean {
 }
 
 /** Puts a message into a mailbox that is not full. */
-export function deliver(all: Mailboxes, to: number, mail: Mail): Mailboxes {
+export function deliver(all: Mailboxes, to: number, { from, text }: Mail): Mailboxes {
   const box = all.boxes.get(to)!;
   return replace(all, to, {
-    parts: allParts(all, box).push(mail),
+    last: { from, text, before: lastPart(all, box) },
     held: size(all, box) + 1,
     seen: all.end,
     fillsAt: box.fillsAt - 1,
@@ -164,7 +179,7 @@ export function take(all: Mailboxes, id: number, messages: number): Mailboxes {
   if (left === 0) return replace(all, id, empty);
   return replace(all, id, {
     ...empty,
-    parts: drop(allParts(all, box), messages),
+    last: newest(lastPart(all, box), left),
     held: left,
     fillsAt: empty.fillsAt - left,
   });
@@ -189,9 +204,10 @@ export function restoreMailbox(
 ): Mailboxes {
   const empty = emptied(all, taken);
   const held = mail.length;
+  const slice = Queue.of([...mail]);
   return replace(all, id, {
     ...empty,
-    parts: Queue.of<Mail | Queue<Mail>>([...mail]),
+    last: held === 0 ? undefined : { slice, before: undefined },
     held,
     fillsAt: empty.fillsAt - held,
   });
@@ -219,7 +235,7 @@ function lookAhead(all: Mailboxes): Mailboxes {
 }
 
 function emptied(all: Mailboxes, taken: number): Mailbox {
-  return { parts: NO_PARTS, held: 0, seen: all.end, fillsAt: all.end + all.max, taken };
+  return { last: undefined, held: 0, seen: all.end, fillsAt: all.end + all.max, taken };
 }
 
 function hasFilled(all: Mailboxes, box: Mailbox): boolean {
@@ -235,33 +251,34 @@ function size(all: Mailboxes, box: Mailbox): number {
   return box.held + unseen(all, box);
 }
 
-/** The parts, and what of the log belongs behind them. */
-function allParts(all: Mailboxes, box: Mailbox): Queue<Mail | Queue<Mail>> {
+/** The newest part, where what of the log belongs behind the parts is one too. */
+function lastPart(all: Mailboxes, box: Mailbox): Part | undefined {
   const broadcasts = unseen(all, box);
-  if (broadcasts === 0) return box.parts;
+  if (broadcasts === 0) return box.last;
   const log = hasFilled(all, box) ? all.filled.get(box.fillsAt)!.log : all.log;
-  return box.parts.push(log.drop(log.size - broadcasts));
+  return { slice: log.drop(log.size - broadcasts), before: box.last };
 }
 
 /** The same mailbox with all its mail among the parts, so that something may come behind it. */
 function cut(all: Mailboxes, box: Mailbox): Mailbox {
-  return { ...box, parts: allParts(all, box), held: size(all, box), seen: all.end };
+  return { ...box, last: lastPart(all, box), held: size(all, box), seen: all.end };
 }
 
-/** The parts without their oldest messages. */
-function drop(parts: Queue<Mail | Queue<Mail>>, messages: number): Queue<Mail | Queue<Mail>> {
+/** The same without what is older than the newest `messages` messages. */
+function newest(last: Part | undefined, messages: number): Part | undefined {
+  const kept: Part[] = [];
   let left = messages;
-  let skipped = 0;
-  for (const part of parts.toArray()) {
-    const size = part instanceof Queue ? part.size : 1;
-    if (size > left) break;
-    left -= size;
-    skipped++;
+  for (let part = last; part !== undefined && left > 0; part = part.before) {
+    if ("slice" in part) {
+      const slice = part.slice.drop(Math.max(0, part.slice.size - left));
+      kept.push({ ...part, slice });
+      left -= slice.size;
+    } else {
+      kept.push(part);
+      left--;
+    }
   }
-  const rest = parts.drop(skipped);
-  if (left === 0) return rest;
-  const [first, ...others] = rest.toArray();
-  return Queue.of([(first as Queue<Mail>).drop(left), ...others]);
+  return kept.reduceRight<Part | undefined>((before, part) => ({ ...part, before }), undefined);
 }
 
 /** New mailboxes while they are put together, before anybody sees them. */
