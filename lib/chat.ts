@@ -95,9 +95,14 @@ export function step(state: ChatState, entry: Entry): Step {
 /** Why the chat can't go on under these settings; `undefined` where it can. */
 export function conflict(state: ChatState, settings: Settings): string | undefined {
   if (!settings.strict || state.settings.strict) return undefined;
-  const crowd = state.users.byAddress.findEntry((names) => names.size > 1);
-  return crowd && `with --strict an address has one user, and ${crowd[0]} has ${crowd[1].size}: ` +
-      `${crowd[1].join(", ")}`;
+  for (const { address } of state.users.byId.values()) {
+    const crowd = users.atAddress(state.users, address);
+    if (crowd.size === 1) continue;
+    const names = crowd.values().map(({ name }) => name);
+    return `with --strict an address has one user, and ${address} has ${crowd.size}: ` +
+      names.join(", ");
+  }
+  return undefined;
 }
 
 /** The mail of a user that a `wait` waits for, or the refusal where that user is gone. */
@@ -126,11 +131,7 @@ function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start
     rules: rules ?? FIRST_RULES,
     settings,
     users: users.endAllSessions(state.users, at),
-    mailboxes: mailbox.resize(
-      state.mailboxes,
-      state.users.byName.valueSeq().map(({ id }) => id),
-      settings.mailboxMessagesMax,
-    ),
+    mailboxes: mailbox.resize(state.mailboxes, settings.mailboxMessagesMax),
   };
 }
 
@@ -144,7 +145,7 @@ function obey(state: ChatState, actor: Actor, at: number, command: Command): Ste
     case "register":
       return register(state, { ...actor, at }, command.user);
     case "users":
-      return { state, reply: { code: "users", names: state.users.names } };
+      return { state, reply: { code: "users", users: state.users.byId } };
     case "send":
       return send(state, actor, command.to, command.text);
     case "sendall":
@@ -168,36 +169,39 @@ function register(state: ChatState, actor: ActorNow, name: string): Step {
   if (isLonger(name, settings.nameSymbolsMax)) return refuse(state, { code: "name-too-long" });
   const user = state.users.byName.get(name);
   if (user !== undefined) return comeBack(state, actor, user);
-  const neighbours = users.countAtAddress(state.users, actor.address);
+  const neighbours = users.atAddress(state.users, actor.address).size;
   if (settings.strict && neighbours > 0) {
     return refuse(state, { code: "address-used", peer: actor.peer });
   }
-  if (state.users.byName.size >= settings.usersMax) return refuse(state, { code: "server-full" });
+  if (state.users.byId.size >= settings.usersMax) return refuse(state, { code: "server-full" });
   if (!settings.strict && neighbours >= settings.usersPerAddressMax) {
     return refuse(state, { code: "address-full" });
   }
-  const added = {
+  const added = { name, id: state.users.nextId, address: actor.address };
+  const grown = {
     ...state,
-    users: users.addUser(state.users, name, actor.address, actor.at),
-    mailboxes: mailbox.openMailbox(state.mailboxes, state.users.nextId),
+    users: users.addUser(state.users, added, actor.at),
+    mailboxes: mailbox.openMailbox(state.mailboxes, added.id),
   };
-  return { state: hold(added, actor, name), reply: { code: "welcome", user: name } };
+  return { state: hold(grown, actor, added), reply: { code: "welcome", user: name } };
 }
 
 /** `register` of a name that there is. */
-function comeBack(state: ChatState, actor: ActorNow, { name, address, session }: User): Step {
+function comeBack(state: ChatState, actor: ActorNow, user: User): Step {
+  const { name, id, address } = user;
   if (address !== actor.address) return refuse(state, { code: "name-taken", user: name });
+  const { session } = state.users.presence.get(id)!;
   if (session !== undefined && session !== actor.session) {
     return refuse(state, { code: "name-taken", user: name, heldBy: session });
   }
-  return { state: hold(state, actor, name), reply: { code: "welcome-back", user: name } };
+  return { state: hold(state, actor, user), reply: { code: "welcome-back", user: name } };
 }
 
 /** In strict mode nobody holds a name. */
-function hold(state: ChatState, { session, at }: ActorNow, name: string): ChatState {
+function hold(state: ChatState, { session, at }: ActorNow, user: User): ChatState {
   return state.settings.strict
     ? state
-    : withUsers(state, users.hold(state.users, session, name, at));
+    : withUsers(state, users.hold(state.users, session, user, at));
 }
 
 function logout(state: ChatState, actor: Actor): Step {

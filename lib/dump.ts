@@ -42,8 +42,8 @@ export function dump(path: string): Dump {
       strict: settings.strict,
       rules,
       messages: mailboxes.waiting,
-      users: Array.from(users.names, (name) => {
-        const { address, id, session, freeSince } = users.byName.get(name)!;
+      users: users.byId.values().map(({ name, id, address }) => {
+        const { session, freeSince } = users.presence.get(id)!;
         const free = session === undefined ? { freeSince: new Date(freeSince).toISOString() } : {};
         return { name, address, messages: mailbox.count(mailboxes, id), ...free };
       }),

@@ -7,7 +7,7 @@ import type { Command } from "./command.ts";
 import type { Log } from "./log.ts";
 import type { Reply, Shown } from "./reply.ts";
 import type { Turns } from "./turns.ts";
-import { type Actor, identify, type SessionId, type User } from "./users.ts";
+import { type Actor, atAddress, identify, type SessionId } from "./users.ts";
 
 /** A session from the same address that stands in the way gets so long to end, in milliseconds. */
 const GRACE_MS = 250;
@@ -147,10 +147,10 @@ export class Engine {
   forgetAbsent(at: number, ms: number): void {
     const present = new Set(Array.from(this.#sessions.values(), ({ actor }) => actor.address));
     const { settings, users } = this.#turns.candidate;
-    const isAbsent = (user: User) =>
-      user.session === undefined && at - user.freeSince >= ms &&
-      !(settings.strict && present.has(user.address));
-    for (const { name: user, id } of users.byName.filter(isAbsent).values()) {
+    for (const { name: user, id, address } of users.byId.values()) {
+      const { session, freeSince } = users.presence.get(id)!;
+      if (session !== undefined || at - freeSince < ms) continue;
+      if (settings.strict && present.has(address)) continue;
       this.#turns.apply({ kind: "forget", user, id });
       this.#log.event("forgotten", { user });
       this.#turns.add({ done: () => this.#serve(id), undo: () => {} });
@@ -295,8 +295,8 @@ export class Engine {
   #isLongUnseen(address: string, at: number): boolean {
     const { settings, users } = this.#turns.candidate;
     if (!settings.strict) return false;
-    const name = users.byAddress.get(address)?.first();
-    return name !== undefined && at - users.byName.get(name)!.freeSince >= SEEN_MS;
+    const [user] = atAddress(users, address).values();
+    return user !== undefined && at - users.presence.get(user.id)!.freeSince >= SEEN_MS;
   }
 }
 

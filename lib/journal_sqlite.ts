@@ -115,7 +115,7 @@ export class SqliteJournal implements Journal {
   }
 
   published(state: ChatState): void {
-    const alive = state.users.byName.size + state.mailboxes.waiting;
+    const alive = state.users.byId.size + state.mailboxes.waiting;
     if (this.#timer !== undefined || this.#entries < this.#schedule.snapshotEntries(alive)) return;
     this.#begin(state);
     this.#nextSlice();

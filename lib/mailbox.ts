@@ -4,8 +4,9 @@
  * `sendall` costs the same for 10 users as for 10,000: a broadcast goes once into a log, and each
  * mailbox has a position in it. How that stays bounded:
  *
- * - What is a mailbox's own are its `parts`: direct mail, and slices that were cut from the log
- *   because something came behind them (direct mail, or a broadcast of one's own, which is skipped).
+ * - What is a mailbox's own are its parts, a chain that begins with the newest: direct mail, and
+ *   slices that were cut from the log because something came behind them (direct mail, or a
+ *   broadcast of one's own, which is skipped).
  * - A mailbox is full at one position of the log, `fillsAt`, known beforehand. `filling` counts the
  *   mailboxes by that position, so a broadcast sees at once how many it fills. It counts those alone
  *   that are full up to the `horizon`; all are looked through when the log gets there.
@@ -13,11 +14,24 @@
  *   that they saw is kept in `filled`, shared by all that filled up at the same position.
  * - So nobody who still follows the log is `max` messages behind, and older ones are dropped.
  */
-import { IntMap, Map, Queue } from "./persistent.ts";
+import { IntMap, Queue } from "./persistent.ts";
 import type { Mail } from "./reply.ts";
 
+/** A part of a mailbox, which knows the one before it: a direct message, or a slice of the log. */
+type Part = DirectMail | Slice;
+
+interface DirectMail extends Mail {
+  readonly before: Part | undefined;
+}
+
+interface Slice {
+  readonly slice: Queue<Mail>;
+  readonly before: Part | undefined;
+}
+
 interface Mailbox {
-  readonly parts: Queue<Mail | Queue<Mail>>;
+  /** The newest part. */
+  readonly last: Part | undefined;
   /** Messages in the parts. */
   readonly held: number;
   /** The position in the log behind the last broadcast that is in the parts, or was taken. */
@@ -40,17 +54,15 @@ export interface Mailboxes {
   /** The most messages in a mailbox. */
   readonly max: number;
   readonly boxes: IntMap<Mailbox>;
-  /** How many mailboxes there are. */
-  readonly size: number;
   /** The last broadcasts, at most `max`. */
   readonly log: Queue<Mail>;
   /** The position behind the last broadcast: how many there ever were. */
   readonly end: number;
   /** How many mailboxes will be full at a position, as far as the horizon. */
-  readonly filling: Map<number, number>;
+  readonly filling: IntMap<number>;
   readonly horizon: number;
   /** The mailboxes that are full, by the position. */
-  readonly filled: Map<number, Filled>;
+  readonly filled: IntMap<Filled>;
   /** How many mailboxes are full. */
   readonly full: number;
   /** Messages in all mailboxes together. */
@@ -60,7 +72,6 @@ export interface Mailboxes {
 /** How far the horizon is moved, of a mailbox: whose mailbox has more room is not counted. */
 const HORIZON_SHARE = 0.75;
 
-const NO_PARTS = Queue.of<Mail | Queue<Mail>>([]);
 const NO_MAIL = Queue.of<Mail>([]);
 
 /** No mailboxes yet, each to hold at most `max` messages. */
@@ -68,12 +79,11 @@ export function emptyMailboxes(max: number): Mailboxes {
   return {
     max,
     boxes: IntMap.empty(),
-    size: 0,
     log: NO_MAIL,
     end: 0,
-    filling: Map(),
+    filling: IntMap.empty(),
     horizon: 0,
-    filled: Map(),
+    filled: IntMap.empty(),
     full: 0,
     waiting: 0,
   };
@@ -101,17 +111,19 @@ export function taken(all: Mailboxes, id: number): number {
 
 /** The mail, oldest first. */
 export function read(all: Mailboxes, id: number): Iterable<Mail> {
-  const parts = allParts(all, all.boxes.get(id)!);
-  return { [Symbol.iterator]: () => flatten(parts).values() };
+  const last = lastPart(all, all.boxes.get(id)!);
+  return { [Symbol.iterator]: () => mailOf(last).values() };
 }
 
-function flatten(parts: Queue<Mail | Queue<Mail>>): Mail[] {
+/** The mail of a part and of all before it, oldest first. */
+function mailOf(last: Part | undefined): Mail[] {
   const mail: Mail[] = [];
-  for (const part of parts.toArray()) {
-    if (!(part instanceof Queue)) mail.push(part);
-    else for (const broadcast of part.toArray()) mail.push(broadcast);
+  for (let part = last; part !== undefined; part = part.before) {
+    if ("slice" in part) {
+      for (const broadcast of part.slice.toArray().reverse()) mail.push(broadcast);
+    } else mail.push(part);
   }
-  return mail;
+  return mail.reverse();
 }
 
 /** Can the mailbox take no more? */
@@ -120,10 +132,10 @@ export function isFull(all: Mailboxes, id: number): boolean {
 }
 
 /** Puts a message into a mailbox that is not full. */
-export function deliver(all: Mailboxes, to: number, mail: Mail): Mailboxes {
+export function deliver(all: Mailboxes, to: number, { from, text }: Mail): Mailboxes {
   const box = all.boxes.get(to)!;
   return replace(all, to, {
-    parts: allParts(all, box).push(mail),
+    last: { from, text, before: lastPart(all, box) },
     held: size(all, box) + 1,
     seen: all.end,
     fillsAt: box.fillsAt - 1,
@@ -135,7 +147,7 @@ export function deliver(all: Mailboxes, to: number, mail: Mail): Mailboxes {
 export function reach(all: Mailboxes, from: number): { reached: number; full: number } {
   const senderIsFull = hasFilled(all, all.boxes.get(from)!);
   const full = all.full - (senderIsFull ? 1 : 0);
-  return { reached: all.size - 1 - full, full };
+  return { reached: all.boxes.size - 1 - full, full };
 }
 
 /** Puts a message into every mailbox but the sender's and the full ones. */
@@ -152,7 +164,7 @@ export function broadcast(all: Mailboxes, from: number, mail: Mail): Mailboxes {
     ...rest,
     log,
     end,
-    filling: boxes === 0 ? filling : filling.delete(end),
+    filling: boxes === 0 ? filling : filling.set(end, undefined),
     filled: boxes === 0 ? filled : filled.set(end, { boxes, log }),
     full: all.full + boxes,
     waiting: all.waiting + reached,
@@ -167,17 +179,17 @@ export function take(all: Mailboxes, id: number, messages: number): Mailboxes {
   if (left === 0) return replace(all, id, empty);
   return replace(all, id, {
     ...empty,
-    parts: drop(allParts(all, box), messages),
+    last: newest(lastPart(all, box), left),
     held: left,
     fillsAt: empty.fillsAt - left,
   });
 }
 
 /** The same mail in mailboxes of another size; one that holds more than that is full. */
-export function resize(all: Mailboxes, ids: Iterable<number>, max: number): Mailboxes {
+export function resize(all: Mailboxes, max: number): Mailboxes {
   let resized: Mailboxes = { ...emptyMailboxes(max), end: all.end, horizon: all.end };
-  for (const id of ids) {
-    const whole = cut(all, all.boxes.get(id)!);
+  for (const [id, box] of all.boxes) {
+    const whole = cut(all, box);
     resized = replace(resized, id, { ...whole, fillsAt: all.end + max - whole.held });
   }
   return resized;
@@ -192,9 +204,10 @@ export function restoreMailbox(
 ): Mailboxes {
   const empty = emptied(all, taken);
   const held = mail.length;
+  const slice = Queue.of([...mail]);
   return replace(all, id, {
     ...empty,
-    parts: Queue.of<Mail | Queue<Mail>>([...mail]),
+    last: held === 0 ? undefined : { slice, before: undefined },
     held,
     fillsAt: empty.fillsAt - held,
   });
@@ -215,14 +228,14 @@ function skipOwn(all: Mailboxes, from: number): Mailboxes {
 function lookAhead(all: Mailboxes): Mailboxes {
   const ahead = Math.max(1, Math.floor(HORIZON_SHARE * all.max));
   const next: Draft = { ...all, horizon: all.end + ahead };
-  for (const [, { fillsAt }] of all.boxes) {
+  for (const { fillsAt } of all.boxes.values()) {
     if (fillsAt > all.end) countFill(next, fillsAt, 1);
   }
   return next;
 }
 
 function emptied(all: Mailboxes, taken: number): Mailbox {
-  return { parts: NO_PARTS, held: 0, seen: all.end, fillsAt: all.end + all.max, taken };
+  return { last: undefined, held: 0, seen: all.end, fillsAt: all.end + all.max, taken };
 }
 
 function hasFilled(all: Mailboxes, box: Mailbox): boolean {
@@ -238,33 +251,34 @@ function size(all: Mailboxes, box: Mailbox): number {
   return box.held + unseen(all, box);
 }
 
-/** The parts, and what of the log belongs behind them. */
-function allParts(all: Mailboxes, box: Mailbox): Queue<Mail | Queue<Mail>> {
+/** The newest part, where what of the log belongs behind the parts is one too. */
+function lastPart(all: Mailboxes, box: Mailbox): Part | undefined {
   const broadcasts = unseen(all, box);
-  if (broadcasts === 0) return box.parts;
+  if (broadcasts === 0) return box.last;
   const log = hasFilled(all, box) ? all.filled.get(box.fillsAt)!.log : all.log;
-  return box.parts.push(log.drop(log.size - broadcasts));
+  return { slice: log.drop(log.size - broadcasts), before: box.last };
 }
 
 /** The same mailbox with all its mail among the parts, so that something may come behind it. */
 function cut(all: Mailboxes, box: Mailbox): Mailbox {
-  return { ...box, parts: allParts(all, box), held: size(all, box), seen: all.end };
+  return { ...box, last: lastPart(all, box), held: size(all, box), seen: all.end };
 }
 
-/** The parts without their oldest messages. */
-function drop(parts: Queue<Mail | Queue<Mail>>, messages: number): Queue<Mail | Queue<Mail>> {
+/** The same without what is older than the newest `messages` messages. */
+function newest(last: Part | undefined, messages: number): Part | undefined {
+  const kept: Part[] = [];
   let left = messages;
-  let skipped = 0;
-  for (const part of parts.toArray()) {
-    const size = part instanceof Queue ? part.size : 1;
-    if (size > left) break;
-    left -= size;
-    skipped++;
+  for (let part = last; part !== undefined && left > 0; part = part.before) {
+    if ("slice" in part) {
+      const slice = part.slice.drop(Math.max(0, part.slice.size - left));
+      kept.push({ ...part, slice });
+      left -= slice.size;
+    } else {
+      kept.push(part);
+      left--;
+    }
   }
-  const rest = parts.drop(skipped);
-  if (left === 0) return rest;
-  const [first, ...others] = rest.toArray();
-  return Queue.of([(first as Queue<Mail>).drop(left), ...others]);
+  return kept.reduceRight<Part | undefined>((before, part) => ({ ...part, before }), undefined);
 }
 
 /** New mailboxes while they are put together, before anybody sees them. */
@@ -274,14 +288,8 @@ type Draft = { -readonly [Field in keyof Mailboxes]: Mailboxes[Field] };
 function replace(all: Mailboxes, id: number, box: Mailbox | undefined): Mailboxes {
   const old = all.boxes.get(id);
   const next: Draft = { ...all, boxes: all.boxes.set(id, box) };
-  if (old !== undefined) {
-    next.size--;
-    next.waiting -= size(all, old);
-  }
-  if (box !== undefined) {
-    next.size++;
-    next.waiting += size(all, box);
-  }
+  if (old !== undefined) next.waiting -= size(all, old);
+  if (box !== undefined) next.waiting += size(all, box);
   if (old?.fillsAt !== box?.fillsAt) {
     if (old !== undefined) countFill(next, old.fillsAt, -1);
     if (box !== undefined) countFill(next, box.fillsAt, 1);
@@ -294,13 +302,11 @@ function countFill(all: Draft, position: number, boxes: 1 | -1): void {
   if (position > all.end) {
     if (position > all.horizon) return;
     const count = (all.filling.get(position) ?? 0) + boxes;
-    all.filling = count === 0 ? all.filling.delete(position) : all.filling.set(position, count);
+    all.filling = all.filling.set(position, count === 0 ? undefined : count);
     return;
   }
   const fill = all.filled.get(position) ?? { boxes: 0, log: NO_MAIL };
   const count = fill.boxes + boxes;
   all.full += boxes;
-  all.filled = count === 0
-    ? all.filled.delete(position)
-    : all.filled.set(position, { ...fill, boxes: count });
+  all.filled = all.filled.set(position, count === 0 ? undefined : { ...fill, boxes: count });
 }

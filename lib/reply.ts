@@ -5,6 +5,7 @@
  */
 import { encodeFrame, frameBytesMax, writeFrame } from "./frame.ts";
 import type { Mistake } from "./mistake.ts";
+import type { IntMap } from "./persistent.ts";
 
 /** One message in a mailbox. */
 export interface Mail {
@@ -74,7 +75,7 @@ export interface Shown {
 
 export type Reply =
   | TextReply
-  | { readonly code: "users"; readonly names: Iterable<string> & { readonly size: number } }
+  | { readonly code: "users"; readonly users: IntMap<{ readonly name: string }> }
   | {
     readonly code: "mail";
     readonly mail: Iterable<Mail>;
@@ -160,7 +161,7 @@ function* encodePieces(replies: readonly Reply[], scratch: Uint8Array): Iterable
     } else if (reply.code === "users") {
       if (end > 0) yield scratch.subarray(0, end);
       end = 0;
-      yield* encodeNames(reply.names);
+      yield* encodeNames(reply.users);
     } else {
       end = yield* packTexts(textsOf(reply), scratch, end);
     }
@@ -208,18 +209,19 @@ function* packTexts(
   return end;
 }
 
-/** The newest list of names, encoded: it is immutable, and many ask for the same one. */
-let newestNames: { readonly names: object; readonly pieces: readonly Uint8Array[] } | undefined;
+/** The newest list of names, encoded: its users never change, and many ask for the same one. */
+let newestNames: { readonly users: object; readonly pieces: readonly Uint8Array[] } | undefined;
 
-function* encodeNames(names: Iterable<string> & { readonly size: number }): Iterable<Uint8Array> {
-  if (newestNames?.names === names) return yield* newestNames.pieces;
+function* encodeNames(users: IntMap<{ readonly name: string }>): Iterable<Uint8Array> {
+  if (newestNames?.users === users) return yield* newestNames.pieces;
   const pieces: Uint8Array[] = [];
-  const texts = [String(names.size), ...names];
+  const texts = [String(users.size)];
+  for (const { name } of users.values()) texts.push(name);
   for (const piece of encodeTexts(texts, new Uint8Array(NAMES_PIECE_BYTES))) {
     pieces.push(piece.slice());
     yield pieces.at(-1)!;
   }
-  newestNames = { names, pieces };
+  newestNames = { users, pieces };
 }
 
 function* encodeTexts(texts: readonly string[], scratch: Uint8Array): Iterable<Uint8Array> {

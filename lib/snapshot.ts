@@ -1,10 +1,16 @@
 /** The state of a chat as rows of text and back: what a journal stores of it. Pure. */
 import { type ChatState, FIRST_RULES } from "./chat.ts";
 import * as mailbox from "./mailbox.ts";
-import { OrderedSet } from "./persistent.ts";
 import type { Mail } from "./reply.ts";
 import type { Settings } from "./settings.ts";
-import { emptyUsers, type SessionId, type User, type Users } from "./users.ts";
+import {
+  emptyUsers,
+  type Presence,
+  restoreUser,
+  type SessionId,
+  type User,
+  type Users,
+} from "./users.ts";
 
 /** So many users, or messages, stand in a row at most: a row is made and stored at once. */
 const ROW_ITEMS = 500;
@@ -17,7 +23,7 @@ type Row =
     readonly settings: Settings;
     readonly nextId: number;
   }
-  | { readonly kind: "users"; readonly users: readonly User[] }
+  | { readonly kind: "users"; readonly users: readonly (User & Presence)[] }
   | {
     readonly kind: "sessions";
     readonly sessions: readonly (readonly [SessionId, string | null])[];
@@ -34,15 +40,14 @@ type Row =
 export function* snapshotRows({ rules, settings, users, mailboxes }: ChatState): Generator<string> {
   const row = (value: Row) => JSON.stringify(value);
   yield row({ kind: "chat", rules, settings, nextId: users.nextId });
-  for (const names of slices(users.names)) {
-    yield row({ kind: "users", users: names.map((name) => users.byName.get(name)!) });
+  for (const slice of slices(users.byId.values())) {
+    yield row({ kind: "users", users: slice.map((user) => stored(users, user)) });
   }
   for (const held of slices(users.bySession)) {
     const sessions = held.map(([session, user]) => [session, user?.name ?? null] as const);
     yield row({ kind: "sessions", sessions });
   }
-  for (const user of users.names) {
-    const { id } = users.byName.get(user)!;
+  for (const { name: user, id } of users.byId.values()) {
     const taken = mailbox.taken(mailboxes, id);
     let isOpen = false;
     for (const mail of slices(mailbox.read(mailboxes, id))) {
@@ -87,7 +92,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
         mailboxes = mailbox.emptyMailboxes(settings.mailboxMessagesMax);
         break;
       case "users":
-        users = row.users.reduce(restoreUser, users);
+        users = row.users.reduce(restored, users);
         break;
       case "sessions":
         users = row.sessions.reduce(restoreSession, users);
@@ -103,17 +108,14 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
   return settings && { rules, settings, users, mailboxes };
 }
 
-function restoreUser(users: Users, stored: User): Users {
-  const { name, id, address, session, freeSince } = stored;
-  // Always in this order: rows are compared as texts.
-  const user: User = { name, id, address, session, freeSince };
-  const neighbours = users.byAddress.get(user.address) ?? OrderedSet<string>();
-  return {
-    ...users,
-    byName: users.byName.set(user.name, user),
-    names: users.names.add(user.name),
-    byAddress: users.byAddress.set(user.address, neighbours.add(user.name)),
-  };
+/** A user as a row holds it; the fields always in this order, as rows are compared as texts. */
+function stored(users: Users, { name, id, address }: User): User & Presence {
+  const { session, freeSince } = users.presence.get(id)!;
+  return { name, id, address, session, freeSince };
+}
+
+function restored(users: Users, { name, id, address, session, freeSince }: User & Presence): Users {
+  return restoreUser(users, { name, id, address }, { session, freeSince });
 }
 
 function restoreSession(users: Users, [session, name]: readonly [SessionId, string | null]): Users {

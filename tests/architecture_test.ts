@@ -42,7 +42,7 @@ const ROOMS = [
   "terminal.ts",
 ];
 const CORE = ROOMS.slice(0, ROOMS.indexOf("frame_stream.ts"));
-const CORE_PACKAGES = ["@std/bytes", "immutable", "node:buffer"];
+const CORE_PACKAGES = ["@std/bytes", "node:buffer"];
 const PACKAGES = [...CORE_PACKAGES, "node:util", "node:readline", "node:process"]
   .concat("node:sqlite", "node:zlib");
 const IMPURE =

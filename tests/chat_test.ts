@@ -4,6 +4,7 @@ import { type ChatState, emptyChat, type Entry, mailFor, step, strictEnding } fr
 import type { Command } from "../lib/command.ts";
 import { type Reply, replyText, type Shown } from "../lib/reply.ts";
 import type { Settings } from "../lib/settings.ts";
+import { emptyUsers } from "../lib/users.ts";
 
 const SETTINGS: Settings = {
   strict: false,
@@ -19,7 +20,7 @@ const SETTINGS: Settings = {
 function said(reply: Reply): string {
   switch (reply.code) {
     case "users":
-      return `users: ${[...reply.names].join(" ")}`;
+      return `users: ${reply.users.values().map(({ name }) => name).join(" ")}`;
     case "mail":
       return `mail: ${Array.from(reply.mail, ({ from, text }) => `${from}: ${text}`).join(", ")}`;
     case "help":
@@ -404,8 +405,8 @@ describe("in default mode, who somebody is", () => {
     assertEquals([...chat.state.users.bySession], []);
     chat.logout("3@a");
     chat.end(3);
-    assertEquals(chat.state.users.byAddress.size, 0);
-    assertEquals(chat.state.mailboxes.size, 0);
+    assertEquals(chat.state.users, { ...emptyUsers(), nextId: 2 });
+    assertEquals(chat.state.mailboxes.boxes.size, 0);
     assertEquals(chat.state.mailboxes.filled.size, 0);
   });
 });

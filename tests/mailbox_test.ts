@@ -79,10 +79,15 @@ describe("mailboxes", () => {
     assertEquals(mailbox.taken(all, Bob), 2);
   });
 
-  it("of hundreds of thousands of broadcasts can be read", () => {
-    let all = open(200_000, Al, Bob);
+  it("of hundreds of thousands of broadcasts, or of direct mail, can be read and taken", () => {
+    const mail = { from: "Al", text: "1" };
+    let all = open(200_000, Al, Bob, Cy);
+    for (let i = 0; i < 200_000; i++) all = mailbox.deliver(all, Cy, mail);
     for (let i = 0; i < 200_000; i++) all = broadcast(all, Al, "1");
-    assertEquals(Array.from(mailbox.read(all, Bob)).length, 200_000);
+    for (const id of [Bob, Cy]) {
+      assertEquals(Array.from(mailbox.read(all, id)).length, 200_000);
+      assertEquals(Array.from(mailbox.read(mailbox.take(all, id, 1), id)).length, 199_999);
+    }
   });
 
   it("keep a log no longer than a mailbox, however much is broadcast", () => {

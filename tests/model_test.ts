@@ -12,7 +12,7 @@ const TEXTS = ["", "hi", "👍👍👍👍", "a text that is too long"];
 function framesOf(reply: Reply): string[] {
   switch (reply.code) {
     case "users":
-      return [String(reply.names.size), ...reply.names];
+      return [String(reply.users.size), ...reply.users.values().map(({ name }) => name)];
     case "mail":
       return [
         String(reply.count),

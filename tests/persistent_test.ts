@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { IntMap, Queue } from "../lib/persistent.ts";
-import { wholeBelow, withSeed } from "./random.ts";
+import { hashOf, IntMap, Queue, TextMap } from "../lib/persistent.ts";
+import { pick, wholeBelow, withSeed } from "./random.ts";
 
 describe("IntMap", () => {
   it("does what a Map would do, for small and for large numbers", () => {
@@ -11,6 +11,7 @@ describe("IntMap", () => {
       for (let round = 0; round < 20_000; round++) {
         const key = wholeBelow(random, [20, 300, 70_000, 2 ** 32][wholeBelow(random, 4)]!);
         assertEquals(map.get(key), model.get(key));
+        assertEquals(map.size, model.size);
         if (random() < 0.4) {
           map = map.set(key, undefined);
           model.delete(key);
@@ -19,7 +20,9 @@ describe("IntMap", () => {
           model.set(key, `${round}`);
         }
       }
-      assertEquals([...map], [...model].sort(([a], [b]) => a - b));
+      const sorted = [...model].sort(([a], [b]) => a - b);
+      assertEquals([...map], sorted);
+      assertEquals(map.values(), sorted.map(([, value]) => value));
       for (const key of model.keys()) map = map.set(key, undefined);
       assertEquals([...map], []);
     });
@@ -29,6 +32,75 @@ describe("IntMap", () => {
     const before = IntMap.empty<string>().set(1, "one").set(1000, "thousand");
     before.set(1, "other").set(1000, undefined).set(7, "seven");
     assertEquals([...before], [[1, "one"], [1000, "thousand"]]);
+    assertEquals(before.size, 2);
+  });
+});
+
+/** Two texts that lead on from this one to the same hash. */
+function collidingAfter(text: string): [string, string] {
+  const known = new Map<number, string>();
+  for (let i = 0;; i++) {
+    const end = `${i}`;
+    const hash = hashOf(text + end);
+    const other = known.get(hash);
+    if (other !== undefined) return [other, end];
+    known.set(hash, end);
+  }
+}
+
+/** Four texts of one hash. */
+function collidingTexts(): string[] {
+  const begins = collidingAfter("");
+  const ends = collidingAfter(begins[0]);
+  return begins.flatMap((begin) => ends.map((end) => begin + end));
+}
+
+describe("TextMap", () => {
+  const COLLIDING = collidingTexts();
+
+  it("does what a Map would do, for texts of the same hash too", () => {
+    assertEquals(new Set(COLLIDING.map(hashOf)).size, 1);
+    withSeed((random) => {
+      const model = new Map<string, number>();
+      let map = TextMap.empty<number>();
+      for (let round = 0; round < 50_000; round++) {
+        const text = random() < 0.1
+          ? pick(random, COLLIDING)
+          : `u${wholeBelow(random, pick(random, [20, 300, 70_000]))}`;
+        assertEquals(map.get(text), model.get(text));
+        if (random() < 0.4) {
+          map = map.set(text, undefined);
+          model.delete(text);
+        } else {
+          map = map.set(text, round);
+          model.set(text, round);
+        }
+      }
+      for (const [text, value] of model) assertEquals(map.get(text), value);
+      for (const text of model.keys()) map = map.set(text, undefined);
+      assertEquals(map, TextMap.empty());
+    });
+  });
+
+  it("stays as it is, whichever of its versions goes on", () => {
+    const texts = [...COLLIDING, ...Array.from({ length: 60 }, (_, i) => `u${i}`)];
+    withSeed((random) => {
+      const versions = [{ map: TextMap.empty<number>(), model: new Map<string, number>() }];
+      for (let round = 0; round < 1_000; round++) {
+        const { map, model } = pick(random, versions);
+        const text = pick(random, texts);
+        const others = [...model].filter(([other]) => other !== text);
+        versions.push(
+          random() < 0.6
+            ? { map: map.set(text, round), model: new Map([...others, [text, round]]) }
+            : { map: map.set(text, undefined), model: new Map(others) },
+        );
+        if (versions.length > 10) versions.shift();
+        for (const { map, model } of versions) {
+          assertEquals(texts.map((text) => map.get(text)), texts.map((text) => model.get(text)));
+        }
+      }
+    });
   });
 });
 

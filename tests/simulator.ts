@@ -184,8 +184,8 @@ class World implements Disposable {
   #compare(): void {
     assertEquals(this.#journal.isAwaited, this.#model.isOpen, "Is something to be stored?");
     const { users, mailboxes } = this.#turns.candidate;
-    const found = users.names.toArray().map((name) => {
-      const { address, id, session, freeSince } = users.byName.get(name)!;
+    const found = users.byId.values().map(({ name, id, address }) => {
+      const { session, freeSince } = users.presence.get(id)!;
       const mail = Array.from(mailbox.read(mailboxes, id), ({ from, text }) => [from, text]);
       return [name, address, session ?? freeSince, mail];
     });

@@ -24,8 +24,8 @@ const END: Entry = { kind: "end", at: 2, session: AL.session };
 /** The names of the users that a journal holds, and who is held. */
 function usersIn(journal: Journal): string[] {
   const { users } = replay(journal.read(), SETTINGS);
-  return Array.from(users.names, (name) => {
-    return users.byName.get(name)!.session === undefined ? name : `${name} (here)`;
+  return users.byId.values().map(({ name, id }) => {
+    return users.presence.get(id)!.session === undefined ? name : `${name} (here)`;
   });
 }
 
@@ -130,7 +130,7 @@ describe("a turn that was stored", () => {
     const job = { done: () => said.push("done"), undo: () => said.push("undone") };
     assertThrows(() => turns.add(job), Error, "a mistake of ours");
     assertEquals(said, ["done"]);
-    assertEquals(turns.published.users.names.toArray(), ["Al"]);
+    assertEquals(turns.published.users.byId.values().map(({ name }) => name), ["Al"]);
     assertEquals(turns.candidate, turns.published);
   });
 });
