@@ -160,17 +160,19 @@ function* encodePieces(replies: readonly Reply[], scratch: Uint8Array): Iterable
     } else if (reply.code === "users") {
       if (end > 0) yield scratch.subarray(0, end);
       end = 0;
-      yield* encodeNames(reply.names);
+      yield* encodeNames(reply);
     } else {
-      end = yield* packTexts(textsOf(reply), scratch, end);
+      end = yield* packTexts(replyTexts(reply), scratch, end);
     }
   }
   if (end > 0) yield scratch.subarray(0, end);
 }
 
-/** The texts of the frames. */
-function textsOf(reply: Exclude<Reply, { code: "users" }>): readonly string[] {
+/** The texts of a reply's frames. */
+export function replyTexts(reply: Reply): readonly string[] {
   switch (reply.code) {
+    case "users":
+      return [String(reply.names.size), ...reply.names];
     case "mail":
       return mailTexts(reply.mail, reply.count);
     case "help":
@@ -211,11 +213,11 @@ function* packTexts(
 /** The newest list of names, encoded: it is immutable, and many ask for the same one. */
 let newestNames: { readonly names: object; readonly pieces: readonly Uint8Array[] } | undefined;
 
-function* encodeNames(names: Iterable<string> & { readonly size: number }): Iterable<Uint8Array> {
+function* encodeNames(reply: Reply & { code: "users" }): Iterable<Uint8Array> {
+  const { names } = reply;
   if (newestNames?.names === names) return yield* newestNames.pieces;
   const pieces: Uint8Array[] = [];
-  const texts = [String(names.size), ...names];
-  for (const piece of encodeTexts(texts, new Uint8Array(NAMES_PIECE_BYTES))) {
+  for (const piece of encodeTexts(replyTexts(reply), new Uint8Array(NAMES_PIECE_BYTES))) {
     pieces.push(piece.slice());
     yield pieces.at(-1)!;
   }

@@ -19,6 +19,7 @@ const ROOMS = [
   "snapshot.ts",
   "turn_text.ts",
   "command_reader.ts",
+  "inspector.ts",
   // From here on time passes.
   "frame_stream.ts",
   "options.ts",
