@@ -130,7 +130,7 @@ export class RequestInspector {
     this.#isOver = true;
     const { mistake: { code, text }, explanation } = item;
     const { showTexts, frameBytesMax } = this.#options;
-    const isHidden = !showTexts && explanation !== text;
+    const isHidden = (!showTexts && explanation !== text) || bytes.length === 0;
     const hasLength = bytes.length >= LENGTH_BYTES && readLength(bytes) <= frameBytesMax;
     return {
       offset: this.#offset,

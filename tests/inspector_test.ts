@@ -12,7 +12,9 @@ import {
 import { MISTAKE_CODES } from "../lib/mistake.ts";
 import { parseServerOptions } from "../lib/options.ts";
 import { encodeReplies, REFUSALS, type Reply, replyTexts } from "../lib/reply.ts";
+import { makeStream } from "./fuzz_streams.ts";
 import { ascii, EXAMPLES, MAIL_IN_A_MISTAKE, REGISTER } from "./mistakes.ts";
+import { wholeBelow, withSeed } from "./random.ts";
 
 const HIDING: InspectorOptions = { ...parseServerOptions([]), showTexts: false };
 const SHOWING: InspectorOptions = { ...HIDING, showTexts: true };
@@ -143,8 +145,15 @@ describe("RequestInspector", () => {
   });
 
   it("says what is missing when the stream ends", () => {
-    const [, , line] = inspect([encodeFrames(["send", "Bob"])], HIDING);
-    assertEquals([line!.offset, line!.size, line!.meaning], [15, 0, "the text of 'send', missing"]);
+    const { mistake, ...line } = inspect([encodeFrames(["send", "Bob"])])[2]!;
+    assertEquals(mistake!.code, "argument-missing");
+    assertEquals(line, {
+      offset: 15,
+      size: 0,
+      hex: "",
+      text: "",
+      meaning: "the text of 'send', missing",
+    });
     assertEquals(meanings(ascii("\x05\0\0\0use")), ["a command, incomplete"]);
     assertEquals(meanings(concat([encodeFrames(["register"]), ascii("\x05\0")])), [
       "the command 'register'",
@@ -169,6 +178,26 @@ describe("RequestInspector", () => {
   it("explains each conversation alike, however its bytes come", () => {
     const whole = inspect([CONVERSATION]);
     for (const pieces of everySplit(CONVERSATION)) assertEquals(inspect(pieces), whole);
+  });
+
+  it("leaves out no byte of random streams, and gives the same lines however they come", () => {
+    withSeed((random) => {
+      for (let streams = 0; streams < 300; streams++) {
+        const { bytes } = makeStream(random, false);
+        const cuts = Array.from({ length: 5 }, () => wholeBelow(random, bytes.length + 1))
+          .concat(0, bytes.length).sort((a, b) => a - b);
+        const pieces = cuts.slice(1).map((cut, at) => bytes.subarray(cuts[at], cut));
+        const lines = inspect([bytes]);
+        const places = ({ offset, meaning }: Line) => ({ offset, meaning });
+        assertEquals(inspect(pieces).map(places), lines.map(places));
+        let end = 0;
+        for (const { offset, size } of lines) {
+          assertEquals(offset, end);
+          end += size;
+        }
+        assert(end === bytes.length || lines.at(-1)!.mistake !== undefined);
+      }
+    });
   });
 
   it("begins where it is told to, and there trusts no bytes of a mistake", () => {
