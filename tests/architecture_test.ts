@@ -30,6 +30,8 @@ const ROOMS = [
   "sqlite_file.ts",
   "journal_sqlite.ts",
   "dump.ts",
+  "hex_text.ts",
+  "inspect.ts",
   "turns.ts",
   "engine.ts",
   "outbox.ts",
