@@ -5,6 +5,7 @@ import {
   CLIENT_FLAGS,
   DUMP_FLAGS,
   helpLines,
+  INSPECT_FLAGS,
   NO_FLAGS,
   parseFlags,
   parseHostPort,
@@ -24,6 +25,7 @@ Usage:
   main.ts [serve] [flags]                      serve
   main.ts client [name] [--connect HOST:PORT]  chat in the terminal
   main.ts ping HOST:PORT                       exit code 0 if a server answers there
+  main.ts inspect [FILE] [--hex]               what the bytes of a client mean, and what is wrong
   main.ts dump FILE [--json]                   what a file of --data holds, without texts
   main.ts forget FILE NAME                     remove a user from a file that no server uses
 
@@ -35,6 +37,11 @@ ${helpLines(CLIENT_FLAGS)}`,
   ping: `Ask whether a server answers: main.ts ping HOST:PORT. The exit code is 0 if it does, else 1
 
 ${helpLines(NO_FLAGS)}`,
+  inspect:
+    `Explain the bytes of a client, frame by frame: main.ts inspect [FILE] [flags]. Without FILE, or
+for -, they come from stdin. The exit code is 0 if all are whole commands, else 1
+
+${helpLines(INSPECT_FLAGS)}`,
 };
 
 /** A second signal sooner after the first is the same one, told by `deno task` and the shell. */
@@ -64,15 +71,20 @@ async function openJournal({ data }: ServerOptions, log: Log): Promise<Journal> 
 }
 
 /** Never prompts for a permission: says what to type. Throws {@link UsageError}. */
-function requireFile(path: string, command: string): void {
-  const names = ["read", "write"] as const;
+function requireFile(
+  path: string,
+  command: string,
+  names: readonly ("read" | "write")[] = ["read", "write"],
+): void {
   const denied = names.filter((name) =>
     Deno.permissions.querySync({ name, path }).state !== "granted"
   );
   if (denied.length === 0) return;
-  const flags = names.map((name) => `--allow-${name}=${path}`).join(" ");
+  // Who only reads needs no network.
+  const network = names.includes("write") ? ["--allow-net"] : [];
+  const flags = [...network, ...names.map((name) => `--allow-${name}=${path}`)].join(" ");
   throw new UsageError(
-    `Not allowed to ${denied.join(" and ")} ${path}. Run: deno run --allow-net ${flags} ${command}`,
+    `Not allowed to ${denied.join(" and ")} ${path}. Run: deno run ${flags} ${command}`,
   );
 }
 
@@ -151,6 +163,15 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
       const { ping } = await import("./lib/dialer.ts");
       return await ping(parseHostPort(positionals[0]!));
     }
+    case "inspect": {
+      const { options, positionals: [path = "-", ...more] } = parseFlags(INSPECT_FLAGS, args);
+      if (options.help) return console.log(HELP.inspect);
+      if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": inspect takes one FILE`);
+      if (path !== "-") requireFile(path, `main.ts inspect ${args.join(" ")}`, ["read"]);
+      const { inspect } = await import("./lib/inspect.ts");
+      if (!await inspect(path, options)) Deno.exitCode = 1;
+      return;
+    }
     case "dump": {
       const { options, positionals: [path, ...more] } = parseFlags(DUMP_FLAGS, args);
       if (options.help) return console.log(HELP.serve);
@@ -180,7 +201,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
     default:
       if (subcommand.startsWith("-")) return await serve([subcommand, ...args]);
       throw new UsageError(
-        `Unknown subcommand "${subcommand}": it is serve, client, ping, dump or forget, see --help`,
+        `Unknown subcommand "${subcommand}": it is serve, client, ping, inspect, dump or forget, see --help`,
       );
   }
 }

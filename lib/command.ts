@@ -153,6 +153,11 @@ export function takeCommand(
   return { kind: "command", command, lastArgument };
 }
 
+/** The arguments of a command, in their order. */
+export function commandArguments(name: CommandName): readonly ArgumentName[] {
+  return COMMANDS[name].arguments;
+}
+
 /** How many frames a command takes, its name included. */
 export function frameCount(name: CommandName): number {
   return 1 + COMMANDS[name].arguments.length;

@@ -47,10 +47,12 @@ export class CommandReader {
   /** The last argument of the command before, if it had any: its text, or bytes that are none. */
   #before: string | Uint8Array | undefined;
   /** A text was sent: bytes that are no protocol may be a part of it. */
-  #hasSent = false;
+  #hasSent: boolean;
 
-  constructor(options: ReaderOptions) {
+  /** What came before may hold a text, where `hasSent` says so. */
+  constructor(options: ReaderOptions, hasSent = false) {
     this.#options = options;
+    this.#hasSent = hasSent;
   }
 
   /** Takes in what the frame stream gave; what was not taken before is kept as a copy. */

@@ -49,10 +49,10 @@ function missing(seen: Evidence): number {
   return readLength(seen.bytes) - content(seen).length;
 }
 
-/** At most 40 symbols of a text, so that an explanation stays short. */
-export function clip(text: string): string {
+/** At most so many symbols of a text: 40, so that an explanation stays short. */
+export function clip(text: string, max = 40): string {
   const symbols = [...text];
-  return symbols.length > 40 ? symbols.slice(0, 40).join("") + "..." : text;
+  return symbols.length > max ? symbols.slice(0, max).join("") + "..." : text;
 }
 
 /** Is this the content of a frame that is cut short by exactly so many bytes? */

@@ -91,6 +91,11 @@ export class Frames implements Iterable<Uint8Array> {
     return this.#ends.length;
   }
 
+  /** A frame, its length included, a view. */
+  frame(index: number): Uint8Array {
+    return this.#bytes.subarray(this.#begin(index), this.#ends[index]);
+  }
+
   /** The payload of a frame, a view. */
   payload(index: number): Uint8Array {
     return this.#bytes.subarray(this.#begin(index) + LENGTH_BYTES, this.#ends[index]);

@@ -113,10 +113,21 @@ export const DUMP_FLAGS = {
   help: CLIENT_FLAGS.help,
 } satisfies Flags;
 
+/** The flags of `inspect`. */
+export const INSPECT_FLAGS = {
+  hex: toggle(
+    "the bytes are in hex: 05 00 75, 0x05, \\x05, or what xxd or hexdump -C print",
+  ),
+  strict: SERVER_FLAGS.strict,
+  frameBytesMax: SERVER_FLAGS.frameBytesMax,
+  help: CLIENT_FLAGS.help,
+} satisfies Flags;
+
 /** The flags of `ping` and `forget`. */
 export const NO_FLAGS = { help: CLIENT_FLAGS.help } satisfies Flags;
 
 export type ServerOptions = Values<typeof SERVER_FLAGS>;
+export type InspectOptions = Values<typeof INSPECT_FLAGS>;
 
 function flagName(option: string): string {
   return option.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());

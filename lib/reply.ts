@@ -161,17 +161,19 @@ function* encodePieces(replies: readonly Reply[], scratch: Uint8Array): Iterable
     } else if (reply.code === "users") {
       if (end > 0) yield scratch.subarray(0, end);
       end = 0;
-      yield* encodeNames(reply.users);
+      yield* encodeNames(reply);
     } else {
-      end = yield* packTexts(textsOf(reply), scratch, end);
+      end = yield* packTexts(replyTexts(reply), scratch, end);
     }
   }
   if (end > 0) yield scratch.subarray(0, end);
 }
 
-/** The texts of the frames. */
-function textsOf(reply: Exclude<Reply, { code: "users" }>): readonly string[] {
+/** The texts of a reply's frames. */
+export function replyTexts(reply: Reply): readonly string[] {
   switch (reply.code) {
+    case "users":
+      return namesTexts(reply.users);
     case "mail":
       return mailTexts(reply.mail, reply.count);
     case "help":
@@ -181,6 +183,13 @@ function textsOf(reply: Exclude<Reply, { code: "users" }>): readonly string[] {
     default:
       return [replyText(reply)];
   }
+}
+
+/** The number of users, then their names. */
+function namesTexts(users: IntMap<{ readonly name: string }>): readonly string[] {
+  const texts = [String(users.size)];
+  for (const { name } of users.values()) texts.push(name);
+  return texts;
 }
 
 /** The number of messages, then sender and text of each. */
@@ -212,12 +221,11 @@ function* packTexts(
 /** The newest list of names, encoded: its users never change, and many ask for the same one. */
 let newestNames: { readonly users: object; readonly pieces: readonly Uint8Array[] } | undefined;
 
-function* encodeNames(users: IntMap<{ readonly name: string }>): Iterable<Uint8Array> {
+function* encodeNames(reply: Reply & { code: "users" }): Iterable<Uint8Array> {
+  const { users } = reply;
   if (newestNames?.users === users) return yield* newestNames.pieces;
   const pieces: Uint8Array[] = [];
-  const texts = [String(users.size)];
-  for (const { name } of users.values()) texts.push(name);
-  for (const piece of encodeTexts(texts, new Uint8Array(NAMES_PIECE_BYTES))) {
+  for (const piece of encodeTexts(replyTexts(reply), new Uint8Array(NAMES_PIECE_BYTES))) {
     pieces.push(piece.slice());
     yield pieces.at(-1)!;
   }

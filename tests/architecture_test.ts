@@ -19,6 +19,7 @@ const ROOMS = [
   "snapshot.ts",
   "turn_text.ts",
   "command_reader.ts",
+  "inspector.ts",
   // From here on time passes.
   "frame_stream.ts",
   "options.ts",
@@ -29,6 +30,8 @@ const ROOMS = [
   "sqlite_file.ts",
   "journal_sqlite.ts",
   "dump.ts",
+  "hex_text.ts",
+  "inspect.ts",
   "turns.ts",
   "engine.ts",
   "outbox.ts",

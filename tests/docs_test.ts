@@ -88,6 +88,20 @@ describe("README.md", () => {
     },
   );
 
+  itNeeds(
+    { permissions: ["read", "run"], programs: ["sh"] },
+    "shows what inspect really prints",
+    () => {
+      const [sample = ""] = blocks(read("README.md"), "console");
+      const [, line = "", printed] = /^\$ (.*)\n([^]*)$/.exec(sample) ?? [];
+      const { stdout } = new Deno.Command("sh", {
+        args: ["-c", line.replace("deno", Deno.execPath())],
+        cwd: new URL(".", ROOT).pathname,
+      }).outputSync();
+      assertEquals(new TextDecoder().decode(stdout), printed);
+    },
+  );
+
   itNeeds({ permissions: ["read"] }, "lists every flag as --help does", () => {
     const [, listed] = /<!-- flags -->\n+```\n([^]*?)```/.exec(read("README.md")) ?? [];
     assertEquals(listed, helpLines(SERVER_FLAGS) + "\n");
