@@ -3,10 +3,10 @@ FROM denoland/deno:alpine-2.9.6
 WORKDIR /app
 COPY deno.json deno.lock main.ts ./
 COPY lib lib
-RUN deno cache --frozen main.ts lib/terminal.ts && chmod -R a+rX /deno-dir
+RUN deno cache --frozen main.ts lib/terminal.ts lib/web.ts lib/metrics.ts && chmod -R a+rX /deno-dir
 
 USER deno
-EXPOSE 31337
+EXPOSE 31337 8080
 HEALTHCHECK --interval=10s --timeout=6s --start-period=5s \
   CMD ["deno", "run", "--no-prompt", "--cached-only", "--allow-net", "main.ts", "ping", "127.0.0.1:31337"]
 # deno itself, not npx or a shell: it must get the signals.

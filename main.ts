@@ -1,6 +1,7 @@
 /** asvt-chat: a chat server with mailboxes, and the client to it. */
 import { type Journal, JournalError, memoryJournal } from "./lib/journal.ts";
 import { Log } from "./lib/log.ts";
+import type { Metrics } from "./lib/metrics.ts";
 import {
   CLIENT_FLAGS,
   DUMP_FLAGS,
@@ -16,6 +17,7 @@ import {
 } from "./lib/options.ts";
 import { printable } from "./lib/printable.ts";
 import { Server } from "./lib/server.ts";
+import type { Web } from "./lib/web.ts";
 import config from "./deno.json" with { type: "json" };
 
 const HELP = {
@@ -47,12 +49,13 @@ ${helpLines(INSPECT_FLAGS)}`,
 /** A second signal sooner after the first is the same one, told by `deno task` and the shell. */
 const SAME_SIGNAL_MS = 1_000;
 
-function explainListen(error: unknown, { hostname, port }: ServerOptions): string {
+/** Why a listener can't be opened; `flag` chooses its port. */
+function explainListen(error: unknown, hostname: string, port: number, flag: string): string {
   if (error instanceof Deno.errors.AddrInUse) {
-    return `Cannot listen on ${hostname}:${port}: the port is in use. Stop what uses it, or choose another with --port`;
+    return `Cannot listen on ${hostname}:${port}: the port is in use. Stop what uses it, or choose another with ${flag}`;
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return `Cannot listen on ${hostname}:${port}: not allowed. Choose a --port above 1023`;
+    return `Cannot listen on ${hostname}:${port}: not allowed. Choose a ${flag} above 1023`;
   }
   const message = error instanceof Error ? error.message : String(error);
   return `Cannot listen on ${hostname}:${port}: ${message}`;
@@ -106,24 +109,44 @@ async function serve(args: string[]): Promise<void> {
   if (options.help) return console.log(HELP.serve);
   if (options.version) return console.log(config.version);
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
+  const meter = await openMeter(options);
   let server: Server;
   try {
-    server = new Server(options, log, await openJournal(options, log));
+    server = new Server(options, log, await openJournal(options, log), meter);
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    fail(error instanceof JournalError ? error.message : explainListen(error, options), 1);
+    if (error instanceof JournalError) fail(error.message, 1);
+    fail(explainListen(error, options.hostname, options.port, "--port"), 1);
   }
-  stopOnSignals(server, log);
+  const web = meter === undefined ? undefined : await openWeb(server, options, meter);
+  stopOnSignals(server, web, log);
   const { hostname, port } = server.address;
   const shown = hostname.includes(":") ? `[${hostname}]` : hostname;
+  const page = web === undefined ? "" : `, its page is ${web.url}`;
   await printLine(
     options.log === "json"
-      ? JSON.stringify({ event: "listening", hostname, port })
-      : `asvt-chat listens on ${shown}:${port}`,
+      ? JSON.stringify({ event: "listening", hostname, port, page: web?.url })
+      : `asvt-chat listens on ${shown}:${port}${page}`,
   );
 }
 
-function stopOnSignals(server: Server, log: Log): void {
+/** What measures, where there is a page to show it; its code is loaded only then. */
+async function openMeter({ http }: ServerOptions): Promise<Metrics | undefined> {
+  if (http === "") return undefined;
+  const { Metrics } = await import("./lib/metrics.ts");
+  return new Metrics(config.version);
+}
+
+async function openWeb(server: Server, options: ServerOptions, metrics: Metrics): Promise<Web> {
+  const { Web } = await import("./lib/web.ts");
+  try {
+    return new Web(server, options, metrics, config.version);
+  } catch (error) {
+    fail(explainListen(error, options.httpHostname, Number(options.http), "--http"), 1);
+  }
+}
+
+function stopOnSignals(server: Server, web: Web | undefined, log: Log): void {
   let first: number | undefined;
   const stop = async (signal: Deno.Signal, code: number) => {
     if (first !== undefined) {
@@ -133,6 +156,7 @@ function stopOnSignals(server: Server, log: Log): void {
     first = performance.now();
     log.event("stopping", { signal });
     await server.stop();
+    await web?.stop();
     log.event("stopped", {});
     await log.close(300);
     Deno.exit(0);

@@ -75,6 +75,13 @@ export class CommandReader {
     return this.#at < this.#frames.length || this.#rest.length > 0;
   }
 
+  /** What has come and was not taken, a copy. */
+  get pending(): Split {
+    const frames = this.#frames.from(this.#at);
+    const size = frames.size + this.#rest.length;
+    return { size, frames, rest: this.#rest, overLimit: this.#overLimit };
+  }
+
   /** The next command or mistake; `undefined` where more bytes are needed. */
   take(): Item | undefined {
     if (this.#at === this.#frames.length) return this.#atLength(undefined, "command");

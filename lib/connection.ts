@@ -5,9 +5,11 @@ import type { Answer, Engine, Session } from "./engine.ts";
 import type { Split } from "./frame.ts";
 import { type ByteReader, frameStream } from "./frame_stream.ts";
 import type { Log } from "./log.ts";
+import type { Meter } from "./meter.ts";
 import type { ServerOptions } from "./options.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox, type Tap } from "./outbox.ts";
 import type { Pace } from "./pace.ts";
+import type { SessionId } from "./users.ts";
 
 /** A stream of bytes in both directions, however it was made. */
 export interface Connection {
@@ -22,6 +24,16 @@ export interface Connection {
   readonly address: string;
   /** The other end's `address:port`. */
   readonly peer: string;
+}
+
+/** What a connection is, and has done so far. */
+export interface ConnectionFacts {
+  readonly connection: SessionId;
+  readonly peer: string;
+  /** When it was accepted, in milliseconds since 1970. */
+  readonly since: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
 }
 
 /** After our last byte we read on for so long until the client closes, in milliseconds. */
@@ -49,6 +61,7 @@ export class ConnectionHandler {
   readonly #engine: Engine;
   readonly #options: ServerOptions;
   readonly #log: Log;
+  readonly #meter: Meter | undefined;
   readonly #session: Session;
   readonly #frames: ReadableStream<Split>;
   #reader: ReadableStreamDefaultReader<Split>;
@@ -64,7 +77,7 @@ export class ConnectionHandler {
   /** What comes behind a `wait`, being read while that waits. */
   #ahead: Promise<Next> | undefined;
   #lastIsWait = false;
-  #counts = { commands: 0, bytesIn: 0 };
+  #counts = { commands: 0, bytesIn: 0, since: Date.now() };
 
   constructor(
     connection: Connection,
@@ -72,8 +85,10 @@ export class ConnectionHandler {
     options: ServerOptions,
     log: Log,
     pace: Pace,
+    meter: Meter | undefined,
   ) {
     this.#connection = connection;
+    this.#meter = meter;
     this.#engine = engine;
     this.#options = options;
     this.#log = log;
@@ -84,7 +99,21 @@ export class ConnectionHandler {
     const write = (bytes: Uint8Array) => connection.write(bytes);
     const deadline = this.#deadline;
     const session = this.#session;
-    this.#outbox = new Outbox({ write, session, engine, deadline, pace, options, log });
+    this.#outbox = new Outbox({ write, session, engine, deadline, pace, options, log, meter });
+  }
+
+  /** What the connection is, and has done so far. */
+  get facts(): ConnectionFacts {
+    const { session: connection, peer } = this.#session.actor;
+    const { since, bytesIn } = this.#counts;
+    return { connection, peer, since, bytesIn, bytesOut: this.#outbox.bytesWritten };
+  }
+
+  /** A tap, made for what comes from a place of the stream on, hears it all; or none does. */
+  tap(make: ((offset: number) => Tap) | undefined): void {
+    const { pending } = this.#commands;
+    this.#outbox.tap = make?.(this.#counts.bytesIn - pending.size);
+    this.#outbox.tap?.received(pending);
   }
 
   /** Serves the connection to its end; never throws. */
@@ -104,7 +133,9 @@ export class ConnectionHandler {
     }
     this.#deadline.close();
     closeQuietly(this.#connection);
-    const counts = { ...this.#counts, bytesOut: this.#outbox.bytesWritten };
+    this.#outbox.tap?.ended(reason);
+    const { commands, bytesIn } = this.#counts;
+    const counts = { commands, bytesIn, bytesOut: this.#outbox.bytesWritten };
     this.#log.event("disconnected", { connection, peer, reason, ...counts });
   }
 
@@ -176,17 +207,18 @@ export class ConnectionHandler {
           continue;
         }
         return this.#expired === "stalled"
-          ? this.#commands.breakOff("stalled")
+          ? this.#breakOff("stalled")
           : { kind: "ending", ending: this.#expired };
       }
       if (result.done) {
         // A name is held until the end of the stream is read.
         this.#engine.end(this.#session);
         return this.#commands.isBegun
-          ? this.#commands.breakOff("cut-off")
+          ? this.#breakOff("cut-off")
           : { kind: "ending", ending: "closed by the client" };
       }
       this.#counts.bytesIn += result.value.size;
+      this.#outbox.tap?.received(result.value);
       this.#commands.feed(result.value);
       // What came behind a refusal, knowing of it, may wait anew.
       this.#session.patientWith = undefined;
@@ -199,6 +231,11 @@ export class ConnectionHandler {
       if (this.#phase === "reading") this.#deadline.clear();
       return item;
     }
+  }
+
+  #breakOff(kind: "stalled" | "cut-off"): Item {
+    this.#outbox.tap?.brokenOff(kind);
+    return this.#commands.breakOff(kind);
   }
 
   /** The deadline of a read: for the rest of a command, or for the first byte of the next. */
@@ -240,6 +277,7 @@ export class ConnectionHandler {
 
   #tellMistake({ mistake, explanation }: Item & { kind: "mistake" }): void {
     const { address, peer, session: connection } = this.#session.actor;
+    this.#meter?.mistaken(mistake.code);
     this.#log.refused(address, mistake.code, { connection, peer, explanation });
   }
 

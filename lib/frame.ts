@@ -91,6 +91,11 @@ export class Frames implements Iterable<Uint8Array> {
     return this.#ends.length;
   }
 
+  /** All frames together, in bytes. */
+  get size(): number {
+    return this.#bytes.length;
+  }
+
   /** A frame, its length included, a view. */
   frame(index: number): Uint8Array {
     return this.#bytes.subarray(this.#begin(index), this.#ends[index]);

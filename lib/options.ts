@@ -23,6 +23,32 @@ function text(value: string, initial: string, meaning: string): Flag<string> {
   return { value, default: initial, meaning, parse: (given) => given };
 }
 
+function port(meaning: string): Flag<string> {
+  return {
+    value: "N",
+    default: "",
+    meaning,
+    parse: (given) => {
+      return /^\d+$/.test(given) && Number(given) <= 65_535
+        ? given
+        : { wrong: "is not a whole number from 0 to 65535" };
+    },
+  };
+}
+
+function origins(meaning: string): Flag<string> {
+  const isOrigin = (given: string) => URL.canParse(given) && new URL(given).origin === given;
+  return {
+    value: "LIST",
+    default: "",
+    meaning,
+    parse: (given) =>
+      given.split(",").every(isOrigin)
+        ? given
+        : { wrong: "is no list of origins, as in http://10.0.0.5:8080,https://chat.example" },
+  };
+}
+
 function choice(choices: readonly string[], meaning: string): Flag<string> {
   const value = choices.join("|");
   return {
@@ -95,6 +121,14 @@ export const SERVER_FLAGS = {
   usersExpireH: hours(168, "a user whom no connection held for so long is forgotten; 0: never"),
   connectionsMax: whole(20_000, 1, 1_000_000, "open connections"),
   connectionsPerAddressMax: whole(0, 0, 1_000_000, "open ones from one IP address; 0: no limit"),
+  http: port("a page for browsers, health and metrics on this port; 0 picks a free one"),
+  httpHostname: text("ADDRESS", "127.0.0.1", "the address of the page"),
+  httpOrigins: origins("where else the page may come from, separated by commas"),
+  adminToken: text("TOKEN", "", "what the wire view and metrics ask for; without it only loopback"),
+  wireTexts: toggle("the wire view shows the texts of mail"),
+  wireLinesMax: whole(1_000, 1, 1_000_000, "lines that a watcher of the wire may be behind"),
+  watchersMax: whole(20, 1, 10_000, "watchers of the wire at once"),
+  wsBytesMax: whole(65_536, 1_024, 1_073_741_824, "bytes of a WebSocket that may wait, each way"),
   log: choice(["text", "json", "off"], "the log, a line an event, on stderr"),
   logLinesMax: whole(1_000, 1, 1_000_000, "lines of log that may wait to be written"),
   version: toggle("print the version"),

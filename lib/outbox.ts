@@ -3,9 +3,11 @@ import { isLonger, strictEnding } from "./chat.ts";
 import type { CommandName } from "./command.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Answer, Engine, Session } from "./engine.ts";
+import type { Split } from "./frame.ts";
 import type { Log } from "./log.ts";
 import type { ServerOptions } from "./options.ts";
 import type { Pace, Ticket } from "./pace.ts";
+import type { Meter } from "./meter.ts";
 import { encodeReplies, isRefusal, type Reply, replyText } from "./reply.ts";
 
 /** While the server stops, a client has so long to take a reply, in milliseconds. */
@@ -16,6 +18,16 @@ const SCRATCH_BYTES = 4_096;
 /** So much of it is kept while nobody needs it: making it anew costs more than to fill it. */
 const SCRATCHES_MAX = 64;
 const scratches: Uint8Array[] = [];
+
+/** Hears what goes over a connection. */
+export interface Tap {
+  received(split: Split): void;
+  /** What was begun will not be completed. */
+  brokenOff(kind: "stalled" | "cut-off"): void;
+  /** The first byte of the replies is at this place of all that is sent. */
+  sent(replies: readonly Reply[], offset: number): void;
+  ended(reason: string): void;
+}
 
 /** What an outbox needs of its connection. */
 export interface OutboxOptions {
@@ -28,6 +40,7 @@ export interface OutboxOptions {
   readonly pace: Pace;
   readonly options: ServerOptions;
   readonly log: Log;
+  readonly meter: Meter | undefined;
 }
 
 /** The replies of one connection. */
@@ -39,6 +52,8 @@ export class Outbox {
   readonly #ticket: Ticket = { round: 0, servings: 0 };
   isWriting = false;
   bytesWritten = 0;
+  /** Who watches the connection. */
+  tap: Tap | undefined;
 
   constructor(of: OutboxOptions) {
     this.#of = of;
@@ -73,6 +88,7 @@ export class Outbox {
       if (name !== undefined) this.#tell(name, reply);
       return reply;
     });
+    this.tap?.sent(replies, this.bytesWritten);
     this.isWriting = true;
     const scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
     for (const piece of encodeReplies(replies, scratch)) {
@@ -97,7 +113,8 @@ export class Outbox {
 
   /** Tells the log what is worth a line. */
   #tell(name: CommandName, reply: Reply): void {
-    const { log, options, session } = this.#of;
+    const { log, meter, options, session } = this.#of;
+    meter?.replied(name, reply.code);
     const { address, peer, session: connection } = session.actor;
     if (reply.code === "welcome" || reply.code === "welcome-back") {
       const event = reply.code === "welcome" ? "registered" : "came-back";

@@ -1,14 +1,21 @@
 /** The server: accepts connections within its limits, has them served, and stops. */
 import { Pace } from "./pace.ts";
-import { closeQuietly, ConnectionHandler } from "./connection.ts";
+import {
+  closeQuietly,
+  type Connection,
+  type ConnectionFacts,
+  ConnectionHandler,
+} from "./connection.ts";
 import { Engine } from "./engine.ts";
 import { encodeFrame } from "./frame.ts";
 import { type Journal, memoryJournal } from "./journal.ts";
 import type { Log } from "./log.ts";
+import type { Meter } from "./meter.ts";
 import { type ServerOptions, settingsOf } from "./options.ts";
 import { replyText } from "./reply.ts";
 import { tcpConnection } from "./tcp.ts";
 import { openTurns, type Turns } from "./turns.ts";
+import type { SessionId } from "./users.ts";
 
 /** So many connections may wait to be accepted: a class that starts at once fits in. */
 const BACKLOG = 4_096;
@@ -22,6 +29,18 @@ const REFUSING_MS = 2_000;
 /** A stop takes no longer, whatever the clients do, in milliseconds. */
 const STOP_MS_MAX = 4_000;
 
+/** What a server has and does. */
+export interface ServerFacts {
+  readonly connections: number;
+  readonly users: number;
+  /** Messages in all mailboxes. */
+  readonly waiting: number;
+  /** Of all connections that there ever were. */
+  readonly bytes: { readonly in: number; readonly out: number };
+  /** It accepts, and what it is told is stored. */
+  readonly isServing: boolean;
+}
+
 /** A chat on a TCP port. */
 export class Server {
   readonly #options: ServerOptions;
@@ -32,15 +51,25 @@ export class Server {
   readonly #listener: Deno.TcpListener;
   readonly #handlers = new Map<ConnectionHandler, Promise<void>>();
   readonly #perAddress = new Map<string, number>();
-  readonly #refusing = new Set<Deno.TcpConn>();
+  readonly #refusing = new Set<Connection>();
+  /** To be called once, with the next connection. */
+  readonly onNext = new Set<(handler: ConnectionHandler) => void>();
+  readonly #meter: Meter | undefined;
+  readonly #bytesOfThoseWhoLeft = { in: 0, out: 0 };
   readonly #pace = new Pace();
   #stopping = false;
 
   /** Listens at once. Throws what `Deno.listen` and the journal throw. */
-  constructor(options: ServerOptions, log: Log, journal: Journal = memoryJournal) {
+  constructor(
+    options: ServerOptions,
+    log: Log,
+    journal: Journal = memoryJournal,
+    meter?: Meter,
+  ) {
     this.#options = options;
     this.#log = log;
-    this.#turns = openTurns(settingsOf(options), journal, log);
+    this.#meter = meter;
+    this.#turns = openTurns(settingsOf(options), journal, log, meter);
     const { usersExpireH } = options;
     this.#expireMs = usersExpireH === 0 ? Infinity : 3_600_000 * usersExpireH;
     this.#engine = new Engine(this.#turns, this.#expireMs, log);
@@ -66,7 +95,7 @@ export class Server {
   async stop(): Promise<void> {
     this.#stopping = true;
     closeQuietly(this.#listener);
-    for (const conn of this.#refusing) closeQuietly(conn);
+    for (const connection of this.#refusing) closeQuietly(connection);
     this.#engine.stop();
     for (const handler of this.#handlers.keys()) handler.stop();
     const timer = setTimeout(() => {
@@ -81,7 +110,7 @@ export class Server {
     let backOffMs = BACK_OFF_MS;
     while (!this.#stopping) {
       try {
-        this.#admit(await this.#listener.accept());
+        this.admit(tcpConnection(await this.#listener.accept()));
         backOffMs = BACK_OFF_MS;
       } catch (error) {
         if (this.#stopping) return;
@@ -97,31 +126,67 @@ export class Server {
     }
   }
 
-  #admit(conn: Deno.TcpConn): void {
-    const connection = tcpConnection(conn);
+  /** Serves a connection, however it was made; one over the limits is told so, and closed. */
+  admit(connection: Connection): void {
     const { address, peer } = connection;
     const { connectionsMax, connectionsPerAddressMax } = this.#options;
     const neighbours = this.#perAddress.get(address) ?? 0;
-    const isFull = this.#handlers.size >= connectionsMax;
+    const isFull = this.#stopping || this.#handlers.size >= connectionsMax;
     if (isFull || (connectionsPerAddressMax > 0 && neighbours >= connectionsPerAddressMax)) {
       const limit = isFull ? "connections-max" : "connections-per-address-max";
       this.#log.refused(address, limit, { peer, connections: this.#handlers.size });
-      this.#turnAway(conn);
+      this.#turnAway(connection);
       return;
     }
-    setNoDelay(conn);
     const handler = new ConnectionHandler(
       connection,
       this.#engine,
       this.#options,
       this.#log,
       this.#pace,
+      this.#meter,
     );
     this.#perAddress.set(address, neighbours + 1);
     this.#handlers.set(handler, handler.run().then(() => this.#leave(handler, address)));
+    for (const greet of this.onNext) greet(handler);
+    this.onNext.clear();
+  }
+
+  /** What stands in `/metrics`. */
+  get facts(): ServerFacts {
+    const { users, mailboxes } = this.#turns.published;
+    const bytes = { ...this.#bytesOfThoseWhoLeft };
+    for (const { facts } of this.#handlers.keys()) {
+      bytes.in += facts.bytesIn;
+      bytes.out += facts.bytesOut;
+    }
+    return {
+      connections: this.#handlers.size,
+      users: users.byId.size,
+      waiting: mailboxes.waiting,
+      bytes,
+      isServing: !this.#stopping && !this.#turns.isFailing,
+    };
+  }
+
+  /** The open connections, and who is registered on each. */
+  connections(): (ConnectionFacts & { user: string | null })[] {
+    const { bySession } = this.#turns.published.users;
+    return Array.from(this.#handlers.keys(), ({ facts }) => ({
+      ...facts,
+      user: bySession.get(facts.connection)?.name ?? null,
+    }));
+  }
+
+  /** The open connection of this number. */
+  find(connection: SessionId): ConnectionHandler | undefined {
+    return this.#handlers.keys().find(({ facts }) => facts.connection === connection);
   }
 
   #leave(handler: ConnectionHandler, address: string): void {
+    const { bytesIn, bytesOut } = handler.facts;
+    this.#bytesOfThoseWhoLeft.in += bytesIn;
+    this.#bytesOfThoseWhoLeft.out += bytesOut;
     this.#handlers.delete(handler);
     const left = this.#perAddress.get(address)! - 1;
     if (left === 0) this.#perAddress.delete(address);
@@ -129,21 +194,22 @@ export class Server {
   }
 
   /** Says why in default mode, and closes. */
-  async #turnAway(conn: Deno.TcpConn): Promise<void> {
-    if (this.#options.strict || this.#refusing.size >= REFUSING_MAX) return closeQuietly(conn);
-    this.#refusing.add(conn);
-    const timer = setTimeout(() => closeQuietly(conn), REFUSING_MS);
+  async #turnAway(connection: Connection): Promise<void> {
+    if (this.#options.strict || this.#refusing.size >= REFUSING_MAX) {
+      return closeQuietly(connection);
+    }
+    this.#refusing.add(connection);
+    const timer = setTimeout(() => closeQuietly(connection), REFUSING_MS);
     try {
-      await conn.write(encodeFrame(replyText({ code: "server-full" })));
-      await conn.closeWrite();
-      const waste = new Uint8Array(1024);
-      while (await conn.read(waste) !== null);
+      await connection.write(encodeFrame(replyText({ code: "server-full" })));
+      await connection.closeWrite();
+      while (!(await connection.reader.read()).done);
     } catch {
       // It is gone, or its time is over.
     }
     clearTimeout(timer);
-    closeQuietly(conn);
-    this.#refusing.delete(conn);
+    closeQuietly(connection);
+    this.#refusing.delete(connection);
   }
 }
 
@@ -152,13 +218,4 @@ function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.NotConnected ||
     error instanceof Deno.errors.ConnectionAborted ||
     error instanceof Deno.errors.ConnectionReset;
-}
-
-/** A reply leaves at once. A connection that was reset already has no such setting. */
-function setNoDelay(conn: Deno.TcpConn): void {
-  try {
-    conn.setNoDelay(true);
-  } catch {
-    // The first read will say what is wrong.
-  }
 }

@@ -6,18 +6,31 @@ import type { ByteReader } from "./frame_stream.ts";
 const READ_BYTES = 512;
 const READ_BYTES_MAX = 16_384;
 
+/** The address of the other end, and with the port; an IPv4 one that is written as IPv6 is IPv4. */
+export function remoteOf({ hostname, port }: Deno.NetAddr): { address: string; peer: string } {
+  const address = hostname.replace(/^::ffff:(?=\d+\.)/, "");
+  return { address, peer: address.includes(":") ? `[${address}]:${port}` : `${address}:${port}` };
+}
+
 /** Makes a {@link Connection} of a TCP connection. */
 export function tcpConnection(conn: Deno.TcpConn): Connection {
-  const { hostname, port } = conn.remoteAddr;
-  const address = hostname.replace(/^::ffff:(?=\d+\.)/, "");
+  setNoDelay(conn);
   return {
-    address,
-    peer: address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`,
+    ...remoteOf(conn.remoteAddr),
     reader: readerOf(conn),
     write: (bytes) => conn.write(bytes),
     closeWrite: () => conn.closeWrite(),
     close: () => conn.close(),
   };
+}
+
+/** A reply leaves at once. A connection that was reset already has no such setting. */
+function setNoDelay(conn: Deno.TcpConn): void {
+  try {
+    conn.setNoDelay(true);
+  } catch {
+    // The first read will say what is wrong.
+  }
 }
 
 /**

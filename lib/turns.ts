@@ -6,15 +6,21 @@
 import { type ChatState, conflict, type Entry, RULES, step } from "./chat.ts";
 import { type Journal, JournalError, replay } from "./journal.ts";
 import type { Log } from "./log.ts";
+import type { Meter } from "./meter.ts";
 import type { Reply } from "./reply.ts";
 import type { Settings } from "./settings.ts";
 
 /** Goes on from what the journal holds, under these settings. Throws {@link JournalError}. */
-export function openTurns(settings: Settings, journal: Journal, log: Log): Turns {
+export function openTurns(
+  settings: Settings,
+  journal: Journal,
+  log: Log,
+  meter?: Meter,
+): Turns {
   const state = replay(journal.read(), settings);
   const why = conflict(state, settings);
   if (why !== undefined) throw new JournalError(`The stored chat can't go on: ${why}`);
-  const turns = new Turns(state, journal, log);
+  const turns = new Turns(state, journal, log, meter);
   turns.start(settings);
   return turns;
 }
@@ -30,6 +36,8 @@ export interface Job {
 interface Turn {
   readonly entries: Entry[];
   readonly jobs: Job[];
+  /** When it was opened, for the meter. */
+  readonly begunAt: number;
   /** Made for who asks. */
   over?: PromiseWithResolvers<void>;
 }
@@ -38,6 +46,7 @@ interface Turn {
 export class Turns {
   readonly #journal: Journal;
   readonly #log: Log;
+  readonly #meter: Meter | undefined;
   #published: ChatState;
   #candidate: ChatState;
   #turn: Turn | undefined;
@@ -46,11 +55,17 @@ export class Turns {
   #isFailing = false;
 
   /** Goes on from the state that the journal holds. */
-  constructor(state: ChatState, journal: Journal, log: Log) {
+  constructor(state: ChatState, journal: Journal, log: Log, meter?: Meter) {
     this.#published = state;
     this.#candidate = state;
     this.#journal = journal;
     this.#log = log;
+    this.#meter = meter;
+  }
+
+  /** Could the last turn not be stored? */
+  get isFailing(): boolean {
+    return this.#isFailing;
   }
 
   /** The first entry of a run. Throws what the journal throws. */
@@ -79,7 +94,7 @@ export class Turns {
   /** The same where the candidate was stepped already, to `state`. */
   take(entry: Entry, state: ChatState): void {
     if (state === this.#candidate) return;
-    this.#turn ??= { entries: [], jobs: [] };
+    this.#turn ??= this.#newTurn();
     this.#turn.entries.push(entry);
     this.#candidate = state;
   }
@@ -113,9 +128,13 @@ export class Turns {
 
   /** Stores what is left, and closes the journal. */
   close(): void {
-    if (this.#owed.length > 0) this.#turn ??= { entries: [], jobs: [] };
+    if (this.#owed.length > 0) this.#turn ??= this.#newTurn();
     if (this.#turn !== undefined) this.#end(this.#turn);
     this.#journal.close(this.#published);
+  }
+
+  #newTurn(): Turn {
+    return { entries: [], jobs: [], begunAt: this.#meter === undefined ? 0 : performance.now() };
   }
 
   #end(turn: Turn): void {
@@ -127,13 +146,16 @@ export class Turns {
       else this.#drop(turn);
     } finally {
       turn.over?.resolve();
+      this.#meter?.turned(performance.now() - turn.begunAt);
     }
   }
 
   /** Only the commit decides whether a turn counts: what comes behind it can't undo it. */
   #store(turn: Turn): boolean {
+    const from = this.#meter === undefined ? 0 : performance.now();
     try {
       this.#journal.commit([...this.#owed, ...turn.entries]);
+      this.#meter?.committed(performance.now() - from);
       if (this.#isFailing) this.#log.event("journal-recovered", {});
       this.#isFailing = false;
       return true;

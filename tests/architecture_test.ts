@@ -24,6 +24,7 @@ const ROOMS = [
   "frame_stream.ts",
   "options.ts",
   "log.ts",
+  "meter.ts",
   "deadline.ts",
   "pace.ts",
   "journal.ts",
@@ -38,6 +39,10 @@ const ROOMS = [
   "connection.ts",
   "tcp.ts",
   "server.ts",
+  "wire.ts",
+  "web_socket.ts",
+  "metrics.ts",
+  "web.ts",
   "client.ts",
   "dialer.ts",
   "typed_line.ts",
@@ -47,7 +52,7 @@ const ROOMS = [
 const CORE = ROOMS.slice(0, ROOMS.indexOf("frame_stream.ts"));
 const CORE_PACKAGES = ["@std/bytes", "node:buffer"];
 const PACKAGES = [...CORE_PACKAGES, "node:util", "node:readline", "node:process"]
-  .concat("node:sqlite", "node:zlib");
+  .concat("node:sqlite", "node:zlib", "node:crypto", "prom-client");
 const IMPURE =
   /\b(Deno|Date|Math\.random|performance|crypto|Promise|async|await|setTimeout|console|fetch|globalThis)\b/;
 
@@ -61,7 +66,8 @@ function importsOf(room: string): string[] {
   const specifiers = read(room).matchAll(
     /^(?:import|export)[^;]*? from "([^"]+)"|import\("([^"]+)"\)/gm,
   );
-  return Array.from(specifiers, ([, still, later]) => (still ?? later)!);
+  return Array.from(specifiers, ([, still, later]) => (still ?? later)!)
+    .filter((specifier) => !specifier.startsWith("./web/"));
 }
 
 /** The code without its comments, which may speak of what they like. */

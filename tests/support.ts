@@ -5,8 +5,11 @@ import { frameStream } from "../lib/frame_stream.ts";
 import { type Journal, memoryJournal } from "../lib/journal.ts";
 import { type Schedule, SqliteJournal, type Teller } from "../lib/journal_sqlite.ts";
 import { Log } from "../lib/log.ts";
+import type { Meter } from "../lib/meter.ts";
+import { Metrics } from "../lib/metrics.ts";
 import { parseServerOptions } from "../lib/options.ts";
 import { Server } from "../lib/server.ts";
+import { Web } from "../lib/web.ts";
 
 type Permission = "net" | "run" | "read" | "write" | "env";
 
@@ -80,8 +83,37 @@ export function serve(...flags: string[]): TestServer {
   return serveOn(memoryJournal, ...flags);
 }
 
+/** A server with its page on a free port of loopback. */
+export interface TestWeb extends TestServer {
+  /** As in `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly web: Web;
+}
+
+/** Starts a server with a page on a journal; `await using` stops both. */
+export function serveWebOn(journal: Journal, ...flags: string[]): TestWeb {
+  const options = parseServerOptions(["--http", "0", ...flags]);
+  const metrics = new Metrics("0.0.0");
+  const server = startServer(journal, flags, metrics);
+  const web = new Web(server.server, options, metrics, "0.0.0");
+  const dispose = async () => {
+    await server[Symbol.asyncDispose]();
+    await web.stop();
+  };
+  return { ...server, web, url: web.url.slice(0, -1), [Symbol.asyncDispose]: dispose };
+}
+
+/** Starts a server with a page; `await using` stops both. */
+export function serveWeb(...flags: string[]): TestWeb {
+  return serveWebOn(memoryJournal, ...flags);
+}
+
 /** Starts a server on a journal, which it closes when it stops. */
 export function serveOn(journal: Journal, ...flags: string[]): TestServer {
+  return startServer(journal, flags);
+}
+
+function startServer(journal: Journal, flags: readonly string[], meter?: Meter): TestServer {
   const options = parseServerOptions(["--hostname", "127.0.0.1", "--port", "0", ...flags]);
   const lines: string[] = [];
   const sink = {
@@ -91,7 +123,7 @@ export function serveOn(journal: Journal, ...flags: string[]): TestServer {
     },
   };
   const log = new Log(sink, { format: options.log, linesMax: 100_000 });
-  const server = new Server(options, log, journal);
+  const server = new Server(options, log, journal, meter);
   return {
     port: server.address.port,
     lines,

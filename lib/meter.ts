@@ -1,0 +1,16 @@
+/** What is measured while the server runs. It costs nothing where nobody measures. */
+import type { CommandName } from "./command.ts";
+import type { MistakeCode } from "./mistake.ts";
+import type { Reply } from "./reply.ts";
+
+/** Hears of everything that is counted or timed. */
+export interface Meter {
+  /** A command was answered. */
+  replied(name: CommandName, code: Reply["code"]): void;
+  /** A connection made a mistake with bytes. */
+  mistaken(code: MistakeCode): void;
+  /** From the first command of a turn until its replies may leave, in milliseconds. */
+  turned(ms: number): void;
+  /** Storing a turn, in milliseconds. */
+  committed(ms: number): void;
+}

@@ -1,0 +1,218 @@
+/** HTTP: the page, WebSockets, the wire view, health and metrics. */
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Metrics } from "./metrics.ts";
+import type { ServerOptions } from "./options.ts";
+import type { Server } from "./server.ts";
+import { remoteOf } from "./tcp.ts";
+import { webSocketConnection } from "./web_socket.ts";
+import { Wire } from "./wire.ts";
+import indexHtml from "./web/index.html" with { type: "text" };
+import styleCss from "./web/style.css" with { type: "text" };
+import framesJs from "./web/frames.js" with { type: "text" };
+import pageJs from "./web/page.js" with { type: "text" };
+import talkJs from "./web/talk.js" with { type: "text" };
+import chatJs from "./web/chat.js" with { type: "text" };
+import wireJs from "./web/wire.js" with { type: "text" };
+
+/** The files of the page, by their paths. */
+const ASSETS: Readonly<Record<string, readonly [type: string, text: string]>> = {
+  "/": ["text/html", indexHtml],
+  "/style.css": ["text/css", styleCss],
+  "/frames.js": ["text/javascript", framesJs],
+  "/page.js": ["text/javascript", pageJs],
+  "/talk.js": ["text/javascript", talkJs],
+  "/chat.js": ["text/javascript", chatJs],
+  "/wire.js": ["text/javascript", wireJs],
+};
+
+const SECURITY_HEADERS = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+    "require-trusted-types-for 'script'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "cache-control": "no-store",
+};
+
+/** A longer path with its query is refused. */
+const URL_SYMBOLS_MAX = 2_048;
+/** A stop waits no longer for requests that go on, in milliseconds. */
+const STOP_MS_MAX = 1_000;
+
+type Remote = ReturnType<typeof remoteOf>;
+
+/** The HTTP side of a server. */
+export class Web {
+  readonly #server: Server;
+  readonly #options: ServerOptions;
+  readonly #metrics: Metrics;
+  readonly #version: string;
+  readonly #wire: Wire;
+  readonly #http: Deno.HttpServer<Deno.NetAddr>;
+  /** What a browser or a proxy may call this server, as in `http://localhost:8080`. */
+  readonly #origins: ReadonlySet<string>;
+  /** WebSockets whose TCP connections are open, even if they are served no more. */
+  #sockets = 0;
+
+  /** Listens at once. Throws what `Deno.serve` throws. */
+  constructor(server: Server, options: ServerOptions, metrics: Metrics, version: string) {
+    this.#server = server;
+    this.#options = options;
+    this.#metrics = metrics;
+    this.#version = version;
+    this.#wire = new Wire(server, options);
+    metrics.observe(server);
+    this.#http = Deno.serve({
+      hostname: options.httpHostname,
+      port: Number(options.http),
+      onListen: () => {},
+      onError: () => plain(500, "Something went wrong on the server"),
+    }, (request, info) => this.#answer(request, remoteOf(info.remoteAddr)));
+    const { port } = this.#http.addr;
+    const hosts = ["localhost", "127.0.0.1", "[::1]", bracketed(options.httpHostname)];
+    const given = options.httpOrigins.split(",").filter((origin) => origin !== "");
+    this.#origins = new Set([
+      ...hosts.map((host) => new URL(`http://${host}:${port}`).origin),
+      ...given,
+    ]);
+  }
+
+  /** Where the page is, for people. */
+  get url(): string {
+    const { hostname, port } = this.#http.addr;
+    return `http://${bracketed(hostname)}:${port}/`;
+  }
+
+  /** Ends all that goes on; the server itself has stopped already. */
+  async stop(): Promise<void> {
+    this.#wire.close();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, STOP_MS_MAX));
+    await Promise.race([this.#http.shutdown(), late]);
+    clearTimeout(timer);
+  }
+
+  async #answer(request: Request, remote: Remote): Promise<Response> {
+    if (request.url.length > URL_SYMBOLS_MAX) return plain(414, "The address is too long");
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return plain(405, "Only GET is answered here", { allow: "GET, HEAD" });
+    }
+    const url = new URL(request.url);
+    switch (url.pathname) {
+      case "/ws":
+        return this.#upgrade(request, remote);
+      case "/healthz":
+        return this.#server.facts.isServing ? plain(200, "It serves") : plain(503, "It does not");
+      case "/settings.json":
+        return json(this.#settings());
+      case "/metrics":
+        return this.#refusal(request, remote) ?? await this.#measured();
+      case "/wire":
+        return this.#refusal(request, remote) ?? this.#watched(url.searchParams.get("connection"));
+      case "/wire/connections":
+        return this.#refusal(request, remote) ?? json(this.#server.connections());
+    }
+    const asset = ASSETS[url.pathname];
+    return asset === undefined
+      ? plain(404, `There is no ${url.pathname} here`)
+      : respond(200, asset[1], `${asset[0]}; charset=utf-8`);
+  }
+
+  /** What the page must know of the chat. */
+  #settings() {
+    const { strict, nameSymbolsMax, textSymbolsMax, frameBytesMax, wireTexts } = this.#options;
+    const limits = { nameSymbolsMax, textSymbolsMax, frameBytesMax };
+    const needsToken = this.#options.adminToken !== "";
+    return { version: this.#version, strict, ...limits, needsToken, wireTexts };
+  }
+
+  #upgrade(request: Request, remote: Remote): Response {
+    const origin = request.headers.get("origin");
+    if (origin !== null && !this.#origins.has(origin)) {
+      return plain(
+        403,
+        `A page from ${origin} may not chat here: start the server with --http-origins ${origin}`,
+      );
+    }
+    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+      return plain(426, "This address is for a WebSocket", { upgrade: "websocket" });
+    }
+    if (this.#sockets >= this.#options.connectionsMax) return plain(503, "The server is full");
+    const { socket, response } = Deno.upgradeWebSocket(request);
+    this.#sockets++;
+    socket.addEventListener("close", () => this.#sockets--);
+    socket.addEventListener("open", () => {
+      const bytesMax = this.#options.wsBytesMax;
+      this.#server.admit(webSocketConnection(socket, { ...remote, bytesMax }));
+    });
+    return response;
+  }
+
+  async #measured(): Promise<Response> {
+    return respond(200, await this.#metrics.text(), this.#metrics.contentType);
+  }
+
+  #watched(connection: string | null): Response {
+    if (this.#wire.size >= this.#options.watchersMax) {
+      return plain(503, `${this.#wire.size} watch already, and --watchers-max allows no more`);
+    }
+    const watcher = connection === "next"
+      ? this.#wire.watch("next")
+      : this.#wire.watch(Number(connection ?? NaN));
+    return watcher === undefined
+      ? plain(404, `There is no connection ${connection}: /wire/connections lists them`)
+      : respond(200, watcher.stream, "application/x-ndjson");
+  }
+
+  /** Why somebody may not see what only those who run the server may; `undefined`: they may. */
+  #refusal(request: Request, { address }: Remote): Response | undefined {
+    const { adminToken } = this.#options;
+    if (adminToken !== "") {
+      const given = /^Bearer (.*)$/.exec(request.headers.get("authorization") ?? "")?.[1];
+      if (given !== undefined && isSame(given, adminToken)) return undefined;
+      const challenge = { "www-authenticate": 'Bearer realm="asvt-chat"' };
+      return plain(401, "This needs the token of --admin-token", challenge);
+    }
+    if (!/^(127\.|::1$)/.test(address)) {
+      return plain(403, `${address} may not see this: start the server with --admin-token`);
+    }
+    // A page elsewhere may have had its own name point here (DNS rebinding).
+    const { origin } = new URL(request.url);
+    return this.#origins.has(origin)
+      ? undefined
+      : plain(403, `${origin} is no name of this server: add it by --http-origins ${origin}`);
+  }
+}
+
+/** Compared in a time that says nothing of how much is right. */
+function isSame(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+}
+
+function bracketed(hostname: string): string {
+  return hostname.includes(":") ? `[${hostname}]` : hostname;
+}
+
+function respond(
+  status: number,
+  body: string | ReadableStream<Uint8Array>,
+  type: string,
+  headers: Record<string, string> = {},
+): Response {
+  return new Response(body as BodyInit, {
+    status,
+    headers: { ...SECURITY_HEADERS, "content-type": type, ...headers },
+  });
+}
+
+function plain(status: number, sentence: string, headers: Record<string, string> = {}): Response {
+  return respond(status, `${sentence}\n`, "text/plain; charset=utf-8", headers);
+}
+
+function json(value: unknown): Response {
+  return respond(200, JSON.stringify(value), "application/json");
+}

@@ -1,0 +1,286 @@
+// @ts-check
+/// <reference lib="dom" />
+/** The view to chat in. */
+import { countSymbols } from "./frames.js";
+import { element, fetchSettings, make } from "./page.js";
+import { Talk } from "./talk.js";
+
+/** @import { Mail, State } from "./talk.js" */
+
+/** So many messages of a visit are kept. */
+const HISTORY_MAX = 500;
+/** The counter is there when so many symbols, or less, are left. */
+const COUNTER_LEFT = 20;
+const NAME = "asvt-chat.name";
+const HISTORY = "asvt-chat.history";
+
+const join = element("join", HTMLFormElement);
+const nameField = element("name", HTMLInputElement);
+const nameError = element("name-error", HTMLElement);
+const room = element("room", HTMLElement);
+const users = element("users", HTMLElement);
+const messages = element("messages", HTMLElement);
+const compose = element("compose", HTMLFormElement);
+const textField = element("text", HTMLInputElement);
+const textError = element("text-error", HTMLElement);
+const counter = element("counter", HTMLElement);
+const status = element("status", HTMLElement);
+
+/**
+ * A line of the history: a message, ours or another's, or a note.
+ * @typedef {{ at: number, from: string, text: string, to?: string | undefined, mine?: boolean,
+ *   again?: boolean, note?: boolean }} Entry
+ */
+
+const settings = await fetchSettings();
+const talk = new Talk(
+  new URL("ws", location.href.replace(/^http/, "ws")).href.replace(/#.*/, ""),
+  settings,
+  { state: showState, mail: showMail, users: showUsers },
+  sessionStorage,
+);
+/** @type {Entry[]} */
+const history = JSON.parse(sessionStorage.getItem(HISTORY) ?? "[]");
+/** To whom the next message goes; all where it is left out.
+ * @type {string | undefined} */
+let receiver;
+let isHere = false;
+
+element("name-hint", HTMLElement).textContent = `1 to ${settings.nameSymbolsMax} symbols`;
+nameField.value = localStorage.getItem(NAME) ?? "";
+join.addEventListener("submit", (event) => {
+  event.preventDefault();
+  nameError.textContent = nameProblem(nameField.value);
+  markInvalid(nameField, nameError);
+  if (nameError.textContent === "") enter(nameField.value, false);
+});
+compose.addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit();
+});
+compose.addEventListener("keydown", ({ key }) => {
+  if (key === "Escape") address(undefined);
+});
+textField.addEventListener("input", count);
+element("leave", HTMLElement).addEventListener("click", leave);
+status.addEventListener("click", ({ target }) => {
+  if (target instanceof HTMLButtonElement) talk.hurry();
+});
+// The server need not find out by itself that the page is gone.
+addEventListener("pagehide", () => talk.stop());
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+for (const entry of history) messages.append(messageOf(entry));
+// A reload goes on under the same name.
+const before = sessionStorage.getItem(NAME);
+if (before === null) nameField.focus();
+else enter(before, true);
+
+/**
+ * @param {string} name
+ * @param {boolean} isBack
+ */
+function enter(name, isBack) {
+  element("me", HTMLElement).textContent = name;
+  sessionStorage.setItem(NAME, name);
+  talk.join(name, isBack);
+}
+
+/** @param {string} name */
+function nameProblem(name) {
+  const symbols = countSymbols(name);
+  return symbols > settings.nameSymbolsMax
+    ? `${symbols} symbols, and a name has at most ${settings.nameSymbolsMax}.`
+    : "";
+}
+
+/** @param {State} state */
+function showState(state) {
+  isHere = state.kind === "here";
+  switch (state.kind) {
+    case "connecting":
+      status.textContent = "Connecting …";
+      break;
+    case "here":
+      status.textContent = state.greeting;
+      localStorage.setItem(NAME, element("me", HTMLElement).textContent);
+      if (room.hidden) showRoom(true);
+      break;
+    case "away":
+      status.replaceChildren(
+        `${state.why}. Trying again in ${state.seconds} s. `,
+        make("button", "quiet", "Try now"),
+      );
+      break;
+    case "refused":
+      sessionStorage.removeItem(NAME);
+      status.textContent = "";
+      showRoom(false);
+      nameError.textContent = state.why;
+      markInvalid(nameField, nameError);
+      break;
+    case "left":
+      sessionStorage.removeItem(NAME);
+      sessionStorage.removeItem(HISTORY);
+      history.length = 0;
+      messages.replaceChildren();
+      status.textContent = "You have left.";
+      showRoom(false);
+  }
+}
+
+/** @param {boolean} isIn */
+function showRoom(isIn) {
+  room.hidden = !isIn;
+  join.hidden = isIn;
+  nameError.textContent = "";
+  markInvalid(nameField, nameError);
+  scrollDown();
+  (isIn ? textField : nameField).focus();
+}
+
+/** @param {readonly Mail[]} mail */
+function showMail(mail) {
+  for (const { from, text, again } of mail) add({ at: Date.now(), from, text, again });
+}
+
+/** @param {readonly string[]} names */
+function showUsers(names) {
+  element("users-count", HTMLElement).textContent = String(names.length);
+  const me = element("me", HTMLElement).textContent;
+  const others = names.filter((name) => name !== me);
+  const focused = document.activeElement?.getAttribute("data-user");
+  users.replaceChildren(
+    userItem(undefined, "Everyone"),
+    ...others.map((name) => userItem(name, name)),
+  );
+  for (const button of users.querySelectorAll("button")) {
+    if (focused !== null && button.getAttribute("data-user") === focused) button.focus();
+  }
+}
+
+/**
+ * @param {string | undefined} name
+ * @param {string} label
+ */
+function userItem(name, label) {
+  const button = make("button", "", make("bdi", "", label));
+  button.type = "button";
+  button.dataset.user = name ?? "";
+  button.setAttribute("aria-pressed", String(receiver === name));
+  button.addEventListener("click", () => {
+    address(name);
+    textField.focus();
+  });
+  return make("li", "", button);
+}
+
+/** @param {string | undefined} name */
+function address(name) {
+  receiver = name;
+  element("to", HTMLElement).textContent = name ?? "everyone";
+  for (const button of users.querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(button.dataset.user === (name ?? "")));
+  }
+}
+
+/** What is typed: `@name text` is for one person, as in the terminal. */
+function typed() {
+  const match = /^@(\S+)\s+([^]*)$/.exec(textField.value);
+  return match === null
+    ? { to: receiver, text: textField.value }
+    : { to: match[1], text: match[2] ?? "" };
+}
+
+function count() {
+  const left = settings.textSymbolsMax - countSymbols(typed().text);
+  counter.classList.toggle("over", left < 0);
+  counter.textContent = left > COUNTER_LEFT ? "" : left < 0 ? `${-left} too many` : `${left} left`;
+  if (left >= 0) showTextError("");
+}
+
+async function submit() {
+  const value = textField.value;
+  const { to, text } = typed();
+  const symbols = countSymbols(text);
+  if (text === "") return;
+  if (symbols > settings.textSymbolsMax) {
+    return showTextError(
+      `${symbols} symbols, and a message has at most ${settings.textSymbolsMax}.`,
+    );
+  }
+  if (!isHere) return showTextError("You are not connected. It stays here until you are.");
+  showTextError("");
+  textField.value = "";
+  count();
+  try {
+    const reply = await talk.send(text, to);
+    if (!reply.startsWith("Message added to storage!")) return keep(value, reply);
+    add({ at: Date.now(), from: "", text, to, mine: true });
+    const note = reply.slice("Message added to storage!".length).trim();
+    if (note !== "") add({ at: Date.now(), from: "", text: note, note: true });
+  } catch {
+    keep(value, "The connection was lost: this may have been sent, or not.");
+  }
+}
+
+/**
+ * What could not be sent is in its field again, unless something else is.
+ * @param {string} value
+ * @param {string} why
+ */
+function keep(value, why) {
+  if (textField.value === "") textField.value = value;
+  count();
+  showTextError(why);
+}
+
+/** @param {string} why */
+function showTextError(why) {
+  textError.textContent = why;
+  markInvalid(textField, textError);
+}
+
+/**
+ * @param {HTMLInputElement} field
+ * @param {HTMLElement} error
+ */
+function markInvalid(field, error) {
+  field.setAttribute("aria-invalid", String(error.textContent !== ""));
+}
+
+async function leave() {
+  try {
+    await talk.leave();
+  } catch {
+    status.textContent = "The server could not be told: your name stays.";
+  }
+}
+
+/** @param {Entry} entry */
+function add(entry) {
+  const isAtEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 40;
+  history.push(entry);
+  messages.append(messageOf(entry));
+  if (history.length > HISTORY_MAX) {
+    history.shift();
+    messages.firstElementChild?.remove();
+  }
+  sessionStorage.setItem(HISTORY, JSON.stringify(history));
+  if (isAtEnd || entry.mine) scrollDown();
+}
+
+function scrollDown() {
+  messages.scrollTop = messages.scrollHeight;
+}
+
+/** @param {Entry} entry */
+function messageOf({ at, from, text, to, mine, again, note }) {
+  if (note) return make("p", "notice", text);
+  const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const who = mine ? ["You to ", make("bdi", "", to ?? "everyone")] : [make("bdi", "", from)];
+  const meta = make("div", "meta", make("span", "", ...who), make("span", "", time));
+  if (again) meta.append(make("span", "", "perhaps shown before"));
+  const body = make("div", "text", text);
+  body.dir = "auto";
+  return make("div", mine ? "message mine" : "message", meta, body);
+}

@@ -1,0 +1,326 @@
+// @ts-check
+/** A person in the chat: one name, over as many connections as it takes. It knows of no page. */
+import { encodeFrames, FrameSplitter } from "./frames.js";
+
+/**
+ * A message. It came `again` if it was shown before and it is not known whether the server had
+ * heard so: then it may be the same one, or another with the same words.
+ * @typedef {{ readonly from: string, readonly text: string, readonly again: boolean }} Mail
+ */
+
+/**
+ * @typedef {{ readonly kind: "connecting" }
+ *   | { readonly kind: "here", readonly greeting: string }
+ *   | { readonly kind: "away", readonly why: string, readonly seconds: number }
+ *   | { readonly kind: "refused", readonly why: string }
+ *   | { readonly kind: "left" }} State
+ */
+
+/**
+ * Hears what happens.
+ * @typedef {{
+ *   state(state: State): void,
+ *   mail(mail: readonly Mail[]): void,
+ *   users(names: readonly string[]): void,
+ * }} Listener
+ */
+
+/** A reload of the page keeps this: `sessionStorage` does.
+ * @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} Memory */
+
+/** A `wait` asks for so long, in seconds; then it is asked again. */
+const WAIT_S = 30;
+/** In strict mode, which has no `wait`, it is looked for mail so often, in milliseconds. */
+const POLL_MS = 1_000;
+/** The list of users is asked for so often, in milliseconds. */
+const USERS_MS = 5_000;
+/** The first pause before another try to connect, and the longest, in milliseconds. */
+const PAUSE_MS = 500;
+const PAUSE_MS_MAX = 15_000;
+/** Who comes back may be refused so often while the server still knows the connection before. */
+const REFUSALS_MAX = 3;
+const UNSURE = "asvt-chat.unsure";
+
+/** @param {number} ms */
+function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** One connection: commands, and their replies in the same order. */
+class Connection {
+  /** @type {{ words: readonly string[], frames: string[], reply: PromiseWithResolvers<string[]> }[]} */
+  #asked = [];
+  #splitter = new FrameSplitter();
+  #socket;
+  /** What the server said without being asked: why it closes. */
+  #lastWords = "";
+  #isOver = false;
+
+  /** @param {string} url */
+  constructor(url) {
+    this.#socket = new WebSocket(url);
+    this.#socket.binaryType = "arraybuffer";
+    this.#socket.onopen = () => this.#asked.forEach(({ words }) => this.#post(words));
+    this.#socket.onmessage = ({ data }) => {
+      for (const frame of this.#splitter.push(new Uint8Array(data))) this.#take(frame);
+    };
+    this.#socket.onclose = () => this.#end();
+  }
+
+  /**
+   * The frames of the reply. Rejects where the connection ends before.
+   * @param {readonly string[]} words
+   * @returns {Promise<string[]>}
+   */
+  ask(...words) {
+    /** @type {PromiseWithResolvers<string[]>} */
+    const reply = Promise.withResolvers();
+    if (this.#isOver) reply.reject(new Error(this.#why));
+    else {
+      this.#asked.push({ words, frames: [], reply });
+      if (this.#socket.readyState === WebSocket.OPEN) this.#post(words);
+    }
+    return reply.promise;
+  }
+
+  close() {
+    this.#socket.close();
+  }
+
+  get #why() {
+    return this.#lastWords || "The connection is lost";
+  }
+
+  /** @param {readonly string[]} words */
+  #post(words) {
+    this.#socket.send(encodeFrames(words));
+  }
+
+  /** @param {string} frame */
+  #take(frame) {
+    const first = this.#asked[0];
+    if (first === undefined) {
+      this.#lastWords = frame;
+      return;
+    }
+    first.frames.push(frame);
+    if (first.frames.length < frameCount(first.words[0] ?? "", first.frames[0] ?? "")) return;
+    this.#asked.shift();
+    first.reply.resolve(first.frames);
+  }
+
+  #end() {
+    this.#isOver = true;
+    for (const { reply } of this.#asked) reply.reject(new Error(this.#why));
+    this.#asked = [];
+  }
+}
+
+/**
+ * How many frames the reply to a command has, by its first one.
+ * @param {string} command
+ * @param {string} first
+ */
+function frameCount(command, first) {
+  if (!/^\d+$/.test(first)) return 1;
+  if (command === "users") return 1 + Number(first);
+  return command === "receive" || command === "wait" ? 1 + 2 * Number(first) : 1;
+}
+
+/** A person who takes part under one name. */
+export class Talk {
+  #url;
+  #strict;
+  #listener;
+  #memory;
+  /** @type {string | undefined} */
+  #name;
+  /** @type {Connection | undefined} */
+  #connection;
+  /** Mail that was shown, and that the server may not know to be taken.
+   * @type {readonly Mail[]} */
+  #unsure = [];
+  /** The connection that it was shown over.
+   * @type {Connection | undefined} */
+  #shownBy;
+  /** @type {readonly string[]} */
+  #users = [];
+  /** Ends a pause. */
+  #hurry = () => {};
+
+  /**
+   * @param {string} url
+   * @param {{ strict: boolean }} settings
+   * @param {Listener} listener
+   * @param {Memory} memory
+   */
+  constructor(url, { strict }, listener, memory) {
+    this.#url = url;
+    this.#strict = strict;
+    this.#listener = listener;
+    this.#memory = memory;
+    this.#unsure = JSON.parse(memory.getItem(UNSURE) ?? "[]");
+  }
+
+  /**
+   * Takes a name, and keeps it over all breaks until {@link leave}.
+   * @param {string} name
+   * @param {boolean} isBack whether this page had the name before
+   */
+  async join(name, isBack = false) {
+    this.#name = name;
+    let wasHere = isBack;
+    let refusals = 0;
+    for (let tries = 0; this.#name === name; tries++) {
+      this.#listener.state({ kind: "connecting" });
+      const connection = this.#connection = new Connection(this.#url);
+      let why;
+      try {
+        const [greeting = ""] = await connection.ask("register", name);
+        if (/^(Hello|Nice to see you), /.test(greeting)) {
+          wasHere = true;
+          tries = 0;
+          refusals = 0;
+          this.#listener.state({ kind: "here", greeting });
+          await this.#attend(connection);
+        }
+        if (!wasHere || ++refusals > REFUSALS_MAX) return this.#refuse(connection, greeting);
+        why = greeting;
+      } catch (error) {
+        why = error instanceof Error ? error.message : String(error);
+      }
+      connection.close();
+      if (this.#name === name) await this.#pause(why, tries);
+    }
+  }
+
+  /** Tries to connect at once. */
+  hurry() {
+    this.#hurry();
+  }
+
+  /** Takes part no more; the name and its mail stay. */
+  stop() {
+    this.#name = undefined;
+    this.#connection?.close();
+    this.#hurry();
+  }
+
+  /** The name and its mailbox are no more. Rejects where the server could not be told. */
+  async leave() {
+    const reply = this.#connection?.ask("logout");
+    this.#name = undefined;
+    await reply;
+    this.#connection?.close();
+    this.#remember([]);
+    this.#listener.state({ kind: "left" });
+  }
+
+  /**
+   * Sends a text, to all where `to` is left out. Resolves to the server's reply.
+   * @param {string} text
+   * @param {string} [to]
+   * @returns {Promise<string>}
+   */
+  async send(text, to) {
+    if (this.#connection === undefined) throw new Error("You are not connected");
+    const words = to === undefined ? ["sendall", text] : ["send", to, text];
+    const [reply = ""] = await this.#ask(this.#connection, ...words);
+    return reply;
+  }
+
+  /**
+   * @param {Connection} connection
+   * @param {string} why
+   */
+  #refuse(connection, why) {
+    this.#name = undefined;
+    connection.close();
+    this.#listener.state({ kind: "refused", why });
+  }
+
+  /**
+   * @param {string} why
+   * @param {number} tries
+   */
+  async #pause(why, tries) {
+    // Not all who were cut off at once come back at once.
+    const ms = Math.min(PAUSE_MS * 2 ** tries, PAUSE_MS_MAX) * (0.75 + Math.random() / 2);
+    this.#listener.state({ kind: "away", why, seconds: Math.ceil(ms / 1000) });
+    await Promise.race([
+      sleep(ms),
+      new Promise((resolve) => this.#hurry = () => resolve(undefined)),
+    ]);
+  }
+
+  /**
+   * Hears of mail and users until the connection ends: then it rejects.
+   * @param {Connection} connection
+   */
+  async #attend(connection) {
+    await this.#look(connection);
+    // Where it fails the loop below fails too.
+    const timer = setInterval(() => this.#look(connection).catch(() => {}), USERS_MS);
+    try {
+      for (let isFirst = true;; isFirst = false) {
+        const words = this.#strict ? ["receive"] : ["wait", String(WAIT_S)];
+        const [count = "", ...frames] = await this.#ask(connection, ...words);
+        if (!/^\d+$/.test(count)) throw new Error(count);
+        this.#show(connection, frames, isFirst);
+        const isNew = frames.some((name, at) => at % 2 === 0 && !this.#users.includes(name));
+        if (isNew) await this.#look(connection);
+        if (this.#strict) await sleep(POLL_MS);
+      }
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  /** @param {Connection} connection */
+  async #look(connection) {
+    const [, ...names] = await this.#ask(connection, "users");
+    this.#users = names;
+    this.#listener.users(names);
+  }
+
+  /**
+   * @param {Connection} connection
+   * @param {readonly string[]} frames sender and text of each
+   * @param {boolean} isFirst whether it is the first answer of a connection
+   */
+  #show(connection, frames, isFirst) {
+    /** @type {Mail[]} */
+    const mail = [];
+    for (let at = 0; at < frames.length; at += 2) {
+      mail.push({ from: frames[at] ?? "", text: frames[at + 1] ?? "", again: false });
+    }
+    const before = isFirst ? this.#unsure : [];
+    const isAgain = before.every(({ from, text }, at) =>
+      mail[at]?.from === from && mail[at]?.text === text
+    );
+    const marked = mail.map((one, at) => ({ ...one, again: isAgain && at < before.length }));
+    if (mail.length > 0) this.#listener.mail(marked);
+    // With `receive` it is taken already.
+    this.#shownBy = connection;
+    this.#remember(this.#strict ? [] : mail);
+  }
+
+  /**
+   * Asks; that a command was answered says that the mail which was shown before it is taken.
+   * @param {Connection} connection
+   * @param {readonly string[]} words
+   */
+  async #ask(connection, ...words) {
+    const shown = this.#unsure;
+    const frames = await connection.ask(...words);
+    if (this.#unsure === shown && this.#shownBy === connection) this.#remember([]);
+    return frames;
+  }
+
+  /** @param {readonly Mail[]} mail */
+  #remember(mail) {
+    this.#unsure = mail;
+    if (mail.length === 0) this.#memory.removeItem(UNSURE);
+    else this.#memory.setItem(UNSURE, JSON.stringify(mail));
+  }
+}

@@ -1,0 +1,255 @@
+/** The page in a real Chromium, as people use it. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { after, describe } from "@std/testing/bdd";
+import type { Page } from "playwright-core";
+import { CHROMIUM, closeBrowser, Visitor } from "./browser.ts";
+import { itNeeds, Peer, serveWeb, until } from "./support.ts";
+
+/** Joins under a name by the keyboard alone. */
+async function join(page: Page, name: string): Promise<void> {
+  await page.getByLabel("Your name").fill(name);
+  await page.keyboard.press("Enter");
+  await page.getByRole("log").waitFor();
+}
+
+/** Types a line into the field that has the focus. */
+async function say(page: Page, text: string): Promise<void> {
+  await page.locator("#text").fill(text);
+  await page.keyboard.press("Enter");
+}
+
+/** The texts of all messages, when there are so many. */
+async function messages(page: Page, count: number): Promise<string[]> {
+  await page.locator(`.message:nth-child(${count})`).waitFor();
+  return await page.locator(".message .text").allTextContents();
+}
+
+describe("the page", () => {
+  after(closeBrowser);
+
+  itNeeds(CHROMIUM, "lets two pages and a client over TCP talk", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url);
+    await using bob = await Visitor.open(server.url);
+    using tess = await Peer.connect(server.port);
+    await join(al.page, "Al");
+    await join(bob.page, "Bob");
+    await tess.ask("register", "Tess");
+    await tess.ask("sendall", "hello from C");
+    assertEquals(await messages(al.page, 1), ["hello from C"]);
+    await say(al.page, "hi all");
+    assertEquals(await messages(bob.page, 2), ["hello from C", "hi all"]);
+    await say(bob.page, "@Al just you");
+    assertEquals(await messages(al.page, 3), ["hello from C", "hi all", "just you"]);
+    await al.page.getByRole("button", { name: "Tess" }).click();
+    await al.page.getByLabel("To Tess").fill("and you");
+    await al.page.keyboard.press("Enter");
+    await messages(al.page, 4);
+    assertEquals(await tess.mail("receive"), ["Al: hi all", "Al: and you"]);
+    await al.page.keyboard.press("Escape");
+    await al.page.getByLabel("To everyone").waitFor();
+  });
+
+  itNeeds(CHROMIUM, "goes on after a reload, with its name, its history and the mail", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url);
+    using bob = await Peer.connect(server.port);
+    await bob.ask("register", "Bob");
+    await join(al.page, "Al");
+    await bob.ask("send", "Al", "before");
+    await messages(al.page, 1);
+    await say(al.page, "@Bob an answer");
+    await messages(al.page, 2);
+    await al.page.goto("about:blank");
+    await bob.ask("send", "Al", "meanwhile");
+    await al.page.goto(server.url);
+    assertEquals(await messages(al.page, 3), ["before", "an answer", "meanwhile"]);
+    await al.page.reload();
+    await bob.ask("send", "Al", "after");
+    assertEquals(await messages(al.page, 4), ["before", "an answer", "meanwhile", "after"]);
+  });
+
+  itNeeds(
+    CHROMIUM,
+    "comes back by itself when the server does, and says so meanwhile",
+    async () => {
+      let server = serveWeb();
+      const { port } = new URL(server.url);
+      await using al = await Visitor.open(server.url);
+      await join(al.page, "Al");
+      await server[Symbol.asyncDispose]();
+      await al.page.getByRole("status").getByText("Trying again").waitFor();
+      await say(al.page, "not lost");
+      await al.page.getByRole("alert").getByText("You are not connected").waitFor();
+      server = serveWeb("--http", port);
+      try {
+        await al.page.getByRole("status").getByText("Hello, Al").waitFor();
+        assertEquals(await al.page.locator("#text").inputValue(), "not lost");
+        await al.page.keyboard.press("Enter");
+        assertEquals(await messages(al.page, 1), ["not lost"]);
+      } finally {
+        await server[Symbol.asyncDispose]();
+      }
+    },
+  );
+
+  itNeeds(CHROMIUM, "says a refusal where it belongs, and keeps what was typed", async () => {
+    await using server = serveWeb("--mailbox-messages-max", "1");
+    using bob = await Peer.connect(server.port);
+    await bob.ask("register", "Bob");
+    await using al = await Visitor.open(server.url);
+    await al.page.getByLabel("Your name").fill("Bob");
+    await al.page.keyboard.press("Enter");
+    const alert = (text: string) => al.page.getByRole("alert").getByText(text).waitFor();
+    await alert("'Bob' already exists!");
+    await al.page.getByLabel("Your name").fill("123456789");
+    await al.page.keyboard.press("Enter");
+    await alert("9 symbols, and a name has at most 8.");
+    await join(al.page, "👍👍👍👍👍👍👍👍");
+    await say(al.page, "@Bob 1");
+    await messages(al.page, 1);
+    await say(al.page, "@Bob 2");
+    await alert("Mailbox of 'Bob' is full!");
+    assertEquals(await al.page.locator("#text").inputValue(), "@Bob 2");
+    await say(al.page, "@Nobody hi");
+    await alert("User 'Nobody' doesn't exist!");
+    await say(al.page, "👍".repeat(61));
+    await alert("61 symbols, and a message has at most 60.");
+    await al.page.locator("#text").fill("👍".repeat(60));
+    await al.page.getByText("0 left").waitFor();
+    await al.page.keyboard.press("Enter");
+    await al.page.getByText("Full mailboxes: 1").or(al.page.locator(".message.mine").nth(1)).first()
+      .waitFor();
+  });
+
+  itNeeds(CHROMIUM, "shows every text as text", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url);
+    await join(al.page, "Al");
+    using bob = await Peer.connect(server.port);
+    const name = "<b>אב";
+    await bob.ask("register", name);
+    const TEXTS = [
+      "<script>document.title = 'broken'</script>",
+      "<img src=x onerror=alert(1)>",
+      "שלום (right to left)",
+      "👩‍👩‍👧 e\u0301 \u202ereversed",
+      "&amp; &lt;",
+    ];
+    for (const text of TEXTS) await bob.ask("send", "Al", text);
+    assertEquals(await messages(al.page, TEXTS.length), TEXTS);
+    assertEquals(await al.page.title(), "asvt-chat");
+    assertEquals(await al.page.locator(".message .meta bdi").first().textContent(), name);
+    const rightToLeft = al.page.locator(".message .text:dir(rtl)");
+    assertEquals(await rightToLeft.allTextContents(), [TEXTS[2]]);
+  });
+
+  itNeeds(CHROMIUM, "works on a strict server, where an address has one user", async () => {
+    await using server = serveWeb("--strict");
+    await using al = await Visitor.open(server.url);
+    await join(al.page, "Al");
+    await say(al.page, "@Al to myself");
+    assertEquals(await messages(al.page, 2), ["to myself", "to myself"]);
+  });
+
+  itNeeds(CHROMIUM, "leaves for good", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url);
+    await join(al.page, "Al");
+    await al.page.getByText("Leave for good").click();
+    await al.page.getByRole("button", { name: "Leave as Al" }).click();
+    await al.page.getByLabel("Your name").waitFor();
+    assertEquals(server.server.facts.users, 0);
+  });
+
+  itNeeds(CHROMIUM, "explains on the wire a length in the wrong byte order", async () => {
+    await using server = serveWeb("--wire-texts");
+    await using teacher = await Visitor.open(`${server.url}/#wire`);
+    const { page } = teacher;
+    await page.getByRole("button", { name: "Watch", exact: true }).click();
+    await page.getByText("Waiting for the next connection").waitFor();
+    using student = await Peer.connect(server.port);
+    await student.ask("register", "Stu");
+    await page.getByRole("row", { name: "the name of 'register'" }).waitFor();
+    await student.write(Uint8Array.of(0, 0, 0, 5, ...new TextEncoder().encode("users")));
+    const row = page.getByRole("row", { name: "big-endian The length of a frame comes lowest" });
+    const text = await row.textContent();
+    assertStringIncludes(text!, "these bytes mean 83886080, only in big-endian order 5");
+    assertStringIncludes(text!, "00 00 00 05");
+    student.close();
+    await page.getByText("The connection has ended: mistake").waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Download" }).click(),
+    ]);
+    const events = JSON.parse(await Deno.readTextFile(await download.path()));
+    assertEquals(events[0].kind, "connected");
+    assert(
+      events.some((event: { mistake?: { code: string } }) => event.mistake?.code === "big-endian"),
+    );
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.getByRole("button", { name: "Copy as JSON" }).click();
+    await page.getByRole("button", { name: "Copied" }).waitFor();
+    const copied = await page.evaluate("navigator.clipboard.readText()");
+    assertEquals(JSON.parse(copied as string), events);
+    await page.getByRole("button", { name: "Clear" }).click();
+    assertEquals(await page.locator("#rows tr").count(), 0);
+  });
+
+  itNeeds(CHROMIUM, "asks for the token on the wire, and says when it is wrong", async () => {
+    await using server = serveWeb("--admin-token", "s3cret");
+    using bob = await Peer.connect(server.port);
+    await bob.ask("register", "Bob");
+    await using teacher = await Visitor.open(`${server.url}/#wire`);
+    const { page } = teacher;
+    await page.getByLabel("The token of").fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText("needs the token").waitFor();
+    await page.getByLabel("The token of").fill("s3cret");
+    await page.keyboard.press("Enter");
+    const watched = page.getByRole("combobox", { name: "Watch" });
+    await watched.getByText("Bob").waitFor({ state: "attached" });
+    await watched.selectOption("1");
+    await page.getByRole("button", { name: "Watch", exact: true }).click();
+    await page.getByText("Connection 1, ").waitFor();
+    await bob.ask("ping");
+    await page.getByRole("row", { name: "the command 'ping'" }).waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByText("Stopped.").waitFor();
+    await until(() => server.server.onNext.size === 0, "nobody watches");
+  });
+
+  for (const colorScheme of ["light", "dark"] as const) {
+    for (const width of [1200, 360]) {
+      itNeeds(
+        CHROMIUM,
+        `has nothing that axe-core complains about, ${colorScheme}, ${width} px wide`,
+        async () => {
+          await using server = serveWeb();
+          using bob = await Peer.connect(server.port);
+          await bob.ask("register", "Bob");
+          const viewport = { width, height: 740 };
+          await using al = await Visitor.open(server.url, { viewport, colorScheme });
+          const { page } = al;
+          assertEquals(await al.violations(), []);
+          await join(page, "Al");
+          await bob.ask("send", "Al", "hi");
+          await messages(page, 1);
+          await say(page, "x".repeat(70));
+          await page.getByRole("alert").getByText("70 symbols").waitFor();
+          assertEquals(await al.violations(), []);
+          assertEquals(await page.evaluate("document.documentElement.scrollWidth"), width);
+          await page.getByRole("link", { name: "Wire" }).click();
+          await page.getByRole("button", { name: "Watch", exact: true }).click();
+          await page.getByText("Waiting for the next connection").waitFor();
+          using student = await Peer.connect(server.port);
+          await student.ask("ping");
+          await student.write(Uint8Array.of(0, 0, 0, 5));
+          await page.getByText("big-endian", { exact: true }).waitFor();
+          assertEquals(await al.violations(), []);
+          assertEquals(await page.evaluate("document.documentElement.scrollWidth"), width);
+        },
+      );
+    }
+  }
+});
