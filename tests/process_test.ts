@@ -104,6 +104,32 @@ describe("main.ts", () => {
     assertMatch(off.line, /^asvt-chat listens on 0\.0\.0\.0:\d+$/);
   });
 
+  itNeeds(
+    NEEDS,
+    "with --http serves its page before it says so, and ends it with SIGTERM",
+    async () => {
+      await using server = await Process.serve("--http", "0");
+      const [, url] =
+        /^asvt-chat listens on 0\.0\.0\.0:\d+, its page is (http:\S+)$/.exec(server.line) ??
+          [];
+      const page = await fetch(url!);
+      assertStringIncludes(await page.text(), "<title>asvt-chat</title>");
+      const watched = await fetch(`${url}wire?connection=next`);
+      server.child.kill("SIGTERM");
+      assertEquals((await server.child.status).code, 0);
+      assertEquals(await watched.text(), "");
+      const { port } = new URL(url!);
+      const inUse = Deno.listen({ hostname: "127.0.0.1", port: Number(port) });
+      const { code, stderr } = await run("--port", "0", "--http", port);
+      inUse.close();
+      assertEquals([code, stderr], [
+        1,
+        `Cannot listen on 127.0.0.1:${port}: the port is in use. ` +
+        "Stop what uses it, or choose another with --http\n",
+      ]);
+    },
+  );
+
   itNeeds(NEEDS, "takes serve as the name of what it does anyway", async () => {
     await using server = await Process.start([
       ...["run", "--no-prompt", "--allow-net", MAIN, "serve", "--port", "0"],

@@ -210,8 +210,13 @@ function tr(className, ...cells) {
 }
 
 async function copy() {
-  await navigator.clipboard.writeText(JSON.stringify(events, null, 2));
-  copyButton.textContent = "Copied";
+  try {
+    await navigator.clipboard.writeText(JSON.stringify(events, null, 2));
+    copyButton.textContent = "Copied";
+  } catch {
+    // Over HTTP a browser allows it only to pages of its own machine.
+    copyButton.textContent = "Not allowed here";
+  }
   setTimeout(() => copyButton.textContent = "Copy as JSON", 2_000);
 }
 
