@@ -215,7 +215,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
       }
       requireFile(path, `main.ts forget ${path} ${name}`);
       const { forget } = await import("./lib/dump.ts");
-      forget(path, name);
+      await forget(path, name);
       return console.log(`'${printable(name)}' is forgotten`);
     }
     case "serve":

@@ -1,6 +1,6 @@
 /** `dump` and `forget`: looking into a journal's file, and removing a user from it, by hand. */
 import { step } from "./chat.ts";
-import { JournalError, replay } from "./journal.ts";
+import { committed, JournalError, replay } from "./journal.ts";
 import { SqliteJournal, type Teller } from "./journal_sqlite.ts";
 import * as mailbox from "./mailbox.ts";
 import { parseServerOptions, settingsOf } from "./options.ts";
@@ -73,7 +73,7 @@ export function dumpTable({ bytes, lastEntry, strict, rules, messages, users }: 
 }
 
 /** Removes a user and the mail from a file that no server uses. Throws {@link JournalError}. */
-export function forget(path: string, name: string): void {
+export async function forget(path: string, name: string): Promise<void> {
   const journal = SqliteJournal.open(path, SILENT);
   const state = replay(journal.read(), SETTINGS);
   const user = state.users.byName.get(name);
@@ -82,6 +82,6 @@ export function forget(path: string, name: string): void {
     throw new JournalError(`${path} has no user '${printable(name)}': dump lists them`);
   }
   const entry = { kind: "forget", user: name, id: user.id } as const;
-  journal.commit([entry]);
-  journal.close(step(state, entry).state);
+  await committed(journal, [entry]);
+  await journal.close(step(state, entry).state);
 }

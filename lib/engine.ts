@@ -37,8 +37,6 @@ export class Session {
   readonly actor: Actor;
   /** Mail that the next command takes out of its mailbox. */
   shown: Shown | undefined;
-  /** Is it known in the open turn what was shown before it? */
-  isRemembered = false;
   waiter: Waiter | undefined;
   /** Something came behind a `wait`: it ends now, or as soon as it begins. */
   hurried = false;
@@ -99,24 +97,13 @@ export class Engine {
     const { shown } = session;
     if (shown === undefined) return;
     this.#turns.apply({ kind: "take", shown });
-    this.#remember(session);
-    session.shown = undefined;
+    this.#setShown(session, undefined);
   }
 
   /** The `wait` of this session, if there is one, is answered at once. */
   hurry(session: Session): void {
     session.hurried = true;
-    const { waiter } = session;
-    if (waiter === undefined) return;
-    this.#finish(session, mailFor(this.#turns.candidate, waiter.shown));
-    const { answer } = waiter;
-    this.#turns.add({
-      undo: () => {
-        if (answer.isAnew) return;
-        answer.reply = mailFor(this.#turns.published, waiter.shown);
-        this.#show(session, answer.reply);
-      },
-    });
+    if (session.waiter !== undefined) this.#finish(session, session.waiter);
   }
 
   /** The session's stream has ended: it holds no name, and what it was shown stays. */
@@ -125,7 +112,7 @@ export class Engine {
     if (!this.#sessions.delete(actor.session)) return;
     session.hurried = true;
     if (waiter !== undefined) {
-      this.#finish(session, { code: "mail", count: 0, mail: [], shown: waiter.shown });
+      this.#answer(session, waiter, { code: "mail", count: 0, mail: [], shown: waiter.shown });
     }
     const { shown } = session;
     session.shown = undefined;
@@ -137,7 +124,9 @@ export class Engine {
     for (const entry of entries) this.#turns.apply(entry);
     this.#turns.add({
       // It was shown mail that it did not take: somebody else may wait for it.
-      done: () => shown !== undefined && this.#serve(shown.id),
+      done: () => {
+        if (shown !== undefined) this.#serve(shown.id);
+      },
       undo: () => this.#turns.owe(entries),
     });
     for (const notify of session.onEnd) notify();
@@ -153,7 +142,7 @@ export class Engine {
       if (settings.strict && present.has(address)) continue;
       this.#turns.apply({ kind: "forget", user, id });
       this.#log.event("forgotten", { user });
-      this.#turns.add({ done: () => this.#serve(id), undo: () => {} });
+      this.#turns.add({ done: () => this.#serve(id) });
     }
   }
 
@@ -177,11 +166,13 @@ export class Engine {
     if (state !== before) {
       this.#turns.take(entry, state);
       this.#turns.add({
-        // Who begins to wait later in this turn sees what the command did.
+        // Who begins to wait later sees what the command did.
         done: this.#waiting.size === 0
           ? undefined
           : () => this.#deliver(command, before, session.actor),
-        undo: () => answer.reply = { code: "storage-away" },
+        undo: () => {
+          answer.reply = { code: "storage-away" };
+        },
       });
       return answer;
     }
@@ -199,7 +190,7 @@ export class Engine {
     const waits = waiter?.answer === answer;
     if (waits && isNothingFor(waiter, answer.reply)) return;
     answer.isAnew = true;
-    if (waits) this.#finish(session, answer.reply);
+    if (waits) this.#answer(session, waiter, answer.reply);
     else if (entry.kind === "command" && entry.command.name === "wait") {
       this.#show(session, answer.reply);
     }
@@ -207,21 +198,15 @@ export class Engine {
 
   /** The next command takes what is shown now; a refusal shows nothing, and hides nothing. */
   #show(session: Session, reply: Reply): void {
-    if (reply.code !== "mail") return;
-    this.#remember(session);
-    session.shown = reply.count > 0 ? reply.shown : undefined;
+    if (reply.code === "mail") this.#setShown(session, reply.count > 0 ? reply.shown : undefined);
   }
 
-  /** If the turn is dropped, what was shown before it is shown again, before all else is undone. */
-  #remember(session: Session): void {
-    if (session.isRemembered) return;
-    const { shown } = session;
-    session.isRemembered = true;
+  #setShown(session: Session, shown: Shown | undefined): void {
+    const before = session.shown;
+    session.shown = shown;
     this.#turns.add({
-      done: () => session.isRemembered = false,
-      undo: () => {
-        session.isRemembered = false;
-        session.shown = shown;
+      restore: () => {
+        session.shown = before;
       },
     });
   }
@@ -256,8 +241,20 @@ export class Engine {
     return promise;
   }
 
-  #finish(session: Session, reply: Reply): void {
-    const { answer, shown, timer, resolve } = session.waiter!;
+  /** Ends a `wait` with the mail that is there. */
+  #finish(session: Session, waiter: Waiter): void {
+    const { answer, shown } = waiter;
+    this.#answer(session, waiter, mailFor(this.#turns.candidate, shown));
+    this.#turns.add({
+      undo: () => {
+        if (answer.isAnew) return;
+        answer.reply = mailFor(this.#turns.published, shown);
+        this.#show(session, answer.reply);
+      },
+    });
+  }
+
+  #answer(session: Session, { answer, shown, timer, resolve }: Waiter, reply: Reply): void {
     clearTimeout(timer);
     session.waiter = undefined;
     const waiting = this.#waiting.get(shown.id)!;
@@ -284,9 +281,10 @@ export class Engine {
   /** The oldest that waits for a user gets the mail; all of them hear that the user is gone. */
   #serve(id: number): void {
     for (const session of this.#waiting.get(id) ?? []) {
-      const reply = mailFor(this.#turns.published, session.waiter!.shown);
+      const waiter = session.waiter!;
+      const reply = mailFor(this.#turns.candidate, waiter.shown);
       if (reply.code === "mail" && reply.count === 0) return;
-      this.#finish(session, reply);
+      this.#finish(session, waiter);
       if (reply.code === "mail") return;
     }
   }

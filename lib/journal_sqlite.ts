@@ -2,7 +2,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { ChatState, Entry } from "./chat.ts";
-import type { Journal, Stored } from "./journal.ts";
+import type { CommitListener, Journal, Stored } from "./journal.ts";
 import { snapshotRows } from "./snapshot.ts";
 import { parseTurn, turnText } from "./turn_text.ts";
 import { damaged, explainDamage, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
@@ -102,7 +102,16 @@ export class SqliteJournal implements Journal {
     setImmediate(commit);
   }
 
-  commit(entries: readonly Entry[]): void {
+  commit(entries: readonly Entry[], stored: CommitListener): void {
+    try {
+      this.#insert(entries);
+    } catch (error) {
+      return stored(error);
+    }
+    stored();
+  }
+
+  #insert(entries: readonly Entry[]): void {
     const body = turnText(entries);
     this.#prepared("INSERT INTO turn VALUES (?, ?, ?, ?)").run(
       this.#lastTurn + 1,
@@ -121,7 +130,7 @@ export class SqliteJournal implements Journal {
     this.#nextSlice();
   }
 
-  close(state: ChatState): void {
+  close(state: ChatState): Promise<void> {
     clearTimeout(this.#timer);
     try {
       const late = performance.now() + CLOSE_MS;
@@ -131,6 +140,7 @@ export class SqliteJournal implements Journal {
       this.#teller.snapshotFailed(error);
     }
     this.#file.close();
+    return Promise.resolve();
   }
 
   /** The size of the file in bytes, and when something was last stored, in milliseconds since 1970. */

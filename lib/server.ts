@@ -103,7 +103,7 @@ export class Server {
     }, STOP_MS_MAX);
     await Promise.all(this.#handlers.values());
     clearTimeout(timer);
-    this.#turns.close();
+    await this.#turns.close();
   }
 
   async #accept(): Promise<void> {

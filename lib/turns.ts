@@ -1,7 +1,8 @@
 /**
  * The turns: what comes in one turn of the event loop is stepped on a candidate; the journal stores
  * all that changed it as one; then the candidate is published, and the replies may leave, together.
- * Where it can't be stored, the candidate is dropped, and every job of the turn is undone.
+ * What comes while it is stored is the next turn, stepped on the same candidate. Where a turn can't
+ * be stored, both are dropped, and every job of them is undone.
  */
 import { type ChatState, conflict, type Entry, RULES, step } from "./chat.ts";
 import { type Journal, JournalError, replay } from "./journal.ts";
@@ -29,8 +30,10 @@ export function openTurns(
 export interface Job {
   /** The turn was stored. */
   readonly done?: (() => void) | undefined;
-  /** The turn could not be stored. */
-  readonly undo: () => void;
+  /** The turn could not be stored: what it has overwritten is put back, the latest first. */
+  readonly restore?: () => void;
+  /** The turn could not be stored, and all that it has overwritten is put back: what follows. */
+  readonly undo?: () => void;
 }
 
 interface Turn {
@@ -49,7 +52,10 @@ export class Turns {
   readonly #meter: Meter | undefined;
   #published: ChatState;
   #candidate: ChatState;
-  #turn: Turn | undefined;
+  /** What comes now is of this turn. */
+  #open: Turn | undefined;
+  /** The journal has this one; the open one follows it, and falls with it. */
+  #storing: Turn | undefined;
   /** Entries that must be stored, and could not be yet. */
   #owed: Entry[] = [];
   #isFailing = false;
@@ -68,12 +74,10 @@ export class Turns {
     return this.#isFailing;
   }
 
-  /** The first entry of a run. Throws what the journal throws. */
+  /** Stores the first entry of a run. */
   start(settings: Settings): void {
-    const entry: Entry = { kind: "start", at: Date.now(), rules: RULES, settings };
-    this.#journal.commit([entry]);
-    this.#published = step(this.#published, entry).state;
-    this.#candidate = this.#published;
+    this.owe([{ kind: "start", at: Date.now(), rules: RULES, settings }]);
+    this.#store(this.#opened());
   }
 
   /** The state that is stored. */
@@ -94,17 +98,17 @@ export class Turns {
   /** The same where the candidate was stepped already, to `state`. */
   take(entry: Entry, state: ChatState): void {
     if (state === this.#candidate) return;
-    this.#turn ??= this.#newTurn();
-    this.#turn.entries.push(entry);
+    this.#opened().entries.push(entry);
     this.#candidate = state;
   }
 
-  /** Adds a job to the turn; where none is open, it is done. */
+  /** Adds a job to the turn; where nothing waits to be stored, it is done. */
   add(job: Job): void {
-    const turn = this.#turn;
-    if (turn === undefined) return job.done?.();
+    if (this.#open === undefined && this.#storing === undefined) return job.done?.();
+    const turn = this.#opened();
     turn.jobs.push(job);
-    if (turn.jobs.length === 1) this.#journal.endTurn(() => this.#end(turn));
+    const isFirst = turn.jobs.length === 1 && this.#storing === undefined;
+    if (isFirst) this.#journal.endTurn(() => this.#end(turn));
   }
 
   /** These entries must be stored even if the turn can't be: they are tried again and again. */
@@ -119,65 +123,95 @@ export class Turns {
     return state === this.#candidate && reply !== undefined ? reply : { code: "storage-away" };
   }
 
-  /** The end of the turn, where one is open. */
+  /** The end of all that waits to be stored, where something does. */
   settled(): Promise<void> | undefined {
-    if (this.#turn === undefined) return undefined;
-    this.#turn.over ??= Promise.withResolvers();
-    return this.#turn.over.promise;
+    const last = this.#open ?? this.#storing;
+    if (last === undefined) return undefined;
+    last.over ??= Promise.withResolvers();
+    return last.over.promise;
   }
 
-  /** Stores what is left, and closes the journal. */
-  close(): void {
-    if (this.#owed.length > 0) this.#turn ??= this.#newTurn();
-    if (this.#turn !== undefined) this.#end(this.#turn);
-    this.#journal.close(this.#published);
+  /** Stores what is left, what is owed too, and closes the journal. */
+  async close(): Promise<void> {
+    while (this.#storing !== undefined) await this.settled();
+    if (this.#open !== undefined || this.#owed.length > 0) this.#store(this.#opened());
+    while (this.#storing !== undefined) await this.settled();
+    await this.#journal.close(this.#published);
   }
 
-  #newTurn(): Turn {
-    return { entries: [], jobs: [], begunAt: this.#meter === undefined ? 0 : performance.now() };
+  #opened(): Turn {
+    return this.#open ??= { entries: [], jobs: [], begunAt: this.#now() };
+  }
+
+  /** In milliseconds; the time is looked at only where somebody measures. */
+  #now(): number {
+    return this.#meter === undefined ? 0 : performance.now();
   }
 
   #end(turn: Turn): void {
     // A stop may have ended it already.
-    if (turn !== this.#turn) return;
-    this.#turn = undefined;
+    if (turn !== this.#open) return;
+    if (turn.entries.length > 0) return this.#store(turn);
+    this.#open = undefined;
+    this.#settle(turn, () => done(turn));
+  }
+
+  /** The journal has the open turn from now on, with all that is owed. */
+  #store(turn: Turn): void {
+    this.#open = undefined;
+    this.#storing = turn;
+    const state = this.#candidate;
+    const from = this.#now();
+    this.#journal.commit([...this.#owed, ...turn.entries], (error) => {
+      this.#meter?.committed(this.#now() - from);
+      this.#tell(error);
+      this.#settle(turn, () => error === undefined ? this.#publish(turn, state) : this.#drop(turn));
+    });
+  }
+
+  /** The turn is over; what has come meanwhile is the next. */
+  #settle(turn: Turn, settle: () => void): void {
     try {
-      if (this.#store(turn)) this.#publish(turn);
-      else this.#drop(turn);
+      settle();
     } finally {
+      this.#storing = undefined;
       turn.over?.resolve();
-      this.#meter?.turned(performance.now() - turn.begunAt);
+      this.#meter?.turned(this.#now() - turn.begunAt);
+      if (this.#open !== undefined) this.#end(this.#open);
     }
   }
 
-  /** Only the commit decides whether a turn counts: what comes behind it can't undo it. */
-  #store(turn: Turn): boolean {
-    const from = this.#meter === undefined ? 0 : performance.now();
-    try {
-      this.#journal.commit([...this.#owed, ...turn.entries]);
-      this.#meter?.committed(performance.now() - from);
+  #tell(error: unknown): void {
+    if (error === undefined) {
       if (this.#isFailing) this.#log.event("journal-recovered", {});
-      this.#isFailing = false;
-      return true;
-    } catch (error) {
+    } else if (!this.#isFailing) {
       const message = error instanceof Error ? error.message : String(error);
-      if (!this.#isFailing) this.#log.event("journal-failed", { error: message });
-      this.#isFailing = true;
-      return false;
+      this.#log.event("journal-failed", { error: message });
     }
+    this.#isFailing = error !== undefined;
   }
 
-  #publish(turn: Turn): void {
+  #publish(turn: Turn, state: ChatState): void {
     this.#owed = [];
-    this.#published = this.#candidate;
-    for (const job of turn.jobs) job.done?.();
-    this.#journal.published(this.#published);
+    this.#published = state;
+    done(turn);
+    this.#journal.published(state);
   }
 
+  /** What came behind the turn was stepped on it, and goes with it. */
   #drop(turn: Turn): void {
+    const next = this.#open;
+    this.#open = undefined;
     this.#candidate = stepAll(this.#published, this.#owed);
-    for (const { undo } of turn.jobs) undo();
+    const jobs = [...turn.jobs, ...next?.jobs ?? []];
+    for (const job of jobs.toReversed()) job.restore?.();
+    for (const job of jobs) job.undo?.();
+    next?.over?.resolve();
   }
+}
+
+function done({ jobs }: Turn): void {
+  for (const job of jobs) job.done?.();
 }
 
 function stepAll(state: ChatState, entries: readonly Entry[]): ChatState {

@@ -1,12 +1,12 @@
 /** Servers of the crash test that are like the real one, but for what their journal stores. */
-import type { Entry } from "../lib/chat.ts";
+import type { Journal } from "../lib/journal.ts";
 import { type Schedule, SqliteJournal } from "../lib/journal_sqlite.ts";
 import { Log } from "../lib/log.ts";
 import { parseServerOptions } from "../lib/options.ts";
 import { Server } from "../lib/server.ts";
 
 /** Stores a turn. */
-export type Commit = (entries: readonly Entry[]) => void;
+export type Commit = Journal["commit"];
 
 /** Serves by these flags until SIGTERM, with a commit made of the honest one. */
 export function serveFile(
@@ -23,7 +23,7 @@ export function serveFile(
   const server = new Server(options, log, {
     read: () => journal.read(),
     endTurn: (commit) => journal.endTurn(commit),
-    commit: commitBy((entries) => journal.commit(entries)),
+    commit: commitBy((entries, stored) => journal.commit(entries, stored)),
     published: (state) => journal.published(state),
     close: (state) => journal.close(state),
   });

@@ -11,17 +11,20 @@ const LATE_MS = 30;
 
 /** Each makes a false commit of the honest one. */
 const FORGETFUL: Record<string, (honest: Commit) => Commit> = {
-  everything: () => () => {},
+  everything: () => (_entries, stored) => stored(),
   some: (honest) => {
     let turns = 0;
-    return (entries) => {
-      if (++turns % SOME > 0) honest(entries);
+    return (entries, stored) => {
+      if (++turns % SOME > 0) honest(entries, stored);
+      else stored();
     };
   },
-  late: (honest) => (entries) => {
-    setTimeout(() => honest(entries), LATE_MS);
+  late: (honest) => (entries, stored) => {
+    setTimeout(() => honest(entries, () => {}), LATE_MS);
+    stored();
   },
-  takes: (honest) => (entries) => honest(entries.filter(({ kind }) => kind !== "take")),
+  takes: (honest) => (entries, stored) =>
+    honest(entries.filter(({ kind }) => kind !== "take"), stored),
 };
 
 const [what = "", ...flags] = Deno.args;

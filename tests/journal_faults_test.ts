@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
 import { type ChatState, emptyChat, type Entry, step } from "../lib/chat.ts";
-import { replay } from "../lib/journal.ts";
+import { committed, replay } from "../lib/journal.ts";
 import type { Schedule, SqliteJournal } from "../lib/journal_sqlite.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { snapshotRows } from "../lib/snapshot.ts";
@@ -97,31 +97,35 @@ function stateIn(content: Uint8Array, wal: Uint8Array): string {
 
 for (const [what, { error, amidTurns, amidSnapshot, mend }] of Object.entries(FAULTS)) {
   describe(`a journal ${what}`, () => {
-    itNeeds(FILES, "in the midst of a turn holds the turns that it took, and no other", () => {
-      using file = new TempFile();
-      const { journal, database } = openWithDatabase(() => file.open());
-      // With next to no memory to spare, a turn is on the disk in part long before its commit.
-      database.exec(`PRAGMA cache_size = 5; ${amidTurns}`);
-      const taken: Turn[] = [];
-      let refused = 0;
-      for (let number = 0; number < 60; number++) {
-        const entries = turn(number, 1 + (number * 37) % 200);
-        try {
-          journal.commit(entries);
-          taken.push(entries);
-        } catch (thrown) {
-          assertEquals((thrown as Error).message, error);
-          refused++;
+    itNeeds(
+      FILES,
+      "in the midst of a turn holds the turns that it took, and no other",
+      async () => {
+        using file = new TempFile();
+        const { journal, database } = openWithDatabase(() => file.open());
+        // With next to no memory to spare, a turn is on the disk in part long before its commit.
+        database.exec(`PRAGMA cache_size = 5; ${amidTurns}`);
+        const taken: Turn[] = [];
+        let refused = 0;
+        for (let number = 0; number < 60; number++) {
+          const entries = turn(number, 1 + (number * 37) % 200);
+          try {
+            await committed(journal, entries);
+            taken.push(entries);
+          } catch (thrown) {
+            assertEquals((thrown as Error).message, error);
+            refused++;
+          }
         }
-      }
-      assert(refused > 5 && taken.length > 5, `${refused} of 60 were refused`);
-      const { content, wal } = killed(file);
-      assertEquals(stateIn(content, wal), textOf(stepAll(emptyChat(SETTINGS), taken.flat())));
-      journal.abandon();
-      const again = file.open();
-      assertEquals([...again.read().turns], taken);
-      again.abandon();
-    });
+        assert(refused > 5 && taken.length > 5, `${refused} of 60 were refused`);
+        const { content, wal } = killed(file);
+        assertEquals(stateIn(content, wal), textOf(stepAll(emptyChat(SETTINGS), taken.flat())));
+        journal.abandon();
+        const again = file.open();
+        assertEquals([...again.read().turns], taken);
+        again.abandon();
+      },
+    );
 
     itNeeds(
       FILES,
@@ -132,24 +136,24 @@ for (const [what, { error, amidTurns, amidSnapshot, mend }] of Object.entries(FA
         const teller = { ...SILENT, snapshotFailed: (thrown: unknown) => failures.push(thrown) };
         const { journal, database } = openWithDatabase(() => file.open(teller, HASTY));
         let state = emptyChat(SETTINGS);
-        const commit = (entries: Turn) => {
-          journal.commit(entries);
+        const commit = async (entries: Turn) => {
+          await committed(journal, entries);
           state = stepAll(state, entries);
           const { content, wal } = killed(file);
           assertEquals(stateIn(content, wal), textOf(state));
         };
-        commit(turn(0));
-        commit(turn(1, 900));
+        await commit(turn(0));
+        await commit(turn(1, 900));
         const { page_count: pages } = database.prepare("PRAGMA page_count").get()!;
         database.exec(amidSnapshot(Number(pages)));
         journal.published(state);
         await until(() => failures.length > 0, "the snapshot fails");
         assertEquals(failures.map((thrown) => (thrown as Error).message), [error]);
-        commit(turn(2));
+        await commit(turn(2));
         database.exec(mend);
-        commit(turn(3));
+        await commit(turn(3));
         journal.published(state);
-        journal.close(state);
+        await journal.close(state);
         assertEquals(failures.length, 1);
         const again = file.open();
         assertEquals([...again.read().turns], []);
@@ -176,11 +180,11 @@ class Writer {
     this.notes.splice(0, Infinity, { state: textOf(this.#state), end });
   }
 
-  write(journal: SqliteJournal, turns: number): ChatState {
+  async write(journal: SqliteJournal, turns: number): Promise<ChatState> {
     for (let i = 0; i < turns; i++) {
       const entries = turn(this.#number, 1 + (this.#number % 3) * 40);
       this.#number++;
-      journal.commit(entries);
+      await committed(journal, entries);
       this.#state = stepAll(this.#state, entries);
       this.notes.push({ state: textOf(this.#state), end: walBytes(this.#file) });
     }
@@ -191,21 +195,21 @@ class Writer {
 type Killed = ReturnType<typeof killed>;
 
 /** Ways to a killed journal. */
-const WAYS: Record<string, (file: TempFile, writer: Writer) => Killed | Promise<Killed>> = {
-  "a new file": (file, writer) => {
+const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> = {
+  "a new file": async (file, writer) => {
     const journal = file.open();
     writer.begin(0);
-    writer.write(journal, 10);
+    await writer.write(journal, 10);
     const left = killed(file);
     journal.abandon();
     return left;
   },
-  "turns behind a snapshot": (file, writer) => {
+  "turns behind a snapshot": async (file, writer) => {
     const first = file.open();
-    first.close(writer.write(first, 5));
+    await first.close(await writer.write(first, 5));
     const journal = file.open();
     writer.begin(0);
-    writer.write(journal, 10);
+    await writer.write(journal, 10);
     const left = killed(file);
     journal.abandon();
     return left;
@@ -216,12 +220,12 @@ const WAYS: Record<string, (file: TempFile, writer: Writer) => Killed | Promise<
     const reader = new DatabaseSync(file.path, { readOnly: true });
     reader.exec("BEGIN; SELECT * FROM turn");
     writer.begin(walBytes(file));
-    journal.published(writer.write(journal, 10));
+    journal.published(await writer.write(journal, 10));
     const looker = new DatabaseSync(file.path, { readOnly: true });
     const turns = () => looker.prepare("SELECT count(*) AS count FROM turn").get()!.count;
     await until(() => turns() === 0, "the snapshot is written, and the turns in it are gone");
     looker.close();
-    writer.write(journal, 5);
+    await writer.write(journal, 5);
     const left = killed(file);
     reader.close();
     journal.abandon();

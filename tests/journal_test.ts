@@ -5,7 +5,7 @@ import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
 import { type ChatState, emptyChat, type Entry, RULES, step } from "../lib/chat.ts";
 import { encodeFrames } from "../lib/frame.ts";
-import { type Journal, JournalError, memoryJournal, replay } from "../lib/journal.ts";
+import { committed, type Journal, JournalError, memoryJournal, replay } from "../lib/journal.ts";
 import { SqliteJournal } from "../lib/journal_sqlite.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { restoreSnapshot, snapshotRows } from "../lib/snapshot.ts";
@@ -47,18 +47,18 @@ const ENGINES = {
 
 for (const [where, { open, outlives }] of Object.entries(ENGINES)) {
   describe(`every journal, such as one ${where}`, () => {
-    itNeeds(FILES, "holds nothing at first, and then what outlives a run", () => {
+    itNeeds(FILES, "holds nothing at first, and then what outlives a run", async () => {
       using file = new TempFile();
       const journal = open(file);
       const empty = rows(emptyChat(SETTINGS));
       assertEquals(rows(replay(journal.read(), SETTINGS)), empty);
       const state = stepAll(emptyChat(SETTINGS), TURNS);
-      for (const entries of TURNS) journal.commit(entries);
+      for (const entries of TURNS) await committed(journal, entries);
       journal.published(state);
-      journal.close(state);
+      await journal.close(state);
       const next = open(file);
       assertEquals(rows(replay(next.read(), SETTINGS)), outlives ? rows(state) : empty);
-      next.close(state);
+      await next.close(state);
     });
 
     itNeeds(FILES, "calls back once when a turn is over, and then takes it", async () => {
@@ -67,12 +67,12 @@ for (const [where, { open, outlives }] of Object.entries(ENGINES)) {
       let calls = 0;
       journal.endTurn(() => {
         calls++;
-        journal.commit(TURNS[0]!);
+        journal.commit(TURNS[0]!, () => {});
       });
       await until(() => calls > 0, "the turn is over");
       await new Promise((resolve) => setTimeout(resolve, 20));
       assertEquals(calls, 1);
-      journal.close(stepAll(emptyChat(SETTINGS), TURNS.slice(0, 1)));
+      await journal.close(stepAll(emptyChat(SETTINGS), TURNS.slice(0, 1)));
     });
 
     itNeeds(
@@ -108,10 +108,10 @@ for (const [where, { open, outlives }] of Object.entries(ENGINES)) {
 }
 
 describe("a journal in a file", () => {
-  itNeeds(FILES, "gives back what was committed, in order", () => {
+  itNeeds(FILES, "gives back what was committed, in order", async () => {
     using file = new TempFile();
     const journal = file.open();
-    for (const entries of TURNS) journal.commit(entries);
+    for (const entries of TURNS) await committed(journal, entries);
     journal.abandon();
     const again = file.open();
     assertEquals([...again.read().turns], TURNS);
@@ -119,21 +119,25 @@ describe("a journal in a file", () => {
     again.abandon();
   });
 
-  itNeeds(FILES, "gives back the state that it was closed with, and what came behind it", () => {
-    using file = new TempFile();
-    const journal = file.open();
-    const state = stepAll(emptyChat(SETTINGS), TURNS);
-    for (const entries of TURNS) journal.commit(entries);
-    journal.close(state);
-    const again = file.open();
-    assertEquals([...again.read().turns], []);
-    const more = [command(1, "sendall", "later")];
-    again.commit(more);
-    again.abandon();
-    const third = file.open();
-    assertEquals(rows(replay(third.read(), SETTINGS)), rows(stepAll(state, [more])));
-    third.abandon();
-  });
+  itNeeds(
+    FILES,
+    "gives back the state that it was closed with, and what came behind it",
+    async () => {
+      using file = new TempFile();
+      const journal = file.open();
+      const state = stepAll(emptyChat(SETTINGS), TURNS);
+      for (const entries of TURNS) await committed(journal, entries);
+      await journal.close(state);
+      const again = file.open();
+      assertEquals([...again.read().turns], []);
+      const more = [command(1, "sendall", "later")];
+      await committed(again, more);
+      again.abandon();
+      const third = file.open();
+      assertEquals(rows(replay(third.read(), SETTINGS)), rows(stepAll(state, [more])));
+      third.abandon();
+    },
+  );
 
   itNeeds(
     FILES,
@@ -142,12 +146,12 @@ describe("a journal in a file", () => {
       using file = new TempFile();
       const journal = file.open();
       let state = stepAll(emptyChat(SETTINGS), TURNS.slice(0, 1));
-      journal.commit(TURNS[0]!);
+      await committed(journal, TURNS[0]!);
       for (let round = 0; round < 3; round++) {
         for (let turn = 0; turn < 101; turn++) {
           const entries = Array.from({ length: 1000 }, () => command(2, "send", "x".repeat(60)));
           // Full mailboxes refuse, and only what changes the state is an entry; here all are stored.
-          journal.commit(entries);
+          await committed(journal, entries);
         }
         state = stepAll(state, [[command(2, "send", `${round}`)]]);
         journal.published(state);
@@ -162,10 +166,10 @@ describe("a journal in a file", () => {
     },
   );
 
-  itNeeds(FILES, "tells how far it is while much is read", () => {
+  itNeeds(FILES, "tells how far it is while much is read", async () => {
     using file = new TempFile();
     const journal = file.open();
-    for (const entries of TURNS) journal.commit(entries);
+    for (const entries of TURNS) await committed(journal, entries);
     journal.abandon();
     const read = (progressMs: number): number[] => {
       const told: number[] = [];
@@ -188,12 +192,12 @@ describe("a journal in a file", () => {
     file.open().abandon();
   });
 
-  itNeeds(FILES, "can be read while a server uses it, as it was at one moment", () => {
+  itNeeds(FILES, "can be read while a server uses it, as it was at one moment", async () => {
     using file = new TempFile();
     const journal = file.open();
-    for (const entries of TURNS) journal.commit(entries);
+    for (const entries of TURNS) await committed(journal, entries);
     const reader = SqliteJournal.openToRead(file.path, SILENT);
-    journal.commit([command(1, "sendall", "later")]);
+    await committed(journal, [command(1, "sendall", "later")]);
     assertEquals([...reader.read().turns], TURNS);
     reader.abandon();
     journal.abandon();
@@ -235,11 +239,11 @@ describe("a journal in a file", () => {
   });
 
   for (const where of ["its snapshot", "a turn"]) {
-    itNeeds(FILES, `that has newer rules in ${where} is refused and stays as it is`, () => {
+    itNeeds(FILES, `that has newer rules in ${where} is refused and stays as it is`, async () => {
       using file = new TempFile();
       const journal = file.open();
       const rules = RULES + 1;
-      journal.commit([{ kind: "start", at: 1, rules, settings: SETTINGS }]);
+      await committed(journal, [{ kind: "start", at: 1, rules, settings: SETTINGS }]);
       if (where === "a turn") journal.abandon();
       else journal.close({ ...emptyChat(SETTINGS), rules });
       const content = Deno.readFileSync(file.path);
@@ -255,33 +259,37 @@ describe("a journal in a file", () => {
     });
   }
 
-  itNeeds(FILES, "that is damaged is refused, wherever a byte was changed in what it holds", () => {
-    using file = new TempFile();
-    const journal = file.open();
-    for (const entries of TURNS) journal.commit(entries);
-    journal.close(stepAll(emptyChat(SETTINGS), TURNS));
-    const again = file.open();
-    again.commit([command(1, "sendall", "a text to be found")]);
-    again.close(emptyChat(SETTINGS));
-    const content = Deno.readFileSync(file.path);
-    const latin1 = Array.from(content, (byte) => String.fromCharCode(byte)).join("");
-    for (const text of ['"kind":"chat"']) {
-      const damaged = content.slice();
-      damaged[latin1.indexOf(text) + 3] = 0x58;
-      Deno.writeFileSync(file.path, damaged);
-      const broken = file.open();
-      const { message } = assertThrows(() => replay(broken.read(), SETTINGS), JournalError);
-      assertStringIncludes(message, "is damaged: keep it as it is");
-      broken.abandon();
-      assertEquals(Deno.readFileSync(file.path), damaged);
-    }
-  });
+  itNeeds(
+    FILES,
+    "that is damaged is refused, wherever a byte was changed in what it holds",
+    async () => {
+      using file = new TempFile();
+      const journal = file.open();
+      for (const entries of TURNS) await committed(journal, entries);
+      await journal.close(stepAll(emptyChat(SETTINGS), TURNS));
+      const again = file.open();
+      await committed(again, [command(1, "sendall", "a text to be found")]);
+      await again.close(emptyChat(SETTINGS));
+      const content = Deno.readFileSync(file.path);
+      const latin1 = Array.from(content, (byte) => String.fromCharCode(byte)).join("");
+      for (const text of ['"kind":"chat"']) {
+        const damaged = content.slice();
+        damaged[latin1.indexOf(text) + 3] = 0x58;
+        Deno.writeFileSync(file.path, damaged);
+        const broken = file.open();
+        const { message } = assertThrows(() => replay(broken.read(), SETTINGS), JournalError);
+        assertStringIncludes(message, "is damaged: keep it as it is");
+        broken.abandon();
+        assertEquals(Deno.readFileSync(file.path), damaged);
+      }
+    },
+  );
 
-  itNeeds(FILES, "that was cut off is refused", () => {
+  itNeeds(FILES, "that was cut off is refused", async () => {
     using file = new TempFile();
     const journal = file.open();
-    for (let i = 0; i < 200; i++) journal.commit([command(1, "sendall", "x".repeat(60))]);
-    journal.close(stepAll(emptyChat(SETTINGS), TURNS));
+    for (let i = 0; i < 200; i++) await committed(journal, [command(1, "sendall", "x".repeat(60))]);
+    await journal.close(stepAll(emptyChat(SETTINGS), TURNS));
     const content = Deno.readFileSync(file.path);
     Deno.writeFileSync(file.path, content.subarray(0, content.length - 4096));
     const { message } = assertThrows(() => file.open(), JournalError);
@@ -300,7 +308,11 @@ describe("the rules", () => {
 
   itNeeds(NET, "of a server are stored when it starts", async () => {
     const stored: Entry[] = [];
-    const journal = { ...memoryJournal, commit: (some: readonly Entry[]) => stored.push(...some) };
+    const collect: Journal["commit"] = (some, done) => {
+      stored.push(...some);
+      done();
+    };
+    const journal = { ...memoryJournal, commit: collect };
     await using _server = serveOn(journal);
     assertEquals(stored.map((entry) => entry.kind === "start" && entry.rules), [RULES]);
   });
@@ -322,8 +334,8 @@ function failingJournal(): Journal & { isFailing: boolean } {
     ...memoryJournal,
     isFailing: false,
     endTurn: (commit) => setTimeout(commit),
-    commit() {
-      if (this.isFailing) throw new Error("disk full");
+    commit(_entries, stored) {
+      stored(this.isFailing ? new Error("disk full") : undefined);
     },
   };
 }
@@ -504,9 +516,9 @@ describe("a server on a file", () => {
     const counting: Journal = {
       read: () => journal.read(),
       endTurn: (commit) => journal.endTurn(commit),
-      commit: (entries) => {
+      commit: (entries, stored) => {
         commits++;
-        journal.commit(entries);
+        journal.commit(entries, stored);
       },
       published: (state) => journal.published(state),
       close: (state) => journal.close(state),

@@ -197,10 +197,10 @@ export class Model {
   }
 
   /** Who is to be hurried because mail has come for these names; where it did not, nobody is. */
-  wakenBy(names: readonly string[]): number[] {
+  wakenBy(names: readonly string[] | "everybody"): number[] {
     const { waiting } = this.#data;
     const receivers = this.people.filter(({ name, mail }) =>
-      mail.length > 0 && names.includes(name)
+      mail.length > 0 && (names === "everybody" || names.includes(name))
     );
     const first = receivers.map(({ id }) => waiting.find(({ person }) => person === id)?.session);
     return first.filter((session) => session !== undefined);
@@ -211,6 +211,16 @@ export class Model {
     const ids = this.people.map(({ id }) => id);
     return this.#data.waiting.filter(({ person }) => !ids.includes(person))
       .map(({ session }) => session);
+  }
+
+  /** Was there somebody of this id, who is gone? */
+  hasLost(id: number): boolean {
+    return id <= this.#data.lastId && this.nameOf(id) === undefined;
+  }
+
+  /** The name of the person of this id. */
+  nameOf(id: number): string | undefined {
+    return this.people.find((person) => person.id === id)?.name;
   }
 
   /** The session's connection has ended. */

@@ -66,6 +66,9 @@ function randomStep(random: Random, sessions: number, addresses: number): Step {
   if (kind < 0.78) return { kind: pick(random, ["ends", "breaks", "is late"]), session };
   return pick<() => Step>(random, [
     () => ({ kind: "commit" }),
+    () => ({ kind: "turn ends" }),
+    () => ({ kind: "turn ends" }),
+    () => ({ kind: "turn ends" }),
     () => ({ kind: "commit fails" }),
     () => ({ kind: "commit fails" }),
     () => ({ kind: "crash" }),

@@ -89,6 +89,9 @@ class World implements Disposable {
         this.#engine.forgetAbsent(Date.now(), event.ms);
         this.#model.forgetAbsent(event.ms, this.#peers.addresses);
         break;
+      case "turn ends":
+        this.#beginStoring();
+        break;
       case "commit":
       case "commit fails":
         this.#endTurn(event.kind === "commit" ? "well" : "fails");
@@ -152,6 +155,10 @@ class World implements Disposable {
   #stop(): void {
     this.#peers.hurryModel();
     this.#engine.stop();
+    while (this.#journal.isStoring) {
+      this.#journal.end("well");
+      this.#model.commit();
+    }
     this.#turns.close();
     this.#model.commit();
     this.#peers.flush();
@@ -164,6 +171,12 @@ class World implements Disposable {
     assertEquals(goesOn, this.#model.chat.allows(settings));
     if (goesOn) this.#settings = settings;
     else assertThrows(() => openTurns(settings, this.#journal, SILENT), JournalError);
+  }
+
+  #beginStoring(): void {
+    if (!this.#journal.isAwaited || this.#journal.isStoring) return;
+    this.#journal.begin();
+    this.#model.handOver();
   }
 
   #endTurn(mood: "well" | "fails"): void {

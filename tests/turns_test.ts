@@ -121,16 +121,90 @@ describe("a turn that was stored", () => {
 
   it("counts, even if the journal can't be told of the state", () => {
     const said: string[] = [];
-    const published = () => {
+    let published = () => {};
+    const endTurn = (commit: () => void) => commit();
+    const journal = { ...memoryJournal, endTurn, published: () => published() };
+    const turns = openTurns(SETTINGS, journal, SILENT);
+    published = () => {
       throw new Error("a mistake of ours");
     };
-    const endTurn = (commit: () => void) => commit();
-    const turns = openTurns(SETTINGS, { ...memoryJournal, endTurn, published }, SILENT);
     turns.apply(register("Al"));
     const job = { done: () => said.push("done"), undo: () => said.push("undone") };
     assertThrows(() => turns.add(job), Error, "a mistake of ours");
     assertEquals(said, ["done"]);
     assertEquals(turns.published.users.byId.values().map(({ name }) => name), ["Al"]);
     assertEquals(turns.candidate, turns.published);
+  });
+});
+
+describe("a turn that comes while the one before is stored", () => {
+  it("is stored next, and its jobs are done then", () => {
+    const { journal, turns, said, add } = openWorld();
+    turns.apply(register("Al"));
+    add("register");
+    journal.begin();
+    add("a look at Al");
+    turns.apply(END);
+    add("end");
+    assertEquals(said, []);
+    assertEquals(usersIn(journal), []);
+    journal.end("well");
+    assertEquals([said, usersIn(journal)], [["register is done"], ["Al (here)"]]);
+    journal.end("well");
+    assertEquals(said.slice(1), ["a look at Al is done", "end is done"]);
+    assertEquals(usersIn(journal), ["Al"]);
+  });
+
+  it("is done at once when it holds nothing to store", async () => {
+    const { journal, turns, said, add } = openWorld();
+    turns.apply(register("Al"));
+    add("register");
+    journal.begin();
+    add("a look at Al");
+    const settled = turns.settled();
+    journal.end("well");
+    await settled;
+    assertEquals(said, ["register is done", "a look at Al is done"]);
+    assertEquals(journal.isAwaited, false);
+  });
+
+  it("falls with it: what was overwritten is put back, the latest first, then all is undone", () => {
+    const { journal, turns, said } = openWorld();
+    const note = (what: string) => () => said.push(what);
+    const job = (name: string) => ({
+      done: note(`${name} is done`),
+      restore: note(`${name} is put back`),
+      undo: note(`${name} is undone`),
+    });
+    turns.apply(register("Al"));
+    turns.add(job("1"));
+    turns.add(job("2"));
+    journal.begin();
+    turns.apply(END);
+    turns.add(job("3"));
+    journal.end("fails");
+    assertEquals(said, [
+      ...["3 is put back", "2 is put back", "1 is put back"],
+      ...["1 is undone", "2 is undone", "3 is undone"],
+    ]);
+    assertEquals(usersIn(journal), []);
+    assertEquals(turns.candidate, turns.published);
+    assertEquals(turns.settled(), undefined);
+  });
+
+  it("is waited for by a stop, like the one before", async () => {
+    const { journal, turns, said, add } = openWorld();
+    turns.apply(register("Al"));
+    add("register");
+    journal.begin();
+    turns.apply(END);
+    add("end");
+    const closed = turns.close();
+    journal.end("well");
+    assertEquals(said, ["register is done"]);
+    journal.end("well");
+    await closed;
+    assertEquals(said, ["register is done", "end is done"]);
+    assertEquals(usersIn(journal), ["Al"]);
   });
 });

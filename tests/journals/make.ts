@@ -268,9 +268,9 @@ export async function make(mode: Mode, folder: URL): Promise<void> {
   await runTranscript(parseTranscript(second), "whole", {
     read: () => journal.read(),
     endTurn: (commit) => journal.endTurn(commit),
-    commit: (entries) => journal.commit(entries),
+    commit: (entries, stored) => journal.commit(entries, stored),
     published: (state) => journal.published(state),
-    close: () => journal.abandon(),
+    close: () => Promise.resolve(journal.abandon()),
   });
   const made = file.open();
   const hash = stateHash(made);

@@ -1,6 +1,6 @@
 /** A journal of arrays of text, which fails and dies when it is told to. */
 import type { ChatState, Entry } from "../../lib/chat.ts";
-import type { Journal, Stored } from "../../lib/journal.ts";
+import type { CommitListener, Journal, Stored } from "../../lib/journal.ts";
 import { snapshotRows } from "../../lib/snapshot.ts";
 
 /** Outlives the processes that use it. */
@@ -14,6 +14,9 @@ export class SimulatedJournal implements Journal {
   /** The turns behind the snapshot. */
   #turns: string[] = [];
   #commit: (() => void) | undefined;
+  /** A commit that waits for what becomes of it. */
+  #held: (() => void) | undefined;
+  #holds = false;
   #writing: { rows: Generator<string>; written: string[]; turns: number } | undefined;
 
   /** With `misread` something else is read than what was stored. */
@@ -29,35 +32,67 @@ export class SimulatedJournal implements Journal {
     this.#commit = commit;
   }
 
-  commit(entries: readonly Entry[]): void {
+  commit(entries: readonly Entry[], stored: CommitListener): void {
+    if (this.#holds) this.#held = () => this.#store(entries, stored);
+    else this.#store(entries, stored);
+  }
+
+  #store(entries: readonly Entry[], stored: CommitListener): void {
     const { mood } = this;
     this.mood = "well";
-    if (mood === "fails") throw new Error("The disk is full");
+    if (mood === "fails") return stored(new Error("The disk is full"));
     const turn = JSON.stringify(entries);
     this.history.push(turn);
     this.#turns.push(turn);
-    if (mood === "dies") throw new Error("The process is gone");
+    if (mood !== "dies") stored();
   }
 
   published(): void {}
 
-  close(state: ChatState): void {
+  close(state: ChatState): Promise<void> {
     this.beginSnapshot(state);
     this.writeAll();
+    return Promise.resolve();
   }
 
-  /** Is a turn open? */
+  /** Is something to be stored? */
   get isAwaited(): boolean {
-    return this.#commit !== undefined;
+    return this.#commit !== undefined || this.isStoring;
   }
 
-  /** The turn is over. */
+  /** Is a turn being stored? */
+  get isStoring(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /** The turn is over, and is stored from now on. */
+  begin(): void {
+    this.#whileHolding(() => this.#endTurn());
+  }
+
+  /** The turn is over, and stored or not; what has come behind it is stored from now on. */
   end(mood: SimulatedJournal["mood"]): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held === undefined && this.#commit === undefined) return;
+    this.mood = mood;
+    if (held === undefined) this.#endTurn();
+    else this.#whileHolding(held);
+  }
+
+  #endTurn(): void {
     const commit = this.#commit;
     this.#commit = undefined;
-    if (commit === undefined) return;
-    this.mood = mood;
-    commit();
+    commit?.();
+  }
+
+  #whileHolding(work: () => void): void {
+    this.#holds = true;
+    try {
+      work();
+    } finally {
+      this.#holds = false;
+    }
   }
 
   /** A snapshot of a state that is stored; it counts when its last row is written. */
@@ -87,6 +122,7 @@ export class SimulatedJournal implements Journal {
   /** The process is gone, and all that it had not stored. */
   lose(): void {
     this.#commit = undefined;
+    this.#held = undefined;
     this.#writing = undefined;
   }
 }

@@ -18,18 +18,23 @@ const STORAGE_AWAY = ["Storage is not available, try again!"];
 const HOUR_MS = 3_600_000;
 
 type Doing =
-  & { readonly at: number; readonly asker: Asker }
+  & { readonly at: number }
   & (
     | {
       readonly kind: "command";
+      readonly asker: Asker;
       readonly words: Words;
       readonly changed: boolean;
       /** The person whose mail it waits for. */
       readonly waitsFor: number | undefined;
       readonly expected: Expected;
     }
-    | { readonly kind: "hurry"; readonly expected: Expected }
-    | { readonly kind: "end"; readonly seen: boolean }
+    | {
+      readonly kind: "hurry";
+      readonly asker: Pick<Asker, "session">;
+      readonly expected: Expected;
+    }
+    | { readonly kind: "end"; readonly asker: Asker; readonly seen: boolean }
   );
 
 /** The reply to a command whose arguments can't be read. */
@@ -52,35 +57,52 @@ export function endingOf([name]: Words, reply: string): "open" | "close" | "sile
   return name === "send" && reply === "U aren't registered!" ? "close" : "open";
 }
 
+/** Whose mail a message has come for. */
+type News = readonly string[] | "everybody";
+
+/** What has come in one turn. */
+interface Turn {
+  /** The chat before it. */
+  readonly start: Model;
+  readonly doings: Doing[];
+  readonly news: News[];
+  /** Must it be stored? */
+  changed: boolean;
+}
+
 /** The model, a turn at a time. */
 export class ModelServer {
-  /** With all that has come since the last turn. */
+  /** With all that has come, stored or not. */
   chat: Model;
-  /** Has this turn changed anything? */
-  isOpen = false;
   #stored: Model;
-  #turnStart: Model;
-  #doings: Doing[] = [];
-  /** For each message of the turn the names that it went to. */
-  #news: (readonly string[])[] = [];
+  /** A turn that is being stored, and the chat behind it. */
+  #storing: (Turn & { readonly after: Model }) | undefined;
+  #open: Turn;
   #waiting = new Map<number, Expected>();
 
   constructor(settings: ModelSettings) {
     this.chat = new Model(settings);
     this.#stored = this.chat;
-    this.#turnStart = this.chat;
+    this.#open = newTurn(this.chat);
+  }
+
+  /** Is there something that is not stored yet? */
+  get isOpen(): boolean {
+    return this.#storing !== undefined || this.#open.changed;
   }
 
   command(asker: Asker, words: Words): Expected {
     const expected: Expected = { frames: undefined };
-    const names = this.chat.people.map(({ name }) => name);
     const changed = this.#changes(() => expected.frames = ask(this.chat, asker, words));
-    if (changed && words[0] === "send") this.#news.push([words[1]!]);
-    if (changed && words[0] === "sendall") this.#news.push(names);
+    // Who begins to wait later sees what the command did.
+    if (changed && this.#waiting.size > 0) {
+      if (words[0] === "send") this.#open.news.push([words[1]!]);
+      if (words[0] === "sendall") this.#open.news.push("everybody");
+    }
     if (expected.frames === undefined) this.#waiting.set(asker.session, expected);
     const waitsFor = this.chat.waitsFor(asker.session);
     const at = this.chat.now;
-    this.#doings.push({ kind: "command", at, asker, words, changed, waitsFor, expected });
+    this.#open.doings.push({ kind: "command", at, asker, words, changed, waitsFor, expected });
     return expected;
   }
 
@@ -91,8 +113,7 @@ export class ModelServer {
   hurry(asker: Asker): void {
     const expected = this.#waiting.get(asker.session);
     if (expected === undefined) return;
-    this.#changes(() => this.#answer(asker.session));
-    this.#doings.push({ kind: "hurry", at: this.chat.now, asker, expected });
+    this.#changes(() => this.#answer(asker));
   }
 
   end(asker: Asker): void {
@@ -107,9 +128,9 @@ export class ModelServer {
     const doing = { kind: "end", at: chat.now, asker, seen } as const;
     const looksAt = chat.looksAt(asker.session);
     this.#changes(() => end(chat, doing));
-    this.#doings.push(doing);
+    this.#open.doings.push(doing);
     // What it leaves behind is for the next who waits.
-    if (this.isOpen) this.#news.push(looksAt);
+    if (this.isOpen) this.#open.news.push(looksAt);
     else this.#wake(looksAt);
   }
 
@@ -117,19 +138,34 @@ export class ModelServer {
     this.#changes(() => this.chat.forgetAbsent(ms, present));
   }
 
-  /** The turn was stored: who waits hears of it. */
+  /** The turn is over, and is stored from now on. */
+  handOver(): void {
+    this.#storing = { ...this.#open, after: this.chat.copy() };
+    this.#open = newTurn(this.#storing.after);
+  }
+
+  /** The turn was stored: who waits hears of it. What has come meanwhile is stored next. */
   commit(): void {
-    this.#stored = this.chat.copy();
-    for (const names of this.#news) this.#wake(names);
-    for (const session of this.chat.leftAlone()) this.#answer(session);
-    this.#endTurn();
+    if (this.#storing === undefined) this.handOver();
+    const { after, news } = this.#storing!;
+    this.#stored = after;
+    for (const names of news) this.#wake(names);
+    for (const session of this.chat.leftAlone()) {
+      if (after.hasLost(this.chat.waitsFor(session)!)) this.#answer({ session });
+    }
+    this.#storing = undefined;
+    if (this.#open.changed) return this.handOver();
+    const later = this.#open.news;
+    this.#open = newTurn(this.chat);
+    for (const names of later) this.#wake(names);
   }
 
   /** The turn was not stored: nothing of it happened, but that connections have ended. */
   fail(): void {
     const { now } = this.chat;
-    this.chat = this.#turnStart;
-    for (const doing of this.#doings) {
+    const doings = [...this.#storing?.doings ?? [], ...this.#open.doings];
+    this.chat = (this.#storing ?? this.#open).start.copy();
+    for (const doing of doings) {
       this.chat.now = doing.at;
       if (doing.kind === "end") end(this.chat, doing);
       else if (doing.kind === "hurry") {
@@ -138,7 +174,8 @@ export class ModelServer {
       else this.#askAnew(doing);
     }
     this.chat.now = now;
-    this.#endTurn();
+    this.#storing = undefined;
+    this.#open = newTurn(this.chat);
   }
 
   /** The process ends, and another one starts with what was stored. */
@@ -149,7 +186,8 @@ export class ModelServer {
     this.chat.start(settings);
     this.#stored = this.chat.copy();
     this.#waiting.clear();
-    this.#endTurn();
+    this.#storing = undefined;
+    this.#open = newTurn(this.chat);
   }
 
   /** Nobody begins to wait anew, or for somebody else. */
@@ -167,32 +205,35 @@ export class ModelServer {
     if (this.#waiting.get(asker.session) === expected) this.#waiting.delete(asker.session);
   }
 
-  #answer(session: number): void {
-    this.#waiting.get(session)!.frames = this.chat.hurry(session);
-    this.#waiting.delete(session);
+  /** It waits no longer. If what it hears is not stored, it hears something else. */
+  #answer(asker: Pick<Asker, "session">): void {
+    const expected = this.#waiting.get(asker.session)!;
+    expected.frames = this.chat.hurry(asker.session);
+    this.#waiting.delete(asker.session);
+    this.#open.doings.push({ kind: "hurry", at: this.chat.now, asker, expected });
   }
 
-  #wake(names: readonly string[]): void {
-    for (const session of this.chat.wakenBy(names)) this.#answer(session);
+  #wake(names: News): void {
+    for (const session of this.chat.wakenBy(names)) this.#answer({ session });
+    // Who was to get the mail may be gone by now.
+    for (const session of this.chat.leftAlone()) {
+      const name = this.#stored.nameOf(this.chat.waitsFor(session)!);
+      if (names === "everybody" || names.includes(name ?? "")) this.#answer({ session });
+    }
   }
 
   #changes(work: () => void): boolean {
-    if (!this.isOpen) {
-      this.#endTurn();
-      this.#turnStart = this.chat.copy();
-    }
+    if (!this.isOpen) this.#open = newTurn(this.chat.copy());
     const before = this.chat.kept;
     work();
     const changed = this.chat.kept !== before;
-    this.isOpen ||= changed;
+    this.#open.changed ||= changed;
     return changed;
   }
+}
 
-  #endTurn(): void {
-    this.isOpen = false;
-    this.#doings = [];
-    this.#news = [];
-  }
+function newTurn(start: Model): Turn {
+  return { start, doings: [], news: [], changed: false };
 }
 
 function end(chat: Model, { asker, seen }: Doing & { kind: "end" }): void {
