@@ -171,6 +171,35 @@ describe("a person on the page", () => {
     assertEquals(await bob.ask("users"), "0");
   });
 
+  itNeeds(NET, "stays when it wants to leave and the server can't be told", async () => {
+    let server = serveWeb();
+    const { port } = new URL(server.url);
+    await using al = await new Person(server.url).join("Al");
+    await server[Symbol.asyncDispose]();
+    await al.until("away");
+    await assertRejects(() => al.talk.leave());
+    server = serveWeb("--http", port);
+    try {
+      await al.until("away", "connecting", "here");
+      al.talk.hurry();
+      await al.until("here");
+      await al.talk.leave();
+      assertEquals(al.state, { kind: "left" });
+    } finally {
+      await server[Symbol.asyncDispose]();
+    }
+  });
+
+  itNeeds(NET, "has one name at a time, whatever it joined as before", async () => {
+    await using server = serveWeb();
+    await using al = new Person(server.url);
+    al.talk.join("Al");
+    al.talk.stop();
+    await al.join("Al2");
+    await until(() => server.server.facts.connections === 1, "the other connection is gone");
+    assertEquals(al.state, { kind: "here", greeting: "Hello, Al2" });
+  });
+
   itNeeds(NET, "hears why the server turns it away", async () => {
     await using server = serveWeb("--connections-max", "1");
     using bob = await Peer.connect(server.port);

@@ -133,8 +133,9 @@ export class Talk {
   #strict;
   #listener;
   #memory;
-  /** @type {string | undefined} */
-  #name;
+  /** What ends as soon as another takes its place: one stay under one name.
+   * @type {{ readonly name: string } | undefined} */
+  #stay;
   /** @type {Connection | undefined} */
   #connection;
   /** Mail that was shown, and that the server may not know to be taken.
@@ -168,10 +169,10 @@ export class Talk {
    * @param {boolean} isBack whether this page had the name before
    */
   async join(name, isBack = false) {
-    this.#name = name;
+    const stay = this.#stay = { name };
     let wasHere = isBack;
     let refusals = 0;
-    for (let tries = 0; this.#name === name; tries++) {
+    for (let tries = 0; this.#stay === stay; tries++) {
       this.#listener.state({ kind: "connecting" });
       const connection = this.#connection = new Connection(this.#url);
       let why;
@@ -190,7 +191,7 @@ export class Talk {
         why = error instanceof Error ? error.message : String(error);
       }
       connection.close();
-      if (this.#name === name) await this.#pause(why, tries);
+      if (this.#stay === stay) await this.#pause(why, tries);
     }
   }
 
@@ -201,17 +202,25 @@ export class Talk {
 
   /** Takes part no more; the name and its mail stay. */
   stop() {
-    this.#name = undefined;
+    this.#stay = undefined;
     this.#connection?.close();
     this.#hurry();
   }
 
-  /** The name and its mailbox are no more. Rejects where the server could not be told. */
+  /** The name and its mailbox are no more. Rejects where the server could not be told: they stay. */
   async leave() {
-    const reply = this.#connection?.ask("logout");
-    this.#name = undefined;
-    await reply;
-    this.#connection?.close();
+    const stay = this.#stay;
+    if (stay === undefined || this.#connection === undefined) return;
+    const reply = this.#connection.ask("logout");
+    // Nobody may come back under the name now.
+    this.#stay = undefined;
+    try {
+      await reply;
+    } catch (error) {
+      this.join(stay.name, true);
+      throw error;
+    }
+    this.#connection.close();
     this.#remember([]);
     this.#listener.state({ kind: "left" });
   }
@@ -234,7 +243,7 @@ export class Talk {
    * @param {string} why
    */
   #refuse(connection, why) {
-    this.#name = undefined;
+    this.#stay = undefined;
     connection.close();
     this.#listener.state({ kind: "refused", why });
   }
