@@ -100,6 +100,7 @@ export class Web {
     if (request.method !== "GET" && request.method !== "HEAD") {
       return plain(405, "Only GET is answered here", { allow: "GET, HEAD" });
     }
+    if (!URL.canParse(request.url)) return plain(400, "The address or the host makes no sense");
     const url = new URL(request.url);
     switch (url.pathname) {
       case "/ws":
@@ -111,7 +112,7 @@ export class Web {
       case "/metrics":
         return this.#refusal(request, remote) ?? await this.#measured();
       case "/wire":
-        return this.#refusal(request, remote) ?? this.#watched(url.searchParams.get("connection"));
+        return this.#refusal(request, remote) ?? this.#watched(request, url.searchParams);
       case "/wire/connections":
         return this.#refusal(request, remote) ?? json(this.#server.connections());
     }
@@ -141,21 +142,32 @@ export class Web {
       return plain(426, "This address is for a WebSocket", { upgrade: "websocket" });
     }
     if (this.#sockets >= this.#options.connectionsMax) return plain(503, "The server is full");
-    const { socket, response } = Deno.upgradeWebSocket(request);
+    let upgrade: Deno.WebSocketUpgrade;
+    try {
+      upgrade = Deno.upgradeWebSocket(request);
+    } catch (error) {
+      return plain(400, error instanceof Error ? error.message : "This is no WebSocket");
+    }
+    this.#admit(upgrade.socket, remote);
+    return upgrade.response;
+  }
+
+  #admit(socket: WebSocket, remote: Remote): void {
+    const bytesMax = this.#options.wsBytesMax;
     this.#sockets++;
     socket.addEventListener("close", () => this.#sockets--);
     socket.addEventListener("open", () => {
-      const bytesMax = this.#options.wsBytesMax;
       this.#server.admit(webSocketConnection(socket, { ...remote, bytesMax }));
     });
-    return response;
   }
 
   async #measured(): Promise<Response> {
     return respond(200, await this.#metrics.text(), this.#metrics.contentType);
   }
 
-  #watched(connection: string | null): Response {
+  #watched({ method }: Request, params: URLSearchParams): Response {
+    if (method === "HEAD") return plain(405, "There is nothing to watch without a body");
+    const connection = params.get("connection");
     if (this.#wire.size >= this.#options.watchersMax) {
       return plain(503, `${this.#wire.size} watch already, and --watchers-max allows no more`);
     }

@@ -62,8 +62,8 @@ class MessageReader implements ByteReader {
       }
       this.#wake?.();
     };
-    socket.onclose = ({ code, wasClean }) =>
-      this.#finish(wasClean ? "end" : new Error(`the WebSocket broke, code ${code}`));
+    socket.onclose = ({ wasClean }) =>
+      this.#finish(wasClean ? "end" : new Error("the WebSocket broke"));
     // What is wrong stands in the close event behind it.
     socket.onerror = () => {};
   }

@@ -401,6 +401,25 @@ describe("HTTP", () => {
     }
   });
 
+  itNeeds(NET, "answers a broken request in a sentence, and goes on", async () => {
+    await using server = serveWeb("--watchers-max", "1");
+    const { host } = new URL(server.url);
+    const UPGRADE = ["Upgrade: websocket", "Connection: Upgrade"];
+    const MANY = Array.from({ length: 1000 }, (_, i) => `X${i}: y`);
+    for (
+      const [expected, ...lines] of [
+        ["400 Bad Request", "GET / HTTP/1.1", "Host: [::1"],
+        ["400 Bad Request", "GET /ws HTTP/1.1", `Host: ${host}`, ...UPGRADE],
+        ["405 Method Not Allowed", "HEAD /wire?connection=next HTTP/1.1", `Host: ${host}`],
+        ["400 Bad Request", "GET / HTTP/1.1", `Host: ${host}`, ...MANY],
+        ["404 Not Found", "GET /%zz%00 HTTP/1.1", `Host: ${host}`],
+        ["405 Method Not Allowed", "POST / HTTP/1.1", `Host: ${host}`, "Content-Length: 1000000"],
+      ] as const
+    ) assertStringIncludes(await request(server, ...lines), `HTTP/1.1 ${expected}`);
+    assertEquals((await get(`${server.url}/healthz`)).status, 200);
+    assertEquals((await get(`${server.url}/wire?connection=1`)).status, 404);
+  });
+
   itNeeds(NET, "tells the page the limits of the chat", async () => {
     await using server = serveWeb("--strict", "--text-symbols-max", "70", "--admin-token", "x");
     assertEquals(JSON.parse((await get(`${server.url}/settings.json`)).text), {
