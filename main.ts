@@ -118,7 +118,7 @@ async function serve(args: string[]): Promise<void> {
     if (error instanceof JournalError) fail(error.message, 1);
     fail(explainListen(error, options.hostname, options.port, "--port"), 1);
   }
-  const web = meter === undefined ? undefined : await openWeb(server, options, meter);
+  const web = meter === undefined ? undefined : await openWeb(server, options, meter, log);
   stopOnSignals(server, web, log);
   const { hostname, port } = server.address;
   const shown = hostname.includes(":") ? `[${hostname}]` : hostname;
@@ -137,10 +137,15 @@ async function openMeter({ http }: ServerOptions): Promise<Metrics | undefined> 
   return new Metrics(config.version);
 }
 
-async function openWeb(server: Server, options: ServerOptions, metrics: Metrics): Promise<Web> {
+async function openWeb(
+  server: Server,
+  options: ServerOptions,
+  metrics: Metrics,
+  log: Log,
+): Promise<Web> {
   const { Web } = await import("./lib/web.ts");
   try {
-    return new Web(server, options, metrics, config.version);
+    return new Web(server, options, metrics, log, config.version);
   } catch (error) {
     fail(explainListen(error, options.httpHostname, Number(options.http), "--http"), 1);
   }

@@ -185,6 +185,19 @@ export function replyTexts(reply: Reply): readonly string[] {
   }
 }
 
+/** How many bytes the reply is. */
+export function replySize(reply: Reply): number {
+  let size = 0;
+  for (const { length } of encodeReplies([reply], new Uint8Array(4_096))) size += length;
+  return size;
+}
+
+/** How many frames the reply is. */
+export function replyFrames(reply: Reply): number {
+  if (reply.code === "users") return 1 + reply.users.size;
+  return reply.code === "mail" ? 1 + 2 * reply.count : 1;
+}
+
 /** The number of users, then their names. */
 function namesTexts(users: IntMap<{ readonly name: string }>): readonly string[] {
   const texts = [String(users.size)];

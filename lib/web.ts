@@ -1,5 +1,6 @@
 /** HTTP: the page, WebSockets, the wire view, health and metrics. */
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ServerOptions } from "./options.ts";
 import type { Server } from "./server.ts";
@@ -39,6 +40,8 @@ const SECURITY_HEADERS = {
 
 /** A longer path with its query is refused. */
 const URL_SYMBOLS_MAX = 2_048;
+/** After a failed accept it listens again after so long, in milliseconds. */
+const LISTEN_AGAIN_MS = 500;
 /** A stop waits no longer for requests that go on, in milliseconds. */
 const STOP_MS_MAX = 1_000;
 
@@ -47,30 +50,34 @@ type Remote = ReturnType<typeof remoteOf>;
 /** The HTTP side of a server. */
 export class Web {
   readonly #server: Server;
+  readonly #log: Log;
   readonly #options: ServerOptions;
   readonly #metrics: Metrics;
   readonly #version: string;
   readonly #wire: Wire;
-  readonly #http: Deno.HttpServer<Deno.NetAddr>;
+  #http: Deno.HttpServer<Deno.NetAddr>;
+  #isStopping = false;
   /** What a browser or a proxy may call this server, as in `http://localhost:8080`. */
   readonly #origins: ReadonlySet<string>;
   /** WebSockets whose TCP connections are open, even if they are served no more. */
   #sockets = 0;
 
   /** Listens at once. Throws what `Deno.serve` throws. */
-  constructor(server: Server, options: ServerOptions, metrics: Metrics, version: string) {
+  constructor(
+    server: Server,
+    options: ServerOptions,
+    metrics: Metrics,
+    log: Log,
+    version: string,
+  ) {
     this.#server = server;
+    this.#log = log;
     this.#options = options;
     this.#metrics = metrics;
     this.#version = version;
     this.#wire = new Wire(server, options);
     metrics.observe(server);
-    this.#http = Deno.serve({
-      hostname: options.httpHostname,
-      port: Number(options.http),
-      onListen: () => {},
-      onError: () => plain(500, "Something went wrong on the server"),
-    }, (request, info) => this.#answer(request, remoteOf(info.remoteAddr)));
+    this.#http = this.#listen(Number(options.http));
     const { port } = this.#http.addr;
     const hosts = ["localhost", "127.0.0.1", "[::1]", bracketed(options.httpHostname)];
     const given = options.httpOrigins.split(",").filter((origin) => origin !== "");
@@ -88,11 +95,39 @@ export class Web {
 
   /** Ends all that goes on; the server itself has stopped already. */
   async stop(): Promise<void> {
+    this.#isStopping = true;
     this.#wire.close();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, STOP_MS_MAX));
     await Promise.race([this.#http.shutdown(), late]);
     clearTimeout(timer);
+  }
+
+  #listen(port: number): Deno.HttpServer<Deno.NetAddr> {
+    const http = Deno.serve({
+      hostname: this.#options.httpHostname,
+      port,
+      onListen: () => {},
+      onError: () => plain(500, "Something went wrong on the server"),
+    }, (request, info) => this.#answer(request, remoteOf(info.remoteAddr)));
+    // A failed accept, as without a free file descriptor, ends it: else the process would end too.
+    http.finished.catch((error) => {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#log.refused("", "accept-failed", { error: message });
+      this.#listenAgain(http.addr.port);
+    });
+    return http;
+  }
+
+  #listenAgain(port: number): void {
+    setTimeout(() => {
+      if (this.#isStopping) return;
+      try {
+        this.#http = this.#listen(port);
+      } catch {
+        this.#listenAgain(port);
+      }
+    }, LISTEN_AGAIN_MS);
   }
 
   async #answer(request: Request, remote: Remote): Promise<Response> {
@@ -154,9 +189,10 @@ export class Web {
 
   #admit(socket: WebSocket, remote: Remote): void {
     const bytesMax = this.#options.wsBytesMax;
-    this.#sockets++;
-    socket.addEventListener("close", () => this.#sockets--);
+    // Of one whose client is gone before it is open no event comes.
     socket.addEventListener("open", () => {
+      this.#sockets++;
+      socket.addEventListener("close", () => this.#sockets--);
       this.#server.admit(webSocketConnection(socket, { ...remote, bytesMax }));
     });
   }
@@ -182,14 +218,17 @@ export class Web {
   /** Why somebody may not see what only those who run the server may; `undefined`: they may. */
   #refusal(request: Request, { address }: Remote): Response | undefined {
     const { adminToken } = this.#options;
+    const { headers } = request;
     if (adminToken !== "") {
-      const given = /^Bearer (.*)$/.exec(request.headers.get("authorization") ?? "")?.[1];
+      const given = /^Bearer (.*)$/i.exec(headers.get("authorization") ?? "")?.[1];
       if (given !== undefined && isSame(given, adminToken)) return undefined;
       const challenge = { "www-authenticate": 'Bearer realm="asvt-chat"' };
       return plain(401, "This needs the token of --admin-token", challenge);
     }
-    if (!/^(127\.|::1$)/.test(address)) {
-      return plain(403, `${address} may not see this: start the server with --admin-token`);
+    const isForwarded = headers.has("forwarded") || headers.has("x-forwarded-for");
+    if (isForwarded || !/^(127\.|::1$)/.test(address)) {
+      const who = isForwarded ? "Whoever comes by a proxy" : address;
+      return plain(403, `${who} may not see this: start the server with --admin-token`);
     }
     // A page elsewhere may have had its own name point here (DNS rebinding).
     const { origin } = new URL(request.url);

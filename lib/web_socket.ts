@@ -54,6 +54,7 @@ class MessageReader implements ByteReader {
     socket.onmessage = ({ data }) => {
       if (this.#end !== undefined) return;
       if (typeof data === "string") return this.#refuse(socket, BINARY_ONLY, "a text message came");
+      if (data.byteLength === 0) return;
       this.#chunks.push(new Uint8Array(data));
       this.#bytes += data.byteLength;
       if (this.#bytes > bytesMax) {

@@ -1,10 +1,10 @@
 /** Watching connections: what goes over the wire, explained, for whoever looks. */
 import type { ConnectionHandler } from "./connection.ts";
 import type { Split } from "./frame.ts";
-import { type Line, replyLines, RequestInspector } from "./inspector.ts";
+import { type Line, REPLY_LINES_MAX, replyLines, RequestInspector } from "./inspector.ts";
 import type { ServerOptions } from "./options.ts";
 import type { Tap } from "./outbox.ts";
-import type { Reply } from "./reply.ts";
+import { type Reply, replyFrames, replySize } from "./reply.ts";
 import type { Server } from "./server.ts";
 import type { SessionId } from "./users.ts";
 
@@ -97,12 +97,19 @@ export class Watcher {
     }, { highWaterMark: 0 });
   }
 
+  /** Would a line be dropped? */
+  get isFull(): boolean {
+    return this.#events.length >= this.#linesMax;
+  }
+
+  /** So many lines are not even made. */
+  drop(lines: number): void {
+    this.#dropped += lines;
+  }
+
   tell(event: WireEvent): void {
     if (this.#isOver) return;
-    if (event.kind === "line" && this.#events.length >= this.#linesMax) {
-      this.#dropped++;
-      return;
-    }
+    if (event.kind === "line" && this.isFull) return this.drop(1);
     this.#tellDropped();
     this.#events.push(event);
     this.#wake?.();
@@ -157,9 +164,14 @@ class WireTap implements Tap {
   sent(replies: readonly Reply[], offset: number): void {
     let end = offset;
     for (const reply of replies) {
-      const lines = replyLines(reply, end, this.#showTexts);
-      for (const { size } of lines) end += size;
-      this.#tell("out", lines);
+      if (this.watchers.values().some(({ isFull }) => !isFull)) {
+        this.#tell("out", replyLines(reply, end, this.#showTexts));
+      } else {
+        // To explain long replies to nobody would hold up the server.
+        const lines = Math.min(replyFrames(reply), REPLY_LINES_MAX);
+        for (const watcher of this.watchers) watcher.drop(lines);
+      }
+      end += replySize(reply);
     }
   }
 

@@ -122,6 +122,22 @@ describe("the page", () => {
       .waitFor();
   });
 
+  itNeeds(CHROMIUM, "shows a full mailbox whole, and many users", async () => {
+    await using server = serveWeb();
+    using bob = await Peer.connect(server.port);
+    using old = await Peer.connect(server.port);
+    await old.ask("register", "Al");
+    for (let i = 0; i < 300; i++) await bob.ask("register", `user ${i}`);
+    for (let i = 0; i < 1000; i++) await bob.ask("send", "Al", `${i}`);
+    old.close();
+    await until(() => server.server.facts.connections === 1, "the old one is gone");
+    await using al = await Visitor.open(server.url);
+    await join(al.page, "Al");
+    const texts = await messages(al.page, 1000);
+    assertEquals(texts, Array.from({ length: 1000 }, (_, i) => `${i}`));
+    await al.page.getByText("and 100 more: write @name").waitFor();
+  });
+
   itNeeds(CHROMIUM, "shows every text as text", async () => {
     await using server = serveWeb();
     await using al = await Visitor.open(server.url);

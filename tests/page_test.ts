@@ -190,6 +190,29 @@ describe("a person on the page", () => {
     }
   });
 
+  itNeeds(NET, "waits for its place when the server is full as it comes back", async () => {
+    let server = serveWeb();
+    const { port } = new URL(server.url);
+    await using al = await new Person(server.url).join("Al");
+    await server[Symbol.asyncDispose]();
+    await al.until("away");
+    server = serveWeb("--http", port, "--connections-max", "1");
+    try {
+      const other = await Peer.connect(server.port);
+      await other.ask("ping");
+      al.talk.hurry();
+      const isFull = () => JSON.stringify(al.state).includes("Server is full!");
+      await until(isFull, "it hears that the server is full");
+      other.close();
+      await until(() => server.server.facts.connections === 0, "there is a place");
+      al.talk.hurry();
+      await al.until("here");
+    } finally {
+      al.talk.stop();
+      await server[Symbol.asyncDispose]();
+    }
+  });
+
   itNeeds(NET, "has one name at a time, whatever it joined as before", async () => {
     await using server = serveWeb();
     await using al = new Person(server.url);

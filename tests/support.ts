@@ -90,12 +90,14 @@ export interface TestWeb extends TestServer {
   readonly web: Web;
 }
 
+const SILENT_LOG = new Log(Deno.stderr, { format: "off", linesMax: 0 });
+
 /** Starts a server with a page on a journal; `await using` stops both. */
 export function serveWebOn(journal: Journal, ...flags: string[]): TestWeb {
   const options = parseServerOptions(["--http", "0", ...flags]);
   const metrics = new Metrics("0.0.0");
   const server = startServer(journal, flags, metrics);
-  const web = new Web(server.server, options, metrics, "0.0.0");
+  const web = new Web(server.server, options, metrics, SILENT_LOG, "0.0.0");
   const dispose = async () => {
     await server[Symbol.asyncDispose]();
     await web.stop();

@@ -239,6 +239,21 @@ describe("the wire", () => {
     assertEquals(lines + dropped, 2 * sent);
   });
 
+  itNeeds(NET, "drops the lines of long replies that nobody would read", async () => {
+    await using server = serveWeb("--wire-lines-max", "10");
+    using al = await Peer.connect(server.port);
+    for (let i = 0; i < 150; i++) await al.ask("register", `user${i}`);
+    await using viewer = await Viewer.watch(server, await numberOf(server));
+    await al.write(encodeFrames(Array.from({ length: 50 }, () => "users")));
+    for (let i = 0; i < 50 * 151; i++) await al.frame();
+    al.close();
+    let lines = 0;
+    for (let event = await viewer.next(); event; event = await viewer.next()) {
+      lines += event.kind === "line" ? 1 : event.kind === "dropped" ? event.lines : 0;
+    }
+    assertEquals(lines, 50 * (1 + 100));
+  });
+
   itNeeds(NET, "lists the connections and who is registered on them", async () => {
     await using server = serveWeb();
     using al = await Peer.connect(server.port);

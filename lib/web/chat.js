@@ -7,8 +7,10 @@ import { Talk } from "./talk.js";
 
 /** @import { Mail, State } from "./talk.js" */
 
-/** So many messages of a visit are kept. */
-const HISTORY_MAX = 500;
+/** So many messages of a visit are kept: more than a mailbox holds by default. */
+const HISTORY_MAX = 2_000;
+/** So many users have a button; the others are written to by `@name`. */
+const BUTTONS_MAX = 200;
 /** The counter is there when so many symbols, or less, are left. */
 const COUNTER_LEFT = 20;
 const NAME = "asvt-chat.name";
@@ -107,7 +109,7 @@ function showState(state) {
       break;
     case "away":
       status.replaceChildren(
-        `${state.why}. Trying again in ${state.seconds} s. `,
+        `${state.why.replace(/[.!]$/, "")}. Trying again in ${state.seconds} s. `,
         make("button", "quiet", "Try now"),
       );
       break;
@@ -140,7 +142,7 @@ function showRoom(isIn) {
 
 /** @param {readonly Mail[]} mail */
 function showMail(mail) {
-  for (const { from, text, again } of mail) add({ at: Date.now(), from, text, again });
+  add(...mail.map(({ from, text, again }) => ({ at: Date.now(), from, text, again })));
 }
 
 /** @param {readonly string[]} names */
@@ -151,8 +153,10 @@ function showUsers(names) {
   const focused = document.activeElement?.getAttribute("data-user");
   users.replaceChildren(
     userItem(undefined, "Everyone"),
-    ...others.map((name) => userItem(name, name)),
+    ...others.slice(0, BUTTONS_MAX).map((name) => userItem(name, name)),
   );
+  const more = others.length - BUTTONS_MAX;
+  if (more > 0) users.append(make("li", "hint", `and ${more} more: write @name`));
   for (const button of users.querySelectorAll("button")) {
     if (focused !== null && button.getAttribute("data-user") === focused) button.focus();
   }
@@ -230,6 +234,7 @@ async function submit() {
  */
 function keep(value, why) {
   if (textField.value === "") textField.value = value;
+  else add({ at: Date.now(), from: "", text: `Perhaps not sent: ${value}`, note: true });
   count();
   showTextError(why);
 }
@@ -252,21 +257,21 @@ async function leave() {
   try {
     await talk.leave();
   } catch {
-    status.textContent = "The server could not be told: your name stays.";
+    showTextError("The server could not be told: your name stays.");
   }
 }
 
-/** @param {Entry} entry */
-function add(entry) {
+/** @param {...Entry} entries */
+function add(...entries) {
   const isAtEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 40;
-  history.push(entry);
-  messages.append(messageOf(entry));
-  if (history.length > HISTORY_MAX) {
+  history.push(...entries);
+  messages.append(...entries.map(messageOf));
+  while (history.length > HISTORY_MAX) {
     history.shift();
     messages.firstElementChild?.remove();
   }
   sessionStorage.setItem(HISTORY, JSON.stringify(history));
-  if (isAtEnd || entry.mine) scrollDown();
+  if (isAtEnd || entries.some(({ mine }) => mine)) scrollDown();
 }
 
 function scrollDown() {

@@ -29,7 +29,9 @@ import { encodeFrames, FrameSplitter } from "./frames.js";
  * @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} Memory */
 
 /** A `wait` asks for so long, in seconds; then it is asked again. */
-const WAIT_S = 30;
+const WAIT_S = 5;
+/** A server that has not answered for so long, beyond what it was to wait, is gone: in milliseconds. */
+const ANSWER_MS = 10_000;
 /** In strict mode, which has no `wait`, it is looked for mail so often, in milliseconds. */
 const POLL_MS = 1_000;
 /** The list of users is asked for so often, in milliseconds. */
@@ -55,6 +57,8 @@ class Connection {
   /** What the server said without being asked: why it closes. */
   #lastWords = "";
   #isOver = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
   /** @param {string} url */
   constructor(url) {
@@ -62,7 +66,9 @@ class Connection {
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onopen = () => this.#asked.forEach(({ words }) => this.#post(words));
     this.#socket.onmessage = ({ data }) => {
+      clearTimeout(this.#timer);
       for (const frame of this.#splitter.push(new Uint8Array(data))) this.#take(frame);
+      if (this.#asked.length > 0) this.#await();
     };
     this.#socket.onclose = () => this.#end();
   }
@@ -78,6 +84,7 @@ class Connection {
     if (this.#isOver) reply.reject(new Error(this.#why));
     else {
       this.#asked.push({ words, frames: [], reply });
+      if (this.#asked.length === 1 || words[0] !== "wait") this.#await();
       if (this.#socket.readyState === WebSocket.OPEN) this.#post(words);
     }
     return reply.promise;
@@ -85,6 +92,17 @@ class Connection {
 
   close() {
     this.#socket.close();
+  }
+
+  /** A link may break without a word, as when a laptop sleeps. */
+  #await() {
+    clearTimeout(this.#timer);
+    const waits = this.#asked.length === 1 && this.#asked[0]?.words[0] === "wait";
+    this.#timer = setTimeout(() => {
+      this.#lastWords = "The server does not answer";
+      this.#socket.close();
+      this.#end();
+    }, ANSWER_MS + (waits ? 1000 * WAIT_S : 0));
   }
 
   get #why() {
@@ -111,6 +129,7 @@ class Connection {
 
   #end() {
     this.#isOver = true;
+    clearTimeout(this.#timer);
     for (const { reply } of this.#asked) reply.reject(new Error(this.#why));
     this.#asked = [];
   }
@@ -169,6 +188,7 @@ export class Talk {
    * @param {boolean} isBack whether this page had the name before
    */
   async join(name, isBack = false) {
+    this.stop();
     const stay = this.#stay = { name };
     let wasHere = isBack;
     let refusals = 0;
@@ -182,10 +202,14 @@ export class Talk {
           wasHere = true;
           tries = 0;
           refusals = 0;
-          this.#listener.state({ kind: "here", greeting });
+          if (this.#stay === stay) this.#listener.state({ kind: "here", greeting });
           await this.#attend(connection);
         }
-        if (!wasHere || ++refusals > REFUSALS_MAX) return this.#refuse(connection, greeting);
+        // A full server, or a full disk, may pass.
+        if (/exists!$|before!$/.test(greeting)) refusals++;
+        if (!wasHere || refusals > REFUSALS_MAX) {
+          return this.#stay === stay ? this.#refuse(connection, greeting) : undefined;
+        }
         why = greeting;
       } catch (error) {
         why = error instanceof Error ? error.message : String(error);
@@ -211,11 +235,11 @@ export class Talk {
   async leave() {
     const stay = this.#stay;
     if (stay === undefined || this.#connection === undefined) return;
-    const reply = this.#connection.ask("logout");
-    // Nobody may come back under the name now.
+    const asked = this.#connection.ask("logout");
     this.#stay = undefined;
     try {
-      await reply;
+      const [reply = ""] = await asked;
+      if (!reply.startsWith("U've been")) throw new Error(reply);
     } catch (error) {
       this.join(stay.name, true);
       throw error;
@@ -268,20 +292,19 @@ export class Talk {
    */
   async #attend(connection) {
     await this.#look(connection);
-    // Where it fails the loop below fails too.
-    const timer = setInterval(() => this.#look(connection).catch(() => {}), USERS_MS);
-    try {
-      for (let isFirst = true;; isFirst = false) {
-        const words = this.#strict ? ["receive"] : ["wait", String(WAIT_S)];
-        const [count = "", ...frames] = await this.#ask(connection, ...words);
-        if (!/^\d+$/.test(count)) throw new Error(count);
-        this.#show(connection, frames, isFirst);
-        const isNew = frames.some((name, at) => at % 2 === 0 && !this.#users.includes(name));
-        if (isNew) await this.#look(connection);
-        if (this.#strict) await sleep(POLL_MS);
+    let lookedAt = Date.now();
+    for (let isFirst = true;; isFirst = false) {
+      const words = this.#strict ? ["receive"] : ["wait", String(WAIT_S)];
+      const [count = "", ...frames] = await this.#ask(connection, ...words);
+      if (!/^\d+$/.test(count)) throw new Error(count);
+      this.#show(connection, frames, isFirst);
+      const isNew = frames.some((name, at) => at % 2 === 0 && !this.#users.includes(name));
+      // Never behind a `wait`: it would take mail whose reply may get lost on its way.
+      if (isNew || Date.now() - lookedAt >= USERS_MS) {
+        await this.#look(connection);
+        lookedAt = Date.now();
       }
-    } finally {
-      clearInterval(timer);
+      if (this.#strict) await sleep(POLL_MS);
     }
   }
 

@@ -71,10 +71,13 @@ async function ask(path, signal) {
     headers: token === null ? {} : { authorization: `Bearer ${token}` },
     ...signal && { signal },
   });
+  // What another question was refused for stays to be read.
+  const [question = ""] = path.split("?");
   if (response.ok) {
-    error.textContent = "";
+    if (error.dataset.question === question) error.textContent = "";
     return response;
   }
+  error.dataset.question = question;
   error.textContent = (await response.text()).trim();
   if (response.status === 401) {
     sessionStorage.removeItem(TOKEN);
@@ -90,6 +93,7 @@ async function list() {
   try {
     response = await ask("wire/connections");
   } catch {
+    error.dataset.question = "wire/connections";
     error.textContent = "The server is not there.";
   }
   if (response === undefined) return;
