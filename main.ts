@@ -1,6 +1,7 @@
 /** asvt-chat: a chat server with mailboxes, and the client to it. */
 import { type Journal, JournalError, memoryJournal } from "./lib/journal.ts";
 import { Log } from "./lib/log.ts";
+import { collectAtRest } from "./lib/memory.ts";
 import type { Metrics } from "./lib/metrics.ts";
 import {
   CLIENT_FLAGS,
@@ -20,8 +21,10 @@ import { Server } from "./lib/server.ts";
 import type { Web } from "./lib/web.ts";
 import config from "./deno.json" with { type: "json" };
 
-const HELP = {
-  serve: `asvt-chat ${config.version}: a chat server with mailboxes
+/** The text of `--help`. */
+const help = {
+  serve: () =>
+    `asvt-chat ${config.version}: a chat server with mailboxes
 
 Usage:
   main.ts [serve] [flags]                      serve
@@ -33,13 +36,15 @@ Usage:
 
 Flags of serve:
 ${helpLines(SERVER_FLAGS)}`,
-  client: `Chat in the terminal: main.ts client [name] [flags]
+  client: () =>
+    `Chat in the terminal: main.ts client [name] [flags]
 
 ${helpLines(CLIENT_FLAGS)}`,
-  ping: `Ask whether a server answers: main.ts ping HOST:PORT. The exit code is 0 if it does, else 1
+  ping: () =>
+    `Ask whether a server answers: main.ts ping HOST:PORT. The exit code is 0 if it does, else 1
 
 ${helpLines(NO_FLAGS)}`,
-  inspect:
+  inspect: () =>
     `Explain the bytes of a client, frame by frame: main.ts inspect [FILE] [flags]. Without FILE, or
 for -, they come from stdin. The exit code is 0 if all are whole commands, else 1
 
@@ -106,7 +111,7 @@ function fail(message: string, code: number): never {
 
 async function serve(args: string[]): Promise<void> {
   const options = parseServerOptions(args);
-  if (options.help) return console.log(HELP.serve);
+  if (options.help) return console.log(help.serve());
   if (options.version) return console.log(config.version);
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
   const meter = await openMeter(options);
@@ -128,6 +133,8 @@ async function serve(args: string[]): Promise<void> {
       ? JSON.stringify({ event: "listening", hostname, port, page: web?.url })
       : `asvt-chat listens on ${shown}:${port}${page}`,
   );
+  server.expireUsers();
+  collectAtRest();
 }
 
 /** What measures, where there is a page to show it; its code is loaded only then. */
@@ -176,7 +183,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
   switch (subcommand) {
     case "client": {
       const { options, positionals } = parseFlags(CLIENT_FLAGS, args);
-      if (options.help) return console.log(HELP.client);
+      if (options.help) return console.log(help.client());
       if (positionals.length > 1) {
         throw new UsageError(`Unexpected "${positionals[1]}": client takes one name`);
       }
@@ -185,7 +192,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
     }
     case "ping": {
       const { options, positionals } = parseFlags(NO_FLAGS, args);
-      if (options.help) return console.log(HELP.ping);
+      if (options.help) return console.log(help.ping());
       if (positionals.length !== 1) {
         throw new UsageError("ping takes one argument, HOST:PORT, as in ping 127.0.0.1:31337");
       }
@@ -194,7 +201,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
     }
     case "inspect": {
       const { options, positionals: [path = "-", ...more] } = parseFlags(INSPECT_FLAGS, args);
-      if (options.help) return console.log(HELP.inspect);
+      if (options.help) return console.log(help.inspect());
       if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": inspect takes one FILE`);
       if (path !== "-") requireFile(path, `main.ts inspect ${args.join(" ")}`, ["read"]);
       const { inspect } = await import("./lib/inspect.ts");
@@ -203,7 +210,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
     }
     case "dump": {
       const { options, positionals: [path, ...more] } = parseFlags(DUMP_FLAGS, args);
-      if (options.help) return console.log(HELP.serve);
+      if (options.help) return console.log(help.serve());
       if (path === undefined || more.length > 0) {
         throw new UsageError("dump takes one argument, FILE");
       }
@@ -214,7 +221,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
     }
     case "forget": {
       const { options, positionals: [path, name, ...more] } = parseFlags(NO_FLAGS, args);
-      if (options.help) return console.log(HELP.serve);
+      if (options.help) return console.log(help.serve());
       if (path === undefined || name === undefined || more.length > 0) {
         throw new UsageError("forget takes two arguments, FILE and NAME");
       }

@@ -11,8 +11,6 @@ import { type Actor, atAddress, identify, type SessionId } from "./users.ts";
 
 /** A session from the same address that stands in the way gets so long to end, in milliseconds. */
 const GRACE_MS = 250;
-/** Users are looked through so often for those who were away too long, in milliseconds. */
-const EXPIRE_CHECK_MS = 60_000;
 /** In strict mode it is noted once in so long that an address was here, in milliseconds. */
 const SEEN_MS = 3_600_000;
 
@@ -43,7 +41,7 @@ export class Session {
   /** The session that this one has waited for; the commands behind do not wait for it again. */
   patientWith: SessionId | undefined;
   /** To be called when this session has ended. */
-  readonly onEnd = new Set<() => void>();
+  onEnd: Set<() => void> | undefined;
 
   constructor(actor: Actor) {
     this.actor = actor;
@@ -59,15 +57,10 @@ export class Engine {
   /** By the id of the user: who waits for mail, the longest first. */
   #waiting = new Map<number, Set<Session>>();
   #stopping = false;
-  #expiring: ReturnType<typeof setInterval> | undefined;
 
-  /** Users whom nobody has held for `expireMs` milliseconds are forgotten. */
-  constructor(turns: Turns, expireMs: number, log: Log) {
+  constructor(turns: Turns, log: Log) {
     this.#turns = turns;
     this.#log = log;
-    if (expireMs < Infinity) {
-      this.#expiring = setInterval(() => this.forgetAbsent(Date.now(), expireMs), EXPIRE_CHECK_MS);
-    }
   }
 
   /** A new session for a connection from `address`; `peer` is `address:port`. */
@@ -129,7 +122,7 @@ export class Engine {
       },
       undo: () => this.#turns.owe(entries),
     });
-    for (const notify of session.onEnd) notify();
+    for (const notify of session.onEnd ?? []) notify();
   }
 
   /** Forgets users whom nobody has held for `ms` milliseconds; `at` is now, since 1970. */
@@ -149,7 +142,6 @@ export class Engine {
   /** Nobody waits any more, now or later. */
   stop(): void {
     this.#stopping = true;
-    clearInterval(this.#expiring);
     for (const session of this.#sessions.values()) this.hurry(session);
   }
 
@@ -217,6 +209,7 @@ export class Engine {
     if (other !== undefined && !this.#stopping) {
       const ended = Promise.withResolvers<void>();
       const timer = setTimeout(ended.resolve, GRACE_MS);
+      other.onEnd ??= new Set();
       other.onEnd.add(ended.resolve);
       await ended.promise;
       clearTimeout(timer);

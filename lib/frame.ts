@@ -1,7 +1,6 @@
 /**
  * Frames: a 4-byte little-endian length, then that many bytes. Pure; `docs/protocol.md` is the text.
  */
-import { Buffer } from "node:buffer";
 import { concat } from "@std/bytes";
 
 /** The length in front of every frame takes this many bytes. */
@@ -45,14 +44,15 @@ function writeAscii(target: Uint8Array, start: number, text: string): boolean {
 }
 
 /** What `Buffer.toString` calls, without a buffer being made for it: a fifth of a decoder's cost. */
-const { utf8Slice } = Buffer.prototype as unknown as {
-  utf8Slice(this: Uint8Array, start: number, end: number): string;
-};
+type Utf8Slice = (this: Uint8Array, start: number, end: number) => string;
+/** Got when it is first needed: who asks for the global `Buffer` loads it, 4 ms of a server's start. */
+let utf8Slice: Utf8Slice | undefined;
 /** UTF-8 as Python reads it: a byte order mark is a symbol, surrogates and overlong forms are not. */
 const strictDecoder = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
 /** The text of these bytes; `undefined` where it is not UTF-8. */
 function decode(bytes: Uint8Array, start: number, end: number): string | undefined {
+  utf8Slice ??= (Buffer.prototype as unknown as { utf8Slice: Utf8Slice }).utf8Slice;
   const text = utf8Slice.call(bytes, start, end);
   if (!text.includes("\ufffd")) return text;
   try {

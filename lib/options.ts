@@ -1,5 +1,4 @@
 /** The flags: one table for each subcommand gives the parsed options and the `--help` text. */
-import { parseArgs } from "node:util";
 import { nearest } from "./evidence.ts";
 import type { Settings } from "./settings.ts";
 
@@ -164,58 +163,61 @@ export type ServerOptions = Values<typeof SERVER_FLAGS>;
 export type InspectOptions = Values<typeof INSPECT_FLAGS>;
 
 function flagName(option: string): string {
-  return option.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
+  return "--" + option.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
 }
 
-/** Parses flags by a table. Throws {@link UsageError}. */
+/** The flags in an argument that begins with a dash: `--name=value` is one, `-xy` is `-x` and `-y`. */
+function flagsIn(arg: string): (readonly [name: string, value?: string])[] {
+  if (!arg.startsWith("--")) return Array.from(arg.slice(1), (letter) => [`-${letter}`]);
+  const equals = arg.indexOf("=", 3);
+  return equals < 0 ? [[arg]] : [[arg.slice(0, equals), arg.slice(equals + 1)]];
+}
+
+/** Parses flags by a table; behind `--` there are none. Throws {@link UsageError}. */
 export function parseFlags<Table extends Flags>(
   table: Table,
   args: readonly string[],
 ): { options: Values<Table>; positionals: string[] } {
   const names = new Map(Object.keys(table).map((option) => [flagName(option), option]));
-  const types = [...names].map(([name, option]) => {
-    const type: "boolean" | "string" = table[option]!.value === undefined ? "boolean" : "string";
-    return [name, name === "help" ? { type, short: "h" } : { type }] as const;
-  });
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: Object.fromEntries(types),
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
   const positionals: string[] = [];
   const given: Record<string, string | number | boolean> = {};
-  for (const token of tokens) {
-    if (token.kind === "positional") positionals.push(token.value);
-    if (token.kind !== "option") continue;
-    const option = names.get(token.name);
-    if (option === undefined) throw unknownFlag(token.rawName, [...names.keys()]);
-    given[option] = parseValue(token.rawName, table[option]!, token.value);
+  const left = [...args];
+  for (let arg = left.shift(); arg !== undefined; arg = left.shift()) {
+    if (arg === "--") positionals.push(...left.splice(0));
+    else if (arg === "-" || !arg.startsWith("-")) positionals.push(arg);
+    else {
+      for (const [name, inline] of flagsIn(arg)) {
+        const option = names.get(name === "-h" ? "--help" : name);
+        if (option === undefined) throw unknownFlag(name, [...names.keys()]);
+        const flag = table[option]!;
+        const value = inline ?? (flag.value === undefined ? undefined : left.shift());
+        given[option] = parseValue(name, flag, value);
+      }
+    }
   }
   return { options: withDefaults(table, given), positionals };
 }
 
-function unknownFlag(rawName: string, names: readonly string[]): UsageError {
-  const near = rawName.startsWith("--") ? nearest(rawName.slice(2), names) : undefined;
-  const hint = near === undefined ? "--help lists them" : `did you mean --${near}?`;
-  return new UsageError(`Unknown flag ${rawName}: ${hint}`);
+function unknownFlag(name: string, names: readonly string[]): UsageError {
+  const near = name.startsWith("--") ? nearest(name, names) : undefined;
+  const hint = near === undefined ? "--help lists them" : `did you mean ${near}?`;
+  return new UsageError(`Unknown flag ${name}: ${hint}`);
 }
 
 function parseValue(
-  rawName: string,
+  name: string,
   flag: Flags[string],
   given: string | undefined,
 ): string | number | boolean {
   if (flag.value === undefined && given !== undefined) {
-    throw new UsageError(`Cannot parse ${rawName}: it takes no value, "${given}" was given`);
+    throw new UsageError(`Cannot parse ${name}: it takes no value, "${given}" was given`);
   }
   if (flag.value !== undefined && given === undefined) {
-    throw new UsageError(`Cannot parse ${rawName}: it needs a value, ${rawName} ${flag.value}`);
+    throw new UsageError(`Cannot parse ${name}: it needs a value, ${name} ${flag.value}`);
   }
   const value = flag.parse(given ?? "");
   if (typeof value === "object") {
-    throw new UsageError(`Cannot parse ${rawName}: "${given}" ${value.wrong}`);
+    throw new UsageError(`Cannot parse ${name}: "${given}" ${value.wrong}`);
   }
   return value;
 }
@@ -241,7 +243,7 @@ export function parseServerOptions(args: readonly string[]): ServerOptions {
     const needed = 4 * options[limit];
     if (needed > options.frameBytesMax) {
       throw new UsageError(
-        `--frame-bytes-max ${options.frameBytesMax} is too small for --${flagName(limit)} ` +
+        `--frame-bytes-max ${options.frameBytesMax} is too small for ${flagName(limit)} ` +
           `${options[limit]}: a symbol takes up to 4 bytes, so set it to ${needed} or more`,
       );
     }
@@ -265,7 +267,7 @@ export function settingsOf(options: ServerOptions): Settings {
 /** A line for each flag: name, value, meaning, default. */
 export function helpLines(table: Flags): string {
   return Object.entries(table).map(([option, flag]) => {
-    const usage = `--${flagName(option)}${flag.value === undefined ? "" : ` ${flag.value}`}`;
+    const usage = `${flagName(option)}${flag.value === undefined ? "" : ` ${flag.value}`}`;
     const initial = flag.value === undefined ? "" : ` [${flag.default}]`;
     return `${usage.padEnd(34)}${flag.meaning}${initial}`;
   }).join("\n");

@@ -29,6 +29,9 @@ const REFUSING_MS = 2_000;
 /** A stop takes no longer, whatever the clients do, in milliseconds. */
 const STOP_MS_MAX = 4_000;
 
+/** Users are looked through so often for those who were away too long, in milliseconds. */
+const EXPIRE_CHECK_MS = 60_000;
+
 /** What a server has and does. */
 export interface ServerFacts {
   readonly connections: number;
@@ -57,6 +60,7 @@ export class Server {
   readonly #meter: Meter | undefined;
   readonly #bytesOfThoseWhoLeft = { in: 0, out: 0 };
   readonly #pace = new Pace();
+  #expiring: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
   /** Listens at once. Throws what `Deno.listen` and the journal throw. */
@@ -72,7 +76,7 @@ export class Server {
     this.#turns = openTurns(settingsOf(options), journal, log, meter);
     const { usersExpireH } = options;
     this.#expireMs = usersExpireH === 0 ? Infinity : 3_600_000 * usersExpireH;
-    this.#engine = new Engine(this.#turns, this.#expireMs, log);
+    this.#engine = new Engine(this.#turns, log);
     this.#listener = Deno.listen({
       hostname: options.hostname,
       port: options.port,
@@ -86,6 +90,15 @@ export class Server {
     return this.#listener.addr;
   }
 
+  /**
+   * From now on forgets users who are away too long. Not done by the constructor: the first timer
+   * loads a part of the runtime, 5 ms in which the server can listen already.
+   */
+  expireUsers(): void {
+    if (this.#expireMs === Infinity) return;
+    this.#expiring = setInterval(() => this.forgetAbsent(Date.now()), EXPIRE_CHECK_MS);
+  }
+
   /** Forgets users who were away too long at this time, in milliseconds since 1970. */
   forgetAbsent(at: number): void {
     this.#engine.forgetAbsent(at, this.#expireMs);
@@ -94,6 +107,7 @@ export class Server {
   /** Stops accepting, answers what has arrived, and closes every connection within 5 s. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#expiring);
     closeQuietly(this.#listener);
     for (const connection of this.#refusing) closeQuietly(connection);
     this.#engine.stop();

@@ -26,6 +26,7 @@ const ROOMS = [
   "log.ts",
   "meter.ts",
   "deadline.ts",
+  "memory.ts",
   "pace.ts",
   "journal.ts",
   "sqlite_file.ts",
@@ -50,9 +51,9 @@ const ROOMS = [
   "terminal.ts",
 ];
 const CORE = ROOMS.slice(0, ROOMS.indexOf("frame_stream.ts"));
-const CORE_PACKAGES = ["@std/bytes", "node:buffer"];
-const PACKAGES = [...CORE_PACKAGES, "node:util", "node:readline", "node:process"]
-  .concat("node:sqlite", "node:zlib", "node:crypto", "prom-client");
+const CORE_PACKAGES = ["@std/bytes"];
+const PACKAGES = [...CORE_PACKAGES, "node:readline", "node:process", "node:sqlite", "node:zlib"]
+  .concat("node:crypto", "node:v8", "node:vm", "prom-client");
 const IMPURE =
   /\b(Deno|Date|Math\.random|performance|crypto|Promise|async|await|setTimeout|console|fetch|globalThis)\b/;
 

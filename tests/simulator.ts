@@ -118,7 +118,7 @@ class World implements Disposable {
 
   #open(): void {
     this.#turns = openTurns(this.#settings, this.#journal, SILENT);
-    this.#engine = new Engine(this.#turns, Infinity, SILENT);
+    this.#engine = new Engine(this.#turns, SILENT);
     this.#peers = new Peers({
       settings: this.#settings,
       turns: this.#turns,
