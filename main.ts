@@ -14,10 +14,12 @@ import {
   parseServerOptions,
   SERVER_FLAGS,
   type ServerOptions,
+  settingsOf,
   UsageError,
 } from "./lib/options.ts";
 import { printable } from "./lib/printable.ts";
 import { Server } from "./lib/server.ts";
+import { openTurns, type Turns } from "./lib/turns.ts";
 import type { Web } from "./lib/web.ts";
 import config from "./deno.json" with { type: "json" };
 
@@ -66,7 +68,15 @@ function explainListen(error: unknown, hostname: string, port: number, flag: str
   return `Cannot listen on ${hostname}:${port}: ${message}`;
 }
 
-/** The journal in the file that the person named, if any; its code is loaded only then. */
+/** The chat in the journal that the person named, if any; its code is loaded only then. */
+async function openChat(options: ServerOptions, log: Log, meter?: Metrics): Promise<Turns> {
+  if (options.journal !== "") {
+    const { openNats } = await import("./lib/journal_nats.ts");
+    return await openNats(options, log, meter, (error) => fail(error.message, 1));
+  }
+  return openTurns(settingsOf(options), await openJournal(options, log), log, meter);
+}
+
 async function openJournal({ data }: ServerOptions, log: Log): Promise<Journal> {
   if (data === "") return memoryJournal;
   requireFile(data, `main.ts --data ${data}`);
@@ -117,7 +127,7 @@ async function serve(args: string[]): Promise<void> {
   const meter = await openMeter(options);
   let server: Server;
   try {
-    server = new Server(options, log, await openJournal(options, log), meter);
+    server = new Server(options, log, await openChat(options, log, meter), meter);
   } catch (error) {
     if (error instanceof UsageError) throw error;
     if (error instanceof JournalError) fail(error.message, 1);

@@ -4,8 +4,9 @@
  */
 import { type Command, type CommandName, helpText } from "./command.ts";
 import * as mailbox from "./mailbox.ts";
-import type { Reply, Shown } from "./reply.ts";
-import type { Settings } from "./settings.ts";
+import type { Mail, Reply, Shown } from "./reply.ts";
+import * as runs from "./runs.ts";
+import { isSame, type Settings } from "./settings.ts";
 import * as users from "./users.ts";
 import type { Actor, SessionId, User } from "./users.ts";
 
@@ -15,7 +16,7 @@ import type { Actor, SessionId, User } from "./users.ts";
  * command; the old decision stays, for states whose `rules` are older. Otherwise a journal of the
  * release before would be replayed to something that nobody was told.
  */
-export const RULES = 1;
+export const RULES = 2;
 
 /** Of these rules is what was stored before the rules had a version. */
 export const FIRST_RULES = 1;
@@ -26,6 +27,8 @@ export interface ChatState {
   readonly settings: Settings;
   readonly users: users.Users;
   readonly mailboxes: mailbox.Mailboxes;
+  /** The servers that share the chat, where more than one may. */
+  readonly runs: runs.Runs;
 }
 
 /** What may happen to a chat; `at` is when, in milliseconds since 1970. */
@@ -43,7 +46,13 @@ export type Entry =
   /** Strict mode: the user of this address was here. */
   | { readonly kind: "seen"; readonly at: number; readonly address: string }
   /** A user was away for too long, or a person removed it by hand. */
-  | { readonly kind: "forget"; readonly user: string; readonly id: number }
+  | {
+    readonly kind: "forget";
+    readonly user: string;
+    readonly id: number;
+    /** Not if somebody was here since then. */
+    readonly freeSince?: number;
+  }
   /** A server has started, with these settings: no session of the time before is left. */
   | {
     readonly kind: "start";
@@ -51,7 +60,33 @@ export type Entry =
     /** Not there: {@link FIRST_RULES}. */
     readonly rules?: number;
     readonly settings: Settings;
-  };
+  }
+  | SharedEntry;
+
+/** What happens where several servers share a chat; `run` is a server process. */
+export type SharedEntry =
+  /** It begins to take part; the first one brings the settings and the rules. */
+  | {
+    readonly kind: "join";
+    readonly at: number;
+    readonly run: string;
+    /** The newest rules that it knows. */
+    readonly rules: number;
+    readonly settings: Settings;
+  }
+  /** The first entry of a turn: which batch of the run the others are. */
+  | {
+    readonly kind: "batch";
+    readonly at: number;
+    readonly run: string;
+    readonly batch: number;
+  }
+  /** It is over: none of its sessions is left. */
+  | { readonly kind: "part"; readonly at: number; readonly run: string }
+  /** From now on it is decided by these rules, if all runs know them. */
+  | { readonly kind: "raise"; readonly rules: number }
+  /** A message that a `receive` took, whose reply nobody got, goes back to the front. */
+  | { readonly kind: "return"; readonly user: string; readonly id: number; readonly mail: Mail };
 
 /** What an entry leads to. */
 export interface Step {
@@ -71,7 +106,36 @@ export function emptyChat(settings: Settings): ChatState {
     settings,
     users: users.emptyUsers(),
     mailboxes: mailbox.emptyMailboxes(settings.mailboxMessagesMax),
+    runs: runs.NO_RUNS,
   };
+}
+
+/** What a turn leads to. */
+export interface TurnStep {
+  readonly state: ChatState;
+  /** To each entry. */
+  readonly replies: readonly (Reply | undefined)[];
+}
+
+/**
+ * The state after a turn that several servers hear of; `undefined` where it does not count: it came
+ * before, its run is over, or a batch before it is missing. All of it happens at one time, which
+ * never goes back, whatever the clocks say.
+ */
+export function stepTurn(state: ChatState, turn: readonly Entry[]): TurnStep | undefined {
+  const [first] = turn;
+  if (first?.kind === "batch" && !runs.isNextBatch(state.runs, first.run, first.batch)) {
+    return undefined;
+  }
+  const isShared = first?.kind === "batch" || first?.kind === "join" || first?.kind === "part";
+  const at = isShared ? Math.max(state.runs.at, first.at) : undefined;
+  let next = isShared ? { ...state, runs: { ...state.runs, at: at! } } : state;
+  const replies = turn.map((entry) => {
+    const stepped = step(next, at !== undefined && "at" in entry ? { ...entry, at } : entry);
+    next = stepped.state;
+    return stepped.reply;
+  });
+  return { state: next, replies };
 }
 
 /** The state after an entry, and the reply to it. */
@@ -86,9 +150,19 @@ export function step(state: ChatState, entry: Entry): Step {
     case "seen":
       return { state: withUsers(state, users.seeAddress(state.users, entry.address, entry.at)) };
     case "forget":
-      return { state: forget(state, entry.user, entry.id) };
+      return { state: forget(state, entry) };
     case "start":
       return { state: start(state, entry) };
+    case "join":
+      return { state: join(state, entry) };
+    case "batch":
+      return { state: { ...state, runs: runs.countBatch(state.runs, entry.run, entry.batch) } };
+    case "part":
+      return { state: part(state, entry) };
+    case "raise":
+      return { state: raise(state, entry.rules) };
+    case "return":
+      return { state: putBack(state, entry) };
   }
 }
 
@@ -130,14 +204,61 @@ function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start
   return {
     rules: rules ?? FIRST_RULES,
     settings,
+    runs: state.runs,
     users: users.endAllSessions(state.users, at),
     mailboxes: mailbox.resize(state.mailboxes, settings.mailboxMessagesMax),
   };
 }
 
-function forget(state: ChatState, name: string, id: number): ChatState {
+/** Where others take part, the settings are theirs: one with other settings does not. */
+function join(state: ChatState, { run, rules, settings }: Entry & { kind: "join" }): ChatState {
+  const isAlone = state.runs.all.length === 0;
+  const isThere = runs.findRun(state.runs, run) !== undefined;
+  if (isThere || (!isAlone && !isSame(state.settings, settings))) return state;
+  return {
+    ...state,
+    rules: state.runs.next === 1 ? rules : state.rules,
+    settings,
+    mailboxes: isAlone
+      ? mailbox.resize(state.mailboxes, settings.mailboxMessagesMax)
+      : state.mailboxes,
+    runs: runs.addRun(state.runs, run, rules),
+  };
+}
+
+function part(state: ChatState, { run: id, at }: Entry & { kind: "part" }): ChatState {
+  const run = runs.findRun(state.runs, id);
+  if (run === undefined) return state;
+  return {
+    ...state,
+    users: users.endRun(state.users, run.number, at),
+    runs: runs.removeRun(state.runs, id),
+  };
+}
+
+function raise(state: ChatState, rules: number): ChatState {
+  const isKnown = state.runs.all.every((run) => run.rules >= rules);
+  return isKnown && rules > state.rules ? { ...state, rules } : state;
+}
+
+/** What is being shown to somebody at this moment comes again: its place is another. */
+function putBack(state: ChatState, { user, id, mail }: Entry & { kind: "return" }): ChatState {
+  if (state.users.byName.get(user)?.id !== id) return state;
+  const { mailboxes } = state;
+  const all = [mail, ...mailbox.read(mailboxes, id)];
+  const taken = mailbox.taken(mailboxes, id) + mailbox.count(mailboxes, id);
+  return { ...state, mailboxes: mailbox.restoreMailbox(mailboxes, id, all, taken) };
+}
+
+function forget(
+  state: ChatState,
+  { user: name, id, freeSince }: Entry & { kind: "forget" },
+): ChatState {
   const user = state.users.byName.get(name);
-  return user?.id === id ? removeUser(state, user) : state;
+  if (user?.id !== id) return state;
+  const presence = state.users.presence.get(id)!;
+  const isAway = presence.session === undefined && presence.freeSince === freeSince;
+  return freeSince === undefined || isAway ? removeUser(state, user) : state;
 }
 
 function obey(state: ChatState, actor: Actor, at: number, command: Command): Step {

@@ -7,12 +7,22 @@ import type { Command } from "./command.ts";
 import type { Log } from "./log.ts";
 import type { Reply, Shown } from "./reply.ts";
 import type { Turns } from "./turns.ts";
-import { type Actor, atAddress, identify, type SessionId } from "./users.ts";
+import {
+  type Actor,
+  atAddress,
+  heldBy,
+  identify,
+  runOf,
+  type SessionId,
+  sessionOf,
+} from "./users.ts";
 
 /** A session from the same address that stands in the way gets so long to end, in milliseconds. */
 const GRACE_MS = 250;
 /** In strict mode it is noted once in so long that an address was here, in milliseconds. */
 const SEEN_MS = 3_600_000;
+
+type CommandEntry = Entry & { readonly kind: "command" };
 
 /** A reply that is final when its turn is over ({@link Engine.settled}). */
 export interface Answer {
@@ -42,6 +52,8 @@ export class Session {
   patientWith: SessionId | undefined;
   /** To be called when this session has ended. */
   onEnd: Set<() => void> | undefined;
+  /** Entries of its own that are not in the state yet: what it reads waits for them. */
+  pending = 0;
 
   constructor(actor: Actor) {
     this.actor = actor;
@@ -57,15 +69,27 @@ export class Engine {
   /** By the id of the user: who waits for mail, the longest first. */
   #waiting = new Map<number, Set<Session>>();
   #stopping = false;
+  #onEnded = () => {};
 
   constructor(turns: Turns, log: Log) {
     this.#turns = turns;
     this.#log = log;
+    turns.follow({
+      came: (turn) => this.#came(turn),
+      ended: () => this.#onEnded(),
+      asked: (session) => this.#asked(session),
+    });
+  }
+
+  /** To be called when all sessions are over, and their connections with them. */
+  set onEnded(end: () => void) {
+    this.#onEnded = end;
   }
 
   /** A new session for a connection from `address`; `peer` is `address:port`. */
   open(address: string, peer: string): Session {
-    const session = new Session({ session: this.#nextSession++, address, peer });
+    const id = sessionOf(this.#turns.run ?? 0, this.#nextSession++);
+    const session = new Session({ session: id, address, peer });
     this.#sessions.set(session.actor.session, session);
     return session;
   }
@@ -91,6 +115,7 @@ export class Engine {
     if (shown === undefined) return;
     this.#turns.apply({ kind: "take", shown });
     this.#setShown(session, undefined);
+    this.#countPending(session);
   }
 
   /** The `wait` of this session, if there is one, is answered at once. */
@@ -110,7 +135,8 @@ export class Engine {
     const { shown } = session;
     session.shown = undefined;
     const at = Date.now();
-    const entries: Entry[] = [{ kind: "end", at, session: actor.session }];
+    const entries: Entry[] = [];
+    if (this.#isKnown(session)) entries.push({ kind: "end", at, session: actor.session });
     if (this.#isLongUnseen(actor.address, at)) {
       entries.push({ kind: "seen", at, address: actor.address });
     }
@@ -120,7 +146,7 @@ export class Engine {
       done: () => {
         if (shown !== undefined) this.#serve(shown.id);
       },
-      undo: () => this.#turns.owe(entries),
+      undo: (isLate) => isLate || this.#turns.owe(entries),
     });
     for (const notify of session.onEnd ?? []) notify();
   }
@@ -129,11 +155,16 @@ export class Engine {
   forgetAbsent(at: number, ms: number): void {
     const present = new Set(Array.from(this.#sessions.values(), ({ actor }) => actor.address));
     const { settings, users } = this.#turns.candidate;
+    // Other servers do not see who is here.
+    for (const address of settings.strict && this.#turns.isShared ? present : []) {
+      if (this.#isLongUnseen(address, at)) this.#turns.apply({ kind: "seen", at, address });
+    }
     for (const { name: user, id, address } of users.byId.values()) {
       const { session, freeSince } = users.presence.get(id)!;
       if (session !== undefined || at - freeSince < ms) continue;
       if (settings.strict && present.has(address)) continue;
-      this.#turns.apply({ kind: "forget", user, id });
+      const unseen = this.#turns.isShared ? { freeSince } : {};
+      this.#turns.apply({ kind: "forget", user, id, ...unseen });
       this.#log.event("forgotten", { user });
       this.#turns.add({ done: () => this.#serve(id) });
     }
@@ -147,15 +178,17 @@ export class Engine {
 
   #run(session: Session, command: Command, mayWait: boolean): Answer | Promise<Answer> {
     const before = this.#turns.candidate;
-    const entry: Entry = { kind: "command", at: Date.now(), actor: session.actor, command };
+    const entry: CommandEntry = { kind: "command", at: Date.now(), actor: session.actor, command };
     const { state, reply } = step(before, entry);
     if (reply === undefined) throw new Error(`'${command.name}' has no reply`);
-    const heldBy = "heldBy" in reply ? reply.heldBy : undefined;
-    if (mayWait && heldBy !== undefined && heldBy !== session.patientWith) {
-      return this.#runAfter(heldBy, session, command);
-    }
-    const answer = { reply };
-    if (state !== before) {
+    const inTheWay = "heldBy" in reply ? reply.heldBy : undefined;
+    const isHeld = mayWait && inTheWay !== undefined && inTheWay !== session.patientWith;
+    const isEntry = state !== before || this.#turns.isShared && mayChange(command);
+    if (session.pending > 0 && (isHeld || !isEntry)) return this.#runLater(session, command);
+    if (isHeld) return this.#runAfter(inTheWay, session, command);
+    const answer: Answer = { reply };
+    if (this.#turns.isShared && isEntry) return this.#submit(session, entry, answer);
+    if (isEntry) {
       this.#turns.take(entry, state);
       this.#turns.add({
         // Who begins to wait later sees what the command did.
@@ -204,19 +237,69 @@ export class Engine {
   }
 
   /** Runs the command again when the other session has ended, or its time is over. */
-  async #runAfter(heldBy: SessionId, session: Session, command: Command): Promise<Answer> {
-    const other = this.#sessions.get(heldBy);
-    if (other !== undefined && !this.#stopping) {
+  async #runAfter(other: SessionId, session: Session, command: Command): Promise<Answer> {
+    if (!this.#stopping) {
+      if (runOf(other) === this.#turns.run) await this.#asked(other);
+      else await this.#turns.ask(other);
+    }
+    session.patientWith = other;
+    return this.#run(session, command, false);
+  }
+
+  /** A session is in the way of another: gives it some time to end. */
+  async #asked(id: SessionId): Promise<void> {
+    const session = this.#sessions.get(id);
+    if (session !== undefined) {
       const ended = Promise.withResolvers<void>();
       const timer = setTimeout(ended.resolve, GRACE_MS);
-      other.onEnd ??= new Set();
-      other.onEnd.add(ended.resolve);
+      session.onEnd ??= new Set();
+      session.onEnd.add(ended.resolve);
       await ended.promise;
       clearTimeout(timer);
-      other.onEnd.delete(ended.resolve);
+      session.onEnd.delete(ended.resolve);
     }
-    session.patientWith = heldBy;
-    return this.#run(session, command, false);
+    // Who asks from another server has to find the end in the common order.
+    if (this.#turns.isShared) await this.#turns.settled();
+  }
+
+  /** Runs the command when what the session did before is in the state. */
+  async #runLater(session: Session, command: Command): Promise<Answer> {
+    while (session.pending > 0) await this.#turns.settled();
+    return this.#run(session, command, true);
+  }
+
+  /** The reply is what the common order makes of the command. */
+  #submit(session: Session, entry: CommandEntry, answer: Answer): Answer | Promise<Answer> {
+    const place = this.#turns.take(entry, this.#turns.candidate);
+    answer.reply = { code: "storage-away" };
+    this.#countPending(session);
+    this.#turns.add({
+      done: (replies) => answer.reply = replies?.[place] ?? answer.reply,
+    });
+    // A reply may end the conversation.
+    const isStrict = this.#turns.candidate.settings.strict;
+    return isStrict ? this.#settledAnswer(answer) : answer;
+  }
+
+  async #settledAnswer(answer: Answer): Promise<Answer> {
+    await this.#turns.settled();
+    return answer;
+  }
+
+  /** Where the journal is shared: the state knows of an entry only when its turn has come. */
+  #countPending(session: Session): void {
+    if (!this.#turns.isShared) return;
+    session.pending++;
+    const over = () => void session.pending--;
+    this.#turns.add({ done: over, undo: over });
+  }
+
+  /** May the state know of the session? */
+  #isKnown(session: Session): boolean {
+    const { session: id } = session.actor;
+    if (!this.#turns.isShared) return true;
+    if (runOf(id) !== this.#turns.run) return false;
+    return session.pending > 0 || heldBy(this.#turns.published.users, id) !== undefined;
   }
 
   #wait(
@@ -258,6 +341,22 @@ export class Engine {
     resolve(answer);
   }
 
+  /** A turn of the common order is in the state: answers those who wait for what it brought. */
+  #came(turn: readonly Entry[]): void {
+    const names = turn.map((entry) =>
+      entry.kind === "command" && entry.command.name === "send" ? entry.command.to : undefined
+    );
+    const mayBringMore = turn.some((entry) =>
+      ["forget", "return"].includes(entry.kind) ||
+      entry.kind === "command" && ["sendall", "logout"].includes(entry.command.name)
+    );
+    const { byName } = this.#turns.published.users;
+    const ids = mayBringMore
+      ? [...this.#waiting.keys()]
+      : names.map((name) => name === undefined ? undefined : byName.get(name)?.id);
+    for (const id of ids) if (id !== undefined) this.#serve(id);
+  }
+
   /** After a command was stored: answers those who wait for what it brought. */
   #deliver(command: Command, before: ChatState, actor: Actor): void {
     if (command.name === "send") {
@@ -289,6 +388,11 @@ export class Engine {
     const [user] = atAddress(users, address).values();
     return user !== undefined && at - users.presence.get(user.id)!.freeSince >= SEEN_MS;
   }
+}
+
+/** May the command change the state? Then its reply is made where the order is. */
+function mayChange({ name }: Command): boolean {
+  return ["register", "send", "sendall", "receive", "logout"].includes(name);
 }
 
 /** Does the reply say that the user whose mail is waited for is there, and has none? */

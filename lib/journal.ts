@@ -2,6 +2,7 @@
 import { type ChatState, emptyChat, type Entry, RULES, step } from "./chat.ts";
 import type { Settings } from "./settings.ts";
 import { restoreSnapshot } from "./snapshot.ts";
+import type { SessionId } from "./users.ts";
 
 /** What a journal holds. */
 export interface Stored {
@@ -11,8 +12,14 @@ export interface Stored {
   readonly turns: Iterable<readonly Entry[]>;
 }
 
-/** Hears what has become of a commit: it is stored, or the error that kept it from being so. */
+/**
+ * Hears what has become of a commit: it is stored, or the error that kept it from being so. A
+ * {@link LateError} says that it may still come.
+ */
 export type CommitListener = (error?: unknown) => void;
+
+/** A commit took too long: it will be stored later, and told of as `"late"`, or its run is over. */
+export class LateError extends Error {}
 
 /** One engine of a journal. */
 export interface Journal {
@@ -26,6 +33,40 @@ export interface Journal {
   published(state: ChatState): void;
   /** Stores the state once more, if there is time, and lets go of everything. */
   close(state: ChatState): Promise<void>;
+  /** Where several servers share the journal. */
+  readonly sharing?: Sharing;
+}
+
+/** Whose turn it is: of this run, and waited for; of this run, and given up; or of another run. */
+export type Origin = "own" | "late" | "foreign";
+
+/** Hears what happens in a journal that several servers share. */
+export interface SharingListener {
+  /** The next turn of the common order; behind one of its own, its commit is called back. */
+  came(turn: readonly Entry[], origin: Origin): void;
+  /** The state is another one from here on: what came since the last turn can't be had any more. */
+  reset(state: ChatState): void;
+  /** This run is over, and takes part again as another: its sessions are no more. */
+  ended(): void;
+  /** Another run wants a name of this session: resolves when it has ended, or goes on. */
+  asked(session: SessionId): Promise<void>;
+}
+
+/** What a journal does that several servers share: there the order of all their turns is made. */
+export interface Sharing {
+  /** This run; none while it takes no part. */
+  readonly run: string | undefined;
+  /** Many turns have come that were not told yet. */
+  readonly isBehind: boolean;
+  /** To be called before anything comes. */
+  follow(listener: SharingListener): void;
+  /** Another run's session stands in the way: `false` where that run does not answer. */
+  ask(run: string, session: SessionId): Promise<boolean>;
+}
+
+/** Snapshots cost no more than the entries between them: so many, where so much is alive. */
+export function snapshotEntries(alive: number): number {
+  return Math.max(100_000, alive);
 }
 
 /** Nothing outlives the process, and there is nothing to wait for. */
@@ -56,8 +97,8 @@ export function replay({ rows, turns }: Stored, settings: Settings): ChatState {
   return state;
 }
 
-/** The same state, whose rules this release must know to go on from it. */
-function known(state: ChatState): ChatState {
+/** The same state, whose rules this release must know to go on from it. Throws {@link JournalError}. */
+export function known(state: ChatState): ChatState {
   if (state.rules <= RULES) return state;
   throw new JournalError(
     `The stored chat is of a newer release (rules ${state.rules}, this one knows ${RULES}): ` +

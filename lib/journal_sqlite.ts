@@ -2,7 +2,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { ChatState, Entry } from "./chat.ts";
-import type { CommitListener, Journal, Stored } from "./journal.ts";
+import { type CommitListener, type Journal, snapshotEntries, type Stored } from "./journal.ts";
 import { snapshotRows } from "./snapshot.ts";
 import { parseTurn, turnText } from "./turn_text.ts";
 import { damaged, explainDamage, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
@@ -17,9 +17,8 @@ export interface Schedule {
   readonly progressMs: number;
 }
 
-/** Snapshots cost no more than the entries between them. */
 const SCHEDULE: Schedule = {
-  snapshotEntries: (alive) => Math.max(100_000, alive),
+  snapshotEntries,
   sliceMs: 4,
   progressMs: 1_000,
 };

@@ -48,6 +48,31 @@ function origins(meaning: string): Flag<string> {
   };
 }
 
+function natsServers(meaning: string): Flag<string> {
+  const isServer = (given: string) => /^(nats|tls):\/\/([^\s/@:,]+|\[[^\s\]]+\]):\d+$/.test(given);
+  return {
+    value: "URLS",
+    default: "",
+    meaning,
+    parse: (given) =>
+      given.split(",").every(isServer)
+        ? given
+        : { wrong: "is no list of NATS servers, as in nats://10.0.0.5:4222,nats://10.0.0.6:4222" },
+  };
+}
+
+function streamName(initial: string, meaning: string): Flag<string> {
+  return {
+    value: "NAME",
+    default: initial,
+    meaning,
+    parse: (given) =>
+      /^[\w-]{1,32}$/.test(given)
+        ? given
+        : { wrong: "is no name of a stream: up to 32 letters, digits, - and _" },
+  };
+}
+
 function choice(choices: readonly string[], meaning: string): Flag<string> {
   const value = choices.join("|");
   return {
@@ -106,6 +131,14 @@ export const SERVER_FLAGS = {
   hostname: text("ADDRESS", "0.0.0.0", "the address to listen on"),
   port: whole(31337, 0, 65_535, "the TCP port; 0 picks a free one"),
   data: text("FILE", "", "the file that keeps the chat; without one it ends with the server"),
+  journal: natsServers("NATS servers that keep the chat, shared by several chat servers"),
+  journalTimeoutS: seconds(5, "a command that NATS has not stored for so long gets an error"),
+  stream: streamName("asvt-chat", "the stream in NATS: one a chat"),
+  replicas: whole(1, 1, 5, "copies of a new stream, each on another NATS server"),
+  natsCreds: text("FILE", "", "a .creds file for NATS, or a line user:password, or a token"),
+  natsCa: text("FILE", "", "the certificate authority of the NATS servers, for TLS"),
+  natsCert: text("FILE", "", "the certificate of this server for NATS"),
+  natsKey: text("FILE", "", "its key"),
   strict: toggle("exactly the original server: a user is an IP address"),
   nameSymbolsMax: whole(8, 1, 1_000, "symbols in a name"),
   textSymbolsMax: whole(60, 1, 100_000, "symbols in a text"),
@@ -162,7 +195,8 @@ export const NO_FLAGS = { help: CLIENT_FLAGS.help } satisfies Flags;
 export type ServerOptions = Values<typeof SERVER_FLAGS>;
 export type InspectOptions = Values<typeof INSPECT_FLAGS>;
 
-function flagName(option: string): string {
+/** A flag as it is typed. */
+export function flagName(option: string): string {
   return "--" + option.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
 }
 
@@ -238,6 +272,9 @@ export function parseServerOptions(args: readonly string[]): ServerOptions {
   const { options, positionals } = parseFlags(SERVER_FLAGS, args);
   if (positionals.length > 0) {
     throw new UsageError(`Unexpected "${positionals[0]}": the server takes only flags, see --help`);
+  }
+  if (options.data !== "" && options.journal !== "") {
+    throw new UsageError("--data and --journal are two places for one chat: choose one of them");
   }
   for (const limit of ["nameSymbolsMax", "textSymbolsMax"] as const) {
     const needed = 4 * options[limit];

@@ -8,14 +8,14 @@ import {
 } from "./connection.ts";
 import { Engine } from "./engine.ts";
 import { encodeFrame } from "./frame.ts";
-import { type Journal, memoryJournal } from "./journal.ts";
+import { memoryJournal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { Meter } from "./meter.ts";
 import { type ServerOptions, settingsOf } from "./options.ts";
 import { replyText } from "./reply.ts";
 import { tcpConnection } from "./tcp.ts";
 import { openTurns, type Turns } from "./turns.ts";
-import type { SessionId } from "./users.ts";
+import { heldBy, type SessionId } from "./users.ts";
 
 /** So many connections may wait to be accepted: a class that starts at once fits in. */
 const BACKLOG = 4_096;
@@ -29,6 +29,8 @@ const REFUSING_MS = 2_000;
 /** A stop takes no longer, whatever the clients do, in milliseconds. */
 const STOP_MS_MAX = 4_000;
 
+/** A server that is behind the others looks so often whether it still is, in milliseconds. */
+const BEHIND_MS = 50;
 /** Users are looked through so often for those who were away too long, in milliseconds. */
 const EXPIRE_CHECK_MS = 60_000;
 
@@ -63,20 +65,23 @@ export class Server {
   #expiring: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
-  /** Listens at once. Throws what `Deno.listen` and the journal throw. */
+  /** Listens at once. Throws what `Deno.listen` throws. */
   constructor(
     options: ServerOptions,
     log: Log,
-    journal: Journal = memoryJournal,
+    turns: Turns = openTurns(settingsOf(options), memoryJournal, log),
     meter?: Meter,
   ) {
     this.#options = options;
     this.#log = log;
     this.#meter = meter;
-    this.#turns = openTurns(settingsOf(options), journal, log, meter);
+    this.#turns = turns;
     const { usersExpireH } = options;
     this.#expireMs = usersExpireH === 0 ? Infinity : 3_600_000 * usersExpireH;
-    this.#engine = new Engine(this.#turns, log);
+    this.#engine = new Engine(turns, log);
+    this.#engine.onEnded = () => {
+      for (const handler of this.#handlers.keys()) handler.kill();
+    };
     this.#listener = Deno.listen({
       hostname: options.hostname,
       port: options.port,
@@ -124,6 +129,7 @@ export class Server {
     let backOffMs = BACK_OFF_MS;
     while (!this.#stopping) {
       try {
+        while (this.#turns.isBehind && !this.#stopping) await pause(BEHIND_MS);
         this.admit(tcpConnection(await this.#listener.accept()));
         backOffMs = BACK_OFF_MS;
       } catch (error) {
@@ -134,7 +140,7 @@ export class Server {
           error: message,
           connections: this.#handlers.size,
         });
-        await new Promise((resolve) => setTimeout(resolve, backOffMs));
+        await pause(backOffMs);
         backOffMs = Math.min(2 * backOffMs, BACK_OFF_MS_MAX);
       }
     }
@@ -179,16 +185,16 @@ export class Server {
       users: users.byId.size,
       waiting: mailboxes.waiting,
       bytes,
-      isServing: !this.#stopping && !this.#turns.isFailing,
+      isServing: !this.#stopping && !this.#turns.isFailing && !this.#turns.isBehind,
     };
   }
 
   /** The open connections, and who is registered on each. */
   connections(): (ConnectionFacts & { user: string | null })[] {
-    const { bySession } = this.#turns.published.users;
+    const { users } = this.#turns.published;
     return Array.from(this.#handlers.keys(), ({ facts }) => ({
       ...facts,
-      user: bySession.get(facts.connection)?.name ?? null,
+      user: heldBy(users, facts.connection)?.name ?? null,
     }));
   }
 
@@ -225,6 +231,10 @@ export class Server {
     closeQuietly(connection);
     this.#refusing.delete(connection);
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** The client has left before it was accepted. */

@@ -11,3 +11,14 @@ export interface Settings {
   /** In all mailboxes together. */
   readonly messagesMax: number;
 }
+
+/** Are these the same rules? */
+export function isSame(one: Settings, other: Settings): boolean {
+  return differences(one, other).length === 0;
+}
+
+/** The names of what differs. */
+export function differences(one: Settings, other: Settings): (keyof Settings)[] {
+  const names = Object.keys(one) as (keyof Settings)[];
+  return names.filter((name) => one[name] !== other[name]);
+}

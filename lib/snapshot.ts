@@ -2,12 +2,15 @@
 import { type ChatState, FIRST_RULES } from "./chat.ts";
 import * as mailbox from "./mailbox.ts";
 import type { Mail } from "./reply.ts";
+import { NO_RUNS, type Runs } from "./runs.ts";
 import type { Settings } from "./settings.ts";
 import {
   emptyUsers,
   type Presence,
+  restoreSession,
   restoreUser,
   type SessionId,
+  sessions,
   type User,
   type Users,
 } from "./users.ts";
@@ -24,6 +27,8 @@ type Row =
     readonly nextId: number;
   }
   | { readonly kind: "users"; readonly users: readonly (User & Presence)[] }
+  /** Only where servers share the chat. */
+  | { readonly kind: "runs"; readonly runs: Runs }
   | {
     readonly kind: "sessions";
     readonly sessions: readonly (readonly [SessionId, string | null])[];
@@ -37,15 +42,17 @@ type Row =
   };
 
 /** The rows of a state, each made when it is asked for. States that act alike have the same rows. */
-export function* snapshotRows({ rules, settings, users, mailboxes }: ChatState): Generator<string> {
+export function* snapshotRows(state: ChatState): Generator<string> {
+  const { rules, settings, users, mailboxes, runs } = state;
   const row = (value: Row) => JSON.stringify(value);
   yield row({ kind: "chat", rules, settings, nextId: users.nextId });
   for (const slice of slices(users.byId.values())) {
     yield row({ kind: "users", users: slice.map((user) => stored(users, user)) });
   }
-  for (const held of slices(users.bySession)) {
-    const sessions = held.map(([session, user]) => [session, user?.name ?? null] as const);
-    yield row({ kind: "sessions", sessions });
+  if (runs.next > 1) yield row({ kind: "runs", runs });
+  for (const slice of slices(sessions(users))) {
+    const held = slice.map(([session, user]) => [session, user?.name ?? null] as const);
+    yield row({ kind: "sessions", sessions: held });
   }
   for (const { name: user, id } of users.byId.values()) {
     const taken = mailbox.taken(mailboxes, id);
@@ -75,6 +82,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
   let settings: Settings | undefined;
   let users = emptyUsers();
   let mailboxes = mailbox.emptyMailboxes(0);
+  let runs = NO_RUNS;
   let pending: { user: string; taken: number; mail: Mail[] } | undefined;
   const open = () => {
     if (pending === undefined) return;
@@ -94,8 +102,11 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
       case "users":
         users = row.users.reduce(restored, users);
         break;
+      case "runs":
+        runs = row.runs;
+        break;
       case "sessions":
-        users = row.sessions.reduce(restoreSession, users);
+        users = row.sessions.reduce(resumed, users);
         break;
       case "mail":
         if (pending?.user !== row.user) open();
@@ -105,7 +116,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
     }
   }
   open();
-  return settings && { rules, settings, users, mailboxes };
+  return settings && { rules, settings, users, mailboxes, runs };
 }
 
 /** A user as a row holds it; the fields always in this order, as rows are compared as texts. */
@@ -118,7 +129,6 @@ function restored(users: Users, { name, id, address, session, freeSince }: User 
   return restoreUser(users, { name, id, address }, { session, freeSince });
 }
 
-function restoreSession(users: Users, [session, name]: readonly [SessionId, string | null]): Users {
-  const user = name === null ? null : users.byName.get(name)!;
-  return { ...users, bySession: users.bySession.set(session, user) };
+function resumed(users: Users, [session, name]: readonly [SessionId, string | null]): Users {
+  return restoreSession(users, session, name === null ? null : users.byName.get(name)!);
 }

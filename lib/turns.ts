@@ -3,13 +3,26 @@
  * all that changed it as one; then the candidate is published, and the replies may leave, together.
  * What comes while it is stored is the next turn, stepped on the same candidate. Where a turn can't
  * be stored, both are dropped, and every job of them is undone.
+ *
+ * Where several servers share the journal there is no candidate: the order is made there, and only
+ * what comes back is stepped, whoever has sent it. Then the replies are known.
  */
-import { type ChatState, conflict, type Entry, RULES, step } from "./chat.ts";
-import { type Journal, JournalError, replay } from "./journal.ts";
+import { type ChatState, conflict, type Entry, RULES, step, stepTurn } from "./chat.ts";
+import {
+  type Journal,
+  JournalError,
+  known,
+  LateError,
+  type Origin,
+  replay,
+  type SharingListener,
+} from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { Meter } from "./meter.ts";
 import type { Reply } from "./reply.ts";
+import { findRun } from "./runs.ts";
 import type { Settings } from "./settings.ts";
+import { runOf, type SessionId } from "./users.ts";
 
 /** Goes on from what the journal holds, under these settings. Throws {@link JournalError}. */
 export function openTurns(
@@ -26,14 +39,26 @@ export function openTurns(
   return turns;
 }
 
+/** The replies to the entries of a turn. */
+export type Replies = readonly (Reply | undefined)[];
+
 /** One thing that was done in a turn. */
 export interface Job {
-  /** The turn was stored. */
-  readonly done?: (() => void) | undefined;
+  /** The turn was stored; where the journal is shared, the replies are known from now on. */
+  readonly done?: ((replies?: Replies) => void) | undefined;
   /** The turn could not be stored: what it has overwritten is put back, the latest first. */
   readonly restore?: () => void;
-  /** The turn could not be stored, and all that it has overwritten is put back: what follows. */
-  readonly undo?: () => void;
+  /**
+   * The turn could not be stored, and all that it has overwritten is put back: what follows. A turn
+   * that is late is stored some time.
+   */
+  readonly undo?: (isLate: boolean) => void;
+}
+
+/** Hears of a chat that several servers share. */
+export interface Follower extends Pick<SharingListener, "ended" | "asked"> {
+  /** A turn has come, of whichever server, and is in the state. */
+  came(turn: readonly Entry[]): void;
 }
 
 interface Turn {
@@ -59,6 +84,9 @@ export class Turns {
   /** Entries that must be stored, and could not be yet. */
   #owed: Entry[] = [];
   #isFailing = false;
+  /** Where the journal is shared: the replies of what has come of the turn that is stored. */
+  #came: (Reply | undefined)[] = [];
+  #follower: Follower | undefined;
 
   /** Goes on from the state that the journal holds. */
   constructor(state: ChatState, journal: Journal, log: Log, meter?: Meter) {
@@ -67,11 +95,51 @@ export class Turns {
     this.#journal = journal;
     this.#log = log;
     this.#meter = meter;
+    journal.sharing?.follow({
+      came: (turn, origin) => this.#hear(turn, origin),
+      reset: (next) => this.#published = this.#candidate = known(next),
+      ended: () => this.#begin(),
+      asked: (session) => this.#follower?.asked(session) ?? Promise.resolve(),
+    });
+  }
+
+  /** Do several servers share the chat? Then a command's reply is known when its turn is stored. */
+  get isShared(): boolean {
+    return this.#journal.sharing !== undefined;
+  }
+
+  /** This server in the ids of its sessions; `undefined` while it takes no part. */
+  get run(): number | undefined {
+    const { sharing } = this.#journal;
+    if (sharing === undefined) return 0;
+    return sharing.run === undefined
+      ? undefined
+      : findRun(this.#published.runs, sharing.run)?.number;
   }
 
   /** Could the last turn not be stored? */
   get isFailing(): boolean {
     return this.#isFailing;
+  }
+
+  /** Is there much that other servers did, and that this one does not know of yet? */
+  get isBehind(): boolean {
+    return this.run === undefined || this.#journal.sharing?.isBehind === true;
+  }
+
+  /** From now on this one hears of a chat that several servers share. */
+  follow(follower: Follower): void {
+    this.#follower = follower;
+  }
+
+  /** Another run's session stands in the way; a run that does not answer is over. */
+  async ask(session: SessionId): Promise<void> {
+    const run = this.#published.runs.all.find(({ number }) => number === runOf(session));
+    if (run === undefined || await this.#journal.sharing!.ask(run.id, session)) return;
+    this.#log.event("silent", { run: run.id });
+    this.apply({ kind: "part", at: Date.now(), run: run.id });
+    this.add({});
+    await this.settled();
   }
 
   /** Stores the first entry of a run. */
@@ -92,14 +160,14 @@ export class Turns {
 
   /** Steps the candidate; what changed it is stored at the end of the turn. */
   apply(entry: Entry): void {
-    this.take(entry, step(this.#candidate, entry).state);
+    const { state } = this.isShared ? { state: this.#candidate } : step(this.#candidate, entry);
+    if (this.isShared || state !== this.#candidate) this.take(entry, state);
   }
 
-  /** The same where the candidate was stepped already, to `state`. */
-  take(entry: Entry, state: ChatState): void {
-    if (state === this.#candidate) return;
-    this.#opened().entries.push(entry);
-    this.#candidate = state;
+  /** The same where the candidate was stepped already, to `state`; the place in the turn. */
+  take(entry: Entry, state: ChatState): number {
+    if (!this.isShared) this.#candidate = state;
+    return this.#opened().entries.push(entry) - 1;
   }
 
   /** Adds a job to the turn; where nothing waits to be stored, it is done. */
@@ -114,7 +182,7 @@ export class Turns {
   /** These entries must be stored even if the turn can't be: they are tried again and again. */
   owe(entries: readonly Entry[]): void {
     this.#owed.push(...entries);
-    this.#candidate = stepAll(this.#candidate, entries);
+    if (!this.isShared) this.#candidate = stepAll(this.#candidate, entries);
   }
 
   /** The reply after a turn was dropped; where it would change the state, the storage is needed. */
@@ -162,10 +230,17 @@ export class Turns {
     this.#storing = turn;
     const state = this.#candidate;
     const from = this.#now();
-    this.#journal.commit([...this.#owed, ...turn.entries], (error) => {
+    const owed = this.#owed;
+    this.#journal.commit([...owed, ...turn.entries], (error) => {
       this.#meter?.committed(this.#now() - from);
       this.#tell(error);
-      this.#settle(turn, () => error === undefined ? this.#publish(turn, state) : this.#drop(turn));
+      const isLate = error instanceof LateError;
+      if (error === undefined || isLate) this.#owed = this.#owed.slice(owed.length);
+      this.#settle(turn, () => {
+        if (error !== undefined) this.#drop(turn, isLate);
+        else if (this.isShared) this.#answer(turn, owed.length);
+        else this.#publish(turn, state);
+      });
     });
   }
 
@@ -192,26 +267,71 @@ export class Turns {
   }
 
   #publish(turn: Turn, state: ChatState): void {
-    this.#owed = [];
     this.#published = state;
     done(turn);
     this.#journal.published(state);
   }
 
   /** What came behind the turn was stepped on it, and goes with it. */
-  #drop(turn: Turn): void {
+  #drop(turn: Turn, isLate: boolean): void {
     const next = this.#open;
     this.#open = undefined;
-    this.#candidate = stepAll(this.#published, this.#owed);
+    this.#candidate = this.isShared ? this.#published : stepAll(this.#published, this.#owed);
     const jobs = [...turn.jobs, ...next?.jobs ?? []];
     for (const job of jobs.toReversed()) job.restore?.();
-    for (const job of jobs) job.undo?.();
+    for (const job of turn.jobs) job.undo?.(isLate);
+    for (const job of next?.jobs ?? []) job.undo?.(false);
     next?.over?.resolve();
+    const came = this.#came;
+    this.#came = [];
+    this.#putBack(came);
+  }
+
+  /** A turn of the common order. */
+  #hear(turn: readonly Entry[], origin: Origin): void {
+    const stepped = stepTurn(this.#published, turn);
+    if (stepped === undefined) return;
+    this.#published = this.#candidate = known(stepped.state);
+    this.#tell(undefined);
+    const replies = stepped.replies.slice(1);
+    if (origin === "own") this.#came.push(...replies);
+    else if (origin === "late") this.#putBack(replies);
+    this.#follower?.came(turn);
+    this.#journal.published(this.#published);
+  }
+
+  /** All of the turn has come, behind what was owed. */
+  #answer(turn: Turn, owed: number): void {
+    const came = this.#came;
+    this.#came = [];
+    done(turn, came.slice(owed));
+  }
+
+  /** Mail that was taken for replies that nobody gets goes back. */
+  #putBack(replies: Replies): void {
+    for (const reply of replies) {
+      if (reply?.code !== "mail" || reply.count === 0) continue;
+      const { user, id } = reply.shown;
+      const entries = Array.from(
+        reply.mail,
+        (mail) => ({ kind: "return", user, id, mail } as const),
+      );
+      // Each goes to the front.
+      entries.reverse();
+      for (const entry of entries) this.apply(entry);
+      this.add({ undo: (isLate) => isLate || this.owe(entries) });
+    }
+  }
+
+  /** The run before is over, with all that its sessions owed. */
+  #begin(): void {
+    this.#owed = this.#owed.filter(({ kind }) => kind === "return");
+    this.#follower?.ended();
   }
 }
 
-function done({ jobs }: Turn): void {
-  for (const job of jobs) job.done?.();
+function done({ jobs }: Turn, replies?: Replies): void {
+  for (const job of jobs) job.done?.(replies);
 }
 
 function stepAll(state: ChatState, entries: readonly Entry[]): ChatState {

@@ -5,8 +5,24 @@
  */
 import { IntMap, TextMap } from "./persistent.ts";
 
-/** A number that names one connection for as long as it lives. */
+/**
+ * A number that names one connection for as long as it lives: the number of its run, and how many
+ * connections that run has had, see {@link sessionOf}.
+ */
 export type SessionId = number;
+
+/** A run has fewer sessions. */
+const SESSIONS_OF_RUN = 2 ** 32;
+
+/** The id of a run's session. A server that shares its chat with nobody is run 0. */
+export function sessionOf(run: number, count: number): SessionId {
+  return SESSIONS_OF_RUN * run + count;
+}
+
+/** The number of the run that a session is of. */
+export function runOf(session: SessionId): number {
+  return Math.floor(session / SESSIONS_OF_RUN);
+}
 
 /** Who acts: a session, its IP address, and `address:port` for replies that name it. */
 export interface Actor {
@@ -40,8 +56,8 @@ export interface Users {
   readonly byAddress: TextMap<IntMap<User>>;
   /** By the id of the user. */
   readonly presence: IntMap<Presence>;
-  /** The user that a session holds; `null`: it held one, or logged out, and is nobody now. */
-  readonly bySession: IntMap<User | null>;
+  /** By run, and by the session of the run: the user that it holds, see {@link heldBy}. */
+  readonly byRun: IntMap<IntMap<User | null>>;
   /** The id of the next user. */
   readonly nextId: number;
 }
@@ -53,9 +69,21 @@ export function emptyUsers(): Users {
     byName: TextMap.empty(),
     byAddress: TextMap.empty(),
     presence: IntMap.empty(),
-    bySession: IntMap.empty(),
+    byRun: IntMap.empty(),
     nextId: 1,
   };
+}
+
+/** The user that a session holds; `null`: it held one, or logged out, and is nobody now. */
+export function heldBy(users: Users, session: SessionId): User | null | undefined {
+  return users.byRun.get(runOf(session))?.get(session >>> 0);
+}
+
+/** All sessions that hold a user, or are nobody. */
+export function* sessions({ byRun }: Users): Generator<readonly [SessionId, User | null]> {
+  for (const [run, held] of byRun) {
+    for (const [count, user] of held) yield [sessionOf(run, count), user];
+  }
 }
 
 /** The users that have registered from an address. */
@@ -77,14 +105,14 @@ const NO_USERS = IntMap.empty<User>();
  * address, if there is exactly one and nobody holds it; else nobody.
  */
 export function identify(users: Users, { session, address }: Actor): Identity {
-  const held = users.bySession.get(session);
+  const held = heldBy(users, session);
   if (held === null) return NOBODY;
   if (held !== undefined) return { user: held };
   const neighbours = atAddress(users, address);
   if (neighbours.size !== 1) return NOBODY;
   const user = neighbours.values()[0]!;
-  const { session: heldBy } = users.presence.get(user.id)!;
-  return heldBy === undefined ? { user } : { heldBy };
+  const { session: holder } = users.presence.get(user.id)!;
+  return holder === undefined ? { user } : { heldBy: holder };
 }
 
 /** Adds a user of a new name and the next id, whom nobody holds. */
@@ -121,28 +149,43 @@ export function removeUser(users: Users, { name, id, address }: User): Users {
 
 /** The session holds this user, and none that it held before. */
 export function hold(users: Users, session: SessionId, user: User, at: number): Users {
-  if (users.bySession.get(session)?.id === user.id) return users;
+  if (heldBy(users, session)?.id === user.id) return users;
   const free = endSession(users, session, at);
   const { freeSince } = free.presence.get(user.id)!;
   return {
     ...free,
     presence: free.presence.set(user.id, { session, freeSince }),
-    bySession: free.bySession.set(session, user),
+    byRun: withSession(free, session, user),
   };
 }
 
 /** The session, which holds no name, is nobody until it registers. */
 export function makeNobody(users: Users, session: SessionId): Users {
-  return users.bySession.get(session) === null
+  return heldBy(users, session) === null
     ? users
-    : { ...users, bySession: users.bySession.set(session, null) };
+    : { ...users, byRun: withSession(users, session, null) };
+}
+
+/** A session that was stored, and whom it holds. */
+export function restoreSession(users: Users, session: SessionId, user: User | null): Users {
+  return { ...users, byRun: withSession(users, session, user) };
+}
+
+function withSession(
+  { byRun }: Users,
+  session: SessionId,
+  user: User | null | undefined,
+): Users["byRun"] {
+  const run = runOf(session);
+  const held = (byRun.get(run) ?? IntMap.empty()).set(session >>> 0, user);
+  return byRun.set(run, held.size === 0 ? undefined : held);
 }
 
 /** Forgets a session; the user that it held stays. */
 export function endSession(users: Users, session: SessionId, at: number): Users {
-  const held = users.bySession.get(session);
+  const held = heldBy(users, session);
   if (held === undefined) return users;
-  const ended = { ...users, bySession: users.bySession.set(session, undefined) };
+  const ended = { ...users, byRun: withSession(users, session, undefined) };
   if (held === null) return ended;
   const presence = users.presence.set(held.id, { session: undefined, freeSince: at });
   return { ...ended, presence };
@@ -150,7 +193,16 @@ export function endSession(users: Users, session: SessionId, at: number): Users 
 
 /** Forgets all sessions: the server has started anew. */
 export function endAllSessions(users: Users, at: number): Users {
-  return [...users.bySession].reduce((left, [session]) => endSession(left, session, at), users);
+  return Array.from(sessions(users)).reduce((left, [id]) => endSession(left, id, at), users);
+}
+
+/** Forgets all sessions of a run. */
+export function endRun(users: Users, run: number, at: number): Users {
+  let left = users;
+  for (const [count] of users.byRun.get(run) ?? []) {
+    left = endSession(left, sessionOf(run, count), at);
+  }
+  return left;
 }
 
 /** Somebody from this address was here: nobody there is forgotten before this counts as long ago. */

@@ -15,6 +15,7 @@ const ROOMS = [
   "command.ts",
   "mailbox.ts",
   "users.ts",
+  "runs.ts",
   "chat.ts",
   "snapshot.ts",
   "turn_text.ts",
@@ -35,6 +36,10 @@ const ROOMS = [
   "hex_text.ts",
   "inspect.ts",
   "turns.ts",
+  "shared_journal.ts",
+  "nats_snapshots.ts",
+  "nats_stream.ts",
+  "journal_nats.ts",
   "engine.ts",
   "outbox.ts",
   "connection.ts",
@@ -53,7 +58,8 @@ const ROOMS = [
 const CORE = ROOMS.slice(0, ROOMS.indexOf("frame_stream.ts"));
 const CORE_PACKAGES = ["@std/bytes"];
 const PACKAGES = [...CORE_PACKAGES, "node:readline", "node:process", "node:sqlite", "node:zlib"]
-  .concat("node:crypto", "node:v8", "node:vm", "prom-client");
+  .concat("node:crypto", "node:v8", "node:vm", "prom-client")
+  .concat(["transport-node", "jetstream", "kv", "obj"].map((name) => `@nats-io/${name}`));
 const IMPURE =
   /\b(Deno|Date|Math\.random|performance|crypto|Promise|async|await|setTimeout|console|fetch|globalThis)\b/;
 

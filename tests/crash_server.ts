@@ -2,8 +2,9 @@
 import type { Journal } from "../lib/journal.ts";
 import { type Schedule, SqliteJournal } from "../lib/journal_sqlite.ts";
 import { Log } from "../lib/log.ts";
-import { parseServerOptions } from "../lib/options.ts";
+import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { Server } from "../lib/server.ts";
+import { openTurns } from "../lib/turns.ts";
 
 /** Stores a turn. */
 export type Commit = Journal["commit"];
@@ -20,13 +21,14 @@ export function serveFile(
     snapshotFailed: (error) => console.error(error),
   }, schedule);
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
-  const server = new Server(options, log, {
+  const turns = openTurns(settingsOf(options), {
     read: () => journal.read(),
     endTurn: (commit) => journal.endTurn(commit),
     commit: commitBy((entries, stored) => journal.commit(entries, stored)),
     published: (state) => journal.published(state),
     close: (state) => journal.close(state),
-  });
+  }, log);
+  const server = new Server(options, log, turns);
   Deno.addSignalListener("SIGTERM", async () => {
     await server.stop();
     Deno.exit(0);

@@ -7,8 +7,9 @@ import { type Schedule, SqliteJournal, type Teller } from "../lib/journal_sqlite
 import { Log } from "../lib/log.ts";
 import type { Meter } from "../lib/meter.ts";
 import { Metrics } from "../lib/metrics.ts";
-import { parseServerOptions } from "../lib/options.ts";
+import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { Server } from "../lib/server.ts";
+import { openTurns } from "../lib/turns.ts";
 import { Web } from "../lib/web.ts";
 
 type Permission = "net" | "run" | "read" | "write" | "env";
@@ -125,7 +126,8 @@ function startServer(journal: Journal, flags: readonly string[], meter?: Meter):
     },
   };
   const log = new Log(sink, { format: options.log, linesMax: 100_000 });
-  const server = new Server(options, log, journal, meter);
+  const turns = openTurns(settingsOf(options), journal, log, meter);
+  const server = new Server(options, log, turns, meter);
   return {
     port: server.address.port,
     lines,

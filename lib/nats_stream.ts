@@ -1,0 +1,271 @@
+/** The stream of NATS JetStream that carries the turns of a shared journal. */
+import {
+  type Authenticator,
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  type Subscription,
+  tokenAuthenticator,
+  usernamePasswordAuthenticator,
+} from "@nats-io/transport-node";
+import {
+  AckPolicy,
+  type ConsumerMessages,
+  DeliverPolicy,
+  DiscardPolicy,
+  jetstream,
+  type JetStreamClient,
+  type JetStreamManager,
+  jetstreamManager,
+  StorageType,
+} from "@nats-io/jetstream";
+import type { ChatState } from "./chat.ts";
+import { JournalError } from "./journal.ts";
+import { NatsSnapshots } from "./nats_snapshots.ts";
+import type { ServerOptions } from "./options.ts";
+import type { Carrier, SharedJournal } from "./shared_journal.ts";
+import type { SessionId } from "./users.ts";
+
+/** A first connection, and every question to JetStream, takes no longer, in milliseconds. */
+const ANSWER_MS = 5_000;
+/** A message that was not acknowledged for so long may be lost, in milliseconds. */
+const PUBLISH_MS = 2_000;
+/** Between two tries to connect again, or to read on, in milliseconds. */
+const AGAIN_MS = 250;
+/** A NATS server that does not answer so many pings, one in so long, is left for another. */
+const PING_MS = 1_000;
+const PINGS_MAX = 2;
+/** Another run has so long to answer, in milliseconds. */
+const ASK_MS = 1_000;
+const ASK_AGAIN_MS = 100;
+/** Who reads nothing for so long, in milliseconds, is forgotten by JetStream. */
+const READER_MS = 60_000;
+/** JetStream says so often that it is still there, in milliseconds. */
+const HEARTBEAT_MS = 1_000;
+
+/** What a stream tells whoever runs the server. */
+export interface StreamTeller {
+  /** A snapshot could not be written; the turns are all there. */
+  snapshotFailed(error: unknown): void;
+  /** The journal can't be followed any more. */
+  failed(error: unknown): void;
+}
+
+/** A stream, and the snapshots of what it has carried. */
+export class NatsStream implements Carrier {
+  readonly snapshots: NatsSnapshots;
+  readonly #connection: NatsConnection;
+  readonly #client: JetStreamClient;
+  readonly #manager: JetStreamManager;
+  readonly #name: string;
+  readonly #teller: StreamTeller;
+  #answering: Subscription | undefined;
+  #run = "";
+  #isSaving = false;
+  #isClosed = false;
+  #messages: ConsumerMessages | undefined;
+
+  private constructor(
+    connection: NatsConnection,
+    manager: JetStreamManager,
+    snapshots: NatsSnapshots,
+    name: string,
+    teller: StreamTeller,
+  ) {
+    this.#connection = connection;
+    this.#client = jetstream(connection, { timeout: ANSWER_MS });
+    this.#manager = manager;
+    this.snapshots = snapshots;
+    this.#name = name;
+    this.#teller = teller;
+  }
+
+  /** Opens the stream, or makes it. Throws {@link JournalError}. */
+  static async open(options: ServerOptions, teller: StreamTeller): Promise<NatsStream> {
+    const { stream, replicas } = options;
+    const connection = await connected(options);
+    try {
+      const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
+      await manager.streams.add({
+        name: stream,
+        subjects: [`${stream}.turns`],
+        storage: StorageType.File,
+        discard: DiscardPolicy.New,
+        num_replicas: replicas,
+      });
+      const client = jetstream(connection, { timeout: ANSWER_MS });
+      const snapshots = await NatsSnapshots.open(client, manager, options);
+      return new NatsStream(connection, manager, snapshots, stream, teller);
+    } catch (error) {
+      await connection.close();
+      const message = error instanceof Error ? error.message : String(error);
+      throw new JournalError(
+        `The stream ${stream} in NATS can't be used: ${message}. JetStream must be on, have room, ` +
+          `and at least as many servers as --replicas ${replicas} says`,
+      );
+    }
+  }
+
+  /** The longest text that fits into a message, whatever symbols it has. */
+  get bodyLengthMax(): number {
+    return Math.floor((this.#connection.info?.max_payload ?? 0) / 4);
+  }
+
+  /** The number of the last message. */
+  async end(): Promise<number> {
+    return (await this.#manager.streams.info(this.#name)).state.last_seq;
+  }
+
+  send(id: string, body: string, sent: (error?: unknown) => void): void {
+    this.#client.publish(`${this.#name}.turns`, body, {
+      msgID: id,
+      timeout: PUBLISH_MS,
+      retries: 0,
+    })
+      .then(() => sent(), sent);
+  }
+
+  async ask(run: string, session: SessionId): Promise<boolean> {
+    const late = performance.now() + ASK_MS;
+    for (let left = ASK_MS; left > 0; left = late - performance.now()) {
+      try {
+        await this.#connection.request(this.#subject(run), String(session), { timeout: left });
+        return true;
+      } catch {
+        // Nobody there, it seems; or not yet, after a break.
+        await sleep(ASK_AGAIN_MS);
+      }
+    }
+    return false;
+  }
+
+  answer(run: string, asked: (session: SessionId) => Promise<void>): void {
+    this.#run = run;
+    this.#answering?.unsubscribe();
+    this.#answering = this.#connection.subscribe(this.#subject(run), {
+      callback: (error, message) => {
+        if (error === null) asked(Number(message.string())).then(() => message.respond());
+      },
+    });
+  }
+
+  save(state: ChatState, through: number): void {
+    if (this.#isSaving) return;
+    this.#isSaving = true;
+    this.snapshots.save({ state, through }, this.#run)
+      .catch((error) => this.#teller.snapshotFailed(error))
+      .finally(() => this.#isSaving = false);
+  }
+
+  /** Hands every message to the journal, from now on and in their order. */
+  async follow(journal: SharedJournal): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        if (await this.#read(journal) === "gap") await this.#reload(journal);
+      } catch (error) {
+        if (error instanceof JournalError) return this.#teller.failed(error);
+        // JetStream is away, or has lost the reader: another one goes on.
+      }
+      if (!this.#isClosed) await sleep(AGAIN_MS);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#messages?.stop();
+    await this.#connection.close();
+  }
+
+  #subject(run: string): string {
+    return `${this.#name}.ask.${run}`;
+  }
+
+  /** Reads until JetStream is away, or a message is missing for good. */
+  async #read(journal: SharedJournal): Promise<"gap" | "away"> {
+    const { name } = await this.#manager.consumers.add(this.#name, {
+      ack_policy: AckPolicy.None,
+      deliver_policy: DeliverPolicy.StartSequence,
+      opt_start_seq: journal.through + 1,
+      inactive_threshold: 1e6 * READER_MS,
+      mem_storage: true,
+      num_replicas: 1,
+    });
+    const consumer = await this.#client.consumers.get(this.#name, name);
+    const messages = this.#messages = await consumer.consume({
+      expires: 5 * HEARTBEAT_MS,
+      idle_heartbeat: HEARTBEAT_MS,
+    });
+    this.#stopWhenLost(messages);
+    let isFirst = true;
+    for await (const message of messages) {
+      const next = journal.through + 1;
+      // What was lost on its way is still in the stream: another reader finds it.
+      if (message.seq > next) return isFirst ? "gap" : "away";
+      isFirst = false;
+      if (message.seq === next) journal.receive(next, message.string(), message.info.pending);
+    }
+    return "away";
+  }
+
+  async #stopWhenLost(messages: ConsumerMessages): Promise<void> {
+    const LOST = ["heartbeats_missed", "consumer_deleted", "consumer_not_found", "no_responders"];
+    for await (const { type } of messages.status()) {
+      if (LOST.includes(type)) messages.stop();
+    }
+  }
+
+  /** What is missing is in a snapshot. */
+  async #reload(journal: SharedJournal): Promise<void> {
+    const snapshot = await this.snapshots.load();
+    if (snapshot === undefined || snapshot.through <= journal.through) {
+      throw new JournalError(
+        `The stream ${this.#name} begins behind message ${journal.through + 1}, and no snapshot ` +
+          "holds what is missing: it was purged by hand, or is not the one that was written",
+      );
+    }
+    journal.reset(snapshot.state, snapshot.through);
+  }
+}
+
+/** Throws {@link JournalError}. */
+async function connected(options: ServerOptions): Promise<NatsConnection> {
+  const servers = options.journal.split(",");
+  const tls = {
+    ...options.natsCa !== "" && { ca: await Deno.readTextFile(options.natsCa) },
+    ...options.natsCert !== "" && { cert: await Deno.readTextFile(options.natsCert) },
+    ...options.natsKey !== "" && { key: await Deno.readTextFile(options.natsKey) },
+  };
+  const isTls = Object.keys(tls).length > 0 || servers.some((server) => server.startsWith("tls:"));
+  try {
+    return await connect({
+      servers,
+      name: "asvt-chat",
+      timeout: ANSWER_MS,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: AGAIN_MS,
+      pingInterval: PING_MS,
+      maxPingOut: PINGS_MAX,
+      ...options.natsCreds !== "" && { authenticator: await credentials(options.natsCreds) },
+      ...isTls && { tls },
+    });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new JournalError(`NATS can't be reached at ${options.journal}: ${message}`);
+  }
+}
+
+/** A file of `nsc`, or a line with `user:password` or a token. */
+async function credentials(path: string): Promise<Authenticator> {
+  const text = (await Deno.readTextFile(path)).trim();
+  if (text.includes("BEGIN NATS USER JWT")) {
+    return credsAuthenticator(new TextEncoder().encode(text));
+  }
+  const [user = "", ...password] = text.split(":");
+  return password.length === 0
+    ? tokenAuthenticator(text)
+    : usernamePasswordAuthenticator(user, password.join(":"));
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
