@@ -129,8 +129,10 @@ export class Server {
     let backOffMs = BACK_OFF_MS;
     while (!this.#stopping) {
       try {
+        const connection = tcpConnection(await this.#listener.accept());
+        // It may be behind only now: who has come waits too.
         while (this.#turns.isBehind && !this.#stopping) await pause(BEHIND_MS);
-        this.admit(tcpConnection(await this.#listener.accept()));
+        this.admit(connection);
         backOffMs = BACK_OFF_MS;
       } catch (error) {
         if (this.#stopping) return;
@@ -158,6 +160,8 @@ export class Server {
       this.#turnAway(connection);
       return;
     }
+    // A session without a run could never end.
+    if (this.#turns.run === undefined) return closeQuietly(connection);
     const handler = new ConnectionHandler(
       connection,
       this.#engine,
