@@ -38,6 +38,7 @@ export async function openNats(
     checkRoom(stream, options);
     const { state, through } = await stream.snapshots.load() ??
       { state: emptyChat(settings), through: 0 };
+    await checkEnd(stream, through);
     const journal = new SharedJournal(stream, through, {
       settings,
       timeoutMs: 1_000 * options.journalTimeoutS,
@@ -76,6 +77,16 @@ function checkRoom({ bodyLengthMax }: NatsStream, options: ServerOptions): void 
   );
 }
 
+/** Is what the snapshot was made of in the stream, or was it? */
+async function checkEnd(stream: NatsStream, through: number): Promise<void> {
+  const end = await stream.end();
+  if (through <= end) return;
+  throw new JournalError(
+    `The stream ends at message ${end}, and a snapshot was made of ${through}: messages were lost, ` +
+      "or the stream was made anew",
+  );
+}
+
 /** Waits until all is read that is in the stream now. */
 async function catchUp(stream: NatsStream, journal: SharedJournal, log: Log): Promise<void> {
   const end = await stream.end();
@@ -85,12 +96,6 @@ async function catchUp(stream: NatsStream, journal: SharedJournal, log: Log): Pr
     if (performance.now() < tell) continue;
     tell += PROGRESS_MS;
     log.event("reading", { turns: journal.through, of: end });
-  }
-  if (journal.through > end) {
-    throw new JournalError(
-      `The stream ends at message ${end}, and a snapshot was made of ${journal.through}: messages ` +
-        "were lost, or the stream was made anew",
-    );
   }
 }
 
