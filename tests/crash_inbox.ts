@@ -53,6 +53,8 @@ export class Inbox {
   #receivingSince: number | undefined;
   /** Whatever a `receive` may have taken whose mail never came. */
   readonly #cut = new Set<Message>();
+  /** Such a `receive` may be done only now, and take what is sent now. */
+  #isTaking = false;
   /** For each such `receive`, what was in the mailbox for sure: it took all of it or nothing. */
   readonly #cutTogether: Message[][] = [];
 
@@ -71,6 +73,7 @@ export class Inbox {
   /** A message is being sent here. */
   await(message: Message): void {
     this.#awaited.add(message);
+    if (this.#isTaking) this.#cut.add(message);
   }
 
   /** The message was refused. */
@@ -87,6 +90,12 @@ export class Inbox {
   /** A reply has come: what was shown before is taken for good. */
   replied(): void {
     this.#shown = [];
+    this.#isTaking = false;
+  }
+
+  /** The name is held again: nothing is under way any more. */
+  cameBack(): void {
+    this.#isTaking = false;
   }
 
   /** Mail has come. */
@@ -113,6 +122,7 @@ export class Inbox {
     const since = this.#receivingSince;
     if (since === undefined) return;
     this.#receivingSince = undefined;
+    this.#isTaking = this.#mayFail;
     const wasThere = (message: Message) =>
       isDue(message, this.name) && message.answeredAt < since && !this.#cut.has(message);
     this.#cutTogether.push([...this.#awaited].filter(wasThere));

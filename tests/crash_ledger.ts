@@ -68,6 +68,7 @@ export class Ledger {
     if (registration === "done" && !result.again) this.fail(`${name} was registered, and is lost`);
     if (!wasTried && result.again) this.fail(`${name} comes back, and never was here`);
     inbox.registration = "done";
+    inbox.cameBack();
     this.#present = new Set(this.#present).add(name);
   }
 
