@@ -172,9 +172,9 @@ describe("a server whose NATS is down", () => {
     using al = await connect(server, "Al");
     for (const text of ["1", "2", "3"]) await al.ask("send", "Al", text);
     const [node] = nats.nodes;
-    node!.signal("SIGSTOP");
+    await node!.end("SIGTERM");
     assertEquals(await al.ask("receive"), AWAY);
-    node!.signal("SIGCONT");
+    node!.start();
     await until(() => events(server).includes("journal-recovered"), "it goes on");
     al.close();
     using again = await connect(other, "Al");

@@ -39,11 +39,13 @@ export class NatsNode {
   readonly port = freePort();
   readonly #monitor = freePort();
   readonly #folder: string;
+  readonly #name: string;
   readonly #flags: readonly string[];
   #process: Deno.ChildProcess | undefined;
 
-  constructor(folder: string, flags: readonly string[]) {
+  constructor(folder: string, name: string, flags: readonly string[]) {
     this.#folder = folder;
+    this.#name = name;
     this.#flags = flags;
   }
 
@@ -51,7 +53,16 @@ export class NatsNode {
   start(): void {
     this.#process = new Deno.Command("nats-server", {
       args: [
-        ...["--addr", "127.0.0.1", "--port", `${this.port}`, "--http_port", `${this.#monitor}`],
+        ...[
+          "--name",
+          this.#name,
+          "--addr",
+          "127.0.0.1",
+          "--port",
+          `${this.port}`,
+          "--http_port",
+          `${this.#monitor}`,
+        ],
         ...["--jetstream", "--store_dir", this.#folder, "--log", `${this.#folder}/log`],
         ...this.#flags,
       ],
@@ -94,16 +105,40 @@ export class NatsNode {
     });
   }
 
+  /** Its health is no measure: it may miss for ever the reader of a server that was killed. */
   async #isReady(): Promise<boolean> {
     try {
       (await Deno.connect({ hostname: "127.0.0.1", port: this.port })).close();
-      const answer = await this.look("healthz");
-      await answer.body?.cancel();
-      return answer.ok;
+      const { account_details: accounts = [], meta_cluster: meta }: Facts =
+        await (await this.look("jsz?streams=true")).json();
+      const groups = accounts.flatMap(({ stream_detail }) => stream_detail ?? [])
+        .map(({ cluster }) => cluster);
+      return [meta, ...groups].every((group) => group === undefined || this.#isWhole(group));
     } catch {
       return false;
     }
   }
+
+  /** How far the others are knows the leader. */
+  #isWhole({ leader, replicas = [] }: Group): boolean {
+    if (leader !== this.#name) return leader !== undefined;
+    return replicas.length > 0 && replicas.every(({ current }) => current);
+  }
+}
+
+/** Servers with copies of the same. */
+interface Group {
+  readonly leader?: string;
+  /** All but the one that was asked. */
+  readonly replicas?: readonly { readonly current: boolean }[];
+}
+
+/** What a server says of its JetStream. */
+interface Facts {
+  readonly account_details?: readonly {
+    readonly stream_detail?: readonly { readonly name: string; readonly cluster?: Group }[];
+  }[];
+  readonly meta_cluster?: Group;
 }
 
 /** Some servers; more than one are a cluster. */
@@ -115,8 +150,7 @@ export class Nats implements AsyncDisposable {
     const routes = Array.from({ length: count }, () => `nats://127.0.0.1:${freePort()}`);
     this.nodes = routes.map((route, index) => {
       const cluster = ["--cluster_name", "asvt", "--cluster", route, "--routes", routes.join(",")];
-      const flags = ["--name", `n${index}`, ...count > 1 ? cluster : []];
-      return new NatsNode(`${this.#folder}/${index}`, flags);
+      return new NatsNode(`${this.#folder}/${index}`, `n${index}`, count > 1 ? cluster : []);
     });
   }
 
