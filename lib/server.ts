@@ -96,12 +96,15 @@ export class Server {
   }
 
   /**
-   * From now on forgets users who are away too long. Not done by the constructor: the first timer
+   * From now on forgets users who are away too long, and servers that are gone. Not done by the constructor: the first timer
    * loads a part of the runtime, 5 ms in which the server can listen already.
    */
   expireUsers(): void {
-    if (this.#expireMs === Infinity) return;
-    this.#expiring = setInterval(() => this.forgetAbsent(Date.now()), EXPIRE_CHECK_MS);
+    if (this.#expireMs === Infinity && !this.#turns.isShared) return;
+    this.#expiring = setInterval(() => {
+      this.#turns.lookAfterOthers();
+      if (this.#expireMs < Infinity) this.forgetAbsent(Date.now());
+    }, EXPIRE_CHECK_MS);
   }
 
   /** Forgets users who were away too long at this time, in milliseconds since 1970. */
@@ -129,8 +132,9 @@ export class Server {
     let backOffMs = BACK_OFF_MS;
     while (!this.#stopping) {
       try {
+        const conn = await this.#listener.accept();
         while (this.#turns.isBehind && !this.#stopping) await pause(BEHIND_MS);
-        this.admit(tcpConnection(await this.#listener.accept()));
+        this.admit(tcpConnection(conn));
         backOffMs = BACK_OFF_MS;
       } catch (error) {
         if (this.#stopping) return;
@@ -151,7 +155,8 @@ export class Server {
     const { address, peer } = connection;
     const { connectionsMax, connectionsPerAddressMax } = this.#options;
     const neighbours = this.#perAddress.get(address) ?? 0;
-    const isFull = this.#stopping || this.#handlers.size >= connectionsMax;
+    const isClosed = this.#stopping || this.#turns.run === undefined;
+    const isFull = isClosed || this.#handlers.size >= connectionsMax;
     if (isFull || (connectionsPerAddressMax > 0 && neighbours >= connectionsPerAddressMax)) {
       const limit = isFull ? "connections-max" : "connections-per-address-max";
       this.#log.refused(address, limit, { peer, connections: this.#handlers.size });
