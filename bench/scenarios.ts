@@ -16,6 +16,7 @@ import {
   startDurableChat,
   startEcho,
   startListener,
+  startNats,
   startRedis,
 } from "./peers.ts";
 import { connect } from "./sockets.ts";
@@ -55,14 +56,16 @@ export function median(values: readonly number[]): number {
 
 type Shape = Pick<LoadPlan, "connections" | "depth">;
 
-/** Runs the generator in a process of its own. */
+/** Runs the generator in a process of its own; several peers are servers of one chat. */
 async function load(
-  { hostname, port }: Peer,
+  peers: Peer | readonly Peer[],
   dialect: LoadPlan["dialect"],
   shape: Shape,
   seconds: number,
 ): Promise<LoadResult> {
-  const plan: LoadPlan = { dialect, hostname, port, ...shape, seconds, warmUpS: seconds / 3 };
+  const all = [peers].flat();
+  const where = { hostname: all[0]!.hostname, ports: all.map(({ port }) => port) };
+  const plan: LoadPlan = { dialect, ...where, ...shape, seconds, warmUpS: seconds / 3 };
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "-A", "bench/load.ts", JSON.stringify(plan)],
     cwd: new URL("..", import.meta.url),
@@ -75,7 +78,7 @@ async function load(
 interface Rival {
   readonly name: string;
   readonly dialect: LoadPlan["dialect"];
-  readonly peer: Peer;
+  readonly peer: Peer | readonly Peer[];
 }
 
 /** Loads the rivals in turn, so often. */
@@ -170,6 +173,34 @@ export async function durable(effort: Effort, folder: string): Promise<Figure[]>
     const results = await race(rivals, { connections: 50, depth }, effort);
     const what = `durable, 50 connections, ${depth} at a time`;
     figures.push(ratio(results, "Redis", { must: 1, goal: 1.5 }, what));
+  }
+  return figures;
+}
+
+/** One, two and three servers that share a chat in NATS, beside one on a file. */
+export async function cluster(effort: Effort, folder: string): Promise<Figure[]> {
+  const of = "one on a file";
+  await using nats = await startNats(folder);
+  if (nats === undefined) {
+    return [{ name: "servers that share a chat", value: NaN, unit: "", note: "no nats-server" }];
+  }
+  await using file = await startDurableChat(`${folder}/beside-nats.db`);
+  await using servers = new AsyncDisposableStack();
+  const chats: Peer[] = [];
+  const figures: Figure[] = [];
+  while (chats.length < 3) {
+    chats.push(servers.use(await startChat("--journal", `nats://${nats.hostname}:${nats.port}`)));
+    const rivals: Rival[] = [
+      { name: of, dialect: "chat", peer: file },
+      { name: "asvt-chat", dialect: "chat", peer: [...chats] },
+    ];
+    for (const depth of [1, 16]) {
+      const results = await race(rivals, { connections: 48, depth }, effort);
+      const what = `${chats.length} on one NATS, 48 connections, ${depth} at a time`;
+      const figure = ratio(results, of, {}, what);
+      const mean = median(results.get("asvt-chat")!.map(({ meanMs }) => meanMs));
+      figures.push({ ...figure, note: `${figure.note}, mean ${mean.toFixed(1)} ms` });
+    }
   }
   return figures;
 }

@@ -159,7 +159,7 @@ export class NatsSnapshots {
       .split("\n");
     rows.pop();
     const failed = await found.error;
-    if (failed !== null) throw failed;
+    if (failed) throw failed;
     return rows;
   }
 
