@@ -95,10 +95,15 @@ async function openJournal({ data }: ServerOptions, log: Log): Promise<Journal> 
 
 /** The files that the person named for NATS must be readable. */
 function requireNatsFiles({ natsCreds, natsCa, natsCert, natsKey }: ServerOptions): void {
-  const command = `main.ts ${Deno.args.join(" ")}`;
-  for (const path of [natsCreds, natsCa, natsCert, natsKey]) {
-    if (path !== "") requireFile(path, command, ["read"]);
-  }
+  const paths = [natsCreds, natsCa, natsCert, natsKey].filter((path) => path !== "");
+  const denied = paths.filter((path) =>
+    Deno.permissions.querySync({ name: "read", path }).state !== "granted"
+  );
+  if (denied.length === 0) return;
+  throw new UsageError(
+    `Not allowed to read ${denied.join(", ")}. Run: deno run --allow-net --allow-read=${paths} ` +
+      `main.ts ${Deno.args.join(" ")}`,
+  );
 }
 
 /** Raises the rules of a chat that several servers share. */
@@ -122,7 +127,8 @@ function requireFile(
     Deno.permissions.querySync({ name, path }).state !== "granted"
   );
   if (denied.length === 0) return;
-  const network = command.startsWith("main.ts inspect") ? [] : ["--allow-net"];
+  // Who only reads needs no network.
+  const network = names.includes("write") ? ["--allow-net"] : [];
   const flags = [...network, ...names.map((name) => `--allow-${name}=${path}`)].join(" ");
   throw new UsageError(
     `Not allowed to ${denied.join(" and ")} ${path}. Run: deno run ${flags} ${command}`,

@@ -261,12 +261,14 @@ async function ensureStream(
 /** Throws {@link JournalError}. */
 async function connected(options: ServerOptions): Promise<NatsConnection> {
   const servers = options.journal.split(",");
+  const { natsCreds, natsCa, natsCert, natsKey } = options;
   const tls = {
-    ...options.natsCa !== "" && { ca: await Deno.readTextFile(options.natsCa) },
-    ...options.natsCert !== "" && { cert: await Deno.readTextFile(options.natsCert) },
-    ...options.natsKey !== "" && { key: await Deno.readTextFile(options.natsKey) },
+    ...natsCa !== "" && { ca: readFile(natsCa) },
+    ...natsCert !== "" && { cert: readFile(natsCert) },
+    ...natsKey !== "" && { key: readFile(natsKey) },
   };
   const isTls = Object.keys(tls).length > 0 || servers.some((server) => server.startsWith("tls:"));
+  const authenticator = natsCreds === "" ? undefined : credentials(readFile(natsCreds));
   try {
     return await connect({
       servers,
@@ -278,7 +280,7 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
       maxPingOut: PINGS_MAX,
       // Credentials that are being changed everywhere are wrong for a moment.
       ignoreAuthErrorAbort: true,
-      ...options.natsCreds !== "" && { authenticator: await credentials(options.natsCreds) },
+      ...authenticator && { authenticator },
       ...isTls && { tls },
     });
   } catch (error) {
@@ -287,9 +289,20 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
   }
 }
 
-/** A file of `nsc`, or a line with `user:password` or a token. */
-async function credentials(path: string): Promise<Authenticator> {
-  const text = (await Deno.readTextFile(path)).trim();
+/** Throws {@link JournalError}. */
+function readFile(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new JournalError(
+      `${path} can't be read: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
+
+/** What `nsc` makes, or a line with `user:password` or a token. */
+function credentials(file: string): Authenticator {
+  const text = file.trim();
   if (text.includes("BEGIN NATS USER JWT")) {
     return credsAuthenticator(new TextEncoder().encode(text));
   }
