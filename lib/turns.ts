@@ -165,7 +165,7 @@ export class Turns {
   }
 
   #endOther(run: string): void {
-    this.#log.event("silent", { run });
+    this.#log.event("server-silent", { run });
     this.apply({ kind: "part", at: Date.now(), run });
     this.add({});
   }
@@ -227,19 +227,20 @@ export class Turns {
     return last.over.promise;
   }
 
-  /** Stores what is left, what is owed too, and closes the journal. */
-  async close(): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
-    await Promise.race([this.#storeAll(), late]);
-    clearTimeout(timer);
-    await this.#journal.close(this.#published);
-  }
-
-  async #storeAll(): Promise<void> {
+  /** The same, and what is owed is tried once more. */
+  async settledAll(): Promise<void> {
     while (this.#storing !== undefined) await this.settled();
     if (this.#open !== undefined || this.#owed.length > 0) this.#store(this.#opened());
     while (this.#storing !== undefined) await this.settled();
+  }
+
+  /** Stores what is left, and closes the journal. */
+  async close(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
+    await Promise.race([this.settledAll(), late]);
+    clearTimeout(timer);
+    await this.#journal.close(this.#published);
   }
 
   #opened(): Turn {
@@ -360,6 +361,7 @@ export class Turns {
 
   /** The run before is over, with all that its sessions owed. */
   #begin(): void {
+    this.#log.event("ended-by-others", {});
     this.#owed = this.#owed.filter(({ kind }) => kind === "return");
     this.#follower?.ended();
   }
