@@ -4,7 +4,8 @@ import { Dialer, explain, SILENCE_MS, type Target } from "./dialer.ts";
 import { printable } from "./printable.ts";
 import type { Mail } from "./reply.ts";
 import { Screen } from "./screen.ts";
-import { type Order, parseLine, tooLong } from "./typed_line.ts";
+import { type Order, parseLine } from "./typed_line.ts";
+import { tooLong } from "./web/typed.js";
 
 const HELP = `Type a line and it goes to everybody.
 @Bob hi      to one person; @"A b" hi for a name with blanks

@@ -12,6 +12,7 @@ import styleCss from "./web/style.css" with { type: "text" };
 import framesJs from "./web/frames.js" with { type: "text" };
 import pageJs from "./web/page.js" with { type: "text" };
 import talkJs from "./web/talk.js" with { type: "text" };
+import typedJs from "./web/typed.js" with { type: "text" };
 import chatJs from "./web/chat.js" with { type: "text" };
 import wireJs from "./web/wire.js" with { type: "text" };
 
@@ -22,6 +23,7 @@ const ASSETS: Readonly<Record<string, readonly [type: string, text: string]>> = 
   "/frames.js": ["text/javascript", framesJs],
   "/page.js": ["text/javascript", pageJs],
   "/talk.js": ["text/javascript", talkJs],
+  "/typed.js": ["text/javascript", typedJs],
   "/chat.js": ["text/javascript", chatJs],
   "/wire.js": ["text/javascript", wireJs],
 };

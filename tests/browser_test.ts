@@ -104,7 +104,7 @@ describe("the page", () => {
     await alert("'Bob' already exists!");
     await al.page.getByLabel("Your name").fill("123456789");
     await al.page.keyboard.press("Enter");
-    await alert("9 symbols, and a name has at most 8.");
+    await alert("The name is too long: 9 symbols, at most 8 are allowed");
     await join(al.page, "👍👍👍👍👍👍👍👍");
     await say(al.page, "@Bob 1");
     await messages(al.page, 1);
@@ -114,7 +114,7 @@ describe("the page", () => {
     await say(al.page, "@Nobody hi");
     await alert("User 'Nobody' doesn't exist!");
     await say(al.page, "👍".repeat(61));
-    await alert("61 symbols, and a message has at most 60.");
+    await alert("The text is too long: 61 symbols, at most 60 are allowed");
     await al.page.locator("#text").fill("👍".repeat(60));
     await al.page.getByText("0 left").waitFor();
     await al.page.keyboard.press("Enter");
@@ -158,6 +158,36 @@ describe("the page", () => {
     assertEquals(await al.page.locator(".message .meta bdi").first().textContent(), name);
     const rightToLeft = al.page.locator(".message .text:dir(rtl)");
     assertEquals(await rightToLeft.allTextContents(), [TEXTS[2]]);
+  });
+
+  itNeeds(CHROMIUM, "reads a line as the terminal does, and sends to nobody else", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url);
+    await join(al.page, "Al");
+    using ann = await Peer.connect(server.port);
+    using ab = await Peer.connect(server.port);
+    await ann.ask("register", "Ann");
+    await ab.ask("register", "A b");
+    for (const line of ["@Ann", "@Ann ", '@"A b hi', "@ hi"]) {
+      await say(al.page, line);
+      await al.page.getByRole("alert").getByText("To one person: @Bob hi").waitFor();
+      assertEquals(await al.page.locator("#text").inputValue(), line);
+      await al.page.locator("#text").fill("");
+      assertEquals(await al.page.locator("#text-error").textContent(), "");
+    }
+    await say(al.page, "@@Ann hi");
+    await messages(al.page, 1);
+    await say(al.page, '@"A b" just you');
+    await messages(al.page, 2);
+    await say(al.page, "/users");
+    assertEquals(await messages(al.page, 3), ["@Ann hi", "just you", "/users"]);
+    assertEquals(await ann.mail("receive"), ["Al: @Ann hi", "Al: /users"]);
+    assertEquals(await ab.mail("receive"), ["Al: @Ann hi", "Al: just you", "Al: /users"]);
+    await al.page.getByRole("button", { name: "Ann" }).click();
+    await say(al.page, "@@ to you alone");
+    await messages(al.page, 4);
+    assertEquals(await ann.mail("receive"), ["Al: @ to you alone"]);
+    assertEquals(await ab.mail("receive"), []);
   });
 
   itNeeds(CHROMIUM, "works on a strict server, where an address has one user", async () => {

@@ -2,8 +2,9 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrames } from "../lib/frame.ts";
-import { countSymbols, encodeFrames as encodeOnPage, FrameSplitter } from "../lib/web/frames.js";
+import { encodeFrames as encodeOnPage, FrameSplitter } from "../lib/web/frames.js";
 import { type Mail, type State, Talk } from "../lib/web/talk.js";
+import { countSymbols } from "../lib/web/typed.js";
 import { itNeeds, NET, Peer, serveWeb, serveWebOn, type TestWeb, until } from "./support.ts";
 import { memoryJournal } from "../lib/journal.ts";
 

@@ -1,9 +1,9 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The view to chat in. */
-import { countSymbols } from "./frames.js";
 import { element, fetchSettings, make } from "./page.js";
 import { Talk } from "./talk.js";
+import { countSymbols, parseMessage, TO_ONE, tooLong } from "./typed.js";
 
 /** @import { Mail, State } from "./talk.js" */
 
@@ -52,7 +52,7 @@ element("name-hint", HTMLElement).textContent = `1 to ${settings.nameSymbolsMax}
 nameField.value = localStorage.getItem(NAME) ?? "";
 join.addEventListener("submit", (event) => {
   event.preventDefault();
-  nameError.textContent = nameProblem(nameField.value);
+  nameError.textContent = tooLong("name", nameField.value, settings.nameSymbolsMax) ?? "";
   markInvalid(nameField, nameError);
   if (nameError.textContent === "") enter(nameField.value, false);
 });
@@ -85,14 +85,6 @@ function enter(name, isBack) {
   element("me", HTMLElement).textContent = name;
   sessionStorage.setItem(NAME, name);
   talk.join(name, isBack);
-}
-
-/** @param {string} name */
-function nameProblem(name) {
-  const symbols = countSymbols(name);
-  return symbols > settings.nameSymbolsMax
-    ? `${symbols} symbols, and a name has at most ${settings.nameSymbolsMax}.`
-    : "";
 }
 
 /** @param {State} state */
@@ -187,12 +179,16 @@ function address(name) {
   }
 }
 
-/** What is typed: `@name text` is for one person, as in the terminal. */
+/** What is typed, and to whom it goes, or why it can't be sent. */
 function typed() {
-  const match = /^@(\S+)\s+([^]*)$/.exec(textField.value);
-  return match === null
-    ? { to: receiver, text: textField.value }
-    : { to: match[1], text: match[2] ?? "" };
+  const message = parseMessage(textField.value);
+  if (message.kind === "wrong") return { why: message.why, text: "" };
+  const { text } = message;
+  const to = message.kind === "one" ? message.to : receiver;
+  const why = message.kind === "one" && text === ""
+    ? TO_ONE
+    : tooLong("text", text, settings.textSymbolsMax);
+  return { to, text, why };
 }
 
 function count() {
@@ -204,14 +200,9 @@ function count() {
 
 async function submit() {
   const value = textField.value;
-  const { to, text } = typed();
-  const symbols = countSymbols(text);
+  const { to, text, why } = typed();
+  if (why !== undefined) return showTextError(why);
   if (text === "") return;
-  if (symbols > settings.textSymbolsMax) {
-    return showTextError(
-      `${symbols} symbols, and a message has at most ${settings.textSymbolsMax}.`,
-    );
-  }
   if (!isHere) return showTextError("You are not connected. It stays here until you are.");
   showTextError("");
   textField.value = "";
