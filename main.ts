@@ -16,7 +16,7 @@ import {
   type ServerOptions,
   UsageError,
 } from "./lib/options.ts";
-import { printable } from "./lib/printable.ts";
+import { printable } from "./lib/web/printable.js";
 import { Server } from "./lib/server.ts";
 import type { Web } from "./lib/web.ts";
 import config from "./deno.json" with { type: "json" };

@@ -9,7 +9,7 @@ import { type ArgumentName, commandArguments, type CommandName, takeCommand } fr
 import { CommandReader, type Item, type ReaderOptions } from "./command_reader.ts";
 import { clip } from "./evidence.ts";
 import { encodeFrame, type Frames, LENGTH_BYTES, readLength, type Split } from "./frame.ts";
-import { hex, quoted } from "./printable.ts";
+import { hex, quoted } from "./web/printable.js";
 import { isRefusal, type Reply, replyText, replyTexts } from "./reply.ts";
 import type { Settings } from "./settings.ts";
 

@@ -11,6 +11,7 @@ import indexHtml from "./web/index.html" with { type: "text" };
 import styleCss from "./web/style.css" with { type: "text" };
 import framesJs from "./web/frames.js" with { type: "text" };
 import pageJs from "./web/page.js" with { type: "text" };
+import printableJs from "./web/printable.js" with { type: "text" };
 import talkJs from "./web/talk.js" with { type: "text" };
 import typedJs from "./web/typed.js" with { type: "text" };
 import chatJs from "./web/chat.js" with { type: "text" };
@@ -22,6 +23,7 @@ const ASSETS: Readonly<Record<string, readonly [type: string, text: string]>> = 
   "/style.css": ["text/css", styleCss],
   "/frames.js": ["text/javascript", framesJs],
   "/page.js": ["text/javascript", pageJs],
+  "/printable.js": ["text/javascript", printableJs],
   "/talk.js": ["text/javascript", talkJs],
   "/typed.js": ["text/javascript", typedJs],
   "/chat.js": ["text/javascript", chatJs],

@@ -5,8 +5,8 @@ import { itNeeds } from "./support.ts";
 /** The rooms of lib/, from the ground up: a file imports only what stands before it. */
 const ROOMS = [
   // The pure core. What the page shares with it comes first.
+  "web/printable.js",
   "web/typed.js",
-  "printable.ts",
   "persistent.ts",
   "frame.ts",
   "evidence.ts",

@@ -190,6 +190,34 @@ describe("the page", () => {
     assertEquals(await ab.mail("receive"), []);
   });
 
+  itNeeds(CHROMIUM, "shows what can't be seen in a name, wherever the name stands", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url);
+    await join(al.page, "Al\u200b");
+    using bob = await Peer.connect(server.port);
+    await bob.ask("register", "Al");
+    using eve = await Peer.connect(server.port);
+    await eve.ask("register", "\u202eAl");
+    await eve.ask("sendall", "I am Al");
+    await bob.ask("sendall", "no, I am");
+    await messages(al.page, 2);
+    const meta = al.page.locator(".message .meta bdi");
+    assertEquals(await meta.allTextContents(), ["\\u202eAl", "Al"]);
+    await al.page.getByRole("button", { name: "\\u202eAl" }).click();
+    await al.page.getByLabel("To \\u202eAl").fill("hi");
+    await al.page.keyboard.press("Enter");
+    await messages(al.page, 3);
+    assertEquals(await meta.last().textContent(), "\\u202eAl");
+    assertEquals(await eve.mail("receive"), ["Al: no, I am", "Al\u200b: hi"]);
+    await al.page.getByRole("status").getByText("Hello, Al\\u200b").waitFor();
+    await al.page.getByText("Leave for good").click();
+    await al.page.getByRole("button", { name: "Leave as Al\\u200b" }).waitFor();
+    await al.page.getByRole("link", { name: "Wire" }).click();
+    const watched = al.page.getByRole("combobox", { name: "Watch" });
+    await watched.getByText(", \\u202eAl").waitFor({ state: "attached" });
+    assertEquals(/[\u200b\u202e]/.exec(await al.page.locator("body").innerText()), null);
+  });
+
   itNeeds(CHROMIUM, "works on a strict server, where an address has one user", async () => {
     await using server = serveWeb("--strict");
     await using al = await Visitor.open(server.url);

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
-import { hex } from "../lib/printable.ts";
+import { hex } from "../lib/web/printable.js";
 import { helpLines, SERVER_FLAGS } from "../lib/options.ts";
 import { itNeeds, Peer, serve } from "./support.ts";
 

@@ -2,6 +2,7 @@
 /// <reference lib="dom" />
 /** The view to chat in. */
 import { element, fetchSettings, make } from "./page.js";
+import { printable } from "./printable.js";
 import { Talk } from "./talk.js";
 import { countSymbols, parseMessage, TO_ONE, tooLong } from "./typed.js";
 
@@ -46,6 +47,7 @@ const history = JSON.parse(sessionStorage.getItem(HISTORY) ?? "[]");
 /** To whom the next message goes; all where it is left out.
  * @type {string | undefined} */
 let receiver;
+let me = "";
 let isHere = false;
 
 element("name-hint", HTMLElement).textContent = `1 to ${settings.nameSymbolsMax} symbols`;
@@ -82,7 +84,8 @@ else enter(before, true);
  * @param {boolean} isBack
  */
 function enter(name, isBack) {
-  element("me", HTMLElement).textContent = name;
+  me = name;
+  element("me", HTMLElement).textContent = printable(name);
   sessionStorage.setItem(NAME, name);
   talk.join(name, isBack);
 }
@@ -95,13 +98,13 @@ function showState(state) {
       status.textContent = "Connecting …";
       break;
     case "here":
-      status.textContent = state.greeting;
-      localStorage.setItem(NAME, element("me", HTMLElement).textContent);
+      status.textContent = printable(state.greeting);
+      localStorage.setItem(NAME, me);
       if (room.hidden) showRoom(true);
       break;
     case "away":
       status.replaceChildren(
-        `${state.why.replace(/[.!]$/, "")}. Trying again in ${state.seconds} s. `,
+        `${printable(state.why).replace(/[.!]$/, "")}. Trying again in ${state.seconds} s. `,
         make("button", "quiet", "Try now"),
       );
       break;
@@ -109,7 +112,7 @@ function showState(state) {
       sessionStorage.removeItem(NAME);
       status.textContent = "";
       showRoom(false);
-      nameError.textContent = state.why;
+      nameError.textContent = printable(state.why);
       markInvalid(nameField, nameError);
       break;
     case "left":
@@ -140,7 +143,6 @@ function showMail(mail) {
 /** @param {readonly string[]} names */
 function showUsers(names) {
   element("users-count", HTMLElement).textContent = String(names.length);
-  const me = element("me", HTMLElement).textContent;
   const others = names.filter((name) => name !== me);
   const focused = document.activeElement?.getAttribute("data-user");
   users.replaceChildren(
@@ -159,7 +161,7 @@ function showUsers(names) {
  * @param {string} label
  */
 function userItem(name, label) {
-  const button = make("button", "", make("bdi", "", label));
+  const button = make("button", "", make("bdi", "", printable(label)));
   button.type = "button";
   button.dataset.user = name ?? "";
   button.setAttribute("aria-pressed", String(receiver === name));
@@ -173,7 +175,7 @@ function userItem(name, label) {
 /** @param {string | undefined} name */
 function address(name) {
   receiver = name;
-  element("to", HTMLElement).textContent = name ?? "everyone";
+  element("to", HTMLElement).textContent = printable(name ?? "everyone");
   for (const button of users.querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.dataset.user === (name ?? "")));
   }
@@ -232,7 +234,7 @@ function keep(value, why) {
 
 /** @param {string} why */
 function showTextError(why) {
-  textError.textContent = why;
+  textError.textContent = printable(why);
   markInvalid(textField, textError);
 }
 
@@ -271,9 +273,10 @@ function scrollDown() {
 
 /** @param {Entry} entry */
 function messageOf({ at, from, text, to, mine, again, note }) {
-  if (note) return make("p", "notice", text);
+  if (note) return make("p", "notice", printable(text));
   const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const who = mine ? ["You to ", make("bdi", "", to ?? "everyone")] : [make("bdi", "", from)];
+  const other = make("bdi", "", printable(mine ? to ?? "everyone" : from));
+  const who = mine ? ["You to ", other] : [other];
   const meta = make("div", "meta", make("span", "", ...who), make("span", "", time));
   if (again) meta.append(make("span", "", "perhaps shown before"));
   const body = make("div", "text", text);

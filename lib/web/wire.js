@@ -2,6 +2,7 @@
 /// <reference lib="dom" />
 /** The view that watches the frames of a connection. */
 import { element, fetchSettings, make } from "./page.js";
+import { printable } from "./printable.js";
 
 /**
  * What the server tells a watcher, a line of JSON each: see lib/wire.ts.
@@ -103,7 +104,10 @@ async function list() {
   choice.replaceChildren(
     new Option("the next one that connects", "next"),
     ...connections.map(({ connection, peer, user }) =>
-      new Option(`${connection}: ${peer}${user === null ? "" : `, ${user}`}`, String(connection))
+      new Option(
+        `${connection}: ${peer}${user === null ? "" : `, ${printable(user)}`}`,
+        String(connection),
+      )
     ),
   );
   choice.value = chosen;
@@ -182,9 +186,13 @@ function lineRow({ at, direction, offset, hex, text, meaning, mistake }) {
     length.title = "The length, lowest byte first";
     bytes.append(length, hex.slice(11).trim());
   }
-  const understood = td("meaning", meaning);
+  const understood = td("meaning", printable(meaning));
   if (mistake !== undefined) {
-    understood.append(make("br", ""), make("strong", "", mistake.code), ` ${mistake.text}`);
+    understood.append(
+      make("br", ""),
+      make("strong", "", mistake.code),
+      ` ${printable(mistake.text)}`,
+    );
   }
   const content = td("content", make("bdi", "", text));
   const way = td("direction", direction === "in" ? "→ server" : "← client");
