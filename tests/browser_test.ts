@@ -218,6 +218,67 @@ describe("the page", () => {
     assertEquals(/[\u200b\u202e]/.exec(await al.page.locator("body").innerText()), null);
   });
 
+  for (
+    const [what, script] of [
+      [
+        "forbids to store anything",
+        `for (const name of ["sessionStorage", "localStorage"]) {
+           const get = () => { throw new DOMException("Forbidden", "SecurityError"); };
+           Object.defineProperty(window, name, { get });
+         }`,
+      ],
+      [
+        "has no room to store more",
+        `const { setItem } = Storage.prototype;
+         Storage.prototype.setItem = function (key, value) {
+           if (value.length > 100) throw new DOMException("Full", "QuotaExceededError");
+           setItem.call(this, key, value);
+         };`,
+      ],
+    ] as const
+  ) {
+    itNeeds(CHROMIUM, `shows each message once in a browser that ${what}`, async () => {
+      let server = serveWeb();
+      const { port } = new URL(server.url);
+      await using al = await Visitor.open(server.url, {}, script);
+      await join(al.page, "Al");
+      const { [Symbol.asyncDispose]: stop } = server;
+      {
+        using bob = await Peer.connect(server.port);
+        await bob.ask("register", "Bob");
+        for (const text of ["1", "2", "3"]) await bob.ask("send", "Al", text);
+        await messages(al.page, 3);
+        await say(al.page, "@Bob an answer");
+        assertEquals(await messages(al.page, 4), ["1", "2", "3", "an answer"]);
+      }
+      await stop();
+      await al.page.getByRole("status").getByText("Trying again").waitFor();
+      server = serveWeb("--http", port);
+      try {
+        await say(al.page, "@Al to myself");
+        await al.page.getByRole("status").getByText("Hello, Al").waitFor();
+        await al.page.keyboard.press("Enter");
+        const all = ["1", "2", "3", "an answer", "to myself", "to myself"];
+        assertEquals(await messages(al.page, 6), all);
+      } finally {
+        await server[Symbol.asyncDispose]();
+      }
+    });
+  }
+
+  itNeeds(CHROMIUM, "has the newest of a long history after a reload, and stores it", async () => {
+    await using server = serveWeb("--text-symbols-max", "90000", "--frame-bytes-max", "400000");
+    await using al = await Visitor.open(server.url);
+    await join(al.page, "Al");
+    using bob = await Peer.connect(server.port);
+    await bob.ask("register", "Bob");
+    const texts = Array.from({ length: 13 }, (_, i) => `${i}`.padEnd(90_000, "."));
+    for (const text of texts) await bob.ask("send", "Al", text);
+    assertEquals(await messages(al.page, 13), texts);
+    await al.page.reload();
+    assertEquals(await messages(al.page, 11), texts.slice(2));
+  });
+
   itNeeds(CHROMIUM, "works on a strict server, where an address has one user", async () => {
     await using server = serveWeb("--strict");
     await using al = await Visitor.open(server.url);

@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The view to chat in. */
-import { element, fetchSettings, make } from "./page.js";
+import { element, fetchSettings, forBrowser, forTab, make } from "./page.js";
 import { printable } from "./printable.js";
 import { Talk } from "./talk.js";
 import { countSymbols, parseMessage, TO_ONE, tooLong } from "./typed.js";
@@ -10,6 +10,8 @@ import { countSymbols, parseMessage, TO_ONE, tooLong } from "./typed.js";
 
 /** So many messages of a visit are kept: more than a mailbox holds by default. */
 const HISTORY_MAX = 2_000;
+/** So many symbols of it, as JSON, outlast a reload: a browser keeps 5 million for all pages here. */
+const HISTORY_SYMBOLS_MAX = 1_000_000;
 /** So many users have a button; the others are written to by `@name`. */
 const BUTTONS_MAX = 200;
 /** The counter is there when so many symbols, or less, are left. */
@@ -40,10 +42,10 @@ const talk = new Talk(
   new URL("ws", location.href.replace(/^http/, "ws")).href.replace(/#.*/, ""),
   settings,
   { state: showState, mail: showMail, users: showUsers },
-  sessionStorage,
+  forTab,
 );
 /** @type {Entry[]} */
-const history = JSON.parse(sessionStorage.getItem(HISTORY) ?? "[]");
+const history = JSON.parse(forTab.getItem(HISTORY) ?? "[]");
 /** To whom the next message goes; all where it is left out.
  * @type {string | undefined} */
 let receiver;
@@ -51,7 +53,7 @@ let me = "";
 let isHere = false;
 
 element("name-hint", HTMLElement).textContent = `1 to ${settings.nameSymbolsMax} symbols`;
-nameField.value = localStorage.getItem(NAME) ?? "";
+nameField.value = forBrowser.getItem(NAME) ?? "";
 join.addEventListener("submit", (event) => {
   event.preventDefault();
   nameError.textContent = tooLong("name", nameField.value, settings.nameSymbolsMax) ?? "";
@@ -75,7 +77,7 @@ addEventListener("pagehide", () => talk.stop());
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 for (const entry of history) messages.append(messageOf(entry));
 // A reload goes on under the same name.
-const before = sessionStorage.getItem(NAME);
+const before = forTab.getItem(NAME);
 if (before === null) nameField.focus();
 else enter(before, true);
 
@@ -86,7 +88,7 @@ else enter(before, true);
 function enter(name, isBack) {
   me = name;
   element("me", HTMLElement).textContent = printable(name);
-  sessionStorage.setItem(NAME, name);
+  forTab.setItem(NAME, name);
   talk.join(name, isBack);
 }
 
@@ -99,7 +101,7 @@ function showState(state) {
       break;
     case "here":
       status.textContent = printable(state.greeting);
-      localStorage.setItem(NAME, me);
+      forBrowser.setItem(NAME, me);
       if (room.hidden) showRoom(true);
       break;
     case "away":
@@ -109,15 +111,15 @@ function showState(state) {
       );
       break;
     case "refused":
-      sessionStorage.removeItem(NAME);
+      forTab.removeItem(NAME);
       status.textContent = "";
       showRoom(false);
       nameError.textContent = printable(state.why);
       markInvalid(nameField, nameError);
       break;
     case "left":
-      sessionStorage.removeItem(NAME);
-      sessionStorage.removeItem(HISTORY);
+      forTab.removeItem(NAME);
+      forTab.removeItem(HISTORY);
       history.length = 0;
       messages.replaceChildren();
       status.textContent = "You have left.";
@@ -263,8 +265,24 @@ function add(...entries) {
     history.shift();
     messages.firstElementChild?.remove();
   }
-  sessionStorage.setItem(HISTORY, JSON.stringify(history));
+  forTab.setItem(HISTORY, newestOf(history));
   if (isAtEnd || entries.some(({ mine }) => mine)) scrollDown();
+}
+
+/**
+ * The newest entries that fit in the storage, as JSON.
+ * @param {readonly Entry[]} entries
+ */
+function newestOf(entries) {
+  const kept = [];
+  let symbols = 2;
+  for (let at = entries.length - 1; at >= 0; at--) {
+    const entry = JSON.stringify(entries[at]);
+    symbols += entry.length + 1;
+    if (symbols > HISTORY_SYMBOLS_MAX) break;
+    kept.push(entry);
+  }
+  return `[${kept.reverse()}]`;
 }
 
 function scrollDown() {

@@ -30,6 +30,53 @@ export function make(tag, className, ...content) {
   return made;
 }
 
+/** A storage that never throws: what it can't keep stays until the page is closed. */
+class Shelf {
+  /** @type {Storage | undefined} */
+  #storage;
+  /** @type {Map<string, string>} */
+  #rest = new Map();
+
+  /** @param {() => Storage} open */
+  constructor(open) {
+    try {
+      this.#storage = open();
+    } catch {
+      // The browser forbids it.
+    }
+  }
+
+  /** @param {string} key */
+  getItem(key) {
+    return this.#rest.get(key) ?? this.#storage?.getItem(key) ?? null;
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} value
+   */
+  setItem(key, value) {
+    this.removeItem(key);
+    try {
+      if (this.#storage !== undefined) return this.#storage.setItem(key, value);
+    } catch {
+      // It is full.
+    }
+    this.#rest.set(key, value);
+  }
+
+  /** @param {string} key */
+  removeItem(key) {
+    this.#rest.delete(key);
+    this.#storage?.removeItem(key);
+  }
+}
+
+/** Kept for this tab, over reloads. */
+export const forTab = new Shelf(() => sessionStorage);
+/** Kept for this browser. */
+export const forBrowser = new Shelf(() => localStorage);
+
 /**
  * What the server says of itself.
  * @returns {Promise<{ strict: boolean, nameSymbolsMax: number, textSymbolsMax: number,

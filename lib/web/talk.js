@@ -25,7 +25,7 @@ import { encodeFrames, FrameSplitter } from "./frames.js";
  * }} Listener
  */
 
-/** A reload of the page keeps this: `sessionStorage` does.
+/** A reload of the page keeps this, where it can; it never throws.
  * @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} Memory */
 
 /** A `wait` asks for so long, in seconds; then it is asked again. */

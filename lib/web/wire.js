@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The view that watches the frames of a connection. */
-import { element, fetchSettings, make } from "./page.js";
+import { element, fetchSettings, forTab, make } from "./page.js";
 import { printable } from "./printable.js";
 
 /**
@@ -39,10 +39,10 @@ let watching;
 element("wire-hint", HTMLElement).textContent = settings.wireTexts
   ? `Texts of mail are shown. At most ${ROWS_MAX} rows are kept.`
   : `Texts of mail are hidden; --wire-texts shows them. At most ${ROWS_MAX} rows are kept.`;
-tokenForm.hidden = !settings.needsToken || sessionStorage.getItem(TOKEN) !== null;
+tokenForm.hidden = !settings.needsToken || forTab.getItem(TOKEN) !== null;
 tokenForm.addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(TOKEN, tokenField.value);
+  forTab.setItem(TOKEN, tokenField.value);
   tokenForm.hidden = true;
   list();
 });
@@ -67,7 +67,7 @@ list();
  * @param {AbortSignal} [signal]
  */
 async function ask(path, signal) {
-  const token = sessionStorage.getItem(TOKEN);
+  const token = forTab.getItem(TOKEN);
   const response = await fetch(path, {
     headers: token === null ? {} : { authorization: `Bearer ${token}` },
     ...signal && { signal },
@@ -81,7 +81,7 @@ async function ask(path, signal) {
   error.dataset.question = question;
   error.textContent = (await response.text()).trim();
   if (response.status === 401) {
-    sessionStorage.removeItem(TOKEN);
+    forTab.removeItem(TOKEN);
     tokenForm.hidden = false;
   }
   return undefined;
