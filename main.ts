@@ -152,7 +152,7 @@ async function openWeb(
 ): Promise<Web> {
   const { Web } = await import("./lib/web.ts");
   try {
-    return new Web(server, options, metrics, log, config.version);
+    return new Web(server, options, metrics, log);
   } catch (error) {
     fail(explainListen(error, options.httpHostname, Number(options.http), "--http"), 1);
   }

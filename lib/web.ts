@@ -57,7 +57,6 @@ export class Web {
   readonly #log: Log;
   readonly #options: ServerOptions;
   readonly #metrics: Metrics;
-  readonly #version: string;
   readonly #wire: Wire;
   #http: Deno.HttpServer<Deno.NetAddr>;
   #isStopping = false;
@@ -72,13 +71,11 @@ export class Web {
     options: ServerOptions,
     metrics: Metrics,
     log: Log,
-    version: string,
   ) {
     this.#server = server;
     this.#log = log;
     this.#options = options;
     this.#metrics = metrics;
-    this.#version = version;
     this.#wire = new Wire(server, options);
     metrics.observe(server);
     this.#http = this.#listen(Number(options.http));
@@ -163,10 +160,8 @@ export class Web {
 
   /** What the page must know of the chat. */
   #settings() {
-    const { strict, nameSymbolsMax, textSymbolsMax, frameBytesMax, wireTexts } = this.#options;
-    const limits = { nameSymbolsMax, textSymbolsMax, frameBytesMax };
-    const needsToken = this.#options.adminToken !== "";
-    return { version: this.#version, strict, ...limits, needsToken, wireTexts };
+    const { strict, nameSymbolsMax, textSymbolsMax } = this.#options;
+    return { strict, nameSymbolsMax, textSymbolsMax };
   }
 
   #upgrade(request: Request, remote: Remote): Response {

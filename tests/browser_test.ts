@@ -266,6 +266,33 @@ describe("the page", () => {
     });
   }
 
+  /** The server says nothing of itself until `isSilent` is no more. */
+  const SILENT = `globalThis.isSilent = true;
+    const ask = globalThis.fetch;
+    globalThis.fetch = (...what) =>
+      globalThis.isSilent ? Promise.reject(new TypeError("Failed to fetch")) : ask(...what);`;
+
+  itNeeds(CHROMIUM, "asks for the limits until the server says them, and says so", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url, {}, SILENT);
+    await al.page.getByRole("status").getByText("The server does not answer").waitFor();
+    await al.page.evaluate("isSilent = false");
+    await al.page.getByText("1 to 8 symbols").waitFor();
+    assertEquals(await al.page.getByRole("status").textContent(), "");
+  });
+
+  itNeeds(CHROMIUM, "lets one join before it knows the limits: the server judges", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url, {}, SILENT);
+    await al.page.getByLabel("Your name").fill("123456789");
+    await al.page.keyboard.press("Enter");
+    await al.page.getByRole("button", { name: "Try now" }).waitFor();
+    await al.page.evaluate("isSilent = false");
+    await al.page.getByRole("button", { name: "Try now" }).click();
+    await al.page.getByRole("alert").getByText("Login is too long!").waitFor();
+    await join(al.page, "Al");
+  });
+
   itNeeds(CHROMIUM, "has the newest of a long history after a reload, and stores it", async () => {
     await using server = serveWeb("--text-symbols-max", "90000", "--frame-bytes-max", "400000");
     await using al = await Visitor.open(server.url);

@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The view to chat in. */
-import { element, fetchSettings, forBrowser, forTab, make } from "./page.js";
+import { element, forBrowser, forTab, make } from "./page.js";
 import { printable } from "./printable.js";
 import { Talk } from "./talk.js";
 import { countSymbols, parseMessage, TO_ONE, tooLong } from "./typed.js";
@@ -16,6 +16,9 @@ const HISTORY_SYMBOLS_MAX = 1_000_000;
 const BUTTONS_MAX = 200;
 /** The counter is there when so many symbols, or less, are left. */
 const COUNTER_LEFT = 20;
+/** The server has so long to say its settings, and is asked again after so long: in milliseconds. */
+const SETTINGS_MS = 10_000;
+const SETTINGS_AGAIN_MS = 2_000;
 const NAME = "asvt-chat.name";
 const HISTORY = "asvt-chat.history";
 
@@ -37,22 +40,23 @@ const status = element("status", HTMLElement);
  *   again?: boolean, note?: boolean }} Entry
  */
 
-const settings = await fetchSettings();
 const talk = new Talk(
   new URL("ws", location.href.replace(/^http/, "ws")).href.replace(/#.*/, ""),
-  settings,
+  askSettings,
   { state: showState, mail: showMail, users: showUsers },
   forTab,
 );
 /** @type {Entry[]} */
 const history = JSON.parse(forTab.getItem(HISTORY) ?? "[]");
+/** Without limits while those of the server are not known: then it is the judge. */
+let settings = { strict: false, nameSymbolsMax: Infinity, textSymbolsMax: Infinity };
 /** To whom the next message goes; all where it is left out.
  * @type {string | undefined} */
 let receiver;
+/** Who takes part, or wants to. */
 let me = "";
 let isHere = false;
 
-element("name-hint", HTMLElement).textContent = `1 to ${settings.nameSymbolsMax} symbols`;
 nameField.value = forBrowser.getItem(NAME) ?? "";
 join.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -78,8 +82,33 @@ addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 for (const entry of history) messages.append(messageOf(entry));
 // A reload goes on under the same name.
 const before = forTab.getItem(NAME);
-if (before === null) nameField.focus();
-else enter(before, true);
+if (before === null) {
+  nameField.focus();
+  learnSettings();
+} else enter(before, true);
+
+/** What the server says of itself now. */
+async function askSettings() {
+  const response = await fetch("settings.json", { signal: AbortSignal.timeout(SETTINGS_MS) })
+    .catch(() => undefined);
+  if (!response?.ok) throw new Error("The server does not answer");
+  settings = await response.json();
+  element("name-hint", HTMLElement).textContent = `1 to ${settings.nameSymbolsMax} symbols`;
+  return settings;
+}
+
+/** The limits are shown as soon as the server says them, even if nobody joins. */
+async function learnSettings() {
+  for (; me === ""; await new Promise((resolve) => setTimeout(resolve, SETTINGS_AGAIN_MS))) {
+    try {
+      await askSettings();
+      if (me === "") status.textContent = "";
+      return;
+    } catch {
+      if (me === "") status.textContent = "The server does not answer. Asking again …";
+    }
+  }
+}
 
 /**
  * @param {string} name
@@ -111,6 +140,7 @@ function showState(state) {
       );
       break;
     case "refused":
+      me = "";
       forTab.removeItem(NAME);
       status.textContent = "";
       showRoom(false);
@@ -118,6 +148,7 @@ function showState(state) {
       markInvalid(nameField, nameError);
       break;
     case "left":
+      me = "";
       forTab.removeItem(NAME);
       forTab.removeItem(HISTORY);
       history.length = 0;

@@ -77,15 +77,6 @@ export const forTab = new Shelf(() => sessionStorage);
 /** Kept for this browser. */
 export const forBrowser = new Shelf(() => localStorage);
 
-/**
- * What the server says of itself.
- * @returns {Promise<{ strict: boolean, nameSymbolsMax: number, textSymbolsMax: number,
- *   needsToken: boolean, wireTexts: boolean }>}
- */
-export async function fetchSettings() {
-  return await (await fetch("settings.json")).json();
-}
-
 /** Shows the view that the address names. */
 function showView() {
   const name = location.hash === "#wire" ? "wire" : "chat";

@@ -149,7 +149,8 @@ function frameCount(command, first) {
 /** A person who takes part under one name. */
 export class Talk {
   #url;
-  #strict;
+  #settings;
+  #strict = false;
   #listener;
   #memory;
   /** What ends as soon as another takes its place: one stay under one name.
@@ -170,13 +171,14 @@ export class Talk {
 
   /**
    * @param {string} url
-   * @param {{ strict: boolean }} settings
+   * @param {() => Promise<{ readonly strict: boolean }>} settings asks the server for them, before
+   *   each connection: it may have come back as another
    * @param {Listener} listener
    * @param {Memory} memory
    */
-  constructor(url, { strict }, listener, memory) {
+  constructor(url, settings, listener, memory) {
     this.#url = url;
-    this.#strict = strict;
+    this.#settings = settings;
     this.#listener = listener;
     this.#memory = memory;
     this.#unsure = JSON.parse(memory.getItem(UNSURE) ?? "[]");
@@ -194,9 +196,12 @@ export class Talk {
     let refusals = 0;
     for (let tries = 0; this.#stay === stay; tries++) {
       this.#listener.state({ kind: "connecting" });
-      const connection = this.#connection = new Connection(this.#url);
-      let why;
+      let connection, why;
       try {
+        const { strict } = await this.#settings();
+        if (this.#stay !== stay) return;
+        this.#strict = strict;
+        connection = this.#connection = new Connection(this.#url);
         const [greeting = ""] = await connection.ask("register", name);
         if (/^(Hello|Nice to see you), /.test(greeting)) {
           wasHere = true;
@@ -214,7 +219,7 @@ export class Talk {
       } catch (error) {
         why = error instanceof Error ? error.message : String(error);
       }
-      connection.close();
+      connection?.close();
       if (this.#stay === stay) await this.#pause(why, tries);
     }
   }

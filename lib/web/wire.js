@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The view that watches the frames of a connection. */
-import { element, fetchSettings, forTab, make } from "./page.js";
+import { element, forTab, make } from "./page.js";
 import { printable } from "./printable.js";
 
 /**
@@ -30,16 +30,11 @@ const rows = element("rows", HTMLElement);
 const scroll = element("scroll", HTMLElement);
 const copyButton = element("copy", HTMLButtonElement);
 
-const settings = await fetchSettings();
 /** @type {WireEvent[]} */
 let events = [];
 /** @type {AbortController | undefined} */
 let watching;
 
-element("wire-hint", HTMLElement).textContent = settings.wireTexts
-  ? `Texts of mail are shown. At most ${ROWS_MAX} rows are kept.`
-  : `Texts of mail are hidden; --wire-texts shows them. At most ${ROWS_MAX} rows are kept.`;
-tokenForm.hidden = !settings.needsToken || forTab.getItem(TOKEN) !== null;
 tokenForm.addEventListener("submit", (event) => {
   event.preventDefault();
   forTab.setItem(TOKEN, tokenField.value);
