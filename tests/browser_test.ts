@@ -78,7 +78,7 @@ describe("the page", () => {
       await using al = await Visitor.open(server.url);
       await join(al.page, "Al");
       await server[Symbol.asyncDispose]();
-      await al.page.getByRole("status").getByText("Trying again").waitFor();
+      await al.page.getByText("Trying again").waitFor();
       await say(al.page, "not lost");
       await al.page.getByRole("alert").getByText("You are not connected").waitFor();
       server = serveWeb("--http", port);
@@ -92,6 +92,41 @@ describe("the page", () => {
       }
     },
   );
+
+  itNeeds(CHROMIUM, "says once that it is away, however often it tries", async () => {
+    let server = serveWeb();
+    const { port } = new URL(server.url);
+    await using al = await Visitor.open(server.url);
+    const { page } = al;
+    await join(page, "Al");
+    await page.getByRole("status").getByText("Hello, Al").waitFor();
+    await page.evaluate(`globalThis.said = [];
+      new MutationObserver((changes) => changes.forEach(({ addedNodes }) =>
+        addedNodes.forEach(({ textContent }) => said.push(textContent))))
+        .observe(document.getElementById("status"), { childList: true, subtree: true });`);
+    await server[Symbol.asyncDispose]();
+    await page.getByRole("status").getByText("The server does not answer").waitFor();
+    await page.getByText("Trying again").waitFor();
+    await page.evaluate(`globalThis.pauses = 0;
+      new MutationObserver(() => pauses++)
+        .observe(document.getElementById("pause"), { childList: true });`);
+    await page.getByRole("button", { name: "Try now" }).focus();
+    while (await page.evaluate("pauses < 6")) await page.keyboard.press("Enter");
+    server = serveWeb("--http", port);
+    try {
+      await page.keyboard.press("Enter");
+      await page.getByRole("status").getByText("Hello, Al").waitFor();
+      const said = await page.evaluate("said");
+      assertEquals(said, [
+        "The connection is lost.",
+        "The server does not answer.",
+        "Hello, Al",
+      ]);
+      assertEquals(await page.locator("#text:focus").count(), 1);
+    } finally {
+      await server[Symbol.asyncDispose]();
+    }
+  });
 
   itNeeds(CHROMIUM, "says a refusal where it belongs, and keeps what was typed", async () => {
     await using server = serveWeb("--mailbox-messages-max", "1");
@@ -252,7 +287,7 @@ describe("the page", () => {
         assertEquals(await messages(al.page, 4), ["1", "2", "3", "an answer"]);
       }
       await stop();
-      await al.page.getByRole("status").getByText("Trying again").waitFor();
+      await al.page.getByText("Trying again").waitFor();
       server = serveWeb("--http", port);
       try {
         await say(al.page, "@Al to myself");

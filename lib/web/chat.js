@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The view to chat in. */
-import { element, forBrowser, forTab, make } from "./page.js";
+import { element, forBrowser, forTab, make, setText } from "./page.js";
 import { printable } from "./printable.js";
 import { Talk } from "./talk.js";
 import { countSymbols, parseMessage, TO_ONE, tooLong } from "./typed.js";
@@ -33,6 +33,8 @@ const textField = element("text", HTMLInputElement);
 const textError = element("text-error", HTMLElement);
 const counter = element("counter", HTMLElement);
 const status = element("status", HTMLElement);
+const away = element("away", HTMLElement);
+const pause = element("pause", HTMLElement);
 
 /**
  * A line of the history: a message, ours or another's, or a note.
@@ -73,9 +75,7 @@ compose.addEventListener("keydown", ({ key }) => {
 });
 textField.addEventListener("input", count);
 element("leave", HTMLElement).addEventListener("click", leave);
-status.addEventListener("click", ({ target }) => {
-  if (target instanceof HTMLButtonElement) talk.hurry();
-});
+element("retry", HTMLElement).addEventListener("click", () => talk.hurry());
 // The server need not find out by itself that the page is gone.
 addEventListener("pagehide", () => talk.stop());
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
@@ -102,10 +102,10 @@ async function learnSettings() {
   for (; me === ""; await new Promise((resolve) => setTimeout(resolve, SETTINGS_AGAIN_MS))) {
     try {
       await askSettings();
-      if (me === "") status.textContent = "";
+      if (me === "") setText(status, "");
       return;
     } catch {
-      if (me === "") status.textContent = "The server does not answer. Asking again …";
+      if (me === "") setText(status, "The server does not answer. Asking again …");
     }
   }
 }
@@ -126,23 +126,26 @@ function showState(state) {
   isHere = state.kind === "here";
   switch (state.kind) {
     case "connecting":
-      status.textContent = "Connecting …";
+      // What is wrong stays to be read until it is mended.
+      if (away.hidden) setText(status, "Connecting …");
+      else pause.textContent = "Trying now …";
       break;
     case "here":
-      status.textContent = printable(state.greeting);
+      setText(status, printable(state.greeting));
+      showAway(false);
       forBrowser.setItem(NAME, me);
       if (room.hidden) showRoom(true);
       break;
     case "away":
-      status.replaceChildren(
-        `${printable(state.why).replace(/[.!]$/, "")}. Trying again in ${state.seconds} s. `,
-        make("button", "quiet", "Try now"),
-      );
+      setText(status, `${printable(state.why).replace(/[.!]$/, "")}.`);
+      pause.textContent = `Trying again in ${state.seconds} s.`;
+      showAway(true);
       break;
     case "refused":
       me = "";
       forTab.removeItem(NAME);
-      status.textContent = "";
+      setText(status, "");
+      showAway(false);
       showRoom(false);
       nameError.textContent = printable(state.why);
       markInvalid(nameField, nameError);
@@ -153,9 +156,17 @@ function showState(state) {
       forTab.removeItem(HISTORY);
       history.length = 0;
       messages.replaceChildren();
-      status.textContent = "You have left.";
+      setText(status, "You have left.");
+      showAway(false);
       showRoom(false);
   }
+}
+
+/** @param {boolean} isAway */
+function showAway(isAway) {
+  const isLeft = !isAway && away.contains(document.activeElement);
+  away.hidden = !isAway;
+  if (isLeft) textField.focus();
 }
 
 /** @param {boolean} isIn */

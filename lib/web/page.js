@@ -30,6 +30,15 @@ export function make(tag, className, ...content) {
   return made;
 }
 
+/**
+ * Shows a text; one that is there already is not touched, so that nobody hears it again.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** A storage that never throws: what it can't keep stays until the page is closed. */
 class Shelf {
   /** @type {Storage | undefined} */
