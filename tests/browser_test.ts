@@ -128,6 +128,33 @@ describe("the page", () => {
     }
   });
 
+  itNeeds(CHROMIUM, "takes another name when its own is not given back", async () => {
+    let server = serveWeb();
+    const { port } = new URL(server.url);
+    await using al = await Visitor.open(server.url);
+    const { page } = al;
+    await join(page, "Al");
+    await page.goto("about:blank");
+    await server[Symbol.asyncDispose]();
+    server = serveWeb("--http", port);
+    try {
+      using before = await Peer.connect(server.port);
+      await before.ask("register", "Al");
+      await page.goto(server.url);
+      await page.getByRole("status").getByText("'Al' already exists.").waitFor();
+      await page.getByRole("button", { name: "Use another name" }).click();
+      await page.getByRole("alert").getByText("'Al' already exists.").waitFor();
+      assertEquals(await page.locator("#name:focus").inputValue(), "Al");
+      assertEquals(await page.getByRole("status").textContent(), "");
+      await join(page, "Al2");
+      await page.reload();
+      await page.getByRole("status").getByText("Nice to see you, Al2").waitFor();
+    } finally {
+      await al[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    }
+  });
+
   itNeeds(CHROMIUM, "says a refusal where it belongs, and keeps what was typed", async () => {
     await using server = serveWeb("--mailbox-messages-max", "1");
     using bob = await Peer.connect(server.port);

@@ -187,6 +187,26 @@ describe("a person on the page", () => {
     await al.until("here");
   });
 
+  itNeeds(NET, "tries on while the server still holds its connection before", async () => {
+    await using server = serveWeb();
+    using before = await Peer.connect(server.port);
+    await before.ask("register", "Al");
+    await using al = new Person(server.url);
+    al.talk.join("Al", true);
+    const refusals = () => al.states.filter(({ kind }) => kind === "away").length;
+    for (let tries = 1; tries <= 5; tries++) {
+      await until(() => refusals() === tries, "it is refused");
+      al.talk.hurry();
+    }
+    assertMatch(JSON.stringify(al.state), /'Al' already exists!/);
+    before.close();
+    const isBack = () => {
+      al.talk.hurry();
+      return al.state?.kind === "here";
+    };
+    await until(isBack, "it is back");
+  });
+
   itNeeds(NET, "says that a message may be lost when the connection breaks amid it", async () => {
     const journal = {
       ...memoryJournal,

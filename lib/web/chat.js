@@ -76,6 +76,11 @@ compose.addEventListener("keydown", ({ key }) => {
 textField.addEventListener("input", count);
 element("leave", HTMLElement).addEventListener("click", leave);
 element("retry", HTMLElement).addEventListener("click", () => talk.hurry());
+element("rename", HTMLElement).addEventListener("click", () => {
+  talk.stop();
+  askName(status.textContent);
+  learnSettings();
+});
 // The server need not find out by itself that the page is gone.
 addEventListener("pagehide", () => talk.stop());
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
@@ -142,24 +147,30 @@ function showState(state) {
       showAway(true);
       break;
     case "refused":
-      me = "";
-      forTab.removeItem(NAME);
-      setText(status, "");
-      showAway(false);
-      showRoom(false);
-      nameError.textContent = printable(state.why);
-      markInvalid(nameField, nameError);
+      askName(printable(state.why));
       break;
     case "left":
-      me = "";
-      forTab.removeItem(NAME);
       forTab.removeItem(HISTORY);
       history.length = 0;
       messages.replaceChildren();
+      askName("");
       setText(status, "You have left.");
-      showAway(false);
-      showRoom(false);
   }
+}
+
+/**
+ * Nobody takes part any more: another name may be given.
+ * @param {string} why
+ */
+function askName(why) {
+  nameField.value = me;
+  me = "";
+  forTab.removeItem(NAME);
+  setText(status, "");
+  showAway(false);
+  showRoom(false);
+  nameError.textContent = why;
+  markInvalid(nameField, nameError);
 }
 
 /** @param {boolean} isAway */

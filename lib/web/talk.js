@@ -39,8 +39,6 @@ const USERS_MS = 5_000;
 /** The first pause before another try to connect, and the longest, in milliseconds. */
 const PAUSE_MS = 500;
 const PAUSE_MS_MAX = 15_000;
-/** Who comes back may be refused so often while the server still knows the connection before. */
-const REFUSALS_MAX = 3;
 const UNSURE = "asvt-chat.unsure";
 
 /** @param {number} ms */
@@ -193,7 +191,6 @@ export class Talk {
     this.stop();
     const stay = this.#stay = { name };
     let wasHere = isBack;
-    let refusals = 0;
     for (let tries = 0; this.#stay === stay; tries++) {
       this.#listener.state({ kind: "connecting" });
       let connection, why;
@@ -206,15 +203,12 @@ export class Talk {
         if (/^(Hello|Nice to see you), /.test(greeting)) {
           wasHere = true;
           tries = 0;
-          refusals = 0;
           if (this.#stay === stay) this.#listener.state({ kind: "here", greeting });
           await this.#attend(connection);
         }
-        // A full server, or a full disk, may pass.
-        if (/exists!$|before!$/.test(greeting)) refusals++;
-        if (!wasHere || refusals > REFUSALS_MAX) {
-          return this.#stay === stay ? this.#refuse(connection, greeting) : undefined;
-        }
+        if (!wasHere) return this.#stay === stay ? this.#refuse(connection, greeting) : undefined;
+        // It may pass: a full server, or that it still holds the connection before, which broke
+        // without a word.
         why = greeting;
       } catch (error) {
         why = error instanceof Error ? error.message : String(error);
