@@ -42,7 +42,7 @@ describe("the page", () => {
     await say(bob.page, "@Al just you");
     assertEquals(await messages(al.page, 3), ["hello from C", "hi all", "just you"]);
     await al.page.getByRole("button", { name: "Tess" }).click();
-    await al.page.getByLabel("To Tess").fill("and you");
+    await al.page.getByLabel("To @Tess").fill("and you");
     await al.page.keyboard.press("Enter");
     await messages(al.page, 4);
     assertEquals(await tess.mail("receive"), ["Al: hi all", "Al: and you"]);
@@ -266,10 +266,10 @@ describe("the page", () => {
     const meta = al.page.locator(".message .meta bdi");
     assertEquals(await meta.allTextContents(), ["\\u202eAl", "Al"]);
     await al.page.getByRole("button", { name: "\\u202eAl" }).click();
-    await al.page.getByLabel("To \\u202eAl").fill("hi");
+    await al.page.getByLabel("To @\\u202eAl").fill("hi");
     await al.page.keyboard.press("Enter");
     await messages(al.page, 3);
-    assertEquals(await meta.last().textContent(), "\\u202eAl");
+    assertEquals(await meta.last().textContent(), "@\\u202eAl");
     assertEquals(await eve.mail("receive"), ["Al: no, I am", "Al\u200b: hi"]);
     await al.page.getByRole("status").getByText("Hello, Al\\u200b").waitFor();
     await al.page.getByText("Leave for good").click();
@@ -367,6 +367,87 @@ describe("the page", () => {
     await al.page.reload();
     assertEquals(await messages(al.page, 11), texts.slice(2));
   });
+
+  itNeeds(CHROMIUM, "tells a user named Everyone from all", async () => {
+    await using server = serveWeb();
+    using everyone = await Peer.connect(server.port);
+    using bob = await Peer.connect(server.port);
+    await everyone.ask("register", "Everyone");
+    await bob.ask("register", "Bob");
+    await using al = await Visitor.open(server.url);
+    const { page } = al;
+    await join(page, "Al");
+    await page.getByRole("listitem").getByRole("button", { name: "Everyone" }).click();
+    await page.getByLabel("To @Everyone").fill("just you");
+    await page.keyboard.press("Enter");
+    await messages(page, 1);
+    await page.getByRole("button", { name: "Everyone", pressed: false }).click();
+    await page.getByLabel("To everyone").fill("all of you");
+    await page.keyboard.press("Enter");
+    await messages(page, 2);
+    assertEquals(await page.locator(".message .meta bdi").allTextContents(), [
+      "@Everyone",
+      "everyone",
+    ]);
+    assertEquals(await page.getByRole("listitem").allTextContents(), ["Everyone", "Bob"]);
+    assertEquals(await everyone.mail("receive"), ["Al: just you", "Al: all of you"]);
+    assertEquals(await bob.mail("receive"), ["Al: all of you"]);
+  });
+
+  itNeeds(
+    CHROMIUM,
+    "lets one click a user while the list changes, and keeps the focus",
+    async () => {
+      await using server = serveWeb();
+      using bob = await Peer.connect(server.port);
+      using tess = await Peer.connect(server.port);
+      await bob.ask("register", "Bob");
+      await tess.ask("register", "Tess");
+      await using al = await Visitor.open(server.url);
+      const { page } = al;
+      await join(page, "Al");
+      const button = page.getByRole("button", { name: "Tess" });
+      await button.hover();
+      await page.mouse.down();
+      // A message of somebody new makes the page look at the users again.
+      await bob.ask("logout");
+      await bob.ask("register", "Bob2");
+      await bob.ask("sendall", "hi");
+      await page.getByRole("button", { name: "Bob2" }).waitFor();
+      assertEquals(await page.getByRole("listitem").allTextContents(), ["Tess", "Bob2"]);
+      assertEquals(await button.evaluate((one) => one === one.ownerDocument.activeElement), true);
+      await button.hover();
+      await page.mouse.up();
+      await page.getByLabel("To @Tess").waitFor();
+    },
+  );
+
+  itNeeds(
+    CHROMIUM,
+    "leaves the list of connections as it is while nothing in it changes",
+    async () => {
+      await using server = serveWeb();
+      using bob = await Peer.connect(server.port);
+      await bob.ask("ping");
+      await using teacher = await Visitor.open(`${server.url}/#wire`);
+      const { page } = teacher;
+      const choice = page.getByRole("combobox", { name: "Watch" });
+      const options = choice.locator("option");
+      await options.getByText("1: 127.0.0.1").waitFor({ state: "attached" });
+      await choice.selectOption("1");
+      const first = await options.nth(1).elementHandle();
+      using tess = await Peer.connect(server.port);
+      await tess.ask("register", "Tess");
+      await bob.ask("register", "Bob");
+      await options.getByText(", Bob").waitFor({ state: "attached" });
+      await options.getByText(", Tess").waitFor({ state: "attached" });
+      assertEquals(await first!.evaluate((option) => option.isConnected), true);
+      assertEquals(await choice.inputValue(), "1");
+      bob.close();
+      await options.getByText(", Bob").waitFor({ state: "detached" });
+      assertEquals(await choice.inputValue(), "next");
+    },
+  );
 
   itNeeds(CHROMIUM, "works on a strict server, where an address has one user", async () => {
     await using server = serveWeb("--strict");

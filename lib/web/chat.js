@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The view to chat in. */
-import { element, forBrowser, forTab, make, setText } from "./page.js";
+import { arrange, element, forBrowser, forTab, make, setText } from "./page.js";
 import { printable } from "./printable.js";
 import { Talk } from "./talk.js";
 import { countSymbols, parseMessage, TO_ONE, tooLong } from "./typed.js";
@@ -26,6 +26,7 @@ const join = element("join", HTMLFormElement);
 const nameField = element("name", HTMLInputElement);
 const nameError = element("name-error", HTMLElement);
 const room = element("room", HTMLElement);
+const allButton = element("all", HTMLElement);
 const users = element("users", HTMLElement);
 const messages = element("messages", HTMLElement);
 const compose = element("compose", HTMLFormElement);
@@ -74,6 +75,7 @@ compose.addEventListener("keydown", ({ key }) => {
   if (key === "Escape") address(undefined);
 });
 textField.addEventListener("input", count);
+allButton.addEventListener("click", () => writeTo(undefined));
 element("leave", HTMLElement).addEventListener("click", leave);
 element("retry", HTMLElement).addEventListener("click", () => talk.hurry());
 element("rename", HTMLElement).addEventListener("click", () => {
@@ -197,43 +199,45 @@ function showMail(mail) {
 
 /** @param {readonly string[]} names */
 function showUsers(names) {
-  element("users-count", HTMLElement).textContent = String(names.length);
+  setText(element("users-count", HTMLElement), String(names.length));
   const others = names.filter((name) => name !== me);
-  const focused = document.activeElement?.getAttribute("data-user");
-  users.replaceChildren(
-    userItem(undefined, "Everyone"),
-    ...others.slice(0, BUTTONS_MAX).map((name) => userItem(name, name)),
-  );
+  arrange(users, others.slice(0, BUTTONS_MAX), userItem);
   const more = others.length - BUTTONS_MAX;
-  if (more > 0) users.append(make("li", "hint", `and ${more} more: write @name`));
-  for (const button of users.querySelectorAll("button")) {
-    if (focused !== null && button.getAttribute("data-user") === focused) button.focus();
-  }
+  setText(element("more", HTMLElement), more > 0 ? `and ${more} more: write @name` : "");
 }
 
-/**
- * @param {string | undefined} name
- * @param {string} label
- */
-function userItem(name, label) {
-  const button = make("button", "", make("bdi", "", printable(label)));
+/** @param {string} name */
+function userItem(name) {
+  const button = make("button", "", make("bdi", "", printable(name)));
   button.type = "button";
-  button.dataset.user = name ?? "";
   button.setAttribute("aria-pressed", String(receiver === name));
-  button.addEventListener("click", () => {
-    address(name);
-    textField.focus();
-  });
+  button.addEventListener("click", () => writeTo(name));
   return make("li", "", button);
+}
+
+/** @param {string | undefined} name */
+function writeTo(name) {
+  address(name);
+  textField.focus();
 }
 
 /** @param {string | undefined} name */
 function address(name) {
   receiver = name;
-  element("to", HTMLElement).textContent = printable(name ?? "everyone");
-  for (const button of users.querySelectorAll("button")) {
-    button.setAttribute("aria-pressed", String(button.dataset.user === (name ?? "")));
+  setText(element("to", HTMLElement), receiverOf(name));
+  allButton.setAttribute("aria-pressed", String(name === undefined));
+  for (const item of users.children) {
+    const isPressed = item.getAttribute("data-key") === name;
+    item.firstElementChild?.setAttribute("aria-pressed", String(isPressed));
   }
+}
+
+/**
+ * Who is written to, in a way that no name can look like all.
+ * @param {string | undefined} name
+ */
+function receiverOf(name) {
+  return name === undefined ? "everyone" : `@${printable(name)}`;
 }
 
 /** What is typed, and to whom it goes, or why it can't be sent. */
@@ -346,7 +350,7 @@ function scrollDown() {
 function messageOf({ at, from, text, to, mine, again, note }) {
   if (note) return make("p", "notice", printable(text));
   const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const other = make("bdi", "", printable(mine ? to ?? "everyone" : from));
+  const other = make("bdi", "", mine ? receiverOf(to) : printable(from));
   const who = mine ? ["You to ", other] : [other];
   const meta = make("div", "meta", make("span", "", ...who), make("span", "", time));
   if (again) meta.append(make("span", "", "perhaps shown before"));

@@ -39,6 +39,39 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * Makes the children of an element those of the keys, in their order. Who stays is not touched, so
+ * that focus, a click that has begun and what is open outlast it.
+ * @param {HTMLElement} parent
+ * @param {readonly string[]} keys
+ * @param {(key: string) => HTMLElement} makeChild
+ */
+export function arrange(parent, keys, makeChild) {
+  const wanted = new Set(keys);
+  /** @type {Map<string, Element>} */
+  const kept = new Map();
+  for (const child of [...parent.children]) {
+    const key = child.getAttribute("data-key") ?? "";
+    if (wanted.has(key)) kept.set(key, child);
+    else child.remove();
+  }
+  let next = parent.firstElementChild;
+  for (const key of wanted) {
+    const child = kept.get(key) ?? withKey(makeChild(key), key);
+    if (child === next) next = next.nextElementSibling;
+    else parent.insertBefore(child, next);
+  }
+}
+
+/**
+ * @param {HTMLElement} child
+ * @param {string} key
+ */
+function withKey(child, key) {
+  child.dataset.key = key;
+  return child;
+}
+
 /** A storage that never throws: what it can't keep stays until the page is closed. */
 class Shelf {
   /** @type {Storage | undefined} */

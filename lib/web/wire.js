@@ -1,7 +1,7 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The view that watches the frames of a connection. */
-import { element, forTab, make } from "./page.js";
+import { arrange, element, forTab, make, setText } from "./page.js";
 import { printable } from "./printable.js";
 
 /**
@@ -95,18 +95,13 @@ async function list() {
   if (response === undefined) return;
   /** @type {{ connection: number, peer: string, user: string | null }[]} */
   const connections = await response.json();
-  const chosen = choice.value;
-  choice.replaceChildren(
-    new Option("the next one that connects", "next"),
-    ...connections.map(({ connection, peer, user }) =>
-      new Option(
-        `${connection}: ${peer}${user === null ? "" : `, ${printable(user)}`}`,
-        String(connection),
-      )
-    ),
-  );
-  choice.value = chosen;
-  if (choice.value === "") choice.value = "next";
+  const labels = new Map([["next", "the next one that connects"]]);
+  for (const { connection, peer, user } of connections) {
+    const who = user === null ? "" : `, ${printable(user)}`;
+    labels.set(String(connection), `${connection}: ${peer}${who}`);
+  }
+  arrange(choice, [...labels.keys()], (value) => new Option("", value));
+  for (const option of choice.options) setText(option, labels.get(option.value) ?? "");
 }
 
 /** @param {string} connection */
