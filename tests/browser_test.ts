@@ -480,7 +480,11 @@ describe("the page", () => {
     const row = page.getByRole("row", { name: "big-endian The length of a frame comes lowest" });
     const text = await row.textContent();
     assertStringIncludes(text!, "these bytes mean 83886080, only in big-endian order 5");
-    assertStringIncludes(text!, "00 00 00 05");
+    const frame = row.locator("xpath=preceding-sibling::tr[1]");
+    assertStringIncludes((await frame.textContent())!, "00 00 00 05");
+    // It has the whole width of the table to itself.
+    const width = (await page.locator("#frames").boundingBox())!.width;
+    assertEquals(Math.round((await row.getByRole("cell").boundingBox())!.width), Math.round(width));
     student.close();
     await page.getByText("The connection has ended: mistake").waitFor();
     const [download] = await Promise.all([

@@ -139,13 +139,13 @@ async function readEvents(body) {
 function add(more) {
   const isAtEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40;
   events = [...events, ...more].slice(-ROWS_MAX);
-  rows.append(...more.map(rowOf));
+  rows.append(...more.flatMap(rowsOf));
   while (rows.childElementCount > ROWS_MAX) rows.firstElementChild?.remove();
   if (isAtEnd) scroll.scrollTop = scroll.scrollHeight;
 }
 
 /** @param {WireEvent} event */
-function rowOf(event) {
+function rowsOf(event) {
   switch (event.kind) {
     case "connected":
       watched.textContent = `Connection ${event.connection}, ${event.peer}`;
@@ -156,15 +156,33 @@ function rowOf(event) {
       watched.textContent += ": ended";
       return noteRow(`The connection has ended: ${event.reason}`);
     case "line":
-      return lineRow(event);
+      return event.mistake === undefined
+        ? lineRow(event)
+        : [lineRow(event), mistakeRow(event.mistake)];
   }
 }
 
 /** @param {string} text */
 function noteRow(text) {
-  const cell = td("", text);
+  return wideRow("note", text);
+}
+
+/**
+ * What is wrong with the frame above it.
+ * @param {{ code: string, text: string }} mistake
+ */
+function mistakeRow({ code, text }) {
+  return wideRow("mistake", make("strong", "", code), ` ${printable(text)}`);
+}
+
+/**
+ * @param {string} className
+ * @param {...(Node | string)} content
+ */
+function wideRow(className, ...content) {
+  const cell = td("", ...content);
   cell.colSpan = 6;
-  return tr("note", cell);
+  return tr(className, cell);
 }
 
 /** @param {WireEvent & { kind: "line" }} line */
@@ -176,18 +194,11 @@ function lineRow({ at, direction, offset, hex, text, meaning, mistake }) {
     length.title = "The length, lowest byte first";
     bytes.append(length, hex.slice(11).trim());
   }
-  const understood = td("meaning", printable(meaning));
-  if (mistake !== undefined) {
-    understood.append(
-      make("br", ""),
-      make("strong", "", mistake.code),
-      ` ${printable(mistake.text)}`,
-    );
-  }
   const content = td("content", make("bdi", "", text));
   const way = td("direction", direction === "in" ? "→ server" : "← client");
+  const understood = td("meaning", printable(meaning));
   const cells = [td("time", time), way, td("offset", String(offset)), bytes, content, understood];
-  return tr(mistake === undefined ? direction : `${direction} mistake`, ...cells);
+  return tr(mistake === undefined ? direction : `${direction} wrong`, ...cells);
 }
 
 /**
