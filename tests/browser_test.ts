@@ -24,6 +24,12 @@ async function messages(page: Page, count: number): Promise<string[]> {
   return await page.locator(".message .text").allTextContents();
 }
 
+/** The server says nothing of itself until `isSilent` is no more. */
+const SILENT = `globalThis.isSilent = true;
+  const ask = globalThis.fetch;
+  globalThis.fetch = (...what) =>
+    globalThis.isSilent ? Promise.reject(new TypeError("Failed to fetch")) : ask(...what);`;
+
 describe("the page", () => {
   after(closeBrowser);
 
@@ -328,12 +334,6 @@ describe("the page", () => {
     });
   }
 
-  /** The server says nothing of itself until `isSilent` is no more. */
-  const SILENT = `globalThis.isSilent = true;
-    const ask = globalThis.fetch;
-    globalThis.fetch = (...what) =>
-      globalThis.isSilent ? Promise.reject(new TypeError("Failed to fetch")) : ask(...what);`;
-
   itNeeds(CHROMIUM, "asks for the limits until the server says them, and says so", async () => {
     await using server = serveWeb();
     await using al = await Visitor.open(server.url, {}, SILENT);
@@ -557,6 +557,12 @@ describe("the page", () => {
           await page.getByText("big-endian", { exact: true }).waitFor();
           assertEquals(await al.violations(), []);
           assertEquals(await page.evaluate("document.documentElement.scrollWidth"), width);
+          await using eve = await Visitor.open(server.url, { viewport, colorScheme }, SILENT);
+          await eve.page.getByLabel("Your name").fill("Eve");
+          await eve.page.keyboard.press("Enter");
+          await eve.page.getByRole("button", { name: "Use another name" }).waitFor();
+          assertEquals(await eve.violations(), []);
+          assertEquals(await eve.page.evaluate("document.documentElement.scrollWidth"), width);
         },
       );
     }
