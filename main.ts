@@ -17,7 +17,7 @@ import {
   settingsOf,
   UsageError,
 } from "./lib/options.ts";
-import { printable } from "./lib/printable.ts";
+import { printable } from "./lib/web/printable.js";
 import { Server } from "./lib/server.ts";
 import { openTurns, type Turns } from "./lib/turns.ts";
 import type { Web } from "./lib/web.ts";
@@ -191,7 +191,7 @@ async function openWeb(
 ): Promise<Web> {
   const { Web } = await import("./lib/web.ts");
   try {
-    return new Web(server, options, metrics, log, config.version);
+    return new Web(server, options, metrics, log);
   } catch (error) {
     fail(explainListen(error, options.httpHostname, Number(options.http), "--http"), 1);
   }

@@ -25,7 +25,7 @@ import {
   swallowsByte,
 } from "./evidence.ts";
 import { LENGTH_BYTES, readLength } from "./frame.ts";
-import { hex, quoted } from "./printable.ts";
+import { hex, quoted } from "./web/printable.js";
 
 export type MistakeCode =
   | "tls"

@@ -98,7 +98,7 @@ export function serveWebOn(journal: Journal, ...flags: string[]): TestWeb {
   const options = parseServerOptions(["--http", "0", ...flags]);
   const metrics = new Metrics("0.0.0");
   const server = startServer(journal, flags, metrics);
-  const web = new Web(server.server, options, metrics, SILENT_LOG, "0.0.0");
+  const web = new Web(server.server, options, metrics, SILENT_LOG);
   const dispose = async () => {
     await server[Symbol.asyncDispose]();
     await web.stop();
