@@ -74,7 +74,9 @@ async function ask(path, signal) {
     return response;
   }
   error.dataset.question = question;
-  error.textContent = (await response.text()).trim();
+  const why = (await response.text()).trim();
+  // Whoever has given no token yet has done nothing wrong.
+  error.textContent = response.status === 401 && token === null ? "" : why;
   if (response.status === 401) {
     forTab.removeItem(TOKEN);
     tokenForm.hidden = false;
