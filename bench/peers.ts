@@ -145,6 +145,13 @@ export function residentBytes(pid: number): number {
   return 4096 * Number(pages);
 }
 
+/** The processor time that a process has used, in microseconds. */
+export function processorUs(pid: number): number {
+  const [, fields = ""] = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ");
+  const [user = 0, system = 0] = fields.split(" ").slice(11, 13).map(Number);
+  return 10_000 * (user + system);
+}
+
 /** The open files that a process may have: a measurement with 10,000 connections needs more. */
 export function openFilesMax(): number {
   const line = Deno.readTextFileSync(`/proc/${process.pid}/limits`).split("\n")

@@ -11,6 +11,7 @@ import { type LoadPlan, type LoadResult, quantile } from "./load.ts";
 import {
   openFilesMax,
   type Peer,
+  processorUs,
   residentBytes,
   startChat,
   startDurableChat,
@@ -43,6 +44,8 @@ export interface Effort {
   readonly isQuick: boolean;
 }
 
+/** A measurement is so many times as long as its warm-up. */
+const WARM_UPS = 3;
 /** A generator that used more of its processor than this may have been what was measured. */
 const SATURATED = 0.97;
 
@@ -65,7 +68,7 @@ async function load(
 ): Promise<LoadResult> {
   const all = [peers].flat();
   const where = { hostname: all[0]!.hostname, ports: all.map(({ port }) => port) };
-  const plan: LoadPlan = { dialect, ...where, ...shape, seconds, warmUpS: seconds / 3 };
+  const plan: LoadPlan = { dialect, ...where, ...shape, seconds, warmUpS: seconds / WARM_UPS };
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "-A", "bench/load.ts", JSON.stringify(plan)],
     cwd: new URL("..", import.meta.url),
@@ -202,7 +205,23 @@ export async function cluster(effort: Effort, folder: string): Promise<Figure[]>
       figures.push({ ...figure, note: `${figure.note}, mean ${mean.toFixed(1)} ms` });
     }
   }
-  return figures;
+  return [...figures, ...await costs(chats, effort)];
+}
+
+/** What a request costs the server that answers it, and one that only reads of it in the stream. */
+async function costs(
+  [answering, reading]: readonly Peer[],
+  { seconds }: Effort,
+): Promise<Figure[]> {
+  const pids = [answering!.pid, reading!.pid];
+  const before = pids.map(processorUs);
+  const { requestsPerS } = await load(answering!, "chat", { connections: 48, depth: 16 }, seconds);
+  const requests = requestsPerS * (1 + 1 / WARM_UPS) * seconds;
+  const [answer, read] = pids.map((pid, i) => (processorUs(pid) - before[i]!) / requests);
+  return [
+    { name: "of a processor: a request on a server that shares", value: answer!, unit: "µs" },
+    { name: "of a processor: the same on another server", value: read!, unit: "µs" },
+  ];
 }
 
 /** What a neighbour and a newcomer feel while 200 connections flood the server. */
