@@ -264,8 +264,10 @@ export class Engine {
 
   /** The reply is what the common order makes of the command. */
   #submit(session: Session, entry: CommandEntry, answer: Answer): Answer | Promise<Answer> {
-    const place = this.#turns.take(entry, this.#turns.candidate);
     answer.reply = { code: "storage-away" };
+    // Its run is over, and all sessions have ended with it: what it held now it would hold for ever.
+    if (runOf(session.actor.session) !== this.#turns.run) return answer;
+    const place = this.#turns.take(entry, this.#turns.candidate);
     this.#countPending(session);
     this.#turns.add({
       done: (replies) => answer.reply = replies?.[place] ?? answer.reply,

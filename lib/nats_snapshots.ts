@@ -155,11 +155,12 @@ export class NatsSnapshots {
     const store = await new Objm(this.#client).open(bucket);
     const found = await store.get(OBJECT);
     if (found === null) throw new Error(`There is no snapshot in ${bucket}`);
-    const rows = (await new Response(found.data as ReadableStream<Uint8Array<ArrayBuffer>>).text())
-      .split("\n");
-    rows.pop();
-    const failed = await found.error;
+    const data = found.data as ReadableStream<Uint8Array<ArrayBuffer>>;
+    // The error of what went well is `null`, or nothing.
+    const [text, failed] = await Promise.all([new Response(data).text(), found.error]);
     if (failed) throw failed;
+    const rows = text.split("\n");
+    rows.pop();
     return rows;
   }
 

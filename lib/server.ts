@@ -132,9 +132,10 @@ export class Server {
     let backOffMs = BACK_OFF_MS;
     while (!this.#stopping) {
       try {
-        const conn = await this.#listener.accept();
+        const connection = tcpConnection(await this.#listener.accept());
+        // It may be behind only now: who has come waits too.
         while (this.#turns.isBehind && !this.#stopping) await pause(BEHIND_MS);
-        this.admit(tcpConnection(conn));
+        this.admit(connection);
         backOffMs = BACK_OFF_MS;
       } catch (error) {
         if (this.#stopping) return;
@@ -155,14 +156,15 @@ export class Server {
     const { address, peer } = connection;
     const { connectionsMax, connectionsPerAddressMax } = this.#options;
     const neighbours = this.#perAddress.get(address) ?? 0;
-    const isClosed = this.#stopping || this.#turns.run === undefined;
-    const isFull = isClosed || this.#handlers.size >= connectionsMax;
+    const isFull = this.#stopping || this.#handlers.size >= connectionsMax;
     if (isFull || (connectionsPerAddressMax > 0 && neighbours >= connectionsPerAddressMax)) {
       const limit = isFull ? "connections-max" : "connections-per-address-max";
       this.#log.refused(address, limit, { peer, connections: this.#handlers.size });
       this.#turnAway(connection);
       return;
     }
+    // A session without a run could never end.
+    if (this.#turns.run === undefined) return closeQuietly(connection);
     const handler = new ConnectionHandler(
       connection,
       this.#engine,

@@ -146,7 +146,11 @@ class Crash {
   }
 
   #start(flags: readonly string[], command: Program["command"]): Promise<ServerProcess> {
-    return ServerProcess.start({ command, file: this.#file, flags });
+    return ServerProcess.start({
+      command,
+      permissions: [`--allow-read=${this.#file}`, `--allow-write=${this.#file}`],
+      flags: ["--data", this.#file, ...flags],
+    });
   }
 
   async #end(server: ServerProcess, end: Plan["end"], patienceMs: number): Promise<string> {

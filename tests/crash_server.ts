@@ -1,10 +1,10 @@
-/** Servers of the crash test that are like the real one, but for what their journal stores. */
+/** Servers of the crash tests that are like the real one, but for what their journal stores. */
 import type { Journal } from "../lib/journal.ts";
 import { type Schedule, SqliteJournal } from "../lib/journal_sqlite.ts";
 import { Log } from "../lib/log.ts";
-import { parseServerOptions, settingsOf } from "../lib/options.ts";
+import { parseServerOptions, type ServerOptions, settingsOf } from "../lib/options.ts";
 import { Server } from "../lib/server.ts";
-import { openTurns } from "../lib/turns.ts";
+import { openTurns, type Turns } from "../lib/turns.ts";
 
 /** Stores a turn. */
 export type Commit = Journal["commit"];
@@ -28,6 +28,11 @@ export function serveFile(
     published: (state) => journal.published(state),
     close: (state) => journal.close(state),
   }, log);
+  serveTurns(options, log, turns);
+}
+
+/** Serves a chat until SIGTERM. */
+export function serveTurns(options: ServerOptions, log: Log, turns: Turns): void {
   const server = new Server(options, log, turns);
   Deno.addSignalListener("SIGTERM", async () => {
     await server.stop();

@@ -7,9 +7,22 @@ import { type ChatState, emptyChat, type Entry, RULES, step } from "../lib/chat.
 import { encodeFrames } from "../lib/frame.ts";
 import { committed, type Journal, JournalError, memoryJournal, replay } from "../lib/journal.ts";
 import { SqliteJournal } from "../lib/journal_sqlite.ts";
+import { read } from "../lib/mailbox.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { restoreSnapshot, snapshotRows } from "../lib/snapshot.ts";
-import { itNeeds, NET, Peer, serveOn, SILENT, TempFile, until } from "./support.ts";
+import { ENGINES } from "./engines.ts";
+import {
+  itNeeds,
+  NET,
+  Peer,
+  type Room,
+  serveIn,
+  serveOn,
+  SILENT,
+  SILENT_LOG,
+  TempFile,
+  until,
+} from "./support.ts";
 
 const FILES = { permissions: ["read", "write"] } as const;
 const NET_AND_FILES = { permissions: ["net", "read", "write"] } as const;
@@ -39,71 +52,72 @@ function rows(state: ChatState): string[] {
   return [...snapshotRows(state)];
 }
 
-/** Every engine, and whether what is stored in it is there for the next run. */
-const ENGINES = {
-  "in memory": { open: (_file: TempFile): Journal => memoryJournal, outlives: false },
-  "in a file": { open: (file: TempFile): Journal => file.open(), outlives: true },
-};
+/** The users of a chat, each with the mail that waits. */
+function usersAndMail({ users, mailboxes }: ChatState): string[] {
+  return users.byId.values().map(({ name, id }) =>
+    [name, ...Array.from(read(mailboxes, id), ({ text }) => text)].join(" ")
+  );
+}
 
-for (const [where, { open, outlives }] of Object.entries(ENGINES)) {
+for (const [where, { needs, room, outlives }] of Object.entries(ENGINES)) {
   describe(`every journal, such as one ${where}`, () => {
-    itNeeds(FILES, "holds nothing at first, and then what outlives a run", async () => {
-      using file = new TempFile();
-      const journal = open(file);
-      const empty = rows(emptyChat(SETTINGS));
-      assertEquals(rows(replay(journal.read(), SETTINGS)), empty);
-      const state = stepAll(emptyChat(SETTINGS), TURNS);
-      for (const entries of TURNS) await committed(journal, entries);
-      journal.published(state);
-      await journal.close(state);
-      const next = open(file);
-      assertEquals(rows(replay(next.read(), SETTINGS)), outlives ? rows(state) : empty);
-      await next.close(state);
+    const open = (chat: Room) => chat.open(parseServerOptions([]), SILENT_LOG);
+
+    itNeeds(needs, "holds nothing at first, and then what outlives a run", async () => {
+      await using chat = await room();
+      const turns = await open(chat);
+      assertEquals(usersAndMail(turns.published), []);
+      for (const entries of TURNS) {
+        for (const entry of entries) turns.apply(entry);
+        turns.add({});
+        await turns.settled();
+      }
+      const stored = ["Al one three", "Бо👍 two"];
+      assertEquals(usersAndMail(turns.published), stored);
+      await turns.close();
+      const next = await open(chat);
+      assertEquals(usersAndMail(next.published), outlives ? stored : []);
+      await next.close();
     });
 
-    itNeeds(FILES, "calls back once when a turn is over, and then takes it", async () => {
-      using file = new TempFile();
-      const journal = open(file);
-      let calls = 0;
-      journal.endTurn(() => {
-        calls++;
-        journal.commit(TURNS[0]!, () => {});
-      });
-      await until(() => calls > 0, "the turn is over");
+    itNeeds(needs, "says once that a turn is over, and then it is stored", async () => {
+      await using chat = await room();
+      const turns = await open(chat);
+      const said: string[][] = [];
+      for (const entry of TURNS[0]!) turns.apply(entry);
+      turns.add({ done: () => said.push(usersAndMail(turns.published)) });
+      assertEquals(said, []);
+      await turns.settled();
       await new Promise((resolve) => setTimeout(resolve, 20));
-      assertEquals(calls, 1);
-      await journal.close(stepAll(emptyChat(SETTINGS), TURNS.slice(0, 1)));
+      assertEquals(said, [["Al", "Бо👍"]]);
+      await turns.close();
     });
 
-    itNeeds(
-      NET_AND_FILES,
-      "answers a pipeline in its order, as if there were no journal",
-      async () => {
-        using file = new TempFile();
-        await using server = serveOn(open(file));
-        using al = await Peer.connect(server.port);
-        await al.write(concat([
-          encodeFrames(["register", "Al"]),
-          encodeFrames(["send", "Al", "1"]),
-          encodeFrames(["sendall", "nobody else is here"]),
-          encodeFrames(["send", "Nobody", "2"]),
-          encodeFrames(["ping"]),
-          encodeFrames(["receive"]),
-          encodeFrames(["logout"]),
-        ]));
-        const replies: unknown[] = [];
-        while (replies.length < 9) replies.push(await al.frame());
-        assertEquals(replies, [
-          "Hello, Al",
-          "Message added to storage!",
-          "Message added to storage!",
-          "User 'Nobody' doesn't exist!",
-          "pong",
-          ...["1", "Al", "1"],
-          "U've been successfully logouted",
-        ]);
-      },
-    );
+    itNeeds(needs, "answers a pipeline in its order, as if there were no journal", async () => {
+      await using chat = await room();
+      await using server = await serveIn(chat);
+      using al = await Peer.connect(server.port);
+      await al.write(concat([
+        encodeFrames(["register", "Al"]),
+        encodeFrames(["send", "Al", "1"]),
+        encodeFrames(["sendall", "nobody else is here"]),
+        encodeFrames(["send", "Nobody", "2"]),
+        encodeFrames(["ping"]),
+        encodeFrames(["receive"]),
+        encodeFrames(["logout"]),
+      ]));
+      const replies: unknown[] = [];
+      while (replies.length < 9) replies.push(await al.frame());
+      assertEquals(replies, [
+        "Hello, Al",
+        "Message added to storage!",
+        "Message added to storage!",
+        "User 'Nobody' doesn't exist!",
+        "pong",
+        ...["1", "Al", "1"],
+        "U've been successfully logouted",
+      ]);
+    });
   });
 }
 

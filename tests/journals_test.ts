@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { make, MODES, stateHash } from "./journals/make.ts";
-import { itNeeds, missing, TempFile } from "./support.ts";
+import { itNeeds, missing, serveOn, TempFile } from "./support.ts";
 import { parseTranscript, runTranscript } from "./transcript.ts";
 
 const NEEDS = { permissions: ["net", "read", "write"] } as const;
@@ -21,7 +21,11 @@ async function check(journal: URL): Promise<void> {
   const stored = copy.open();
   assertEquals(stateHash(stored), /^# The state: (\w+)\n/.exec(story)?.[1]);
   stored.abandon();
-  await runTranscript(parseTranscript(story), "whole", copy.open());
+  await runTranscript(
+    parseTranscript(story),
+    "whole",
+    (...flags) => serveOn(copy.open(), ...flags),
+  );
 }
 
 describe("the journal of a release", () => {

@@ -7,9 +7,9 @@ import { type Schedule, SqliteJournal, type Teller } from "../lib/journal_sqlite
 import { Log } from "../lib/log.ts";
 import type { Meter } from "../lib/meter.ts";
 import { Metrics } from "../lib/metrics.ts";
-import { parseServerOptions, settingsOf } from "../lib/options.ts";
+import { parseServerOptions, type ServerOptions, settingsOf } from "../lib/options.ts";
 import { Server } from "../lib/server.ts";
-import { openTurns } from "../lib/turns.ts";
+import { openTurns, type Turns } from "../lib/turns.ts";
 import { Web } from "../lib/web.ts";
 
 type Permission = "net" | "run" | "read" | "write" | "env";
@@ -22,7 +22,7 @@ const isCi = isGranted("env") && Deno.env.get("CI") === "true";
 
 function isInstalled(program: string): boolean {
   try {
-    new Deno.Command(program, { args: ["-V"], stdout: "null", stderr: "null" }).outputSync();
+    new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).outputSync();
     return true;
   } catch {
     return false;
@@ -91,13 +91,16 @@ export interface TestWeb extends TestServer {
   readonly web: Web;
 }
 
-const SILENT_LOG = new Log(Deno.stderr, { format: "off", linesMax: 0 });
+/** A log that nobody reads. */
+export const SILENT_LOG = new Log(Deno.stderr, { format: "off", linesMax: 0 });
 
 /** Starts a server with a page on a journal; `await using` stops both. */
 export function serveWebOn(journal: Journal, ...flags: string[]): TestWeb {
   const options = parseServerOptions(["--http", "0", ...flags]);
   const metrics = new Metrics("0.0.0");
-  const server = startServer(journal, flags, metrics);
+  const plan = planServer(flags);
+  const turns = openTurns(settingsOf(plan.options), journal, plan.log, metrics);
+  const server = startServer(plan, turns, metrics);
   const web = new Web(server.server, options, metrics, SILENT_LOG);
   const dispose = async () => {
     await server[Symbol.asyncDispose]();
@@ -111,12 +114,32 @@ export function serveWeb(...flags: string[]): TestWeb {
   return serveWebOn(memoryJournal, ...flags);
 }
 
-/** Starts a server on a journal, which it closes when it stops. */
-export function serveOn(journal: Journal, ...flags: string[]): TestServer {
-  return startServer(journal, flags);
+/** Where a chat is kept, by one engine of the journal. */
+export interface Room extends AsyncDisposable {
+  /** Opens the chat; whoever closes it may open it again. */
+  open(options: ServerOptions, log: Log): Promise<Turns>;
 }
 
-function startServer(journal: Journal, flags: readonly string[], meter?: Meter): TestServer {
+/** Starts a server on a journal, which it closes when it stops. */
+export function serveOn(journal: Journal, ...flags: string[]): TestServer {
+  const plan = planServer(flags);
+  return startServer(plan, openTurns(settingsOf(plan.options), journal, plan.log));
+}
+
+/** Starts a server on the chat of a room. */
+export async function serveIn(room: Pick<Room, "open">, ...flags: string[]): Promise<TestServer> {
+  const plan = planServer(flags);
+  return startServer(plan, await room.open(plan.options, plan.log));
+}
+
+/** What a server is to be, and the lines of its log. */
+interface Plan {
+  readonly options: ServerOptions;
+  readonly lines: string[];
+  readonly log: Log;
+}
+
+function planServer(flags: readonly string[]): Plan {
   const options = parseServerOptions(["--hostname", "127.0.0.1", "--port", "0", ...flags]);
   const lines: string[] = [];
   const sink = {
@@ -125,8 +148,10 @@ function startServer(journal: Journal, flags: readonly string[], meter?: Meter):
       return Promise.resolve(bytes.length);
     },
   };
-  const log = new Log(sink, { format: options.log, linesMax: 100_000 });
-  const turns = openTurns(settingsOf(options), journal, log, meter);
+  return { options, lines, log: new Log(sink, { format: options.log, linesMax: 100_000 }) };
+}
+
+function startServer({ options, lines, log }: Plan, turns: Turns, meter?: Meter): TestServer {
   const server = new Server(options, log, turns, meter);
   return {
     port: server.address.port,

@@ -7,8 +7,7 @@ import net from "node:net";
 import { Duplex } from "node:stream";
 import { encodeFrames, type Split } from "../lib/frame.ts";
 import { frameStream } from "../lib/frame_stream.ts";
-import { type Journal, memoryJournal } from "../lib/journal.ts";
-import { serveOn } from "./support.ts";
+import type { TestServer } from "./support.ts";
 
 /** How the requests are cut into writes. */
 export type Cut = "whole" | "byte by byte" | "pipelined";
@@ -137,13 +136,13 @@ function pipelines(exchanges: readonly Exchange[]): Exchange[][] {
   return runs;
 }
 
-/** Runs a transcript against a server of its own, on a journal. */
+/** Runs a transcript against a server that is started for it, with the flags of the transcript. */
 export async function runTranscript(
   { flags, exchanges }: Transcript,
   cut: Cut,
-  journal: Journal = memoryJournal,
+  serve: (...flags: string[]) => TestServer | Promise<TestServer>,
 ): Promise<void> {
-  await using server = serveOn(journal, ...flags, "--log", "off");
+  await using server = await serve(...flags, "--log", "off");
   const people = new Map<string, Person>();
   const closed = new Set<string>();
   try {

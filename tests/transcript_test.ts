@@ -1,8 +1,9 @@
 import { describe } from "@std/testing/bdd";
-import { itNeeds, missing } from "./support.ts";
+import { ENGINES } from "./engines.ts";
+import { itNeeds, missing, type Needs, serveIn } from "./support.ts";
 import { CUTS, parseTranscript, runTranscript } from "./transcript.ts";
 
-const NEEDS = { permissions: ["net", "read"] } as const;
+const NEEDS: Needs = { permissions: ["net", "read"] };
 const folder = new URL("./transcripts/", import.meta.url);
 
 function names(): string[] {
@@ -11,13 +12,21 @@ function names(): string[] {
     .filter((name) => name.endsWith(".txt")).sort();
 }
 
-describe("the transcript", () => {
-  for (const name of names()) {
-    for (const cut of CUTS) {
-      itNeeds(NEEDS, `${name} goes as written, ${cut}`, async () => {
-        const source = await Deno.readTextFile(new URL(name, folder));
-        await runTranscript(parseTranscript(source), cut);
-      });
+for (const [where, { needs, room }] of Object.entries(ENGINES)) {
+  const both = { ...needs, permissions: [...NEEDS.permissions, ...needs.permissions] };
+  describe(`over a chat ${where}, the transcript`, () => {
+    for (const name of names()) {
+      for (const cut of CUTS) {
+        itNeeds(both, `${name} goes as written, ${cut}`, async () => {
+          const source = await Deno.readTextFile(new URL(name, folder));
+          await using chat = await room();
+          await runTranscript(
+            parseTranscript(source),
+            cut,
+            (...flags) => serveIn(chat, ...flags),
+          );
+        });
+      }
     }
-  }
-});
+  });
+}

@@ -2,11 +2,11 @@
  * Makes the journals of this release, to be kept for good: `deno run -A tests/journals/make.ts`.
  */
 import { createHash } from "node:crypto";
-import { replay } from "../../lib/journal.ts";
+import { type Journal, replay } from "../../lib/journal.ts";
 import type { SqliteJournal } from "../../lib/journal_sqlite.ts";
 import { parseServerOptions, settingsOf } from "../../lib/options.ts";
 import { snapshotRows } from "../../lib/snapshot.ts";
-import { TempFile } from "../support.ts";
+import { serveOn, TempFile } from "../support.ts";
 import { parseTranscript, runTranscript } from "../transcript.ts";
 import config from "../../deno.json" with { type: "json" };
 
@@ -263,15 +263,24 @@ export function stateHash(journal: SqliteJournal): string {
 export async function make(mode: Mode, folder: URL): Promise<void> {
   using file = new TempFile();
   const { first, second, later } = HISTORIES[mode];
-  await runTranscript(parseTranscript(first), "whole", file.open());
+  await runTranscript(
+    parseTranscript(first),
+    "whole",
+    (...flags) => serveOn(file.open(), ...flags),
+  );
   const journal = file.open();
-  await runTranscript(parseTranscript(second), "whole", {
+  const killed: Journal = {
     read: () => journal.read(),
     endTurn: (commit) => journal.endTurn(commit),
     commit: (entries, stored) => journal.commit(entries, stored),
     published: (state) => journal.published(state),
     close: () => Promise.resolve(journal.abandon()),
-  });
+  };
+  await runTranscript(
+    parseTranscript(second),
+    "whole",
+    (...flags) => serveOn(killed, ...flags),
+  );
   const made = file.open();
   const hash = stateHash(made);
   made.abandon();

@@ -1,0 +1,231 @@
+/** What the journal in NATS does that no other has to: with real nats-servers. */
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import type { Entry } from "../lib/chat.ts";
+import { JournalError } from "../lib/journal.ts";
+import { count } from "../lib/mailbox.ts";
+import { parseServerOptions } from "../lib/options.ts";
+import { snapshotRows } from "../lib/snapshot.ts";
+import type { Turns } from "../lib/turns.ts";
+import { ServerProcess } from "./crash_process.ts";
+import { NATS, Nats } from "./nats.ts";
+import { itNeeds, Peer, serveIn, SILENT_LOG, type TestServer, until } from "./support.ts";
+
+const STORED = "Message added to storage!";
+const AWAY = "Storage is not available, try again!";
+/** A commit is given up soon. */
+const SOON = ["--journal-timeout-s", "0.3"];
+const MAIN = new URL("../main.ts", import.meta.url);
+
+/** The server itself, as a process that can be killed. */
+function startProcess(nats: Nats, ...flags: string[]): Promise<ServerProcess> {
+  return ServerProcess.start({ command: [MAIN], flags: ["--journal", nats.urls, ...flags] });
+}
+
+async function connect({ port }: { port: number }, name: string): Promise<Peer> {
+  const peer = await Peer.connect(port);
+  await peer.ask("register", name);
+  return peer;
+}
+
+function events({ lines }: TestServer): (string | undefined)[] {
+  return lines.map((line) => line.split(" ")[1]);
+}
+
+/** Stores entries as one turn. */
+async function store(turns: Turns, entries: readonly Entry[]): Promise<void> {
+  for (const entry of entries) turns.apply(entry);
+  turns.add({});
+  await turns.settled();
+}
+
+const AL = { session: 1, address: "10.0.0.1", peer: "10.0.0.1:1" };
+
+function register(user: string): Entry {
+  return { kind: "command", at: 1, actor: AL, command: { name: "register", user } };
+}
+
+function send(to: string, text: string): Entry {
+  return { kind: "command", at: 1, actor: AL, command: { name: "send", to, text } };
+}
+
+/** A snapshot is due all the time. */
+const HASTY = () => 20;
+
+/** Waits until so many messages of the stream are gone. */
+async function purged(nats: Nats, messages: number): Promise<void> {
+  let begin = 1;
+  await until(() => {
+    nats.stream().then(({ first }) => begin = first);
+    return begin > messages;
+  }, "the stream is purged");
+}
+
+function rows(turns: Turns): string[] {
+  return [...snapshotRows(turns.published)];
+}
+
+describe("servers that share a chat", () => {
+  itNeeds(NATS, "tell who waits on another server of mail at once", async () => {
+    await using nats = await Nats.start();
+    await using here = await serveIn(nats);
+    await using there = await serveIn(nats);
+    using al = await connect(here, "Al");
+    using bob = await connect(there, "Bob");
+    await bob.send("wait", "60");
+    assertEquals(await al.ask("send", "Bob", "hi"), STORED);
+    assertEquals([await bob.frame(), await bob.frame(), await bob.frame()], ["1", "Al", "hi"]);
+  });
+
+  itNeeds(NATS, "do not give a name away that is held on another server", async () => {
+    await using nats = await Nats.start();
+    await using here = await serveIn(nats);
+    await using there = await serveIn(nats);
+    using al = await connect(here, "Al");
+    using other = await Peer.connect(there.port);
+    assertEquals(await other.ask("register", "Al"), "'Al' already exists!");
+    al.close();
+    await until(() => events(here).includes("disconnected"), "Al has left");
+    assertEquals(await other.ask("register", "Al"), "Nice to see you, Al");
+  });
+
+  itNeeds(NATS, "give a name away that was held on a server that is dead", async () => {
+    await using nats = await Nats.start();
+    await using dead = await startProcess(nats);
+    await using alive = await serveIn(nats);
+    using al = await connect(dead, "Al");
+    assertEquals(await al.ask("send", "Al", "kept"), STORED);
+    await dead.kill();
+    using again = await Peer.connect(alive.port);
+    assertEquals(await again.ask("register", "Al"), "Nice to see you, Al");
+    assertEquals(await again.mail("receive"), ["Al: kept"]);
+    assertEquals(events(alive).filter((event) => event === "server-silent"), ["server-silent"]);
+  });
+
+  itNeeds(NATS, "give a name away that is held on one that is paused, which hears it", async () => {
+    await using nats = await Nats.start();
+    await using paused = await startProcess(nats);
+    await using alive = await serveIn(nats);
+    using al = await connect(paused, "Al");
+    paused.signal("SIGSTOP");
+    using again = await Peer.connect(alive.port);
+    assertEquals(await again.ask("register", "Al"), "Nice to see you, Al");
+    paused.signal("SIGCONT");
+    assertEquals(await al.frame(), undefined);
+    using bob = await Peer.connect(paused.port);
+    assertEquals(await bob.ask("register", "Bob"), "Hello, Bob");
+    assertEquals(await bob.ask("send", "Al", "hi"), STORED);
+    assertEquals(await again.mail("wait", "5"), ["Bob: hi"]);
+  });
+
+  itNeeds(NATS, "have the same settings: another one says what differs", async () => {
+    await using nats = await Nats.start();
+    await using _first = await serveIn(nats);
+    const { message } = await assertRejects(
+      () => serveIn(nats, "--text-symbols-max", "10", "--users-max", "5"),
+      JournalError,
+    );
+    assertStringIncludes(
+      message,
+      "--text-symbols-max is 60 there and 10 here, --users-max is 100000 there and 5 here",
+    );
+  });
+
+  itNeeds(NATS, "that were all killed are in nobody's way with other settings", async () => {
+    await using nats = await Nats.start();
+    await using first = await startProcess(nats);
+    await first.kill();
+    await using next = await serveIn(nats, "--text-symbols-max", "2");
+    using al = await connect(next, "Al");
+    assertEquals(
+      await al.ask("send", "Al", "long"),
+      "Massage is too long! Max length = 2!",
+    );
+  });
+});
+
+describe("a server whose NATS is down", () => {
+  itNeeds(NATS, "says so, reads, goes on when NATS is back, and loses nothing", async () => {
+    await using nats = await Nats.start();
+    await using server = await serveIn(nats, ...SOON);
+    using al = await connect(server, "Al");
+    using bob = await connect(server, "Bob");
+    assertEquals(await al.ask("send", "Bob", "before"), STORED);
+    const [node] = nats.nodes;
+    await node!.end("SIGTERM");
+    assertEquals(await al.ask("send", "Bob", "unknown"), AWAY);
+    assertEquals(await al.ask("ping"), "pong");
+    assertEquals(await al.ask("users"), "2");
+    assertEquals([await al.frame(), await al.frame()], ["Al", "Bob"]);
+    assertEquals(await bob.mail("wait", "0"), ["Al: before"]);
+    node!.start();
+    await until(() => events(server).includes("journal-recovered"), "it goes on");
+    assertEquals(await al.ask("send", "Bob", "after"), STORED);
+    // What nobody was told of is stored too, as it was sent until it came back.
+    assertEquals(await bob.mail("receive"), ["Al: unknown", "Al: after"]);
+  });
+
+  itNeeds(NATS, "puts mail back that a receive took whose reply was the error", async () => {
+    await using nats = await Nats.start();
+    await using server = await serveIn(nats, ...SOON);
+    await using other = await serveIn(nats);
+    using al = await connect(server, "Al");
+    for (const text of ["1", "2", "3"]) await al.ask("send", "Al", text);
+    const [node] = nats.nodes;
+    node!.signal("SIGSTOP");
+    assertEquals(await al.ask("receive"), AWAY);
+    node!.signal("SIGCONT");
+    await until(() => events(server).includes("journal-recovered"), "it goes on");
+    al.close();
+    using again = await connect(other, "Al");
+    assertEquals(await again.mail("wait", "5"), ["Al: 1", "Al: 2", "Al: 3"]);
+  });
+});
+
+describe("a stream in NATS", () => {
+  itNeeds(NATS, "has room for a turn of any length, in parts", async () => {
+    await using nats = await Nats.start();
+    const options = parseServerOptions(["--mailbox-messages-max", "100000"]);
+    const turns = await nats.open(options, SILENT_LOG);
+    const numbers = Array.from({ length: 20_000 }, (_, index) => `${index}`);
+    await store(turns, [register("Al"), ...numbers.map((text) => send("Al", text.padEnd(60)))]);
+    const { users, mailboxes } = turns.published;
+    assertEquals(count(mailboxes, users.byName.get("Al")!.id), 20_000);
+    const { last } = await nats.stream();
+    // One is the beginning of the run.
+    assert(last > 2, `${last} messages`);
+    await turns.close();
+  });
+
+  itNeeds(NATS, "is purged up to a snapshot, from which the next server starts", async () => {
+    await using nats = await Nats.start();
+    const options = parseServerOptions([]);
+    const first = await nats.open(options, SILENT_LOG, HASTY);
+    await store(first, [register("Al")]);
+    for (let number = 0; number < 50; number++) await store(first, [send("Al", `${number}`)]);
+    await purged(nats, 10);
+    const next = await nats.open(options, SILENT_LOG);
+    await until(() => rows(first).join() === rows(next).join(), "both know the same");
+    await first.close();
+    await next.close();
+  });
+
+  itNeeds(NATS, "is followed by who was paused while it was purged", async () => {
+    await using nats = await Nats.start();
+    await using paused = await startProcess(nats);
+    await using here = await serveIn({ open: (...args) => nats.open(...args, HASTY) });
+    using bob = await connect(paused, "Bob");
+    using al = await connect(here, "Al");
+    paused.signal("SIGSTOP");
+    // More than the nats-server has on its way to one that reads nothing.
+    const texts = Array.from({ length: 400 }, (_, number) => `${number}`);
+    for (const text of texts) assertEquals(await al.ask("send", "Bob", text), STORED);
+    await purged(nats, 300);
+    paused.signal("SIGCONT");
+    // Its sessions are over, and it takes part again.
+    assertEquals(await bob.frame(), undefined);
+    using again = await Peer.connect(paused.port);
+    assertEquals(await again.ask("register", "Bob"), "Nice to see you, Bob");
+    assertEquals(await again.mail("receive"), texts.map((text) => `Al: ${text}`));
+  });
+});

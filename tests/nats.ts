@@ -1,0 +1,174 @@
+/** Real nats-servers for the tests: on loopback, in a folder of their own, and ended with it. */
+import { openNats } from "../lib/journal_nats.ts";
+import type { Log } from "../lib/log.ts";
+import type { ServerOptions } from "../lib/options.ts";
+import type { SharingOptions } from "../lib/shared_journal.ts";
+import type { Turns } from "../lib/turns.ts";
+import { wholeBelow } from "./random.ts";
+import type { Needs } from "./support.ts";
+
+/** What a test with a nats-server needs. */
+export const NATS: Needs = {
+  permissions: ["net", "run", "read", "write"],
+  programs: ["nats-server"],
+};
+
+/** Below the ports that the system gives to who asks for any: nobody else takes one of these. */
+const PORT_MIN = 10_000;
+const PORT_MAX = 32_000;
+/** It is looked so often whether a server is there, and that often at most. */
+const LOOK_MS = 20;
+const LOOKS_MAX = 1_500;
+/** A question to the monitoring port has so long, in milliseconds. */
+const ANSWER_MS = 1_000;
+
+function freePort(): number {
+  for (;;) {
+    const port = PORT_MIN + wholeBelow(Math.random, PORT_MAX - PORT_MIN);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+/** One server: its ports and its store outlive its processes. */
+export class NatsNode {
+  readonly port = freePort();
+  readonly #monitor = freePort();
+  readonly #folder: string;
+  readonly #flags: readonly string[];
+  #process: Deno.ChildProcess | undefined;
+
+  constructor(folder: string, flags: readonly string[]) {
+    this.#folder = folder;
+    this.#flags = flags;
+  }
+
+  /** Starts it on its store. */
+  start(): void {
+    this.#process = new Deno.Command("nats-server", {
+      args: [
+        ...["--addr", "127.0.0.1", "--port", `${this.port}`, "--http_port", `${this.#monitor}`],
+        ...["--jetstream", "--store_dir", this.#folder, "--log", `${this.#folder}/log`],
+        ...this.#flags,
+      ],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+
+  /** Ends it: by default as `kill -9` does. */
+  async end(signal: Deno.Signal = "SIGKILL"): Promise<void> {
+    this.signal(signal);
+    await this.#process?.status;
+    this.#process = undefined;
+  }
+
+  /** Sends a signal to its process, if there is one. */
+  signal(signal: Deno.Signal): void {
+    try {
+      this.#process?.kill(signal);
+    } catch {
+      // It has ended already.
+    }
+  }
+
+  /** Waits until it serves, and all that it stores is what the others store. */
+  async ready(): Promise<void> {
+    for (let looks = 0; looks < LOOKS_MAX; looks++) {
+      if (await this.#isReady()) return;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+    const log = await Deno.readTextFile(`${this.#folder}/log`);
+    throw new Error(`A nats-server does not get ready: ${log.slice(-1_000)}`);
+  }
+
+  /** What it says of itself on its monitoring port. */
+  look(path: string): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.#monitor}/${path}`, {
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+  }
+
+  async #isReady(): Promise<boolean> {
+    try {
+      (await Deno.connect({ hostname: "127.0.0.1", port: this.port })).close();
+      const answer = await this.look("healthz");
+      await answer.body?.cancel();
+      return answer.ok;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** Some servers; more than one are a cluster. */
+export class Nats implements AsyncDisposable {
+  readonly nodes: readonly NatsNode[];
+  readonly #folder = Deno.makeTempDirSync();
+
+  private constructor(count: number) {
+    const routes = Array.from({ length: count }, () => `nats://127.0.0.1:${freePort()}`);
+    this.nodes = routes.map((route, index) => {
+      const cluster = ["--cluster_name", "asvt", "--cluster", route, "--routes", routes.join(",")];
+      const flags = ["--name", `n${index}`, ...count > 1 ? cluster : []];
+      return new NatsNode(`${this.#folder}/${index}`, flags);
+    });
+  }
+
+  /** Starts so many, and waits until they are ready. */
+  static async start(count = 1): Promise<Nats> {
+    const nats = new Nats(count);
+    try {
+      for (const [index, node] of nats.nodes.entries()) {
+        await Deno.mkdir(`${nats.#folder}/${index}`);
+        node.start();
+      }
+      await nats.ready();
+      return nats;
+    } catch (error) {
+      await nats[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** What `--journal` takes. */
+  get urls(): string {
+    return this.nodes.map(({ port }) => `nats://127.0.0.1:${port}`).join(",");
+  }
+
+  /** Waits until all of them are there, and hold the same. */
+  async ready(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.ready()));
+  }
+
+  /** Opens the chat that is stored here, as one more server of it. */
+  async open(
+    options: ServerOptions,
+    log: Log,
+    snapshotEntries?: SharingOptions["snapshotEntries"],
+  ): Promise<Turns> {
+    const failed = (error: Error) => log.event("failed", { error: error.message });
+    const context = { log, failed, ...snapshotEntries && { snapshotEntries } };
+    return await openNats({ ...options, journal: this.urls }, context);
+  }
+
+  /** The numbers of the first and the last message that the stream holds. */
+  async stream(): Promise<{ readonly first: number; readonly last: number }> {
+    const { account_details: [account] } = await (await this.nodes[0]!.look("jsz?streams=true"))
+      .json();
+    const { state } = account.stream_detail.find(({ name }: { name: string }) =>
+      name === "asvt-chat"
+    );
+    return { first: state.first_seq, last: state.last_seq };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.end()));
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}

@@ -1,0 +1,140 @@
+/** A journal that several servers share, on a stream whose every message the test hands over. */
+import { assertEquals } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { emptyChat, type Entry, RULES } from "../lib/chat.ts";
+import { parseServerOptions, settingsOf } from "../lib/options.ts";
+import { type Carrier, SharedJournal } from "../lib/shared_journal.ts";
+import { parseTurn, turnText } from "../lib/turn_text.ts";
+import { Turns } from "../lib/turns.ts";
+import { sessionOf } from "../lib/users.ts";
+import { itNeeds, NET, Peer, serveIn, SILENT_LOG, type TestServer, until } from "./support.ts";
+
+const SETTINGS = settingsOf(parseServerOptions([]));
+
+/** A stream, and one server's journal on it. */
+class Stream implements Carrier {
+  readonly journal: SharedJournal;
+  readonly turns: Turns;
+  asked: ((isThere: boolean) => void) | undefined;
+  readonly #sent: string[] = [];
+  #runs = 0;
+  #last = 0;
+
+  constructor() {
+    this.journal = new SharedJournal(this, 0, {
+      settings: SETTINGS,
+      timeoutMs: 5_000,
+      bodyLengthMax: 100_000,
+      newId: () => `run ${++this.#runs}`,
+      failed: (error) => {
+        throw error;
+      },
+    });
+    this.turns = new Turns(emptyChat(SETTINGS), this.journal, SILENT_LOG);
+  }
+
+  send(_id: string, body: string, sent: (error?: unknown) => void): void {
+    this.#sent.push(body);
+    sent();
+  }
+
+  /** Somebody else's turn comes. */
+  hear(...turn: readonly Entry[]): void {
+    this.journal.receive(++this.#last, turnText(turn), 0);
+  }
+
+  /** What the server has sent comes back, as soon as it has sent something. */
+  async comeBack(): Promise<void> {
+    await until(() => this.#sent.length > 0, "something is sent");
+    for (const body of this.#sent.splice(0)) this.hear(...parseTurn(body));
+  }
+
+  /** Another run is asked; the test says whether it answers. */
+  ask(): Promise<boolean> {
+    return new Promise((resolve) => this.asked = resolve);
+  }
+
+  answer(): void {}
+
+  save(): void {}
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+describe("a server whose run another one has ended", () => {
+  const OVER: Entry = { kind: "part", at: 1, run: "run 1" };
+  const OTHER: Entry = { kind: "join", at: 1, run: "other", rules: RULES, settings: SETTINGS };
+
+  const BATCH = { kind: "batch", at: 1, run: "other", batch: 1 } as const;
+
+  /** A server that takes part, beside another one. */
+  async function join(): Promise<{ stream: Stream }> {
+    const stream = new Stream();
+    const joined = stream.journal.join();
+    await stream.comeBack();
+    await joined;
+    stream.hear(OTHER);
+    return { stream };
+  }
+
+  itNeeds(NET, "serves who comes meanwhile as soon as it takes part again", async () => {
+    const { stream } = await join();
+    const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
+    using old = await Peer.connect(server.port);
+    await old.send("register", "Old");
+    await stream.comeBack();
+    assertEquals(await old.frame(), "Hello, Old");
+    stream.hear(OVER);
+    assertEquals(await old.frame(), undefined);
+    using al = await Peer.connect(server.port);
+    await al.send("register", "Al");
+    await stream.comeBack();
+    await stream.comeBack();
+    assertEquals(await al.frame(), "Hello, Al");
+    // What it holds ends with it.
+    al.close();
+    await stream.comeBack();
+    assertEquals(namesHeld(stream.turns), []);
+    await stop(server, stream);
+  });
+
+  itNeeds(NET, "gives no name to who has waited for it since before", async () => {
+    const { stream } = await join();
+    const { turns } = stream;
+    const server = await serveIn({ open: () => Promise.resolve(turns) });
+    const actor = { session: sessionOf(2, 1), address: "127.0.0.1", peer: "" };
+    const command = { name: "register", user: "Al" } as const;
+    stream.hear(BATCH, { kind: "command", at: 1, actor, command });
+    using al = await Peer.connect(server.port);
+    await al.send("register", "Al");
+    await until(() => stream.asked !== undefined, "the other server is asked to give it away");
+    stream.hear(OVER);
+    assertEquals(await al.frame(), undefined);
+    await stream.comeBack();
+    stream.hear({ ...BATCH, batch: 2 }, { kind: "end", at: 1, session: actor.session });
+    stream.asked!(true);
+    using bob = await Peer.connect(server.port);
+    await bob.send("register", "Bob");
+    await stream.comeBack();
+    assertEquals(await bob.frame(), "Hello, Bob");
+    assertEquals(namesHeld(turns), ["Bob"]);
+    bob.close();
+    await stream.comeBack();
+    await stop(server, stream);
+  });
+});
+
+/** Stops a server, whose journal says that it parts. */
+async function stop(server: TestServer, stream: Stream): Promise<void> {
+  const stopped = server[Symbol.asyncDispose]();
+  await stream.comeBack();
+  await stopped;
+}
+
+/** The names that a session holds. */
+function namesHeld({ published: { users } }: Turns): string[] {
+  return users.byId.values().filter(({ id }) => users.presence.get(id)!.session !== undefined)
+    .map(({ name }) => name);
+}
