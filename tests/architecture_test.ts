@@ -20,6 +20,8 @@ const ROOMS = [
   "turn_text.ts",
   "command_reader.ts",
   "inspector.ts",
+  "network.ts",
+  "proxy_header.ts",
   // From here on time passes.
   "frame_stream.ts",
   "options.ts",
