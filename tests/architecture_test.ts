@@ -8,6 +8,8 @@ const ROOMS = [
   "printable.ts",
   "persistent.ts",
   "frame.ts",
+  "network.ts",
+  "proxy_header.ts",
   "evidence.ts",
   "mistake.ts",
   "settings.ts",
@@ -20,8 +22,6 @@ const ROOMS = [
   "turn_text.ts",
   "command_reader.ts",
   "inspector.ts",
-  "network.ts",
-  "proxy_header.ts",
   // From here on time passes.
   "frame_stream.ts",
   "options.ts",
