@@ -54,7 +54,7 @@ function fireAt(at: number): void {
   if (at >= firesAt) return;
   clearTimeout(timer);
   firesAt = at;
-  timer = setTimeout(lookAtAll, at - performance.now());
+  timer = setTimeout(lookAtAll, Math.max(0, at - performance.now()));
 }
 
 function lookAtAll(): void {

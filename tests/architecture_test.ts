@@ -9,6 +9,8 @@ const ROOMS = [
   "web/typed.js",
   "persistent.ts",
   "frame.ts",
+  "network.ts",
+  "proxy_header.ts",
   "evidence.ts",
   "mistake.ts",
   "settings.ts",
