@@ -110,12 +110,17 @@ async function list() {
 async function watch(connection) {
   watching?.abort();
   const controller = watching = new AbortController();
-  watched.textContent = connection === "next" ? "Waiting for the next connection …" : "Watching …";
+  watched.textContent = "Asking the server …";
   stopButton.disabled = false;
   try {
     const response = await ask(`wire?connection=${connection}`, controller.signal);
-    if (response?.body) await readEvents(response.body);
-    else watched.textContent = "Nothing is watched.";
+    if (response?.body) {
+      // From now on the server has an eye on it.
+      watched.textContent = connection === "next"
+        ? "Waiting for the next connection …"
+        : "Watching …";
+      await readEvents(response.body);
+    } else watched.textContent = "Nothing is watched.";
   } catch {
     if (watching === controller) {
       watched.textContent = controller.signal.aborted ? "Stopped." : "The server has gone.";
