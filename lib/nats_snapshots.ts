@@ -17,6 +17,8 @@ interface Current {
   readonly through: number;
   /** Where it is. */
   readonly bucket?: string | undefined;
+  /** Where the one before is, which somebody may be reading still. */
+  readonly last?: string | undefined;
   /** Another one is being written. */
   readonly writing?: { readonly run: string; readonly bucket: string } | undefined;
 }
@@ -34,6 +36,8 @@ const LEASE_MS = 60_000;
 /** One that was replaced while it was read is looked for again so often. */
 const LOADS_MAX = 10;
 const LOAD_PAUSE_MS = 500;
+/** One of which nothing comes for so long is not read on, in milliseconds. */
+const STALL_MS = 2_000;
 
 /** The snapshots of one stream. */
 export class NatsSnapshots {
@@ -94,19 +98,22 @@ export class NatsSnapshots {
     const entry = await this.#kv.get(KEY);
     const before = current(entry);
     if (before.through >= through || this.#isTaken(entry, before, state, run)) return;
-    const bucket = `${this.#stream}-${through}`;
+    // Nobody else's, who may give up at any time and remove it.
+    const bucket = `${this.#stream}-${through}-${run.slice(0, 8)}`;
     const lease: Current = { ...before, writing: { run, bucket } };
     const revision = await this.#put(lease, entry);
     if (revision === undefined) return;
     try {
       await this.#write(bucket, state);
-      await this.#kv.update(KEY, JSON.stringify({ through, bucket }), revision);
     } catch (error) {
       await this.#destroy(bucket);
       throw error;
     }
+    // Where this fails it may have been done: who comes next removes what is left over.
+    const next: Current = { through, bucket, last: before.bucket };
+    await this.#kv.update(KEY, JSON.stringify(next), revision);
     await this.#manager.streams.purge(this.#stream, { seq: through + 1 });
-    await this.#destroy(before.bucket);
+    await this.#destroy(before.last);
     if (before.writing?.bucket !== bucket) await this.#destroy(before.writing?.bucket);
   }
 
@@ -155,9 +162,8 @@ export class NatsSnapshots {
     const store = await new Objm(this.#client).open(bucket);
     const found = await store.get(OBJECT);
     if (found === null) throw new Error(`There is no snapshot in ${bucket}`);
-    const data = found.data as ReadableStream<Uint8Array<ArrayBuffer>>;
     // The error of what went well is `null`, or nothing.
-    const [text, failed] = await Promise.all([new Response(data).text(), found.error]);
+    const [text, failed] = await Promise.all([readText(found.data), found.error]);
     if (failed) throw failed;
     const rows = text.split("\n");
     rows.pop();
@@ -171,6 +177,24 @@ export class NatsSnapshots {
     } catch {
       // It was never made, or is gone already.
     }
+  }
+}
+
+/** Throws where nothing comes any more, as when it is removed meanwhile. */
+async function readText(data: ReadableStream<Uint8Array>): Promise<string> {
+  const reader = data.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let isStalled = false;
+  for (;;) {
+    const timer = setTimeout(() => {
+      isStalled = true;
+      reader.cancel();
+    }, STALL_MS);
+    const { done, value } = await reader.read().finally(() => clearTimeout(timer));
+    if (isStalled) throw new Error("The snapshot stopped coming");
+    if (done) return text + decoder.decode();
+    text += decoder.decode(value, { stream: true });
   }
 }
 

@@ -159,7 +159,10 @@ export class NatsStream implements Carrier {
   async follow(journal: SharedJournal): Promise<void> {
     while (!this.#isClosed) {
       try {
-        if (await this.#read(journal) === "gap") await this.#reload(journal);
+        if (await this.#read(journal) === "gap") {
+          await this.#reload(journal);
+          continue;
+        }
       } catch (error) {
         if (error instanceof JournalError) return this.#teller.failed(error);
         // JetStream is away, or has lost the reader: another one goes on.

@@ -20,8 +20,10 @@ const LIFE_MS_MIN = 50;
 const LIFE_MS_MAX = 400;
 /** Who is impatient kills a server that stops after so long at most, in milliseconds. */
 const IMPATIENCE_MS = 50;
+/** A server that has not answered for so long hangs, in milliseconds. */
+const PATIENCE_MS = 30_000;
 /** Limits that nobody reaches. */
-const ROOMY = ["--mailbox-messages-max", "1000000", "--messages-max", "100000000"];
+export const ROOMY = ["--mailbox-messages-max", "1000000", "--messages-max", "100000000"];
 
 const MAIN: Program["command"] = [new URL("../main.ts", import.meta.url)];
 const BUSY: Program["command"] = [new URL("crash_server.ts", import.meta.url)];
@@ -75,9 +77,13 @@ function plan(random: Random): Plan {
   };
 }
 
+function roundOn({ port }: ServerProcess, isRoomy: boolean): Round {
+  return { ports: [port], isRoomy, mayFail: false, patienceMs: PATIENCE_MS, isOver: false };
+}
+
 /** A chat on a file, the clients that use it, and the books. */
 class Crash {
-  readonly ledger = new Ledger(NAMES);
+  readonly ledger = new Ledger(NAMES, false);
   readonly counts = { kills: 0, stops: 0, "stops cut short": 0, "ends amid a snapshot": 0 };
   readonly #commands: readonly Program["command"][];
   readonly #file: string;
@@ -97,7 +103,7 @@ class Crash {
   async round(random: Random): Promise<void> {
     const { flags, isRoomy, isEarly, lifeMs, end } = plan(random);
     await using server = await this.#start(flags, pick(random, this.#commands));
-    const round: Round = { port: server.port, isRoomy, isOver: false };
+    const round = roundOn(server, isRoomy);
     const others = this.#clients.filter((client) => !client.isNew);
     const newcomers = this.#clients.filter(({ isNew }, index) =>
       isNew && (index < FIRST || random() < 0.2)
@@ -120,7 +126,7 @@ class Crash {
   /** A last server, from which all mail is fetched. */
   async collect(): Promise<void> {
     await using server = await this.#start(ROOMY, this.#commands[0]!);
-    const round: Round = { port: server.port, isRoomy: true, isOver: false };
+    const round = roundOn(server, true);
     await Promise.all(this.#clients.map((client) => client.collect(round)));
     this.#expectSilence(await server.stop());
   }

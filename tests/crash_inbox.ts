@@ -35,7 +35,7 @@ export class Inbox {
   registration: "none" | "begun" | "done" = "none";
   /** Messages that came, each once. */
   received = 0;
-  /** Messages that a `wait` showed again after a crash. */
+  /** Messages that a `wait` showed again. */
   repeated = 0;
   readonly #fail: (what: string) => void;
   /** Sent to this receiver, not refused, and not here yet. */
@@ -47,15 +47,24 @@ export class Inbox {
   #shown: readonly Message[] = [];
   /** What was shown when a connection ended: the next mail begins with all of it, or has none. */
   #again: readonly Message[] = [];
+  /** What the last `wait` showed. */
+  #shownLast: readonly Message[] = [];
   /** When the `receive` that is under way was sent. */
   #receivingSince: number | undefined;
-  /** Whatever a `receive` may have taken whose reply never came. */
+  /** Whatever a `receive` may have taken whose mail never came. */
   readonly #cut = new Set<Message>();
   /** For each such `receive`, what was in the mailbox for sure: it took all of it or nothing. */
   readonly #cutTogether: Message[][] = [];
 
-  constructor(name: string, fail: (what: string) => void) {
+  /**
+   * A reply may be that the storage is away. Then a part of what was shown may be taken later, and
+   * what a `receive` took is put back before all other mail, and what is being shown comes again.
+   */
+  readonly #mayFail: boolean;
+
+  constructor(name: string, mayFail: boolean, fail: (what: string) => void) {
     this.name = name;
+    this.#mayFail = mayFail;
     this.#fail = fail;
   }
 
@@ -82,26 +91,33 @@ export class Inbox {
 
   /** Mail has come. */
   came(mail: readonly Message[], how: "receive" | "wait"): void {
-    const isRepeated = this.#again.every((message, index) => message === mail[index]);
-    const repeated = isRepeated ? this.#again.length : 0;
-    for (const message of mail.slice(repeated)) this.#admit(message);
-    this.repeated += repeated;
+    const repeated = this.#repeatedIn(mail);
+    for (const message of mail) if (!repeated.includes(message)) this.#admit(message);
+    this.repeated += repeated.length;
+    for (const message of mail) this.#cut.delete(message);
     this.#again = [];
     this.#receivingSince = undefined;
     this.#shown = how === "wait" ? mail : [];
+    this.#shownLast = this.#shown;
   }
 
   /** The connection has ended. */
   disconnected(): void {
     if (this.#shown.length > 0) this.#again = this.#shown;
     this.#shown = [];
+    this.cut();
+  }
+
+  /** Of the `receive` that is under way, if one is, no mail will come. */
+  cut(): void {
     const since = this.#receivingSince;
     if (since === undefined) return;
     this.#receivingSince = undefined;
     const wasThere = (message: Message) =>
       isDue(message, this.name) && message.answeredAt < since && !this.#cut.has(message);
     this.#cutTogether.push([...this.#awaited].filter(wasThere));
-    for (const message of this.#awaited) this.#cut.add(message);
+    const shown = this.#mayFail ? [...this.#again, ...this.#shown] : [];
+    for (const message of [...this.#awaited, ...shown]) this.#cut.add(message);
   }
 
   /** At the end, when all mail has been fetched: names what is lost; how many a crash cut. */
@@ -118,6 +134,18 @@ export class Inbox {
     return missing.filter((message) => this.#cut.has(message)).length;
   }
 
+  /** What was shown before, and comes again as it may. */
+  #repeatedIn(mail: readonly Message[]): readonly Message[] {
+    const isBack = (message: Message) => this.#mayFail && this.#cut.has(message);
+    const end = mail.findIndex((message) => !isBack(message));
+    const back = mail.slice(0, end === -1 ? mail.length : end);
+    const shown = back.length > 0 ? this.#shownLast : [...this.#again, ...this.#shown];
+    const taken = this.#mayFail ? Math.max(0, shown.indexOf(mail[back.length]!)) : 0;
+    const left = shown.slice(taken);
+    const isLeft = left.every((message, index) => message === mail[back.length + index]);
+    return [...back.filter((message) => this.#received.has(message)), ...isLeft ? left : []];
+  }
+
   #admit(message: Message): void {
     const { from, number, outcome } = message;
     if (this.#received.has(message)) return this.#complain(message, "came twice");
@@ -125,8 +153,10 @@ export class Inbox {
       return this.#complain(message, outcome === "refused" ? "was refused" : "is not for it");
     }
     const last = this.#last.get(from) ?? 0;
-    if (number < last) this.#complain(message, `came behind number ${last}`);
-    this.#last.set(from, number);
+    if (number < last && !(this.#mayFail && this.#cut.has(message))) {
+      this.#complain(message, `came behind number ${last}`);
+    }
+    this.#last.set(from, Math.max(number, last));
     this.#received.add(message);
     this.received++;
     message.isFound = true;

@@ -1,5 +1,5 @@
-/** The books of the crash test: all that its clients sent, were told and got, and what is wrong. */
-import type { Result } from "../lib/client.ts";
+/** The books of the crash tests: all that its clients sent, were told and got, and what is wrong. */
+import type { Refusal, Result } from "../lib/client.ts";
 import type { Mail } from "../lib/reply.ts";
 import { Inbox, type Message } from "./crash_inbox.ts";
 
@@ -15,10 +15,19 @@ export class Ledger {
   /** A clock that tells only what came before what. */
   #now = 0;
   #present: ReadonlySet<string> = new Set();
+  /** When something was acknowledged last, or the clients set to work. */
+  #silentSince = 0;
+  /** The longest time at work without an acknowledgement, in milliseconds. */
+  longestSilenceMs = 0;
+  /** Replies that the storage is away. */
+  away = 0;
+  /** Names that were still held when their user came back. */
+  taken = 0;
 
-  constructor(names: readonly string[]) {
+  /** `mayFail`: a reply may be that the storage is away. */
+  constructor(names: readonly string[], mayFail: boolean) {
     this.#inboxes = new Map(
-      names.map((name) => [name, new Inbox(name, (what) => this.fail(what))]),
+      names.map((name) => [name, new Inbox(name, mayFail, (what) => this.fail(what))]),
     );
   }
 
@@ -35,6 +44,18 @@ export class Ledger {
   /** A time later than all before. */
   tick(): number {
     return ++this.#now;
+  }
+
+  /** The clients set to work, or rest from now on. */
+  work(): void {
+    this.#silentSince = performance.now();
+  }
+
+  /** Excuses a refusal where servers and their storage fail: its command may have been done. */
+  excuses({ code }: Refusal): boolean {
+    if (code === "storage-away") this.away++;
+    if (code === "name-taken") this.taken++;
+    return code === "storage-away" || code === "name-taken";
   }
 
   /** The reply to a `register`: who was registered once comes back. */
@@ -66,7 +87,10 @@ export class Ledger {
   answered(message: Message, result: SendResult): void {
     message.answeredAt = this.tick();
     message.outcome = !result.ok ? "refused" : result.full ? "stored in part" : "stored";
-    if (result.ok) return;
+    if (result.ok) return this.#acknowledged();
+    if (message.isRoomy && result.code !== "no-such-user") {
+      this.fail(`'${message.text}' of ${message.from} was refused: ${result.text}`);
+    }
     for (const inbox of this.#receivers(message)) inbox.forgo(message);
   }
 
@@ -97,6 +121,12 @@ export class Ledger {
     return `${stored} messages acknowledged (${inPart} in part), ${refused} refused, ` +
       `${received} received, unacknowledged ${found} found and ${notFound} not, ` +
       `${cut} cut by a receive, ${repeated} shown twice`;
+  }
+
+  #acknowledged(): void {
+    const now = performance.now();
+    this.longestSilenceMs = Math.max(this.longestSilenceMs, now - this.#silentSince);
+    this.#silentSince = now;
   }
 
   #receivers({ from, to }: Message): Inbox[] {

@@ -210,6 +210,26 @@ describe("a stream in NATS", () => {
     await next.close();
   });
 
+  itNeeds(NATS, "can be joined while others write, and make snapshots", async () => {
+    await using nats = await Nats.start();
+    const options = parseServerOptions([]);
+    const first = await nats.open(options, SILENT_LOG, HASTY);
+    let isJoined = false;
+    const write = async () => {
+      for (let number = 0; number < 10_000 && !isJoined; number++) {
+        await store(first, [register(`${number}`)]);
+      }
+    };
+    const written = write();
+    await purged(nats, 10);
+    const next = await nats.open(options, SILENT_LOG);
+    isJoined = true;
+    await written;
+    await until(() => rows(first).join() === rows(next).join(), "both know the same");
+    await first.close();
+    await next.close();
+  });
+
   itNeeds(NATS, "is followed by who was paused while it was purged", async () => {
     await using nats = await Nats.start();
     await using paused = await startProcess(nats);
