@@ -17,7 +17,7 @@ import {
   settingsOf,
   UsageError,
 } from "./lib/options.ts";
-import { printable } from "./lib/printable.ts";
+import { printable } from "./lib/web/printable.js";
 import { Server } from "./lib/server.ts";
 import { openTurns, type Turns } from "./lib/turns.ts";
 import type { Web } from "./lib/web.ts";
@@ -35,6 +35,7 @@ Usage:
   main.ts inspect [FILE] [--hex]               what the bytes of a client mean, and what is wrong
   main.ts dump FILE [--json]                   what a file of --data holds, without texts
   main.ts forget FILE NAME                     remove a user from a file that no server uses
+  main.ts raise --journal URLS                 after an upgrade of all servers: use its new rules
 
 Flags of serve:
 ${helpLines(SERVER_FLAGS)}`,
@@ -46,6 +47,9 @@ ${helpLines(CLIENT_FLAGS)}`,
     `Ask whether a server answers: main.ts ping HOST:PORT. The exit code is 0 if it does, else 1
 
 ${helpLines(NO_FLAGS)}`,
+  raise: () =>
+    `Decide by the rules of this release from now on, on all servers that share a chat in NATS, if all
+know them: main.ts raise --journal URLS, with the flags that the servers were started with`,
   inspect: () =>
     `Explain the bytes of a client, frame by frame: main.ts inspect [FILE] [flags]. Without FILE, or
 for -, they come from stdin. The exit code is 0 if all are whole commands, else 1
@@ -71,8 +75,9 @@ function explainListen(error: unknown, hostname: string, port: number, flag: str
 /** The chat in the journal that the person named, if any; its code is loaded only then. */
 async function openChat(options: ServerOptions, log: Log, meter?: Metrics): Promise<Turns> {
   if (options.journal !== "") {
+    requireNatsFiles(options);
     const { openNats } = await import("./lib/journal_nats.ts");
-    return await openNats(options, log, meter, (error) => fail(error.message, 1));
+    return await openNats(options, { log, meter, failed: ({ message }) => fail(message, 1) });
   }
   return openTurns(settingsOf(options), await openJournal(options, log), log, meter);
 }
@@ -86,6 +91,30 @@ async function openJournal({ data }: ServerOptions, log: Log): Promise<Journal> 
     snapshotFailed: (error) =>
       log.event("snapshot-failed", { error: error instanceof Error ? error.message : "" }),
   });
+}
+
+/** The files that the person named for NATS must be readable. */
+function requireNatsFiles({ natsCreds, natsCa, natsCert, natsKey }: ServerOptions): void {
+  const paths = [natsCreds, natsCa, natsCert, natsKey].filter((path) => path !== "");
+  const denied = paths.filter((path) =>
+    Deno.permissions.querySync({ name: "read", path }).state !== "granted"
+  );
+  if (denied.length === 0) return;
+  throw new UsageError(
+    `Not allowed to read ${denied.join(", ")}. Run: deno run --allow-net --allow-read=${paths} ` +
+      `main.ts ${Deno.args.join(" ")}`,
+  );
+}
+
+/** Raises the rules of a chat that several servers share. */
+async function raise(args: string[]): Promise<void> {
+  const options = parseServerOptions(args);
+  if (options.help) return console.log(help.raise());
+  if (options.journal === "") throw new UsageError("raise needs --journal: where the chat is");
+  requireNatsFiles(options);
+  const { raiseRules } = await import("./lib/journal_nats.ts");
+  const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
+  console.log(await raiseRules(options, { log, failed: ({ message }) => fail(message, 1) }));
 }
 
 /** Never prompts for a permission: says what to type. Throws {@link UsageError}. */
@@ -162,7 +191,7 @@ async function openWeb(
 ): Promise<Web> {
   const { Web } = await import("./lib/web.ts");
   try {
-    return new Web(server, options, metrics, log, config.version);
+    return new Web(server, options, metrics, log);
   } catch (error) {
     fail(explainListen(error, options.httpHostname, Number(options.http), "--http"), 1);
   }
@@ -240,6 +269,8 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
       await forget(path, name);
       return console.log(`'${printable(name)}' is forgotten`);
     }
+    case "raise":
+      return await raise(args);
     case "serve":
       return await serve(args);
     case undefined:
@@ -247,7 +278,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
     default:
       if (subcommand.startsWith("-")) return await serve([subcommand, ...args]);
       throw new UsageError(
-        `Unknown subcommand "${subcommand}": it is serve, client, ping, inspect, dump or forget, see --help`,
+        `Unknown subcommand "${subcommand}": it is serve, client, ping, inspect, dump, forget or raise, see --help`,
       );
   }
 }

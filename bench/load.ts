@@ -10,7 +10,8 @@ import { connect, Poll, receive, send } from "./sockets.ts";
 export interface LoadPlan {
   readonly dialect: keyof typeof DIALECTS;
   readonly hostname: string;
-  readonly port: number;
+  /** Of the servers; the connections are spread over them. */
+  readonly ports: readonly number[];
   readonly connections: number;
   /** Requests in flight on each connection: sent at once, and the next when all are answered. */
   readonly depth: number;
@@ -59,7 +60,7 @@ class Loader {
     this.#depth = plan.depth;
     // In strict mode a user is an address.
     const from = LOOPBACK.test(plan.hostname) ? `127.1.${index >> 8}.${index & 255}` : undefined;
-    this.socket = connect(plan.hostname, plan.port, from);
+    this.socket = connect(plan.hostname, plan.ports[index % plan.ports.length]!, from);
     const hello = this.#dialect.hello(index);
     if (hello !== undefined) {
       send(this.socket, hello);

@@ -4,6 +4,7 @@ import { serverAt, startChat } from "./peers.ts";
 import { chart, table } from "./report.ts";
 import {
   big,
+  cluster,
   core,
   durable,
   type Effort,
@@ -21,7 +22,8 @@ const HELP = `deno task bench [--quick] [--server HOST:PORT] [--json FILE] [--sv
 --server HOST:PORT    measures this server instead of one of this project
 --json FILE           writes the figures
 --svg FILE            writes them as a chart
-Linux only. Redis is a peer where redis-server is installed.`;
+Linux only. Redis is a peer where redis-server is installed, and servers share a chat where
+nats-server is.`;
 
 const OPTIONS = {
   quick: { type: "boolean", default: false },
@@ -63,6 +65,7 @@ async function measure(effort: Effort, folder: string, server?: string): Promise
   await add("neighbour", neighbour(effort, chat));
   if (server !== undefined) return figures;
   await add("durable", durable(effort, folder));
+  await add("cluster", cluster(effort, folder));
   await add("core", core(effort));
   await add("start", startUp(effort));
   if (effort.isQuick) return figures;

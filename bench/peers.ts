@@ -89,10 +89,25 @@ export async function startRedis(folder: string, durable: boolean): Promise<Peer
     ? ["--appendonly", "yes", "--appendfsync", "always"]
     : ["--appendonly", "no"];
   const options = ["--port", `${port}`, "--bind", HOST, "--protected-mode", "no", "--save", ""];
+  return await startProgram("redis-server", port, [...options, ...keeping, "--dir", folder]);
+}
+
+/** NATS with JetStream in `folder`; `undefined` if it isn't installed. */
+export async function startNats(folder: string): Promise<Peer | undefined> {
+  const port = freePort();
+  const options = ["--addr", HOST, "--port", `${port}`, "--jetstream", "--store_dir", folder];
+  return await startProgram("nats-server", port, options);
+}
+
+async function startProgram(
+  program: string,
+  port: number,
+  args: readonly string[],
+): Promise<Peer | undefined> {
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command("redis-server", {
-      args: [...options, ...keeping, "--dir", folder],
+    child = new Deno.Command(program, {
+      args: [...args],
       stdin: "null",
       stdout: "null",
       stderr: "null",
@@ -128,6 +143,13 @@ export function serverAt(address: string): Peer {
 export function residentBytes(pid: number): number {
   const pages = Deno.readTextFileSync(`/proc/${pid}/statm`).split(" ")[1];
   return 4096 * Number(pages);
+}
+
+/** The processor time that a process has used, in microseconds. */
+export function processorUs(pid: number): number {
+  const [, fields = ""] = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ");
+  const [user = 0, system = 0] = fields.split(" ").slice(11, 13).map(Number);
+  return 10_000 * (user + system);
 }
 
 /** The open files that a process may have: a measurement with 10,000 connections needs more. */

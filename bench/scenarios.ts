@@ -11,11 +11,13 @@ import { type LoadPlan, type LoadResult, quantile } from "./load.ts";
 import {
   openFilesMax,
   type Peer,
+  processorUs,
   residentBytes,
   startChat,
   startDurableChat,
   startEcho,
   startListener,
+  startNats,
   startRedis,
 } from "./peers.ts";
 import { connect } from "./sockets.ts";
@@ -42,6 +44,8 @@ export interface Effort {
   readonly isQuick: boolean;
 }
 
+/** A measurement is so many times as long as its warm-up. */
+const WARM_UPS = 3;
 /** A generator that used more of its processor than this may have been what was measured. */
 const SATURATED = 0.97;
 
@@ -55,14 +59,16 @@ export function median(values: readonly number[]): number {
 
 type Shape = Pick<LoadPlan, "connections" | "depth">;
 
-/** Runs the generator in a process of its own. */
+/** Runs the generator in a process of its own; several peers are servers of one chat. */
 async function load(
-  { hostname, port }: Peer,
+  peers: Peer | readonly Peer[],
   dialect: LoadPlan["dialect"],
   shape: Shape,
   seconds: number,
 ): Promise<LoadResult> {
-  const plan: LoadPlan = { dialect, hostname, port, ...shape, seconds, warmUpS: seconds / 3 };
+  const all = [peers].flat();
+  const where = { hostname: all[0]!.hostname, ports: all.map(({ port }) => port) };
+  const plan: LoadPlan = { dialect, ...where, ...shape, seconds, warmUpS: seconds / WARM_UPS };
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "-A", "bench/load.ts", JSON.stringify(plan)],
     cwd: new URL("..", import.meta.url),
@@ -75,7 +81,7 @@ async function load(
 interface Rival {
   readonly name: string;
   readonly dialect: LoadPlan["dialect"];
-  readonly peer: Peer;
+  readonly peer: Peer | readonly Peer[];
 }
 
 /** Loads the rivals in turn, so often. */
@@ -172,6 +178,50 @@ export async function durable(effort: Effort, folder: string): Promise<Figure[]>
     figures.push(ratio(results, "Redis", { must: 1, goal: 1.5 }, what));
   }
   return figures;
+}
+
+/** One, two and three servers that share a chat in NATS, beside one on a file. */
+export async function cluster(effort: Effort, folder: string): Promise<Figure[]> {
+  const of = "one on a file";
+  await using nats = await startNats(folder);
+  if (nats === undefined) {
+    return [{ name: "servers that share a chat", value: NaN, unit: "", note: "no nats-server" }];
+  }
+  await using file = await startDurableChat(`${folder}/beside-nats.db`);
+  await using servers = new AsyncDisposableStack();
+  const chats: Peer[] = [];
+  const figures: Figure[] = [];
+  while (chats.length < 3) {
+    chats.push(servers.use(await startChat("--journal", `nats://${nats.hostname}:${nats.port}`)));
+    const rivals: Rival[] = [
+      { name: of, dialect: "chat", peer: file },
+      { name: "asvt-chat", dialect: "chat", peer: [...chats] },
+    ];
+    for (const depth of [1, 16]) {
+      const results = await race(rivals, { connections: 48, depth }, effort);
+      const what = `${chats.length} on one NATS, 48 connections, ${depth} at a time`;
+      const figure = ratio(results, of, {}, what);
+      const mean = median(results.get("asvt-chat")!.map(({ meanMs }) => meanMs));
+      figures.push({ ...figure, note: `${figure.note}, mean ${mean.toFixed(1)} ms` });
+    }
+  }
+  return [...figures, ...await costs(chats, effort)];
+}
+
+/** What a request costs the server that answers it, and one that only reads of it in the stream. */
+async function costs(
+  [answering, reading]: readonly Peer[],
+  { seconds }: Effort,
+): Promise<Figure[]> {
+  const pids = [answering!.pid, reading!.pid];
+  const before = pids.map(processorUs);
+  const { requestsPerS } = await load(answering!, "chat", { connections: 48, depth: 16 }, seconds);
+  const requests = requestsPerS * (1 + 1 / WARM_UPS) * seconds;
+  const [answer, read] = pids.map((pid, i) => (processorUs(pid) - before[i]!) / requests);
+  return [
+    { name: "of a processor: a request on a server that shares", value: answer!, unit: "µs" },
+    { name: "of a processor: the same on another server", value: read!, unit: "µs" },
+  ];
 }
 
 /** What a neighbour and a newcomer feel while 200 connections flood the server. */

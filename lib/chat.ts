@@ -210,14 +210,16 @@ function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start
   };
 }
 
-/** Where others take part, the settings are theirs: one with other settings does not. */
+/** Where others take part, the settings are theirs; and nobody takes part without knowing the rules. */
 function join(state: ChatState, { run, rules, settings }: Entry & { kind: "join" }): ChatState {
   const isAlone = state.runs.all.length === 0;
+  const isFirst = state.runs.next === 1;
   const isThere = runs.findRun(state.runs, run) !== undefined;
-  if (isThere || (!isAlone && !isSame(state.settings, settings))) return state;
+  const isOld = !isFirst && rules < state.rules;
+  if (isThere || isOld || (!isAlone && !isSame(state.settings, settings))) return state;
   return {
     ...state,
-    rules: state.runs.next === 1 ? rules : state.rules,
+    rules: isFirst ? rules : state.rules,
     settings,
     mailboxes: isAlone
       ? mailbox.resize(state.mailboxes, settings.mailboxMessagesMax)

@@ -1,6 +1,6 @@
 /** Finds a server: connects, learns what kind it is, and does not wait for ever. */
 import { Client, DisconnectedError } from "./client.ts";
-import { printable } from "./printable.ts";
+import { printable } from "./web/printable.js";
 
 /** Where the server is. */
 export interface Target {

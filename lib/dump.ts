@@ -4,7 +4,7 @@ import { committed, JournalError, replay } from "./journal.ts";
 import { SqliteJournal, type Teller } from "./journal_sqlite.ts";
 import * as mailbox from "./mailbox.ts";
 import { parseServerOptions, settingsOf } from "./options.ts";
-import { printable } from "./printable.ts";
+import { printable } from "./web/printable.js";
 
 /** What a file holds, without the texts of mail. */
 export interface Dump {

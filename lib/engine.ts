@@ -7,15 +7,7 @@ import type { Command } from "./command.ts";
 import type { Log } from "./log.ts";
 import type { Reply, Shown } from "./reply.ts";
 import type { Turns } from "./turns.ts";
-import {
-  type Actor,
-  atAddress,
-  heldBy,
-  identify,
-  runOf,
-  type SessionId,
-  sessionOf,
-} from "./users.ts";
+import { type Actor, atAddress, identify, runOf, type SessionId, sessionOf } from "./users.ts";
 
 /** A session from the same address that stands in the way gets so long to end, in milliseconds. */
 const GRACE_MS = 250;
@@ -54,6 +46,8 @@ export class Session {
   onEnd: Set<() => void> | undefined;
   /** Entries of its own that are not in the state yet: what it reads waits for them. */
   pending = 0;
+  /** It has sent entries: the state knows of it, or may know some time. */
+  hasActed = false;
 
   constructor(actor: Actor) {
     this.actor = actor;
@@ -259,7 +253,7 @@ export class Engine {
       session.onEnd.delete(ended.resolve);
     }
     // Who asks from another server has to find the end in the common order.
-    if (this.#turns.isShared) await this.#turns.settled();
+    if (this.#turns.isShared) await this.#turns.settledAll();
   }
 
   /** Runs the command when what the session did before is in the state. */
@@ -291,6 +285,7 @@ export class Engine {
   /** Where the journal is shared: the state knows of an entry only when its turn has come. */
   #countPending(session: Session): void {
     if (!this.#turns.isShared) return;
+    session.hasActed = true;
     session.pending++;
     const over = () => void session.pending--;
     this.#turns.add({ done: over, undo: over });
@@ -298,10 +293,8 @@ export class Engine {
 
   /** May the state know of the session? */
   #isKnown(session: Session): boolean {
-    const { session: id } = session.actor;
     if (!this.#turns.isShared) return true;
-    if (runOf(id) !== this.#turns.run) return false;
-    return session.pending > 0 || heldBy(this.#turns.published.users, id) !== undefined;
+    return session.hasActed && runOf(session.actor.session) === this.#turns.run;
   }
 
   #wait(

@@ -1,5 +1,6 @@
 /** What bytes that are no protocol prove: the tests behind the table of `mistake.ts`. Pure. */
 import { LENGTH_BYTES, readLength } from "./frame.ts";
+import { PROXY_SIGNATURE } from "./proxy_header.ts";
 
 /** What the server saw when the bytes stopped being the protocol. */
 export interface Evidence {
@@ -205,4 +206,9 @@ export function isHttp(bytes: Uint8Array): boolean {
   const text = latin1(bytes);
   return text.length >= LENGTH_BYTES &&
     HTTP_METHODS.some((method) => `${method} `.startsWith(text) || text.startsWith(`${method} `));
+}
+
+/** Does a header of the PROXY protocol begin so? As a length it is over every limit: no more is needed. */
+export function isProxyHeader(bytes: Uint8Array): boolean {
+  return PROXY_SIGNATURE.subarray(0, LENGTH_BYTES).every((byte, at) => byte === bytes[at]);
 }

@@ -9,8 +9,8 @@ import { type ArgumentName, commandArguments, type CommandName, takeCommand } fr
 import { CommandReader, type Item, type ReaderOptions } from "./command_reader.ts";
 import { clip } from "./evidence.ts";
 import { encodeFrame, type Frames, LENGTH_BYTES, readLength, type Split } from "./frame.ts";
-import { hex, quoted } from "./printable.ts";
-import { isRefusal, type Reply, replyText, replyTexts } from "./reply.ts";
+import { hex, quoted } from "./web/printable.js";
+import { isRefusal, type Reply, replySize, replyText, replyTexts } from "./reply.ts";
 import type { Settings } from "./settings.ts";
 
 /** At most so many bytes of a frame are shown in hex. */
@@ -194,10 +194,10 @@ export function replyLines(reply: Reply, offset: number, showTexts: boolean): Li
     lines.push(line);
     end += line.size;
   }
-  const more = texts.slice(lineCount);
-  if (more.length === 0) return lines;
-  const size = more.reduce((sum, text) => sum + encodeFrame(text).length, 0);
-  const meaning = `reply: ${more.length} more frames, not shown`;
+  const more = texts.length - lineCount;
+  if (more === 0) return lines;
+  const size = replySize(reply) - (end - offset);
+  const meaning = `reply: ${more} more frames, not shown`;
   return [...lines, { offset: end, size, hex: "", text: "", meaning }];
 }
 

@@ -1,5 +1,5 @@
 /** The journal in NATS JetStream: many servers, one chat. */
-import { conflict, emptyChat, type Entry } from "./chat.ts";
+import { conflict, emptyChat, RULES, type SharedEntry } from "./chat.ts";
 import { JournalError, known } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { Meter } from "./meter.ts";
@@ -9,86 +9,103 @@ import { differences, type Settings } from "./settings.ts";
 import { SharedJournal, type SharingOptions } from "./shared_journal.ts";
 import { turnText } from "./turn_text.ts";
 import { Turns } from "./turns.ts";
+import { NO_SESSION } from "./users.ts";
 
 /** While much is read, a line of progress is due so often, in milliseconds. */
 const PROGRESS_MS = 1_000;
+/** It is looked so often whether all is read, in milliseconds. */
 const LOOK_MS = 10;
 
-/** Hears what is wrong with a journal. */
-export type Failed = (error: Error) => void;
+/** What a server that takes part needs. */
+export interface NatsContext {
+  readonly log: Log;
+  readonly meter?: Meter | undefined;
+  /** It can't take part any more. */
+  readonly failed: (error: Error) => void;
+  /** See {@link SharingOptions}. */
+  readonly snapshotEntries?: SharingOptions["snapshotEntries"];
+}
+
+/** A chat that is read to its end, and goes on being read. */
+interface Reading {
+  readonly stream: NatsStream;
+  readonly journal: SharedJournal;
+  readonly turns: Turns;
+  readonly log: Log;
+}
+
+/** Takes part in the chat that the stream holds. Throws {@link JournalError}. */
+export function openNats(options: ServerOptions, context: NatsContext): Promise<Turns> {
+  return withReading(options, context, async (reading) => {
+    const { journal, turns } = reading;
+    const settings = settingsOf(options);
+    checkRoom(reading, options);
+    if (differing(turns, settings) !== undefined) await endSilent(reading);
+    const why = differing(turns, settings) ?? conflict(turns.published, settings);
+    if (why !== undefined) throw new JournalError(`The chat in NATS can't go on: ${why}`);
+    await journal.join();
+    return turns;
+  });
+}
 
 /**
- * Takes part in the chat that the stream holds, as soon as all of it is read; `failed` is called
- * where that comes to an end. Throws {@link JournalError}.
+ * Raises the rules of the chat to those of this release, when all servers know them; in words, what
+ * was done. Throws {@link JournalError}.
  */
-export async function openNats(
-  options: ServerOptions,
-  log: Log,
-  meter: Meter | undefined,
-  failed: Failed,
-  snapshotEntries?: SharingOptions["snapshotEntries"],
-): Promise<Turns> {
-  const fail = (error: unknown) => failed(error instanceof Error ? error : new Error(`${error}`));
-  const stream = await NatsStream.open(options, {
-    snapshotFailed: (error) => log.event("snapshot-failed", { error: messageOf(error) }),
-    failed: fail,
+export function raiseRules(options: ServerOptions, context: NatsContext): Promise<string> {
+  return withReading(options, context, async (reading) => {
+    const { stream, turns } = reading;
+    const { rules } = turns.published;
+    if (rules < RULES) await endSilent(reading);
+    await append(reading, { kind: "raise", rules: RULES });
+    await stream.close();
+    const { all } = turns.published.runs;
+    const old = all.filter((run) => run.rules < RULES).length;
+    if (old === 0) return `The rules of ${options.stream} were ${rules}, and are ${RULES} now`;
+    throw new JournalError(
+      `The rules of ${options.stream} stay ${rules}: ${old} of ${all.length} servers do not know ` +
+        `${RULES}. Upgrade them first`,
+    );
   });
+}
+
+/** Reads the chat to its end, and goes on reading while something is done with it. */
+async function withReading<Result>(
+  options: ServerOptions,
+  context: NatsContext,
+  work: (reading: Reading) => Promise<Result>,
+): Promise<Result> {
+  const { log, meter, snapshotEntries } = context;
+  const failed = (error: unknown) => context.failed(explained(error));
+  const snapshotFailed = (error: unknown) =>
+    log.event("snapshot-failed", { error: explained(error).message });
+  const stream = await NatsStream.open(options, { snapshotFailed, failed });
   try {
     const settings = settingsOf(options);
-    checkRoom(stream, options);
     const { state, through } = await stream.snapshots.load() ??
       { state: emptyChat(settings), through: 0 };
-    await checkEnd(stream, through);
     const journal = new SharedJournal(stream, through, {
       settings,
       timeoutMs: 1_000 * options.journalTimeoutS,
       bodyLengthMax: stream.bodyLengthMax,
       newId: () => crypto.randomUUID(),
-      failed: fail,
+      failed,
       ...snapshotEntries && { snapshotEntries },
     });
     const turns = new Turns(known(state), journal, log, meter);
+    const reading = { stream, journal, turns, log };
+    await checkEnd(reading);
     stream.follow(journal);
-    await catchUp(stream, journal, log);
-    if (differences(turns.published.settings, settings).length > 0) {
-      await removeSilent(stream, journal, turns, log);
-    }
-    const why = differing(turns, settings) ?? conflict(turns.published, settings);
-    if (why !== undefined) throw new JournalError(`The chat in NATS can't go on: ${why}`);
-    await journal.join();
-    return turns;
+    await catchUp(reading);
+    return await work(reading);
   } catch (error) {
     await stream.close();
-    throw error instanceof JournalError
-      ? error
-      : new JournalError(`The chat in NATS can't be read: ${messageOf(error)}`);
+    throw explained(error);
   }
 }
 
-/** Can every entry be stored? */
-function checkRoom({ bodyLengthMax }: NatsStream, options: ServerOptions): void {
-  // In JSON a symbol may take 6 characters.
-  const needed = 6 * (options.textSymbolsMax + options.nameSymbolsMax) + 1_000;
-  if (needed <= bodyLengthMax) return;
-  throw new JournalError(
-    `A message of NATS has room for a text of ${bodyLengthMax} characters, and with ` +
-      `--text-symbols-max ${options.textSymbolsMax} ${needed} are needed: choose a lower one, or ` +
-      "raise max_payload of NATS",
-  );
-}
-
-/** Is what the snapshot was made of in the stream, or was it? */
-async function checkEnd(stream: NatsStream, through: number): Promise<void> {
-  const end = await stream.end();
-  if (through <= end) return;
-  throw new JournalError(
-    `The stream ends at message ${end}, and a snapshot was made of ${through}: messages were lost, ` +
-      "or the stream was made anew",
-  );
-}
-
 /** Waits until all is read that is in the stream now. */
-async function catchUp(stream: NatsStream, journal: SharedJournal, log: Log): Promise<void> {
+async function catchUp({ stream, journal, log }: Reading): Promise<void> {
   const end = await stream.end();
   let tell = performance.now() + PROGRESS_MS;
   while (journal.through < end) {
@@ -99,19 +116,31 @@ async function catchUp(stream: NatsStream, journal: SharedJournal, log: Log): Pr
   }
 }
 
-/** Runs that do not answer are over: then the chat may have other settings. */
-async function removeSilent(
-  stream: NatsStream,
-  journal: SharedJournal,
-  turns: Turns,
-  log: Log,
-): Promise<void> {
-  for (const { id: run } of turns.published.runs.all) {
-    if (await stream.ask(run, 0)) continue;
-    const part: Entry = { kind: "part", at: Date.now(), run };
-    await new Promise((resolve) => stream.send(`${run} is silent`, turnText([part]), resolve));
+/** Is the stream as long as the snapshot says? */
+async function checkEnd({ stream, journal }: Reading): Promise<void> {
+  const end = await stream.end();
+  if (end >= journal.through) return;
+  throw new JournalError(
+    `The stream ends at message ${end}, and a snapshot was made of ${journal.through}: messages ` +
+      "were lost, or the stream was made anew",
+  );
+}
+
+/** Stores an entry of no run, and waits until it has come. */
+async function append(reading: Reading, entry: SharedEntry): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const sent = (error: unknown) => error === undefined ? resolve() : reject(error);
+    reading.stream.send(crypto.randomUUID(), turnText([entry]), sent);
+  });
+  await catchUp(reading);
+}
+
+/** Runs that do not answer are over. */
+async function endSilent(reading: Reading): Promise<void> {
+  for (const { id: run } of reading.turns.published.runs.all) {
+    if (await reading.stream.ask(run, NO_SESSION)) continue;
+    await append(reading, { kind: "part", at: Date.now(), run });
   }
-  await catchUp(stream, journal, log);
 }
 
 /** Which settings of the servers that take part are others; `undefined` where none is. */
@@ -125,6 +154,20 @@ function differing({ published }: Turns, settings: Settings): string | undefined
   return `${list.join(", ")}. Start it with the same, or stop the other servers first`;
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** Can every entry be stored? */
+function checkRoom({ stream: { bodyLengthMax } }: Reading, options: ServerOptions): void {
+  // In JSON a symbol may take 6 characters.
+  const needed = 6 * (options.textSymbolsMax + options.nameSymbolsMax) + 1_000;
+  if (needed <= bodyLengthMax) return;
+  throw new JournalError(
+    `A message of NATS has room for an entry of ${bodyLengthMax} characters, and with ` +
+      `--text-symbols-max ${options.textSymbolsMax} it may need ${needed}: choose a lower one, or ` +
+      "raise max_payload of NATS",
+  );
+}
+
+function explained(error: unknown): JournalError {
+  if (error instanceof JournalError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new JournalError(`The chat in NATS can't be read: ${message}`, { cause: error });
 }

@@ -15,6 +15,7 @@ import {
   isEightByteArgument,
   isHttp,
   isPrintableText,
+  isProxyHeader,
   isShortBy,
   latin1,
   nearest,
@@ -25,11 +26,12 @@ import {
   swallowsByte,
 } from "./evidence.ts";
 import { LENGTH_BYTES, readLength } from "./frame.ts";
-import { hex, quoted } from "./printable.ts";
+import { hex, quoted } from "./web/printable.js";
 
 export type MistakeCode =
   | "tls"
   | "http"
+  | "proxy-header"
   | "symbols-counted"
   | "big-endian"
   | "short-length"
@@ -88,6 +90,13 @@ const MISTAKES: readonly Row[] = [
     text: () =>
       "This is an HTTP request, but this port speaks the chat's own protocol. " +
       "Send frames: a 4-byte little-endian length, then that many bytes",
+  },
+  {
+    code: "proxy-header",
+    proves: (seen) => atLength(seen) && seen.command === undefined && isProxyHeader(seen.bytes),
+    text: () =>
+      "So begins a header of the PROXY protocol, but your address is not in --proxy-protocol. If it " +
+      "is a proxy's, add it to that list; a client begins with the length of a command",
   },
   {
     code: "symbols-counted",

@@ -69,7 +69,7 @@ export class NatsSnapshots {
     options: { readonly stream: string; readonly replicas: number },
   ): Promise<NatsSnapshots> {
     const { stream, replicas } = options;
-    const kv = await new Kvm(client).create(stream, { history: 1, replicas });
+    const kv = await new Kvm(client).create(stream, { history: 1, replicas, allow_direct: false });
     return new NatsSnapshots(client, manager, options, kv);
   }
 

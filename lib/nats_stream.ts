@@ -14,6 +14,7 @@ import {
   DeliverPolicy,
   DiscardPolicy,
   jetstream,
+  JetStreamApiError,
   type JetStreamClient,
   type JetStreamManager,
   jetstreamManager,
@@ -86,22 +87,19 @@ export class NatsStream implements Carrier {
     const connection = await connected(options);
     try {
       const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
-      await manager.streams.add({
-        name: stream,
-        subjects: [`${stream}.turns`],
-        storage: StorageType.File,
-        discard: DiscardPolicy.New,
-        num_replicas: replicas,
-      });
+      await ensureStream(manager, stream, replicas);
       const client = jetstream(connection, { timeout: ANSWER_MS });
-      const snapshots = await NatsSnapshots.open(client, manager, options);
-      return new NatsStream(connection, manager, snapshots, stream, teller);
+      const snapshots = await NatsSnapshots.open(client, manager, { stream, replicas });
+      const opened = new NatsStream(connection, manager, snapshots, stream, teller);
+      connection.closed().then((error) => opened.#isClosed || teller.failed(error));
+      return opened;
     } catch (error) {
       await connection.close();
+      if (error instanceof JournalError) throw error;
       const message = error instanceof Error ? error.message : String(error);
       throw new JournalError(
         `The stream ${stream} in NATS can't be used: ${message}. JetStream must be on, have room, ` +
-          `and at least as many servers as --replicas ${replicas} says`,
+          "and at least as many servers as --replicas says",
       );
     }
   }
@@ -205,7 +203,15 @@ export class NatsStream implements Carrier {
       // What was lost on its way is still in the stream: another reader finds it.
       if (message.seq > next) return isFirst ? "gap" : "away";
       isFirst = false;
-      if (message.seq === next) journal.receive(next, message.string(), message.info.pending);
+      if (message.seq !== next) continue;
+      try {
+        journal.receive(next, message.string(), message.info.pending);
+      } catch (error) {
+        // Nobody knows what the state is now.
+        throw error instanceof JournalError
+          ? error
+          : new JournalError(`${error}`, { cause: error });
+      }
     }
     return "away";
   }
@@ -230,15 +236,42 @@ export class NatsStream implements Carrier {
   }
 }
 
+/** Makes the stream where it is not there. */
+async function ensureStream(
+  manager: JetStreamManager,
+  name: string,
+  replicas: number,
+): Promise<void> {
+  const subjects = [`${name}.turns`];
+  let found;
+  try {
+    found = (await manager.streams.info(name)).config;
+  } catch (error) {
+    if (!(error instanceof JetStreamApiError && error.status === 404)) throw error;
+    const made = { name, subjects, storage: StorageType.File, discard: DiscardPolicy.New };
+    found = (await manager.streams.add({ ...made, num_replicas: replicas })).config;
+  }
+  if (String(found.subjects) !== String(subjects)) {
+    throw new JournalError(`The stream ${name} in NATS is no chat: choose another --stream`);
+  }
+  if (found.num_replicas === replicas) return;
+  throw new JournalError(
+    `The stream ${name} in NATS has --replicas ${found.num_replicas}, and this server ${replicas}: ` +
+      "start it with the same",
+  );
+}
+
 /** Throws {@link JournalError}. */
 async function connected(options: ServerOptions): Promise<NatsConnection> {
   const servers = options.journal.split(",");
+  const { natsCreds, natsCa, natsCert, natsKey } = options;
   const tls = {
-    ...options.natsCa !== "" && { ca: await Deno.readTextFile(options.natsCa) },
-    ...options.natsCert !== "" && { cert: await Deno.readTextFile(options.natsCert) },
-    ...options.natsKey !== "" && { key: await Deno.readTextFile(options.natsKey) },
+    ...natsCa !== "" && { ca: readFile(natsCa) },
+    ...natsCert !== "" && { cert: readFile(natsCert) },
+    ...natsKey !== "" && { key: readFile(natsKey) },
   };
   const isTls = Object.keys(tls).length > 0 || servers.some((server) => server.startsWith("tls:"));
+  const authenticator = natsCreds === "" ? undefined : credentials(readFile(natsCreds));
   try {
     return await connect({
       servers,
@@ -248,7 +281,9 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
       reconnectTimeWait: AGAIN_MS,
       pingInterval: PING_MS,
       maxPingOut: PINGS_MAX,
-      ...options.natsCreds !== "" && { authenticator: await credentials(options.natsCreds) },
+      // Credentials that are being changed everywhere are wrong for a moment.
+      ignoreAuthErrorAbort: true,
+      ...authenticator && { authenticator },
       ...isTls && { tls },
     });
   } catch (error) {
@@ -257,9 +292,20 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
   }
 }
 
-/** A file of `nsc`, or a line with `user:password` or a token. */
-async function credentials(path: string): Promise<Authenticator> {
-  const text = (await Deno.readTextFile(path)).trim();
+/** Throws {@link JournalError}. */
+function readFile(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new JournalError(
+      `${path} can't be read: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
+
+/** What `nsc` makes, or a line with `user:password` or a token. */
+function credentials(file: string): Authenticator {
+  const text = file.trim();
   if (text.includes("BEGIN NATS USER JWT")) {
     return credsAuthenticator(new TextEncoder().encode(text));
   }

@@ -1,5 +1,6 @@
 /** The flags: one table for each subcommand gives the parsed options and the `--help` text. */
 import { nearest } from "./evidence.ts";
+import { wrongNetwork } from "./network.ts";
 import type { Settings } from "./settings.ts";
 
 /** A wrong flag or value: the message is one clear line for the person who typed it. */
@@ -70,6 +71,18 @@ function streamName(initial: string, meaning: string): Flag<string> {
       /^[\w-]{1,32}$/.test(given)
         ? given
         : { wrong: "is no name of a stream: up to 32 letters, digits, - and _" },
+  };
+}
+
+function networks(meaning: string): Flag<string> {
+  return {
+    value: "LIST",
+    default: "",
+    meaning,
+    parse: (given) => {
+      const wrong = given === "" ? undefined : wrongNetwork(given);
+      return wrong === undefined ? given : { wrong };
+    },
   };
 }
 
@@ -153,6 +166,7 @@ export const SERVER_FLAGS = {
   usersExpireH: hours(168, "a user whom no connection held for so long is forgotten; 0: never"),
   connectionsMax: whole(20_000, 1, 1_000_000, "open connections"),
   connectionsPerAddressMax: whole(0, 0, 1_000_000, "open ones from one IP address; 0: no limit"),
+  proxyProtocol: networks("proxies that send the user's address in a PROXY protocol v2 header"),
   http: port("a page for browsers, health and metrics on this port; 0 picks a free one"),
   httpHostname: text("ADDRESS", "127.0.0.1", "the address of the page"),
   httpOrigins: origins("where else the page may come from, separated by commas"),

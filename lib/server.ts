@@ -11,9 +11,10 @@ import { encodeFrame } from "./frame.ts";
 import { memoryJournal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { Meter } from "./meter.ts";
+import { isWithin, type Network, parseNetworks } from "./network.ts";
 import { type ServerOptions, settingsOf } from "./options.ts";
 import { replyText } from "./reply.ts";
-import { tcpConnection } from "./tcp.ts";
+import { behindHeader, tcpConnection } from "./tcp.ts";
 import { openTurns, type Turns } from "./turns.ts";
 import { heldBy, type SessionId } from "./users.ts";
 
@@ -57,6 +58,9 @@ export class Server {
   readonly #handlers = new Map<ConnectionHandler, Promise<void>>();
   readonly #perAddress = new Map<string, number>();
   readonly #refusing = new Set<Connection>();
+  readonly #proxies: readonly Network[];
+  /** Those of proxies whose header has not come. */
+  readonly #arriving = new Set<Connection>();
   /** To be called once, with the next connection. */
   readonly onNext = new Set<(handler: ConnectionHandler) => void>();
   readonly #meter: Meter | undefined;
@@ -75,6 +79,7 @@ export class Server {
     this.#options = options;
     this.#log = log;
     this.#meter = meter;
+    this.#proxies = parseNetworks(options.proxyProtocol);
     this.#turns = turns;
     const { usersExpireH } = options;
     this.#expireMs = usersExpireH === 0 ? Infinity : 3_600_000 * usersExpireH;
@@ -96,12 +101,15 @@ export class Server {
   }
 
   /**
-   * From now on forgets users who are away too long. Not done by the constructor: the first timer
+   * From now on forgets users who are away too long, and servers that are gone. Not done by the constructor: the first timer
    * loads a part of the runtime, 5 ms in which the server can listen already.
    */
   expireUsers(): void {
-    if (this.#expireMs === Infinity) return;
-    this.#expiring = setInterval(() => this.forgetAbsent(Date.now()), EXPIRE_CHECK_MS);
+    if (this.#expireMs === Infinity && !this.#turns.isShared) return;
+    this.#expiring = setInterval(() => {
+      this.#turns.lookAfterOthers();
+      if (this.#expireMs < Infinity) this.forgetAbsent(Date.now());
+    }, EXPIRE_CHECK_MS);
   }
 
   /** Forgets users who were away too long at this time, in milliseconds since 1970. */
@@ -114,7 +122,7 @@ export class Server {
     this.#stopping = true;
     clearInterval(this.#expiring);
     closeQuietly(this.#listener);
-    for (const connection of this.#refusing) closeQuietly(connection);
+    for (const connection of [...this.#refusing, ...this.#arriving]) closeQuietly(connection);
     this.#engine.stop();
     for (const handler of this.#handlers.keys()) handler.stop();
     const timer = setTimeout(() => {
@@ -132,7 +140,7 @@ export class Server {
         const connection = tcpConnection(await this.#listener.accept());
         // It may be behind only now: who has come waits too.
         while (this.#turns.isBehind && !this.#stopping) await pause(BEHIND_MS);
-        this.admit(connection);
+        this.#receive(connection);
         backOffMs = BACK_OFF_MS;
       } catch (error) {
         if (this.#stopping) return;
@@ -140,7 +148,7 @@ export class Server {
         const message = error instanceof Error ? error.message : String(error);
         this.#log.refused("", "accept-failed", {
           error: message,
-          connections: this.#handlers.size,
+          connections: this.#open,
         });
         await pause(backOffMs);
         backOffMs = Math.min(2 * backOffMs, BACK_OFF_MS_MAX);
@@ -148,15 +156,44 @@ export class Server {
     }
   }
 
+  /** A connection of a proxy is admitted when its header has come; nobody waits for that. */
+  #receive(connection: Connection): void {
+    if (!isWithin(this.#proxies, connection.address) || this.#isFull) this.admit(connection);
+    else this.#awaitHeader(connection);
+  }
+
+  async #awaitHeader(connection: Connection): Promise<void> {
+    this.#arriving.add(connection);
+    const result = await behindHeader(connection, this.#options.commandTimeoutS);
+    this.#arriving.delete(connection);
+    if (!("wrong" in result)) return this.admit(result);
+    closeQuietly(connection);
+    if (this.#stopping) return;
+    const { address, peer } = connection;
+    const explanation = `${result.wrong}. ${address} is in --proxy-protocol, so it must begin ` +
+      "with a header of the PROXY protocol, version 2: turn that on there (send-proxy-v2 in " +
+      "HAProxy), or take the address out of the list";
+    this.#log.refused(address, "proxy-header", { peer, explanation });
+  }
+
+  /** All connections. */
+  get #open(): number {
+    return this.#handlers.size + this.#arriving.size;
+  }
+
+  get #isFull(): boolean {
+    return this.#stopping || this.#open >= this.#options.connectionsMax;
+  }
+
   /** Serves a connection, however it was made; one over the limits is told so, and closed. */
   admit(connection: Connection): void {
     const { address, peer } = connection;
-    const { connectionsMax, connectionsPerAddressMax } = this.#options;
+    const { connectionsPerAddressMax } = this.#options;
     const neighbours = this.#perAddress.get(address) ?? 0;
-    const isFull = this.#stopping || this.#handlers.size >= connectionsMax;
+    const isFull = this.#isFull;
     if (isFull || (connectionsPerAddressMax > 0 && neighbours >= connectionsPerAddressMax)) {
       const limit = isFull ? "connections-max" : "connections-per-address-max";
-      this.#log.refused(address, limit, { peer, connections: this.#handlers.size });
+      this.#log.refused(address, limit, { peer, connections: this.#open });
       this.#turnAway(connection);
       return;
     }
@@ -185,7 +222,7 @@ export class Server {
       bytes.out += facts.bytesOut;
     }
     return {
-      connections: this.#handlers.size,
+      connections: this.#open,
       users: users.byId.size,
       waiting: mailboxes.waiting,
       bytes,

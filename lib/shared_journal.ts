@@ -197,7 +197,9 @@ export class SharedJournal implements Journal, Sharing {
     this.#through = through;
     this.#entries = 0;
     this.#listener.reset(state);
-    if (this.#run !== undefined) this.#end(new Error("This server was too far behind"));
+    if (this.#run === undefined) return;
+    this.#part(this.#run);
+    this.#end(new Error("This server was too far behind"));
   }
 
   /** The run is over. */
@@ -207,24 +209,27 @@ export class SharedJournal implements Journal, Sharing {
     this.#stopSending();
     this.#storing?.commit.cancel();
     this.#next?.cancel();
-    if (run !== undefined && this.#storing === undefined) {
-      const part: Entry = { kind: "part", at: Date.now(), run };
-      await new Promise((resolve) => this.#carrier.send(`${run} parts`, turnText([part]), resolve));
-    }
+    if (run !== undefined && this.#storing === undefined) await this.#part(run);
     await this.#carrier.close();
   }
 
+  /** Says that a run of this server is over. Where that is lost, others have to ask. */
+  async #part(run: string): Promise<void> {
+    const part: Entry = { kind: "part", at: Date.now(), run };
+    await new Promise((resolve) => this.#carrier.send(`${run} parts`, turnText([part]), resolve));
+  }
+
   #store(commit: Commit): void {
-    this.#storing = { commit, parts: this.#part(commit.entries) };
+    this.#storing = { commit, parts: this.#split(commit.entries) };
     this.#sendPart();
   }
 
   /** As many entries in a part as there is room for. */
-  #part(entries: readonly Entry[]): readonly (readonly Entry[])[] {
+  #split(entries: readonly Entry[]): readonly (readonly Entry[])[] {
     const isShort = turnText(entries).length <= this.#options.bodyLengthMax;
     if (isShort || entries.length === 1) return [entries];
     const half = entries.length >> 1;
-    return [...this.#part(entries.slice(0, half)), ...this.#part(entries.slice(half))];
+    return [...this.#split(entries.slice(0, half)), ...this.#split(entries.slice(half))];
   }
 
   #sendPart(): void {

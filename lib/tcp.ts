@@ -1,13 +1,18 @@
-/** A TCP connection as the server sees every connection. */
-import type { Connection } from "./connection.ts";
+/** A TCP connection as the server sees every connection, also when a proxy has made it. */
+import { concat } from "@std/bytes";
+import { closeQuietly, type Connection } from "./connection.ts";
+import { Deadline } from "./deadline.ts";
 import type { ByteReader } from "./frame_stream.ts";
+import { parseProxyHeader } from "./proxy_header.ts";
 
 /** What is read at once: little for who is idle, more for who sends much. */
 const READ_BYTES = 512;
 const READ_BYTES_MAX = 16_384;
 
 /** The address of the other end, and with the port; an IPv4 one that is written as IPv6 is IPv4. */
-export function remoteOf({ hostname, port }: Deno.NetAddr): { address: string; peer: string } {
+export function remoteOf(
+  { hostname, port }: Pick<Deno.NetAddr, "hostname" | "port">,
+): { address: string; peer: string } {
   const address = hostname.replace(/^::ffff:(?=\d+\.)/, "");
   return { address, peer: address.includes(":") ? `[${address}]:${port}` : `${address}:${port}` };
 }
@@ -50,6 +55,56 @@ function readerOf(conn: Deno.TcpConn): ByteReader {
         buffer = new Uint8Array(READ_BYTES);
       }
       return { done: false, value };
+    },
+  };
+}
+
+/**
+ * Reads the header with which a proxy begins, within a time: the connection with the address of the
+ * user, or what is wrong, as a sentence without its end. It never throws.
+ */
+export async function behindHeader(
+  connection: Connection,
+  seconds: number,
+): Promise<Connection | { readonly wrong: string }> {
+  let bytes: Uint8Array = new Uint8Array(0);
+  let end = "then the connection ended";
+  const deadline = new Deadline(() => {
+    end = `then nothing more for ${seconds} s`;
+    closeQuietly(connection);
+  });
+  deadline.set(1000 * seconds);
+  try {
+    for (;;) {
+      const header = parseProxyHeader(bytes);
+      if (header.kind === "wrong") return { wrong: header.text };
+      if (header.kind === "whole") {
+        const { size, source } = header;
+        const reader = readerBehind(bytes.subarray(size), connection.reader);
+        return { ...connection, ...(source && remoteOf(source)), reader };
+      }
+      const next = await connection.reader.read();
+      if (next.done) break;
+      bytes = concat([bytes, next.value]);
+    }
+  } catch {
+    // It is lost, or its time is over.
+  } finally {
+    deadline.close();
+  }
+  return { wrong: `${bytes.length} bytes of a header came, ${end}` };
+}
+
+/** Reads these bytes first. */
+function readerBehind(bytes: Uint8Array, reader: ByteReader): ByteReader {
+  if (bytes.length === 0) return reader;
+  let first: Uint8Array | undefined = bytes;
+  return {
+    read() {
+      if (first === undefined) return reader.read();
+      const value = first;
+      first = undefined;
+      return Promise.resolve({ done: false, value });
     },
   };
 }

@@ -1,10 +1,11 @@
 /** The terminal chat: type a line and it goes to everybody. */
 import { type Client, DisconnectedError, type Result } from "./client.ts";
 import { Dialer, explain, SILENCE_MS, type Target } from "./dialer.ts";
-import { printable } from "./printable.ts";
+import { printable } from "./web/printable.js";
 import type { Mail } from "./reply.ts";
 import { Screen } from "./screen.ts";
-import { type Order, parseLine, tooLong } from "./typed_line.ts";
+import { type Order, parseLine } from "./typed_line.ts";
+import { tooLong } from "./web/typed.js";
 
 const HELP = `Type a line and it goes to everybody.
 @Bob hi      to one person; @"A b" hi for a name with blanks

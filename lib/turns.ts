@@ -22,7 +22,7 @@ import type { Meter } from "./meter.ts";
 import type { Reply } from "./reply.ts";
 import { findRun } from "./runs.ts";
 import type { Settings } from "./settings.ts";
-import { runOf, type SessionId } from "./users.ts";
+import { NO_SESSION, runOf, type SessionId } from "./users.ts";
 
 /** Goes on from what the journal holds, under these settings. Throws {@link JournalError}. */
 export function openTurns(
@@ -38,6 +38,11 @@ export function openTurns(
   turns.start(settings);
   return turns;
 }
+
+/** At its end a server waits no longer for what it has sent away to be stored, in milliseconds. */
+const CLOSE_MS = 2_000;
+/** A run that has not answered so often, asked once in a while, is over. */
+const SILENCES_MAX = 3;
 
 /** The replies to the entries of a turn. */
 export type Replies = readonly (Reply | undefined)[];
@@ -87,6 +92,8 @@ export class Turns {
   /** Where the journal is shared: the replies of what has come of the turn that is stored. */
   #came: (Reply | undefined)[] = [];
   #follower: Follower | undefined;
+  /** How often other runs have not answered, one time after another. */
+  readonly #silences = new Map<string, number>();
 
   /** Goes on from the state that the journal holds. */
   constructor(state: ChatState, journal: Journal, log: Log, meter?: Meter) {
@@ -136,10 +143,31 @@ export class Turns {
   async ask(session: SessionId): Promise<void> {
     const run = this.#published.runs.all.find(({ number }) => number === runOf(session));
     if (run === undefined || await this.#journal.sharing!.ask(run.id, session)) return;
-    this.#log.event("silent", { run: run.id });
-    this.apply({ kind: "part", at: Date.now(), run: run.id });
-    this.add({});
+    this.#endOther(run.id);
     await this.settled();
+  }
+
+  /**
+   * Asks all other runs whether they are there. One that is gone holds the names of its users for
+   * ever where nobody else wants them.
+   */
+  async lookAfterOthers(): Promise<void> {
+    const { sharing } = this.#journal;
+    if (sharing?.run === undefined) return;
+    for (const { id } of this.#published.runs.all) {
+      if (id === sharing.run) continue;
+      const silences = await sharing.ask(id, NO_SESSION) ? 0 : (this.#silences.get(id) ?? 0) + 1;
+      this.#silences.set(id, silences);
+      if (silences >= SILENCES_MAX) this.#endOther(id);
+    }
+    const isThere = (id: string) => findRun(this.#published.runs, id) !== undefined;
+    for (const id of this.#silences.keys()) if (!isThere(id)) this.#silences.delete(id);
+  }
+
+  #endOther(run: string): void {
+    this.#log.event("server-silent", { run });
+    this.apply({ kind: "part", at: Date.now(), run });
+    this.add({});
   }
 
   /** Stores the first entry of a run. */
@@ -199,11 +227,19 @@ export class Turns {
     return last.over.promise;
   }
 
-  /** Stores what is left, what is owed too, and closes the journal. */
-  async close(): Promise<void> {
+  /** The same, and what is owed is tried once more. */
+  async settledAll(): Promise<void> {
     while (this.#storing !== undefined) await this.settled();
     if (this.#open !== undefined || this.#owed.length > 0) this.#store(this.#opened());
     while (this.#storing !== undefined) await this.settled();
+  }
+
+  /** Stores what is left, and closes the journal. */
+  async close(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
+    await Promise.race([this.settledAll(), late]);
+    clearTimeout(timer);
     await this.#journal.close(this.#published);
   }
 
@@ -325,6 +361,7 @@ export class Turns {
 
   /** The run before is over, with all that its sessions owed. */
   #begin(): void {
+    this.#log.event("ended-by-others", {});
     this.#owed = this.#owed.filter(({ kind }) => kind === "return");
     this.#follower?.ended();
   }

@@ -19,6 +19,9 @@ export function sessionOf(run: number, count: number): SessionId {
   return SESSIONS_OF_RUN * run + count;
 }
 
+/** No session has this id. */
+export const NO_SESSION: SessionId = 0;
+
 /** The number of the run that a session is of. */
 export function runOf(session: SessionId): number {
   return Math.floor(session / SESSIONS_OF_RUN);

@@ -11,7 +11,9 @@ import indexHtml from "./web/index.html" with { type: "text" };
 import styleCss from "./web/style.css" with { type: "text" };
 import framesJs from "./web/frames.js" with { type: "text" };
 import pageJs from "./web/page.js" with { type: "text" };
+import printableJs from "./web/printable.js" with { type: "text" };
 import talkJs from "./web/talk.js" with { type: "text" };
+import typedJs from "./web/typed.js" with { type: "text" };
 import chatJs from "./web/chat.js" with { type: "text" };
 import wireJs from "./web/wire.js" with { type: "text" };
 
@@ -21,7 +23,9 @@ const ASSETS: Readonly<Record<string, readonly [type: string, text: string]>> = 
   "/style.css": ["text/css", styleCss],
   "/frames.js": ["text/javascript", framesJs],
   "/page.js": ["text/javascript", pageJs],
+  "/printable.js": ["text/javascript", printableJs],
   "/talk.js": ["text/javascript", talkJs],
+  "/typed.js": ["text/javascript", typedJs],
   "/chat.js": ["text/javascript", chatJs],
   "/wire.js": ["text/javascript", wireJs],
 };
@@ -53,7 +57,6 @@ export class Web {
   readonly #log: Log;
   readonly #options: ServerOptions;
   readonly #metrics: Metrics;
-  readonly #version: string;
   readonly #wire: Wire;
   #http: Deno.HttpServer<Deno.NetAddr>;
   #isStopping = false;
@@ -68,13 +71,11 @@ export class Web {
     options: ServerOptions,
     metrics: Metrics,
     log: Log,
-    version: string,
   ) {
     this.#server = server;
     this.#log = log;
     this.#options = options;
     this.#metrics = metrics;
-    this.#version = version;
     this.#wire = new Wire(server, options);
     metrics.observe(server);
     this.#http = this.#listen(Number(options.http));
@@ -159,10 +160,8 @@ export class Web {
 
   /** What the page must know of the chat. */
   #settings() {
-    const { strict, nameSymbolsMax, textSymbolsMax, frameBytesMax, wireTexts } = this.#options;
-    const limits = { nameSymbolsMax, textSymbolsMax, frameBytesMax };
-    const needsToken = this.#options.adminToken !== "";
-    return { version: this.#version, strict, ...limits, needsToken, wireTexts };
+    const { strict, nameSymbolsMax, textSymbolsMax } = this.#options;
+    return { strict, nameSymbolsMax, textSymbolsMax };
   }
 
   #upgrade(request: Request, remote: Remote): Response {

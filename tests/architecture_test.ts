@@ -4,10 +4,13 @@ import { itNeeds } from "./support.ts";
 
 /** The rooms of lib/, from the ground up: a file imports only what stands before it. */
 const ROOMS = [
-  // The pure core.
-  "printable.ts",
+  // The pure core. What the page shares with it comes first.
+  "web/printable.js",
+  "web/typed.js",
   "persistent.ts",
   "frame.ts",
+  "network.ts",
+  "proxy_header.ts",
   "evidence.ts",
   "mistake.ts",
   "settings.ts",
@@ -54,6 +57,12 @@ const ROOMS = [
   "typed_line.ts",
   "screen.ts",
   "terminal.ts",
+  // The page, at the very end: nothing else imports it but as text, to serve it.
+  "web/frames.js",
+  "web/page.js",
+  "web/talk.js",
+  "web/chat.js",
+  "web/wire.js",
 ];
 const CORE = ROOMS.slice(0, ROOMS.indexOf("frame_stream.ts"));
 const CORE_PACKAGES = ["@std/bytes"];
@@ -69,12 +78,17 @@ function read(room: string): string {
   return Deno.readTextFileSync(new URL(`../lib/${room}`, import.meta.url));
 }
 
+/** What a room runs, by the room's name or the package's; not what it reads as text. */
 function importsOf(room: string): string[] {
   const specifiers = read(room).matchAll(
-    /^(?:import|export)[^;]*? from "([^"]+)"|import\("([^"]+)"\)/gm,
+    /^(?:import|export)[^;]*? from "([^"]+)"(?! with \{ type: "text" \})|import\("([^"]+)"\)/gm,
   );
   return Array.from(specifiers, ([, still, later]) => (still ?? later)!)
-    .filter((specifier) => !specifier.startsWith("./web/"));
+    .map((specifier) => specifier.startsWith(".") ? roomOf(specifier, room) : specifier);
+}
+
+function roomOf(specifier: string, importer: string): string {
+  return new URL(specifier, `file:///${importer}`).pathname.slice(1);
 }
 
 /** The code without its comments, which may speak of what they like. */
@@ -84,22 +98,26 @@ function code(room: string): string {
 
 describe("the rooms of lib/", () => {
   itNeeds(READ, "are all in the list of this test", () => {
-    const files = Array.from(
-      Deno.readDirSync(new URL("../lib/", import.meta.url)),
-      (file) => file.name,
+    const files = ["", "web/"].flatMap((folder) =>
+      Array.from(
+        Deno.readDirSync(new URL(`../lib/${folder}`, import.meta.url)),
+        ({ name }) => folder + name,
+      )
     );
-    assertEquals(files.filter((name) => name.endsWith(".ts")).sort(), [...ROOMS].sort());
+    assertEquals(files.filter((name) => /\.[tj]s$/.test(name)).sort(), [...ROOMS].sort());
   });
 
   for (const [floor, room] of ROOMS.entries()) {
     itNeeds(READ, `${room} imports only what stands before it`, () => {
       const allowed = CORE.includes(room) ? CORE_PACKAGES : PACKAGES;
-      const wrong = importsOf(room).filter((specifier) =>
-        specifier.startsWith("./")
-          ? ROOMS.indexOf(specifier.slice(2)) >= floor || !ROOMS.includes(specifier.slice(2))
-          : !allowed.includes(specifier)
-      );
-      assertEquals(wrong, []);
+      const open = [...ROOMS.slice(0, floor), ...allowed];
+      assertEquals(importsOf(room).filter((name) => !open.includes(name)), []);
+    });
+  }
+
+  for (const room of ROOMS.filter((name) => name.startsWith("web/"))) {
+    itNeeds(READ, `${room} imports only what a browser has too: files beside it`, () => {
+      assertEquals(importsOf(room).filter((name) => !name.startsWith("web/")), []);
     });
   }
 

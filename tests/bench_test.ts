@@ -11,7 +11,7 @@ const LINUX: Needs = {
 };
 
 async function load(port: number, plan: Partial<LoadPlan>): Promise<LoadResult> {
-  const whole = { dialect: "chat", hostname: "127.0.0.1", port, connections: 3, depth: 1 };
+  const whole = { dialect: "chat", hostname: "127.0.0.1", ports: [port], connections: 3, depth: 1 };
   const args = { ...whole, seconds: 0.2, warmUpS: 0.1, ...plan };
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "-A", "bench/load.ts", JSON.stringify(args)],

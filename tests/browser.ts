@@ -28,9 +28,15 @@ export class Visitor implements AsyncDisposable {
     this.page = page;
   }
 
-  static async open(url: string, options: BrowserContextOptions = {}): Promise<Visitor> {
+  /** Opens a page; the script runs in it before its own. */
+  static async open(
+    url: string,
+    options: BrowserContextOptions = {},
+    script = "",
+  ): Promise<Visitor> {
     browser ??= launch();
     const context = await (await browser).newContext({ reducedMotion: "reduce", ...options });
+    await context.addInitScript(script);
     const visitor = new Visitor(await context.newPage());
     visitor.#listen(new URL(url).host);
     await visitor.page.goto(url);

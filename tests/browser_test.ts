@@ -24,6 +24,12 @@ async function messages(page: Page, count: number): Promise<string[]> {
   return await page.locator(".message .text").allTextContents();
 }
 
+/** The server says nothing of itself until `isSilent` is no more. */
+const SILENT = `globalThis.isSilent = true;
+  const ask = globalThis.fetch;
+  globalThis.fetch = (...what) =>
+    globalThis.isSilent ? Promise.reject(new TypeError("Failed to fetch")) : ask(...what);`;
+
 describe("the page", () => {
   after(closeBrowser);
 
@@ -42,7 +48,7 @@ describe("the page", () => {
     await say(bob.page, "@Al just you");
     assertEquals(await messages(al.page, 3), ["hello from C", "hi all", "just you"]);
     await al.page.getByRole("button", { name: "Tess" }).click();
-    await al.page.getByLabel("To Tess").fill("and you");
+    await al.page.getByLabel("To @Tess").fill("and you");
     await al.page.keyboard.press("Enter");
     await messages(al.page, 4);
     assertEquals(await tess.mail("receive"), ["Al: hi all", "Al: and you"]);
@@ -78,7 +84,7 @@ describe("the page", () => {
       await using al = await Visitor.open(server.url);
       await join(al.page, "Al");
       await server[Symbol.asyncDispose]();
-      await al.page.getByRole("status").getByText("Trying again").waitFor();
+      await al.page.getByText("Trying again").waitFor();
       await say(al.page, "not lost");
       await al.page.getByRole("alert").getByText("You are not connected").waitFor();
       server = serveWeb("--http", port);
@@ -93,6 +99,68 @@ describe("the page", () => {
     },
   );
 
+  itNeeds(CHROMIUM, "says once that it is away, however often it tries", async () => {
+    let server = serveWeb();
+    const { port } = new URL(server.url);
+    await using al = await Visitor.open(server.url);
+    const { page } = al;
+    await join(page, "Al");
+    await page.getByRole("status").getByText("Hello, Al").waitFor();
+    await page.evaluate(`globalThis.said = [];
+      new MutationObserver((changes) => changes.forEach(({ addedNodes }) =>
+        addedNodes.forEach(({ textContent }) => said.push(textContent))))
+        .observe(document.getElementById("status"), { childList: true, subtree: true });`);
+    await server[Symbol.asyncDispose]();
+    await page.getByRole("status").getByText("The server does not answer").waitFor();
+    await page.getByText("Trying again").waitFor();
+    await page.evaluate(`globalThis.pauses = 0;
+      new MutationObserver(() => pauses++)
+        .observe(document.getElementById("pause"), { childList: true });`);
+    await page.getByRole("button", { name: "Try now" }).focus();
+    while (await page.evaluate("pauses < 6")) await page.keyboard.press("Enter");
+    server = serveWeb("--http", port);
+    try {
+      await page.keyboard.press("Enter");
+      await page.getByRole("status").getByText("Hello, Al").waitFor();
+      const said = await page.evaluate("said");
+      assertEquals(said, [
+        "The connection is lost.",
+        "The server does not answer.",
+        "Hello, Al",
+      ]);
+      assertEquals(await page.locator("#text:focus").count(), 1);
+    } finally {
+      await server[Symbol.asyncDispose]();
+    }
+  });
+
+  itNeeds(CHROMIUM, "takes another name when its own is not given back", async () => {
+    let server = serveWeb();
+    const { port } = new URL(server.url);
+    await using al = await Visitor.open(server.url);
+    const { page } = al;
+    await join(page, "Al");
+    await page.goto("about:blank");
+    await server[Symbol.asyncDispose]();
+    server = serveWeb("--http", port);
+    try {
+      using before = await Peer.connect(server.port);
+      await before.ask("register", "Al");
+      await page.goto(server.url);
+      await page.getByRole("status").getByText("'Al' already exists.").waitFor();
+      await page.getByRole("button", { name: "Use another name" }).click();
+      await page.getByRole("alert").getByText("'Al' already exists.").waitFor();
+      assertEquals(await page.locator("#name:focus").inputValue(), "Al");
+      assertEquals(await page.getByRole("status").textContent(), "");
+      await join(page, "Al2");
+      await page.reload();
+      await page.getByRole("status").getByText("Nice to see you, Al2").waitFor();
+    } finally {
+      await al[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    }
+  });
+
   itNeeds(CHROMIUM, "says a refusal where it belongs, and keeps what was typed", async () => {
     await using server = serveWeb("--mailbox-messages-max", "1");
     using bob = await Peer.connect(server.port);
@@ -104,7 +172,7 @@ describe("the page", () => {
     await alert("'Bob' already exists!");
     await al.page.getByLabel("Your name").fill("123456789");
     await al.page.keyboard.press("Enter");
-    await alert("9 symbols, and a name has at most 8.");
+    await alert("The name is too long: 9 symbols, at most 8 are allowed");
     await join(al.page, "👍👍👍👍👍👍👍👍");
     await say(al.page, "@Bob 1");
     await messages(al.page, 1);
@@ -114,7 +182,7 @@ describe("the page", () => {
     await say(al.page, "@Nobody hi");
     await alert("User 'Nobody' doesn't exist!");
     await say(al.page, "👍".repeat(61));
-    await alert("61 symbols, and a message has at most 60.");
+    await alert("The text is too long: 61 symbols, at most 60 are allowed");
     await al.page.locator("#text").fill("👍".repeat(60));
     await al.page.getByText("0 left").waitFor();
     await al.page.keyboard.press("Enter");
@@ -160,6 +228,227 @@ describe("the page", () => {
     assertEquals(await rightToLeft.allTextContents(), [TEXTS[2]]);
   });
 
+  itNeeds(CHROMIUM, "reads a line as the terminal does, and sends to nobody else", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url);
+    await join(al.page, "Al");
+    using ann = await Peer.connect(server.port);
+    using ab = await Peer.connect(server.port);
+    await ann.ask("register", "Ann");
+    await ab.ask("register", "A b");
+    for (const line of ["@Ann", "@Ann ", '@"A b hi', "@ hi"]) {
+      await say(al.page, line);
+      await al.page.getByRole("alert").getByText("To one person: @Bob hi").waitFor();
+      assertEquals(await al.page.locator("#text").inputValue(), line);
+      await al.page.locator("#text").fill("");
+      assertEquals(await al.page.locator("#text-error").textContent(), "");
+    }
+    await say(al.page, "@@Ann hi");
+    await messages(al.page, 1);
+    await say(al.page, '@"A b" just you');
+    await messages(al.page, 2);
+    await say(al.page, "/users");
+    assertEquals(await messages(al.page, 3), ["@Ann hi", "just you", "/users"]);
+    assertEquals(await ann.mail("receive"), ["Al: @Ann hi", "Al: /users"]);
+    assertEquals(await ab.mail("receive"), ["Al: @Ann hi", "Al: just you", "Al: /users"]);
+    await al.page.getByRole("button", { name: "Ann" }).click();
+    await say(al.page, "@@ to you alone");
+    await messages(al.page, 4);
+    assertEquals(await ann.mail("receive"), ["Al: @ to you alone"]);
+    assertEquals(await ab.mail("receive"), []);
+  });
+
+  itNeeds(CHROMIUM, "shows what can't be seen in a name, wherever the name stands", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url);
+    await join(al.page, "Al\u200b");
+    using bob = await Peer.connect(server.port);
+    await bob.ask("register", "Al");
+    using eve = await Peer.connect(server.port);
+    await eve.ask("register", "\u202eAl");
+    await eve.ask("sendall", "I am Al");
+    await bob.ask("sendall", "no, I am");
+    await messages(al.page, 2);
+    const meta = al.page.locator(".message .meta bdi");
+    assertEquals(await meta.allTextContents(), ["\\u202eAl", "Al"]);
+    await al.page.getByRole("button", { name: "\\u202eAl" }).click();
+    await al.page.getByLabel("To @\\u202eAl").fill("hi");
+    await al.page.keyboard.press("Enter");
+    await messages(al.page, 3);
+    assertEquals(await meta.last().textContent(), "@\\u202eAl");
+    assertEquals(await eve.mail("receive"), ["Al: no, I am", "Al\u200b: hi"]);
+    await al.page.getByRole("status").getByText("Hello, Al\\u200b").waitFor();
+    await al.page.getByText("Leave for good").click();
+    await al.page.getByRole("button", { name: "Leave as Al\\u200b" }).waitFor();
+    await al.page.getByRole("link", { name: "Wire" }).click();
+    const watched = al.page.getByRole("combobox", { name: "Watch" });
+    await watched.getByText(", \\u202eAl").waitFor({ state: "attached" });
+    assertEquals(/[\u200b\u202e]/.exec(await al.page.locator("body").innerText()), null);
+  });
+
+  for (
+    const [what, script] of [
+      [
+        "forbids to store anything",
+        `for (const name of ["sessionStorage", "localStorage"]) {
+           const get = () => { throw new DOMException("Forbidden", "SecurityError"); };
+           Object.defineProperty(window, name, { get });
+         }`,
+      ],
+      [
+        "has no room to store more",
+        `const { setItem } = Storage.prototype;
+         Storage.prototype.setItem = function (key, value) {
+           if (value.length > 100) throw new DOMException("Full", "QuotaExceededError");
+           setItem.call(this, key, value);
+         };`,
+      ],
+    ] as const
+  ) {
+    itNeeds(CHROMIUM, `shows each message once in a browser that ${what}`, async () => {
+      let server = serveWeb();
+      const { port } = new URL(server.url);
+      await using al = await Visitor.open(server.url, {}, script);
+      await join(al.page, "Al");
+      const { [Symbol.asyncDispose]: stop } = server;
+      {
+        using bob = await Peer.connect(server.port);
+        await bob.ask("register", "Bob");
+        for (const text of ["1", "2", "3"]) await bob.ask("send", "Al", text);
+        await messages(al.page, 3);
+        await say(al.page, "@Bob an answer");
+        assertEquals(await messages(al.page, 4), ["1", "2", "3", "an answer"]);
+      }
+      await stop();
+      await al.page.getByText("Trying again").waitFor();
+      server = serveWeb("--http", port);
+      try {
+        await say(al.page, "@Al to myself");
+        await al.page.getByRole("status").getByText("Hello, Al").waitFor();
+        await al.page.keyboard.press("Enter");
+        const all = ["1", "2", "3", "an answer", "to myself", "to myself"];
+        assertEquals(await messages(al.page, 6), all);
+      } finally {
+        await server[Symbol.asyncDispose]();
+      }
+    });
+  }
+
+  itNeeds(CHROMIUM, "asks for the limits until the server says them, and says so", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url, {}, SILENT);
+    await al.page.getByRole("status").getByText("The server does not answer").waitFor();
+    await al.page.evaluate("isSilent = false");
+    await al.page.getByText("1 to 8 symbols").waitFor();
+    assertEquals(await al.page.getByRole("status").textContent(), "");
+  });
+
+  itNeeds(CHROMIUM, "lets one join before it knows the limits: the server judges", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url, {}, SILENT);
+    await al.page.getByLabel("Your name").fill("123456789");
+    await al.page.keyboard.press("Enter");
+    await al.page.getByRole("button", { name: "Try now" }).waitFor();
+    await al.page.evaluate("isSilent = false");
+    await al.page.getByRole("button", { name: "Try now" }).click();
+    await al.page.getByRole("alert").getByText("Login is too long!").waitFor();
+    await join(al.page, "Al");
+  });
+
+  itNeeds(CHROMIUM, "has the newest of a long history after a reload, and stores it", async () => {
+    await using server = serveWeb("--text-symbols-max", "90000", "--frame-bytes-max", "400000");
+    await using al = await Visitor.open(server.url);
+    await join(al.page, "Al");
+    using bob = await Peer.connect(server.port);
+    await bob.ask("register", "Bob");
+    const texts = Array.from({ length: 13 }, (_, i) => `${i}`.padEnd(90_000, "."));
+    for (const text of texts) await bob.ask("send", "Al", text);
+    assertEquals(await messages(al.page, 13), texts);
+    await al.page.reload();
+    assertEquals(await messages(al.page, 11), texts.slice(2));
+  });
+
+  itNeeds(CHROMIUM, "tells a user named Everyone from all", async () => {
+    await using server = serveWeb();
+    using everyone = await Peer.connect(server.port);
+    using bob = await Peer.connect(server.port);
+    await everyone.ask("register", "Everyone");
+    await bob.ask("register", "Bob");
+    await using al = await Visitor.open(server.url);
+    const { page } = al;
+    await join(page, "Al");
+    await page.getByRole("listitem").getByRole("button", { name: "Everyone" }).click();
+    await page.getByLabel("To @Everyone").fill("just you");
+    await page.keyboard.press("Enter");
+    await messages(page, 1);
+    await page.getByRole("button", { name: "Everyone", pressed: false }).click();
+    await page.getByLabel("To everyone").fill("all of you");
+    await page.keyboard.press("Enter");
+    await messages(page, 2);
+    assertEquals(await page.locator(".message .meta bdi").allTextContents(), [
+      "@Everyone",
+      "everyone",
+    ]);
+    assertEquals(await page.getByRole("listitem").allTextContents(), ["Everyone", "Bob"]);
+    assertEquals(await everyone.mail("receive"), ["Al: just you", "Al: all of you"]);
+    assertEquals(await bob.mail("receive"), ["Al: all of you"]);
+  });
+
+  itNeeds(
+    CHROMIUM,
+    "lets one click a user while the list changes, and keeps the focus",
+    async () => {
+      await using server = serveWeb();
+      using bob = await Peer.connect(server.port);
+      using tess = await Peer.connect(server.port);
+      await bob.ask("register", "Bob");
+      await tess.ask("register", "Tess");
+      await using al = await Visitor.open(server.url);
+      const { page } = al;
+      await join(page, "Al");
+      const button = page.getByRole("button", { name: "Tess" });
+      await button.hover();
+      await page.mouse.down();
+      // A message of somebody new makes the page look at the users again.
+      await bob.ask("logout");
+      await bob.ask("register", "Bob2");
+      await bob.ask("sendall", "hi");
+      await page.getByRole("button", { name: "Bob2" }).waitFor();
+      assertEquals(await page.getByRole("listitem").allTextContents(), ["Tess", "Bob2"]);
+      assertEquals(await button.evaluate((one) => one === one.ownerDocument.activeElement), true);
+      await button.hover();
+      await page.mouse.up();
+      await page.getByLabel("To @Tess").waitFor();
+    },
+  );
+
+  itNeeds(
+    CHROMIUM,
+    "leaves the list of connections as it is while nothing in it changes",
+    async () => {
+      await using server = serveWeb();
+      using bob = await Peer.connect(server.port);
+      await bob.ask("ping");
+      await using teacher = await Visitor.open(`${server.url}/#wire`);
+      const { page } = teacher;
+      const choice = page.getByRole("combobox", { name: "Watch" });
+      const options = choice.locator("option");
+      await options.getByText("1: 127.0.0.1").waitFor({ state: "attached" });
+      await choice.selectOption("1");
+      const first = await options.nth(1).elementHandle();
+      using tess = await Peer.connect(server.port);
+      await tess.ask("register", "Tess");
+      await bob.ask("register", "Bob");
+      await options.getByText(", Bob").waitFor({ state: "attached" });
+      await options.getByText(", Tess").waitFor({ state: "attached" });
+      assertEquals(await first!.evaluate((option) => option.isConnected), true);
+      assertEquals(await choice.inputValue(), "1");
+      bob.close();
+      await options.getByText(", Bob").waitFor({ state: "detached" });
+      assertEquals(await choice.inputValue(), "next");
+    },
+  );
+
   itNeeds(CHROMIUM, "works on a strict server, where an address has one user", async () => {
     await using server = serveWeb("--strict");
     await using al = await Visitor.open(server.url);
@@ -191,7 +480,11 @@ describe("the page", () => {
     const row = page.getByRole("row", { name: "big-endian The length of a frame comes lowest" });
     const text = await row.textContent();
     assertStringIncludes(text!, "these bytes mean 83886080, only in big-endian order 5");
-    assertStringIncludes(text!, "00 00 00 05");
+    const frame = row.locator("xpath=preceding-sibling::tr[1]");
+    assertStringIncludes((await frame.textContent())!, "00 00 00 05");
+    // It has the whole width of the table to itself.
+    const width = (await page.locator("#frames").boundingBox())!.width;
+    assertEquals(Math.round((await row.getByRole("cell").boundingBox())!.width), Math.round(width));
     student.close();
     await page.getByText("The connection has ended: mistake").waitFor();
     const [download] = await Promise.all([
@@ -264,6 +557,12 @@ describe("the page", () => {
           await page.getByText("big-endian", { exact: true }).waitFor();
           assertEquals(await al.violations(), []);
           assertEquals(await page.evaluate("document.documentElement.scrollWidth"), width);
+          await using eve = await Visitor.open(server.url, { viewport, colorScheme }, SILENT);
+          await eve.page.getByLabel("Your name").fill("Eve");
+          await eve.page.keyboard.press("Enter");
+          await eve.page.getByRole("button", { name: "Use another name" }).waitFor();
+          assertEquals(await eve.violations(), []);
+          assertEquals(await eve.page.evaluate("document.documentElement.scrollWidth"), width);
         },
       );
     }

@@ -25,7 +25,7 @@ export async function serveCluster([entries, ...flags]: readonly string[]): Prom
     console.error(error.message);
     Deno.exit(1);
   };
-  const turns = await openNats(options, log, undefined, failed, () => Number(entries));
+  const turns = await openNats(options, { log, failed, snapshotEntries: () => Number(entries) });
   serveTurns(options, log, turns);
   for await (const _line of Deno.stdin.readable) console.log(hashOf(turns.published));
 }

@@ -41,4 +41,18 @@ describe("Deadline", () => {
     await pause(30);
     assertEquals(passed, 2);
   });
+
+  it("asks for no timer in the past, of which the runtime would complain on stderr", () => {
+    const { setTimeout } = globalThis;
+    const asked: number[] = [];
+    Object.assign(globalThis, { setTimeout: (_: () => void, ms: number) => asked.push(ms) });
+    const deadline = new Deadline(() => {});
+    try {
+      deadline.set(10, performance.now() - 50);
+    } finally {
+      globalThis.setTimeout = setTimeout;
+      deadline.close();
+    }
+    assertEquals(asked, [0]);
+  });
 });

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
-import { hex } from "../lib/printable.ts";
+import { hex } from "../lib/web/printable.js";
 import { helpLines, SERVER_FLAGS } from "../lib/options.ts";
 import { itNeeds, Peer, serve } from "./support.ts";
 
@@ -108,8 +108,11 @@ describe("README.md", () => {
   });
 
   itNeeds({ permissions: ["read"] }, "has every file of lib/ in its tour", () => {
-    const files = Array.from(Deno.readDirSync(new URL("lib/", ROOT)), ({ name }) => name);
+    const files = ["lib/", "lib/web/"].flatMap((folder) =>
+      Array.from(Deno.readDirSync(new URL(folder, ROOT)))
+        .filter(({ isFile }) => isFile).map(({ name }) => folder + name)
+    );
     const readme = read("README.md");
-    assertEquals(files.filter((name) => !readme.includes(`(lib/${name})`)), []);
+    assertEquals(files.filter((path) => !readme.includes(`(${path})`)), []);
   });
 });

@@ -99,7 +99,7 @@ describe("servers that share a chat", () => {
     using again = await Peer.connect(alive.port);
     assertEquals(await again.ask("register", "Al"), "Nice to see you, Al");
     assertEquals(await again.mail("receive"), ["Al: kept"]);
-    assertEquals(events(alive).filter((event) => event === "silent"), ["silent"]);
+    assertEquals(events(alive).filter((event) => event === "server-silent"), ["server-silent"]);
   });
 
   itNeeds(NATS, "give a name away that is held on one that is paused, which hears it", async () => {

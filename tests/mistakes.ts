@@ -2,6 +2,8 @@
 import { concat } from "@std/bytes";
 import { encodeFrames } from "../lib/frame.ts";
 import type { MistakeCode } from "../lib/mistake.ts";
+import { PROXY_SIGNATURE } from "../lib/proxy_header.ts";
+import { from } from "./proxy_headers.ts";
 
 const encoder = new TextEncoder();
 
@@ -160,6 +162,24 @@ export const EXAMPLES: readonly Example[] = [
     name: "HTTP POST",
     bytes: ascii("POST /send HTTP/1.1\r\n"),
     says: "HTTP request",
+  },
+  {
+    code: "proxy-header",
+    name: "a header of the PROXY protocol",
+    bytes: from("192.0.2.7"),
+    says: "your address is not in --proxy-protocol",
+  },
+  {
+    code: "proxy-header",
+    name: "the beginning of such a header",
+    bytes: PROXY_SIGNATURE.subarray(0, 4),
+    says: "So begins a header of the PROXY protocol",
+  },
+  {
+    code: "over-limit",
+    name: "what only resembles such a header",
+    bytes: Uint8Array.of(13, 10, 13, 11, 0, 13, 10),
+    says: "over the limit of 4096",
   },
   {
     code: "tls",

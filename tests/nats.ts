@@ -187,13 +187,8 @@ export class Nats implements AsyncDisposable {
     snapshotEntries?: SharingOptions["snapshotEntries"],
   ): Promise<Turns> {
     const failed = (error: Error) => log.event("failed", { error: error.message });
-    return await openNats(
-      { ...options, journal: this.urls },
-      log,
-      undefined,
-      failed,
-      snapshotEntries,
-    );
+    const context = { log, failed, ...snapshotEntries && { snapshotEntries } };
+    return await openNats({ ...options, journal: this.urls }, context);
   }
 
   /** The numbers of the first and the last message that the stream holds. */

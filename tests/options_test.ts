@@ -32,6 +32,12 @@ describe("parseServerOptions()", () => {
     assertEquals(parseServerOptions(["--idle-timeout-s", "0.5"]).idleTimeoutS, 0.5);
   });
 
+  it("takes a list of networks, also an empty one", () => {
+    const list = "10.0.0.5,10.1.0.0/16,fd00::/8";
+    assertEquals(parseServerOptions(["--proxy-protocol", list]).proxyProtocol, list);
+    assertEquals(parseServerOptions(["--proxy-protocol", ""]).proxyProtocol, "");
+  });
+
   for (
     const [args, message] of [
       [["--port", "x"], 'Cannot parse --port: "x" is not a whole number from 0 to 65535'],
@@ -46,6 +52,16 @@ describe("parseServerOptions()", () => {
       [
         ["--idle-timeout-s", "0"],
         'Cannot parse --idle-timeout-s: "0" is not a number of seconds from 0.01 to 86400',
+      ],
+      [
+        ["--proxy-protocol", "10.0.0.5;fd00::/8"],
+        'Cannot parse --proxy-protocol: "10.0.0.5;fd00::/8" holds "10.0.0.5;fd00::/8", which is ' +
+        "no IP address and no network, as in 10.0.0.5,10.1.0.0/16,fd00::/8",
+      ],
+      [
+        ["--proxy-protocol", "10.0.0.5,10.1.2.3/16"],
+        'Cannot parse --proxy-protocol: "10.0.0.5,10.1.2.3/16" holds "10.1.2.3/16": write that ' +
+        "network 10.1.0.0/16",
       ],
       [["extra"], 'Unexpected "extra": the server takes only flags, see --help'],
       [

@@ -2,8 +2,9 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrames } from "../lib/frame.ts";
-import { countSymbols, encodeFrames as encodeOnPage, FrameSplitter } from "../lib/web/frames.js";
+import { encodeFrames as encodeOnPage, FrameSplitter } from "../lib/web/frames.js";
 import { type Mail, type State, Talk } from "../lib/web/talk.js";
+import { countSymbols } from "../lib/web/typed.js";
 import { itNeeds, NET, Peer, serveWeb, serveWebOn, type TestWeb, until } from "./support.ts";
 import { memoryJournal } from "../lib/journal.ts";
 
@@ -39,12 +40,14 @@ class Person implements AsyncDisposable {
   readonly states: State[] = [];
   readonly mail: Mail[] = [];
   users: readonly string[] = [];
-  readonly memory = new Map<string, string>();
   readonly talk: Talk;
   #joined: Promise<void> | undefined;
 
-  constructor(url: string, settings = { strict: false }, memory = new Map<string, string>()) {
-    this.memory = memory;
+  constructor(
+    url: string,
+    memory = new Map<string, string>(),
+    settings = async () => await (await fetch(`${url}/settings.json`)).json(),
+  ) {
     this.talk = new Talk(
       `${url}/ws`.replace("http", "ws"),
       settings,
@@ -96,7 +99,7 @@ describe("a person on the page", () => {
       `hears at once what others write${strict ? ", in strict mode too" : ""}`,
       async () => {
         await using server = serveWeb(...flags);
-        await using al = await new Person(server.url, { strict }).join("Al");
+        await using al = await new Person(server.url).join("Al");
         assertEquals(al.state, { kind: "here", greeting: "Hello, Al" });
         if (strict) {
           assertEquals(await al.talk.send("note to myself", "Al"), "Message added to storage!");
@@ -147,6 +150,61 @@ describe("a person on the page", () => {
       await al[Symbol.asyncDispose]();
       await server[Symbol.asyncDispose]();
     }
+  });
+
+  itNeeds(NET, "is there when the server came back in strict mode, too", async () => {
+    let server = serveWeb();
+    const { port } = new URL(server.url);
+    await using al = await new Person(server.url).join("Al");
+    await server[Symbol.asyncDispose]();
+    await al.until("away");
+    server = serveWeb("--http", port, "--strict");
+    try {
+      al.talk.hurry();
+      await al.until("here");
+      assertEquals(await al.talk.send("to myself", "Al"), "Message added to storage!");
+      await until(() => al.mail.length === 1, "the mail comes");
+      assertEquals(al.states.slice(-2).map(({ kind }) => kind), ["connecting", "here"]);
+    } finally {
+      await al[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    }
+  });
+
+  itNeeds(NET, "tries again when the server does not say its settings", async () => {
+    await using server = serveWeb();
+    let isFailing = true;
+    await using al = new Person(server.url, new Map(), () => {
+      return isFailing
+        ? Promise.reject(new Error("It does not answer"))
+        : Promise.resolve({ strict: false });
+    });
+    al.talk.join("Al");
+    await al.until("away");
+    assertMatch(JSON.stringify(al.state), /It does not answer/);
+    isFailing = false;
+    al.talk.hurry();
+    await al.until("here");
+  });
+
+  itNeeds(NET, "tries on while the server still holds its connection before", async () => {
+    await using server = serveWeb();
+    using before = await Peer.connect(server.port);
+    await before.ask("register", "Al");
+    await using al = new Person(server.url);
+    al.talk.join("Al", true);
+    const refusals = () => al.states.filter(({ kind }) => kind === "away").length;
+    for (let tries = 1; tries <= 5; tries++) {
+      await until(() => refusals() === tries, "it is refused");
+      al.talk.hurry();
+    }
+    assertMatch(JSON.stringify(al.state), /'Al' already exists!/);
+    before.close();
+    const isBack = () => {
+      al.talk.hurry();
+      return al.state?.kind === "here";
+    };
+    await until(isBack, "it is back");
   });
 
   itNeeds(NET, "says that a message may be lost when the connection breaks amid it", async () => {
@@ -238,7 +296,7 @@ describe("a person on the page", () => {
 async function closeAfterMail(server: TestWeb, memory: Map<string, string>): Promise<void> {
   using bob = await Peer.connect(server.port);
   await bob.ask("register", "Bob");
-  const al = await new Person(server.url, { strict: false }, memory).join("Al");
+  const al = await new Person(server.url, memory).join("Al");
   await bob.ask("send", "Al", "ok");
   await until(() => al.mail.length === 1, "the mail comes");
   assertEquals(al.texts, ["Bob: ok"]);
@@ -251,7 +309,7 @@ describe("mail that was shown before a reload", () => {
     const memory = new Map<string, string>();
     await closeAfterMail(server, memory);
     // The command behind the mail, the next `wait`, was on its way: the server took it.
-    await using again = await new Person(server.url, { strict: false }, memory).join("Al", true);
+    await using again = await new Person(server.url, memory).join("Al", true);
     using bob = await Peer.connect(server.port);
     await bob.ask("register", "Bob2");
     await bob.ask("send", "Al", "new");
@@ -271,7 +329,7 @@ describe("mail that was shown before a reload", () => {
     // As a page leaves it that was closed before its next command.
     const unsure = JSON.stringify([{ from: "Bob", text: "ok", again: false }]);
     const memory = new Map([["asvt-chat.unsure", unsure]]);
-    await using page = await new Person(server.url, { strict: false }, memory).join("Al", true);
+    await using page = await new Person(server.url, memory).join("Al", true);
     await until(() => page.mail.length === 2, "the mail comes");
     assertEquals(page.texts, ["Bob: ok (again)", "Bob: next"]);
   });

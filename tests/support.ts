@@ -101,7 +101,7 @@ export function serveWebOn(journal: Journal, ...flags: string[]): TestWeb {
   const plan = planServer(flags);
   const turns = openTurns(settingsOf(plan.options), journal, plan.log, metrics);
   const server = startServer(plan, turns, metrics);
-  const web = new Web(server.server, options, metrics, SILENT_LOG, "0.0.0");
+  const web = new Web(server.server, options, metrics, SILENT_LOG);
   const dispose = async () => {
     await server[Symbol.asyncDispose]();
     await web.stop();

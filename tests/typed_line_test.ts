@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type Order, parseLine, tooLong } from "../lib/typed_line.ts";
+import { type Order, parseLine } from "../lib/typed_line.ts";
+import { parseMessage, tooLong } from "../lib/web/typed.js";
 
 const HOW = 'To one person: @Bob hi, or @"A b" hi for a name with blanks';
 
@@ -52,6 +53,20 @@ describe("a typed line", () => {
       assertEquals(parseLine(line), means);
     });
   }
+});
+
+describe("a line that is typed on the page", () => {
+  for (const { line, means } of LINES.filter(({ line }) => line.startsWith("@"))) {
+    it(`${JSON.stringify(line)} means the same as in the terminal`, () => {
+      assertEquals(parseMessage(line), means);
+    });
+  }
+
+  it("is just text when it begins with a slash", () => {
+    for (const text of ["/users", "//", "/"]) {
+      assertEquals(parseMessage(text), { kind: "all", text });
+    }
+  });
 });
 
 describe("the check of lengths", () => {

@@ -50,11 +50,3 @@ export class FrameSplitter {
     return texts;
   }
 }
-
-/**
- * How many symbols the server counts in a text: code points, as Python does.
- * @param {string} text
- */
-export function countSymbols(text) {
-  return [...text].length;
-}

@@ -25,7 +25,7 @@ import { encodeFrames, FrameSplitter } from "./frames.js";
  * }} Listener
  */
 
-/** A reload of the page keeps this: `sessionStorage` does.
+/** A reload of the page keeps this, where it can; it never throws.
  * @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} Memory */
 
 /** A `wait` asks for so long, in seconds; then it is asked again. */
@@ -39,8 +39,6 @@ const USERS_MS = 5_000;
 /** The first pause before another try to connect, and the longest, in milliseconds. */
 const PAUSE_MS = 500;
 const PAUSE_MS_MAX = 15_000;
-/** Who comes back may be refused so often while the server still knows the connection before. */
-const REFUSALS_MAX = 3;
 const UNSURE = "asvt-chat.unsure";
 
 /** @param {number} ms */
@@ -149,7 +147,8 @@ function frameCount(command, first) {
 /** A person who takes part under one name. */
 export class Talk {
   #url;
-  #strict;
+  #settings;
+  #strict = false;
   #listener;
   #memory;
   /** What ends as soon as another takes its place: one stay under one name.
@@ -170,13 +169,14 @@ export class Talk {
 
   /**
    * @param {string} url
-   * @param {{ strict: boolean }} settings
+   * @param {() => Promise<{ readonly strict: boolean }>} settings asks the server for them, before
+   *   each connection: it may have come back as another
    * @param {Listener} listener
    * @param {Memory} memory
    */
-  constructor(url, { strict }, listener, memory) {
+  constructor(url, settings, listener, memory) {
     this.#url = url;
-    this.#strict = strict;
+    this.#settings = settings;
     this.#listener = listener;
     this.#memory = memory;
     this.#unsure = JSON.parse(memory.getItem(UNSURE) ?? "[]");
@@ -191,30 +191,29 @@ export class Talk {
     this.stop();
     const stay = this.#stay = { name };
     let wasHere = isBack;
-    let refusals = 0;
     for (let tries = 0; this.#stay === stay; tries++) {
       this.#listener.state({ kind: "connecting" });
-      const connection = this.#connection = new Connection(this.#url);
-      let why;
+      let connection, why;
       try {
+        const { strict } = await this.#settings();
+        if (this.#stay !== stay) return;
+        this.#strict = strict;
+        connection = this.#connection = new Connection(this.#url);
         const [greeting = ""] = await connection.ask("register", name);
         if (/^(Hello|Nice to see you), /.test(greeting)) {
           wasHere = true;
           tries = 0;
-          refusals = 0;
           if (this.#stay === stay) this.#listener.state({ kind: "here", greeting });
           await this.#attend(connection);
         }
-        // A full server, or a full disk, may pass.
-        if (/exists!$|before!$/.test(greeting)) refusals++;
-        if (!wasHere || refusals > REFUSALS_MAX) {
-          return this.#stay === stay ? this.#refuse(connection, greeting) : undefined;
-        }
+        if (!wasHere) return this.#stay === stay ? this.#refuse(connection, greeting) : undefined;
+        // It may pass: a full server, or that it still holds the connection before, which broke
+        // without a word.
         why = greeting;
       } catch (error) {
         why = error instanceof Error ? error.message : String(error);
       }
-      connection.close();
+      connection?.close();
       if (this.#stay === stay) await this.#pause(why, tries);
     }
   }

@@ -1,7 +1,8 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The view that watches the frames of a connection. */
-import { element, fetchSettings, make } from "./page.js";
+import { arrange, element, forTab, make, setText } from "./page.js";
+import { printable } from "./printable.js";
 
 /**
  * What the server tells a watcher, a line of JSON each: see lib/wire.ts.
@@ -29,19 +30,14 @@ const rows = element("rows", HTMLElement);
 const scroll = element("scroll", HTMLElement);
 const copyButton = element("copy", HTMLButtonElement);
 
-const settings = await fetchSettings();
 /** @type {WireEvent[]} */
 let events = [];
 /** @type {AbortController | undefined} */
 let watching;
 
-element("wire-hint", HTMLElement).textContent = settings.wireTexts
-  ? `Texts of mail are shown. At most ${ROWS_MAX} rows are kept.`
-  : `Texts of mail are hidden; --wire-texts shows them. At most ${ROWS_MAX} rows are kept.`;
-tokenForm.hidden = !settings.needsToken || sessionStorage.getItem(TOKEN) !== null;
 tokenForm.addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(TOKEN, tokenField.value);
+  forTab.setItem(TOKEN, tokenField.value);
   tokenForm.hidden = true;
   list();
 });
@@ -66,7 +62,7 @@ list();
  * @param {AbortSignal} [signal]
  */
 async function ask(path, signal) {
-  const token = sessionStorage.getItem(TOKEN);
+  const token = forTab.getItem(TOKEN);
   const response = await fetch(path, {
     headers: token === null ? {} : { authorization: `Bearer ${token}` },
     ...signal && { signal },
@@ -78,9 +74,11 @@ async function ask(path, signal) {
     return response;
   }
   error.dataset.question = question;
-  error.textContent = (await response.text()).trim();
+  const why = (await response.text()).trim();
+  // Whoever has given no token yet has done nothing wrong.
+  error.textContent = response.status === 401 && token === null ? "" : why;
   if (response.status === 401) {
-    sessionStorage.removeItem(TOKEN);
+    forTab.removeItem(TOKEN);
     tokenForm.hidden = false;
   }
   return undefined;
@@ -99,27 +97,30 @@ async function list() {
   if (response === undefined) return;
   /** @type {{ connection: number, peer: string, user: string | null }[]} */
   const connections = await response.json();
-  const chosen = choice.value;
-  choice.replaceChildren(
-    new Option("the next one that connects", "next"),
-    ...connections.map(({ connection, peer, user }) =>
-      new Option(`${connection}: ${peer}${user === null ? "" : `, ${user}`}`, String(connection))
-    ),
-  );
-  choice.value = chosen;
-  if (choice.value === "") choice.value = "next";
+  const labels = new Map([["next", "the next one that connects"]]);
+  for (const { connection, peer, user } of connections) {
+    const who = user === null ? "" : `, ${printable(user)}`;
+    labels.set(String(connection), `${connection}: ${peer}${who}`);
+  }
+  arrange(choice, [...labels.keys()], (value) => new Option("", value));
+  for (const option of choice.options) setText(option, labels.get(option.value) ?? "");
 }
 
 /** @param {string} connection */
 async function watch(connection) {
   watching?.abort();
   const controller = watching = new AbortController();
-  watched.textContent = connection === "next" ? "Waiting for the next connection …" : "Watching …";
+  watched.textContent = "Asking the server …";
   stopButton.disabled = false;
   try {
     const response = await ask(`wire?connection=${connection}`, controller.signal);
-    if (response?.body) await readEvents(response.body);
-    else watched.textContent = "Nothing is watched.";
+    if (response?.body) {
+      // From now on the server has an eye on it.
+      watched.textContent = connection === "next"
+        ? "Waiting for the next connection …"
+        : "Watching …";
+      await readEvents(response.body);
+    } else watched.textContent = "Nothing is watched.";
   } catch {
     if (watching === controller) {
       watched.textContent = controller.signal.aborted ? "Stopped." : "The server has gone.";
@@ -145,13 +146,13 @@ async function readEvents(body) {
 function add(more) {
   const isAtEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40;
   events = [...events, ...more].slice(-ROWS_MAX);
-  rows.append(...more.map(rowOf));
+  rows.append(...more.flatMap(rowsOf));
   while (rows.childElementCount > ROWS_MAX) rows.firstElementChild?.remove();
   if (isAtEnd) scroll.scrollTop = scroll.scrollHeight;
 }
 
 /** @param {WireEvent} event */
-function rowOf(event) {
+function rowsOf(event) {
   switch (event.kind) {
     case "connected":
       watched.textContent = `Connection ${event.connection}, ${event.peer}`;
@@ -162,15 +163,33 @@ function rowOf(event) {
       watched.textContent += ": ended";
       return noteRow(`The connection has ended: ${event.reason}`);
     case "line":
-      return lineRow(event);
+      return event.mistake === undefined
+        ? lineRow(event)
+        : [lineRow(event), mistakeRow(event.mistake)];
   }
 }
 
 /** @param {string} text */
 function noteRow(text) {
-  const cell = td("", text);
+  return wideRow("note", text);
+}
+
+/**
+ * What is wrong with the frame above it.
+ * @param {{ code: string, text: string }} mistake
+ */
+function mistakeRow({ code, text }) {
+  return wideRow("mistake", make("strong", "", code), ` ${printable(text)}`);
+}
+
+/**
+ * @param {string} className
+ * @param {...(Node | string)} content
+ */
+function wideRow(className, ...content) {
+  const cell = td("", ...content);
   cell.colSpan = 6;
-  return tr("note", cell);
+  return tr(className, cell);
 }
 
 /** @param {WireEvent & { kind: "line" }} line */
@@ -182,14 +201,11 @@ function lineRow({ at, direction, offset, hex, text, meaning, mistake }) {
     length.title = "The length, lowest byte first";
     bytes.append(length, hex.slice(11).trim());
   }
-  const understood = td("meaning", meaning);
-  if (mistake !== undefined) {
-    understood.append(make("br", ""), make("strong", "", mistake.code), ` ${mistake.text}`);
-  }
   const content = td("content", make("bdi", "", text));
   const way = td("direction", direction === "in" ? "→ server" : "← client");
+  const understood = td("meaning", printable(meaning));
   const cells = [td("time", time), way, td("offset", String(offset)), bytes, content, understood];
-  return tr(mistake === undefined ? direction : `${direction} mistake`, ...cells);
+  return tr(mistake === undefined ? direction : `${direction} wrong`, ...cells);
 }
 
 /**
