@@ -1,4 +1,5 @@
 /** The stream of NATS JetStream that carries the turns of a shared journal. */
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import {
   type Authenticator,
   connect,
@@ -270,6 +271,9 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
     ...natsCert !== "" && { cert: readFile(natsCert) },
     ...natsKey !== "" && { key: readFile(natsKey) },
   };
+  const hosts = servers.map((server) => new URL(server).hostname.replace(/^\[|\]$/g, ""));
+  // Of it the types say nothing; the whole object goes to the runtime.
+  const proof = { ...tls, checkServerIdentity: identityOf(hosts) };
   const isTls = Object.keys(tls).length > 0 || servers.some((server) => server.startsWith("tls:"));
   const authenticator = natsCreds === "" ? undefined : credentials(readFile(natsCreds));
   try {
@@ -284,12 +288,23 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
       // Credentials that are being changed everywhere are wrong for a moment.
       ignoreAuthErrorAbort: true,
       ...authenticator && { authenticator },
-      ...isTls && { tls },
+      ...isTls && { tls: proof },
     });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new JournalError(`NATS can't be reached at ${options.journal}: ${message}`);
   }
+}
+
+/**
+ * Whose certificate is right: that of any of these. By itself the client looks for `localhost` in
+ * that of a server whose address is a number.
+ */
+function identityOf(hosts: readonly string[]) {
+  return (host: string, certificate: PeerCertificate): Error | undefined => {
+    const isOne = hosts.some((name) => checkServerIdentity(name, certificate) === undefined);
+    return isOne ? undefined : checkServerIdentity(host, certificate);
+  };
 }
 
 /** Throws {@link JournalError}. */

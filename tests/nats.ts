@@ -53,16 +53,8 @@ export class NatsNode {
   start(): void {
     this.#process = new Deno.Command("nats-server", {
       args: [
-        ...[
-          "--name",
-          this.#name,
-          "--addr",
-          "127.0.0.1",
-          "--port",
-          `${this.port}`,
-          "--http_port",
-          `${this.#monitor}`,
-        ],
+        ...["--name", this.#name, "--addr", "127.0.0.1", "--port", `${this.port}`],
+        ...["--http_port", `${this.#monitor}`],
         ...["--jetstream", "--store_dir", this.#folder, "--log", `${this.#folder}/log`],
         ...this.#flags,
       ],
@@ -146,17 +138,20 @@ export class Nats implements AsyncDisposable {
   readonly nodes: readonly NatsNode[];
   readonly #folder = Deno.makeTempDirSync();
 
-  private constructor(count: number) {
+  private constructor(count: number, flags: readonly string[]) {
     const routes = Array.from({ length: count }, () => `nats://127.0.0.1:${freePort()}`);
     this.nodes = routes.map((route, index) => {
       const cluster = ["--cluster_name", "asvt", "--cluster", route, "--routes", routes.join(",")];
-      return new NatsNode(`${this.#folder}/${index}`, `n${index}`, count > 1 ? cluster : []);
+      return new NatsNode(`${this.#folder}/${index}`, `n${index}`, [
+        ...count > 1 ? cluster : [],
+        ...flags,
+      ]);
     });
   }
 
   /** Starts so many, and waits until they are ready. */
-  static async start(count = 1): Promise<Nats> {
-    const nats = new Nats(count);
+  static async start(count = 1, ...flags: string[]): Promise<Nats> {
+    const nats = new Nats(count, flags);
     try {
       for (const [index, node] of nats.nodes.entries()) {
         await Deno.mkdir(`${nats.#folder}/${index}`);

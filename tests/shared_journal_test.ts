@@ -16,6 +16,8 @@ class Stream implements Carrier {
   readonly journal: SharedJournal;
   readonly turns: Turns;
   asked: ((isThere: boolean) => void) | undefined;
+  /** So many turns are in the stream behind the one that comes. */
+  pending = 0;
   readonly #sent: string[] = [];
   #runs = 0;
   #last = 0;
@@ -40,7 +42,7 @@ class Stream implements Carrier {
 
   /** Somebody else's turn comes. */
   hear(...turn: readonly Entry[]): void {
-    this.journal.receive(++this.#last, turnText(turn), 0);
+    this.journal.receive(++this.#last, turnText(turn), this.pending);
   }
 
   /** What the server has sent comes back, as soon as it has sent something. */
@@ -63,22 +65,45 @@ class Stream implements Carrier {
   }
 }
 
+const OVER: Entry = { kind: "part", at: 1, run: "run 1" };
+const OTHER: Entry = { kind: "join", at: 1, run: "other", rules: RULES, settings: SETTINGS };
+const BATCH = { kind: "batch", at: 1, run: "other", batch: 1 } as const;
+
+/** A server that takes part, beside another one. */
+async function join(): Promise<{ stream: Stream }> {
+  const stream = new Stream();
+  const joined = stream.journal.join();
+  await stream.comeBack();
+  await joined;
+  stream.hear(OTHER);
+  return { stream };
+}
+
+describe("a server that is behind the others", () => {
+  itNeeds(NET, "accepts nobody until it has read what they did, and says that", async () => {
+    const { stream } = await join();
+    const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
+    using old = await Peer.connect(server.port);
+    assertEquals(await old.ask("ping"), "pong");
+    assertEquals(server.server.facts.isServing, true);
+    stream.pending = 1_000;
+    stream.hear(BATCH);
+    using al = await Peer.connect(server.port);
+    await al.send("ping");
+    assertEquals(await old.ask("ping"), "pong");
+    assertEquals(server.server.connections().length, 1);
+    assertEquals(server.server.facts.isServing, false);
+    stream.pending = 999;
+    stream.hear({ ...BATCH, batch: 2 });
+    assertEquals(await al.frame(), "pong");
+    assertEquals(server.server.facts.isServing, true);
+    old.close();
+    al.close();
+    await stop(server, stream);
+  });
+});
+
 describe("a server whose run another one has ended", () => {
-  const OVER: Entry = { kind: "part", at: 1, run: "run 1" };
-  const OTHER: Entry = { kind: "join", at: 1, run: "other", rules: RULES, settings: SETTINGS };
-
-  const BATCH = { kind: "batch", at: 1, run: "other", batch: 1 } as const;
-
-  /** A server that takes part, beside another one. */
-  async function join(): Promise<{ stream: Stream }> {
-    const stream = new Stream();
-    const joined = stream.journal.join();
-    await stream.comeBack();
-    await joined;
-    stream.hear(OTHER);
-    return { stream };
-  }
-
   itNeeds(NET, "serves who comes meanwhile as soon as it takes part again", async () => {
     const { stream } = await join();
     const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
