@@ -102,6 +102,6 @@ export function known(state: ChatState): ChatState {
   if (state.rules <= RULES) return state;
   throw new JournalError(
     `The stored chat is of a newer release (rules ${state.rules}, this one knows ${RULES}): ` +
-      "use that release, or choose another --data",
+      "use that release, or choose another --data or --stream",
   );
 }

@@ -34,6 +34,8 @@ const ANSWER_MS = 5_000;
 const PUBLISH_MS = 2_000;
 /** Between two tries to connect again, or to read on, in milliseconds. */
 const AGAIN_MS = 250;
+/** A snapshot that must be there is looked for so often. */
+const RELOADS_MAX = 20;
 /** A NATS server that does not answer so many pings, one in so long, is left for another. */
 const PING_MS = 1_000;
 const PINGS_MAX = 2;
@@ -224,16 +226,19 @@ export class NatsStream implements Carrier {
     }
   }
 
-  /** What is missing is in a snapshot. */
+  /** What is missing is in a snapshot, of which a NATS server that was paused may not know yet. */
   async #reload(journal: SharedJournal): Promise<void> {
-    const snapshot = await this.snapshots.load();
-    if (snapshot === undefined || snapshot.through <= journal.through) {
-      throw new JournalError(
-        `The stream ${this.#name} begins behind message ${journal.through + 1}, and no snapshot ` +
-          "holds what is missing: it was purged by hand, or is not the one that was written",
-      );
+    for (let tries = 0; tries < RELOADS_MAX; tries++) {
+      const snapshot = await this.snapshots.load();
+      if (snapshot !== undefined && snapshot.through > journal.through) {
+        return journal.reset(snapshot.state, snapshot.through);
+      }
+      await sleep(AGAIN_MS);
     }
-    journal.reset(snapshot.state, snapshot.through);
+    throw new JournalError(
+      `The stream ${this.#name} begins behind message ${journal.through + 1}, and no snapshot ` +
+        "holds what is missing: it was purged by hand, or is not the one that was written",
+    );
   }
 }
 

@@ -101,8 +101,9 @@ export class Server {
   }
 
   /**
-   * From now on forgets users who are away too long, and servers that are gone. Not done by the constructor: the first timer
-   * loads a part of the runtime, 5 ms in which the server can listen already.
+   * From now on forgets users who are away too long, and servers that are gone. Not done by the
+   * constructor: the first timer loads a part of the runtime, 5 ms in which the server can listen
+   * already.
    */
   expireUsers(): void {
     if (this.#expireMs === Infinity && !this.#turns.isShared) return;
@@ -139,7 +140,7 @@ export class Server {
       try {
         const connection = tcpConnection(await this.#listener.accept());
         // It may be behind only now: who has come waits too.
-        while (this.#turns.isBehind && !this.#stopping) await pause(BEHIND_MS);
+        while (this.isBehind && !this.#stopping) await pause(BEHIND_MS);
         this.#receive(connection);
         backOffMs = BACK_OFF_MS;
       } catch (error) {
@@ -179,6 +180,11 @@ export class Server {
   /** All connections. */
   get #open(): number {
     return this.#handlers.size + this.#arriving.size;
+  }
+
+  /** So much has happened on other servers that nobody new is served. */
+  get isBehind(): boolean {
+    return this.#turns.isBehind;
   }
 
   get #isFull(): boolean {
@@ -226,7 +232,7 @@ export class Server {
       users: users.byId.size,
       waiting: mailboxes.waiting,
       bytes,
-      isServing: !this.#stopping && !this.#turns.isFailing && !this.#turns.isBehind,
+      isServing: !this.#stopping && !this.#turns.isFailing && !this.isBehind,
     };
   }
 

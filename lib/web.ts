@@ -176,6 +176,7 @@ export class Web {
       return plain(426, "This address is for a WebSocket", { upgrade: "websocket" });
     }
     if (this.#sockets >= this.#options.connectionsMax) return plain(503, "The server is full");
+    if (this.#server.isBehind) return plain(503, "The server is behind the others: try again");
     let upgrade: Deno.WebSocketUpgrade;
     try {
       upgrade = Deno.upgradeWebSocket(request);

@@ -67,7 +67,7 @@ const ROOMS = [
 const CORE = ROOMS.slice(0, ROOMS.indexOf("frame_stream.ts"));
 const CORE_PACKAGES = ["@std/bytes"];
 const PACKAGES = [...CORE_PACKAGES, "node:readline", "node:process", "node:sqlite", "node:zlib"]
-  .concat("node:crypto", "node:v8", "node:vm", "prom-client")
+  .concat("node:crypto", "node:tls", "node:v8", "node:vm", "prom-client")
   .concat(["transport-node", "jetstream", "kv", "obj"].map((name) => `@nats-io/${name}`));
 const IMPURE =
   /\b(Deno|Date|Math\.random|performance|crypto|Promise|async|await|setTimeout|console|fetch|globalThis)\b/;

@@ -1,11 +1,13 @@
 /** What the journal in NATS does that no other has to: with real nats-servers. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import type { Entry } from "../lib/chat.ts";
+import { type Entry, RULES } from "../lib/chat.ts";
 import { JournalError } from "../lib/journal.ts";
 import { count } from "../lib/mailbox.ts";
-import { parseServerOptions } from "../lib/options.ts";
+import { NatsStream } from "../lib/nats_stream.ts";
+import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { snapshotRows } from "../lib/snapshot.ts";
+import { turnText } from "../lib/turn_text.ts";
 import type { Turns } from "../lib/turns.ts";
 import { ServerProcess } from "./crash_process.ts";
 import { NATS, Nats } from "./nats.ts";
@@ -141,6 +143,65 @@ describe("servers that share a chat", () => {
       await al.ask("send", "Al", "long"),
       "Massage is too long! Max length = 2!",
     );
+  });
+});
+
+describe("main.ts raise", () => {
+  /** A server of another release, as far as the others see it. */
+  async function joinAs(nats: Nats, rules: number): Promise<NatsStream> {
+    const options = { ...parseServerOptions([]), journal: nats.urls };
+    const other = await NatsStream.open(options, { snapshotFailed: () => {}, failed: () => {} });
+    other.answer("other", () => Promise.resolve());
+    const join: Entry = {
+      ...{ kind: "join", at: 1, run: "other", rules, settings: settingsOf(options) },
+    };
+    await new Promise((resolve) => other.send("join", turnText([join]), resolve));
+    return other;
+  }
+
+  /** Runs main.ts to its end. */
+  async function run(nats: Nats, ...args: string[]): Promise<{ code: number; said: string }> {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-net", MAIN.href, ...args, "--journal", nats.urls],
+    }).output();
+    return { code, said: new TextDecoder().decode(code === 0 ? stdout : stderr) };
+  }
+
+  itNeeds(
+    NATS,
+    "waits until all servers know the new rules; until then the old ones count",
+    async () => {
+      await using nats = await Nats.start();
+      const old = await joinAs(nats, RULES - 1);
+      const turns = await nats.open(parseServerOptions([]), SILENT_LOG);
+      assertEquals(turns.published.rules, RULES - 1);
+      const refused = await run(nats, "raise");
+      assertEquals(refused.code, 1);
+      assertStringIncludes(
+        refused.said,
+        `stay ${RULES - 1}: 1 of 2 servers do not know ${RULES}. Upgrade them first`,
+      );
+      assertEquals(turns.published.rules, RULES - 1);
+      await old.close();
+      assertEquals(await run(nats, "raise"), {
+        code: 0,
+        said: `The rules of asvt-chat were ${RULES - 1}, and are ${RULES} now\n`,
+      });
+      await until(() => turns.published.rules === RULES, "who takes part goes on by the new rules");
+      await turns.close();
+    },
+  );
+
+  itNeeds(NATS, "keeps a server of an older release out from then on", async () => {
+    await using nats = await Nats.start();
+    const newer = await joinAs(nats, RULES + 1);
+    const { code, said } = await run(nats, "serve", "--port", "0");
+    assertEquals(code, 1);
+    assertStringIncludes(
+      said,
+      `is of a newer release (rules ${RULES + 1}, this one knows ${RULES})`,
+    );
+    await newer.close();
   });
 });
 

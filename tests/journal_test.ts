@@ -267,7 +267,7 @@ describe("a journal in a file", () => {
       assertEquals(
         message,
         `The stored chat is of a newer release (rules ${rules}, this one knows ${RULES}): ` +
-          "use that release, or choose another --data",
+          "use that release, or choose another --data or --stream",
       );
       assertEquals(Deno.readFileSync(file.path), content);
     });

@@ -2,11 +2,13 @@
 import { assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { emptyChat, type Entry, RULES } from "../lib/chat.ts";
+import { Metrics } from "../lib/metrics.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { type Carrier, SharedJournal } from "../lib/shared_journal.ts";
 import { parseTurn, turnText } from "../lib/turn_text.ts";
 import { Turns } from "../lib/turns.ts";
 import { sessionOf } from "../lib/users.ts";
+import { Web } from "../lib/web.ts";
 import { itNeeds, NET, Peer, serveIn, SILENT_LOG, type TestServer, until } from "./support.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
@@ -83,22 +85,28 @@ describe("a server that is behind the others", () => {
   itNeeds(NET, "accepts nobody until it has read what they did, and says that", async () => {
     const { stream } = await join();
     const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
+    const options = parseServerOptions(["--http", "0"]);
+    const web = new Web(server.server, options, new Metrics("0.0.0"), SILENT_LOG);
+    const health = async () => (await fetch(`${web.url}healthz`)).text();
     using old = await Peer.connect(server.port);
     assertEquals(await old.ask("ping"), "pong");
-    assertEquals(server.server.facts.isServing, true);
+    assertEquals(await health(), "It serves\n");
     stream.pending = 1_000;
     stream.hear(BATCH);
     using al = await Peer.connect(server.port);
     await al.send("ping");
     assertEquals(await old.ask("ping"), "pong");
+    assertEquals(await health(), "It does not\n");
+    assertEquals(await opens(`${web.url}ws`), false);
     assertEquals(server.server.connections().length, 1);
-    assertEquals(server.server.facts.isServing, false);
     stream.pending = 999;
     stream.hear({ ...BATCH, batch: 2 });
     assertEquals(await al.frame(), "pong");
-    assertEquals(server.server.facts.isServing, true);
+    assertEquals(await health(), "It serves\n");
+    assertEquals(await opens(`${web.url}ws`), true);
     old.close();
     al.close();
+    await web.stop();
     await stop(server, stream);
   });
 });
@@ -150,6 +158,19 @@ describe("a server whose run another one has ended", () => {
     await stop(server, stream);
   });
 });
+
+/** Is a WebSocket to this address opened? */
+async function opens(url: string): Promise<boolean> {
+  const socket = new WebSocket(url);
+  const isOpen = await new Promise<boolean>((resolve) => {
+    socket.onopen = () => resolve(true);
+    socket.onclose = () => resolve(false);
+  });
+  const closed = new Promise((resolve) => socket.onclose = resolve);
+  socket.close();
+  if (isOpen) await closed;
+  return isOpen;
+}
 
 /** Stops a server, whose journal says that it parts. */
 async function stop(server: TestServer, stream: Stream): Promise<void> {
