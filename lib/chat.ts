@@ -234,7 +234,7 @@ function part(state: ChatState, { run: id, at }: Entry & { kind: "part" }): Chat
   return {
     ...state,
     users: users.endRun(state.users, run.number, at),
-    runs: runs.removeRun(state.runs, id),
+    runs: runs.removeRun(state.runs, run),
   };
 }
 

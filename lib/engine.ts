@@ -151,7 +151,9 @@ export class Engine {
     const { settings, users } = this.#turns.candidate;
     // Other servers do not see who is here.
     for (const address of settings.strict && this.#turns.isShared ? present : []) {
-      if (this.#isLongUnseen(address, at)) this.#turns.apply({ kind: "seen", at, address });
+      if (!this.#isLongUnseen(address, at)) continue;
+      this.#turns.apply({ kind: "seen", at, address });
+      this.#turns.add({});
     }
     for (const { name: user, id, address } of users.byId.values()) {
       const { session, freeSince } = users.presence.get(id)!;
@@ -180,6 +182,7 @@ export class Engine {
     const isEntry = state !== before || this.#turns.isShared && mayChange(command);
     if (session.pending > 0 && (isHeld || !isEntry)) return this.#runLater(session, command);
     if (isHeld) return this.#runAfter(inTheWay, session, command);
+    if (isEntry && !this.#isOpen(session)) return { reply: { code: "storage-away" } };
     const answer: Answer = { reply };
     if (this.#turns.isShared && isEntry) return this.#submit(session, entry, answer);
     if (isEntry) {
@@ -289,6 +292,11 @@ export class Engine {
     session.pending++;
     const over = () => void session.pending--;
     this.#turns.add({ done: over, undo: over });
+  }
+
+  /** Else its connection is over, or is being closed: nobody would ever end what it did now. */
+  #isOpen({ actor: { session } }: Session): boolean {
+    return this.#sessions.has(session) && runOf(session) === this.#turns.run;
   }
 
   /** May the state know of the session? */

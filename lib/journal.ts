@@ -46,8 +46,11 @@ export interface SharingListener {
   came(turn: readonly Entry[], origin: Origin): void;
   /** The state is another one from here on: what came since the last turn can't be had any more. */
   reset(state: ChatState): void;
-  /** This run is over, and takes part again as another: its sessions are no more. */
-  ended(): void;
+  /**
+   * This run is over, and takes part again as another: its sessions are no more. Of what was told of
+   * as late, these entries will never come.
+   */
+  ended(lost: readonly Entry[]): void;
   /** Another run wants a name of this session: resolves when it has ended, or goes on. */
   asked(session: SessionId): Promise<void>;
 }

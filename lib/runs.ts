@@ -19,19 +19,32 @@ export interface Runs {
   readonly all: readonly Run[];
   /** The number of the next run. */
   readonly next: number;
+  /** The last that ended: who was paused meanwhile learns what became of its last batch. */
+  readonly ended: readonly Pick<Run, "id" | "batch">[];
   /** The latest time that any of them told, in milliseconds since 1970. */
   readonly at: number;
 }
 
+/** So many that ended are remembered. */
+const ENDED_MAX = 32;
+
 /** Nobody shares the chat. */
-export const NO_RUNS: Runs = { all: [], next: 1, at: 0 };
+export const NO_RUNS: Runs = { all: [], next: 1, ended: [], at: 0 };
 
 /** A run by its id. */
 export function findRun({ all }: Runs, id: string): Run | undefined {
   return all.find((run) => run.id === id);
 }
 
-/** Does the batch of this number come next? Not one that came before, is behind a gap, or of a run that is over. */
+/** The last batch of a run that has come; `undefined` for one that nobody remembers. */
+export function lastBatch({ all, ended }: Runs, id: string): number | undefined {
+  return [...all, ...ended].find((run) => run.id === id)?.batch;
+}
+
+/**
+ * Does the batch of this number come next? Not one that came before, is behind a gap, or of a run
+ * that is over.
+ */
 export function isNextBatch(runs: Runs, id: string, batch: number): boolean {
   return findRun(runs, id)?.batch === batch - 1;
 }
@@ -48,6 +61,7 @@ export function addRun(runs: Runs, id: string, rules: number): Runs {
 }
 
 /** The run is over. */
-export function removeRun(runs: Runs, id: string): Runs {
-  return { ...runs, all: runs.all.filter((run) => run.id !== id) };
+export function removeRun(runs: Runs, { id, batch }: Run): Runs {
+  const ended = [...runs.ended, { id, batch }].slice(-ENDED_MAX);
+  return { ...runs, all: runs.all.filter((run) => run.id !== id), ended };
 }

@@ -19,7 +19,7 @@ import {
   type Stored,
 } from "./journal.ts";
 import { RULES } from "./chat.ts";
-import { findRun } from "./runs.ts";
+import { findRun, lastBatch } from "./runs.ts";
 import type { Settings } from "./settings.ts";
 import { parseTurn, turnText } from "./turn_text.ts";
 import type { SessionId } from "./users.ts";
@@ -157,13 +157,7 @@ export class SharedJournal implements Journal, Sharing {
   }
 
   published(state: ChatState): void {
-    if (this.#joining !== undefined && findRun(state.runs, this.#joining.id) !== undefined) {
-      this.#run = this.#joining.id;
-      this.#joining.over.resolve();
-      this.#joining = undefined;
-    } else if (this.#run !== undefined && findRun(state.runs, this.#run) === undefined) {
-      this.#end(new Error("Another server has ended this run: it did not answer"));
-    }
+    this.#lookForRun(state);
     const alive = state.users.byId.size + state.mailboxes.waiting;
     const due = (this.#options.snapshotEntries ?? snapshotEntries)(alive);
     if (this.#entries < due) return;
@@ -192,14 +186,23 @@ export class SharedJournal implements Journal, Sharing {
     }
   }
 
-  /** Messages are missing in the stream: from now on the state is this one, after this message. */
+  /**
+   * Messages are missing in the stream: from now on the state is this one, after this message. Who
+   * waited for one of them would wait for ever, so the run has to end; what becomes of its last batch
+   * is known when its end has come.
+   */
   reset(state: ChatState, through: number): void {
     this.#through = through;
     this.#entries = 0;
     this.#listener.reset(state);
+    this.#lookForRun(state);
     if (this.#run === undefined) return;
-    this.#part(this.#run);
-    this.#end(new Error("This server was too far behind"));
+    if (lastBatch(state.runs, this.#run)! > this.#batch) {
+      // It is among what is missing: nobody knows the replies any more.
+      this.#stopSending();
+      this.#count();
+    }
+    this.#leave(this.#run);
   }
 
   /** The run is over. */
@@ -209,14 +212,35 @@ export class SharedJournal implements Journal, Sharing {
     this.#stopSending();
     this.#storing?.commit.cancel();
     this.#next?.cancel();
-    if (run !== undefined && this.#storing === undefined) await this.#part(run);
+    if (run !== undefined && this.#storing === undefined) {
+      await new Promise<void>((resolve) => this.#part(run, resolve));
+    }
     await this.#carrier.close();
   }
 
   /** Says that a run of this server is over. Where that is lost, others have to ask. */
-  async #part(run: string): Promise<void> {
+  #part(run: string, said: () => void): void {
     const part: Entry = { kind: "part", at: Date.now(), run };
-    await new Promise((resolve) => this.#carrier.send(`${run} parts`, turnText([part]), resolve));
+    this.#carrier.send(`${run} parts`, turnText([part]), said);
+  }
+
+  /** Says it until it has come back. */
+  #leave(run: string): void {
+    const again = () => {
+      if (this.#run === run && !this.#isClosed) this.#leave(run);
+    };
+    this.#part(run, () => this.#later(RESEND_MS, again));
+  }
+
+  /** The run takes part, or another server has ended it. */
+  #lookForRun({ runs }: ChatState): void {
+    if (this.#joining !== undefined && findRun(runs, this.#joining.id) !== undefined) {
+      this.#run = this.#joining.id;
+      this.#joining.over.resolve();
+      this.#joining = undefined;
+    } else if (this.#run !== undefined && findRun(runs, this.#run) === undefined) {
+      this.#end(lastBatch(runs, this.#run) ?? this.#batch);
+    }
   }
 
   #store(commit: Commit): void {
@@ -289,18 +313,20 @@ export class SharedJournal implements Journal, Sharing {
     stored?.(new Error(what));
   }
 
-  /** The run is over; it goes on as another. */
-  #end(why: Error): void {
+  /** The run is over, with this batch as its last; it goes on as another. */
+  #end(last: number): void {
     this.#stopSending();
-    const commits = [this.#storing?.commit, this.#next];
+    const { commit, parts = [] } = this.#storing ?? {};
+    const lost = parts.slice(last - this.#batch).flat();
+    const next = this.#next;
     this.#run = undefined;
     this.#storing = undefined;
     this.#next = undefined;
-    for (const commit of commits) {
-      commit?.cancel();
-      commit?.stored?.(why);
-    }
-    this.#listener.ended();
+    const why = "This run is over: the server did not answer the others, or was too far behind";
+    for (const each of [commit, next]) each?.cancel();
+    commit?.stored?.(new LateError(why));
+    next?.stored?.(new Error(why));
+    this.#listener.ended(lost);
     if (!this.#isClosed) this.join().catch(this.#options.failed);
   }
 }

@@ -61,7 +61,9 @@ export interface Job {
 }
 
 /** Hears of a chat that several servers share. */
-export interface Follower extends Pick<SharingListener, "ended" | "asked"> {
+export interface Follower extends Pick<SharingListener, "asked"> {
+  /** This run is over: its sessions are no more. */
+  ended(): void;
   /** A turn has come, of whichever server, and is in the state. */
   came(turn: readonly Entry[]): void;
 }
@@ -105,7 +107,7 @@ export class Turns {
     journal.sharing?.follow({
       came: (turn, origin) => this.#hear(turn, origin),
       reset: (next) => this.#published = this.#candidate = known(next),
-      ended: () => this.#begin(),
+      ended: (lost) => this.#begin(lost),
       asked: (session) => this.#follower?.asked(session) ?? Promise.resolve(),
     });
   }
@@ -359,10 +361,10 @@ export class Turns {
     }
   }
 
-  /** The run before is over, with all that its sessions owed. */
-  #begin(): void {
+  /** The run before is over, with all that its sessions owed. What nobody got still goes back. */
+  #begin(lost: readonly Entry[]): void {
     this.#log.event("ended-by-others", {});
-    this.#owed = this.#owed.filter(({ kind }) => kind === "return");
+    this.#owed = [...lost, ...this.#owed].filter(({ kind }) => kind === "return");
     this.#follower?.ended();
   }
 }

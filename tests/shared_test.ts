@@ -7,7 +7,7 @@ import * as mailbox from "../lib/mailbox.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { type Carrier, SharedJournal } from "../lib/shared_journal.ts";
 import { restoreSnapshot, snapshotRows } from "../lib/snapshot.ts";
-import { parseTurn } from "../lib/turn_text.ts";
+import { parseTurn, turnText } from "../lib/turn_text.ts";
 import { type SessionId, sessionOf } from "../lib/users.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
@@ -45,6 +45,8 @@ function textsOf(state: ChatState, name: string): string[] {
 
 const AL = sessionOf(1, 1);
 const BOB = sessionOf(2, 1);
+/** The first run of a server is over. */
+const OVER = turnText([{ kind: "part", at: 1, run: "run1" }]);
 const TWO_RUNS = [join("a"), join("b")];
 const AL_IS_IN = [...TWO_RUNS, batch("a", 1, AL, { name: "register", user: "Al" })];
 const note = (number: number, text: string) =>
@@ -224,13 +226,22 @@ function openWorld(bodyLengthMax = 100_000) {
       if (stepped !== undefined) journal.published(state);
     },
     reset: (next) => state = next,
-    ended: () => heard.push("ended"),
+    ended: (lost) => heard.push(["ended, lost:", ...lost.map(({ kind }) => kind)].join(" ")),
     asked: () => Promise.resolve(),
   });
   return {
     ...{ journal, carrier, heard },
     /** A message comes from the stream. */
     come: (body: string) => journal.receive(++last, body, 0),
+    /** These messages are not in the stream any more, but in a snapshot. */
+    miss: (...bodies: string[]) => {
+      last += bodies.length;
+      const next = bodies.reduce(
+        (before, body) => stepTurn(before, parseTurn(body))?.state ?? before,
+        state,
+      );
+      journal.reset(next, last);
+    },
     /** The last that was sent comes back. */
     comeBack: () => journal.receive(++last, carrier.body, 0),
     pass: (ms: number) => {
@@ -346,13 +357,60 @@ describe("a journal that several servers share", () => {
   it("goes on as another run when its own is over, and what was under way has failed", () => {
     const { journal, carrier, commit, come, comeBack, heard } = openJoined();
     commit("Al");
-    come('[0,[],[{"kind":"part","at":1,"run":"run1"}]]');
-    assertEquals(heard, ["foreign part", "Al: failed", "ended"]);
+    come(OVER);
+    assertEquals(heard, ["foreign part", "Al: late", "ended, lost: command"]);
     assertEquals([journal.run, carrier.sent.at(-1)], [undefined, "run2 joins"]);
     comeBack();
     assertEquals(journal.run, "run2");
     commit("Bob");
     assertEquals(carrier.sent.at(-1), "run2 1");
+  });
+
+  it("has missed messages: its run has to end, and what is under way is stored before that", () => {
+    const { journal, carrier, commit, come, miss, comeBack, heard, pass } = openJoined();
+    commit("Al");
+    const { body } = carrier;
+    miss(turnText(join("other")));
+    assertEquals([journal.run, carrier.sent.at(-1), heard], ["run1", "run1 parts", []]);
+    come(body);
+    assertEquals(heard, ["own batch,command", "Al: stored"]);
+    carrier.tell(new Error("away"));
+    pass(500);
+    assertEquals(carrier.sent.filter((id) => id === "run1 parts").length, 2);
+    comeBack();
+    assertEquals(heard.slice(2), ["foreign part", "ended, lost:"]);
+    assertEquals(carrier.sent.at(-1), "run2 joins");
+  });
+
+  it("has missed what was under way: nobody knows the reply, and nothing of it is lost", () => {
+    const { carrier, commit, miss, comeBack, heard, pass } = openJoined();
+    commit("Al");
+    const { body } = carrier;
+    pass(500);
+    miss(body);
+    pass(500);
+    assertEquals([carrier.sent, heard], [["run1 joins", "run1 1", "run1 parts"], []]);
+    comeBack();
+    assertEquals(heard, ["foreign part", "Al: late", "ended, lost:"]);
+  });
+
+  it("has missed its own end: then it knows whether what was under way came before", () => {
+    const before = openJoined();
+    before.commit("Al");
+    before.miss(before.carrier.body, OVER);
+    assertEquals(before.heard, ["Al: late", "ended, lost:"]);
+    const behind = openJoined();
+    behind.commit("Al");
+    behind.miss(OVER, behind.carrier.body);
+    assertEquals(behind.heard, ["Al: late", "ended, lost: command"]);
+  });
+
+  it("has missed its own beginning, and takes part", async () => {
+    const { journal, carrier, miss } = openWorld();
+    const joined = journal.join();
+    miss(carrier.body);
+    await joined;
+    assertEquals(journal.run, "run1");
   });
 
   it("says at its end that it is over, so that nobody has to ask for it", async () => {
