@@ -1,5 +1,6 @@
 /** Times the pure core alone: `deno task bench`. */
-import { type ChatState, emptyChat, step } from "../lib/chat.ts";
+import { step } from "../lib/chat.ts";
+import { type ChatState, emptyChat } from "../lib/state.ts";
 import type { Command } from "../lib/command.ts";
 import { encodeFrames, splitFrames } from "../lib/frame.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";

@@ -1,6 +1,7 @@
 /** What is measured, scenario by scenario. Each gives figures, some of them with a target. */
 import process from "node:process";
-import { type ChatState, emptyChat, step } from "../lib/chat.ts";
+import { step } from "../lib/chat.ts";
+import { type ChatState, emptyChat } from "../lib/state.ts";
 import type { Command } from "../lib/command.ts";
 import { encodeFrame } from "../lib/frame.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";

@@ -1,35 +1,23 @@
 /**
- * The chat: its whole state, and `step`, which takes a state and an entry and returns the next state
- * and the reply. Pure: no clock, no chance, no I/O; a state never changes.
+ * The chat: `step` takes a state and an entry, which is whatever may happen, and returns the next
+ * state and the reply. Pure: no clock, no chance, no I/O; a state never changes.
  */
-import { type Command, type CommandName, helpText } from "./command.ts";
+import type { Command } from "./command.ts";
 import * as mailbox from "./mailbox.ts";
+import { obey } from "./obey.ts";
 import type { Mail, Reply, Shown } from "./reply.ts";
 import * as runs from "./runs.ts";
 import { isSame, type Settings } from "./settings.ts";
+import {
+  type ChatState,
+  FIRST_RULES,
+  removeUser,
+  type Step,
+  takeShown,
+  withUsers,
+} from "./state.ts";
 import * as users from "./users.ts";
-import type { Actor, SessionId, User } from "./users.ts";
-
-/**
- * The version of the rules by which this release decides. To be raised with every change of `step`
- * after which an entry may lead to another state than before, and with every new kind of entry or
- * command; the old decision stays, for states whose `rules` are older. Otherwise a journal of the
- * release before would be replayed to something that nobody was told.
- */
-export const RULES = 2;
-
-/** Of these rules is what was stored before the rules had a version. */
-export const FIRST_RULES = 1;
-
-export interface ChatState {
-  /** The version of the rules by which entries are decided. */
-  readonly rules: number;
-  readonly settings: Settings;
-  readonly users: users.Users;
-  readonly mailboxes: mailbox.Mailboxes;
-  /** The servers that share the chat, where more than one may. */
-  readonly runs: runs.Runs;
-}
+import type { Actor, SessionId } from "./users.ts";
 
 /** What may happen to a chat; `at` is when, in milliseconds since 1970. */
 export type Entry =
@@ -87,28 +75,6 @@ export type SharedEntry =
   | { readonly kind: "raise"; readonly rules: number }
   /** A message that a `receive` took, whose reply nobody got, goes back to the front. */
   | { readonly kind: "return"; readonly user: string; readonly id: number; readonly mail: Mail };
-
-/** What an entry leads to. */
-export interface Step {
-  /** The next state: the same object where nothing changed. */
-  readonly state: ChatState;
-  /** The reply to a command; nobody waits for one to another entry. */
-  readonly reply?: Reply;
-}
-
-/** The reply that is made most. */
-const SENT: Reply = { code: "sent" };
-
-/** A chat in which nobody has registered yet. */
-export function emptyChat(settings: Settings): ChatState {
-  return {
-    rules: RULES,
-    settings,
-    users: users.emptyUsers(),
-    mailboxes: mailbox.emptyMailboxes(settings.mailboxMessagesMax),
-    runs: runs.NO_RUNS,
-  };
-}
 
 /** What a turn leads to. */
 export interface TurnStep {
@@ -179,26 +145,6 @@ export function conflict(state: ChatState, settings: Settings): string | undefin
   return undefined;
 }
 
-/** The mail of a user that a `wait` waits for, or the refusal where that user is gone. */
-export function mailFor(state: ChatState, { user: name, id }: Shown): Reply {
-  const user = state.users.byName.get(name);
-  return user?.id === id ? showMail(state, user) : { code: "not-registered" };
-}
-
-/**
- * What strict mode does after a reply, as the original does: the connection stays open, is closed
- * behind the reply, or is closed without one.
- */
-export function strictEnding(command: CommandName, { code }: Reply): "open" | "close" | "silent" {
-  if (code === "receiver-undecodable" || code === "text-undecodable") return "silent";
-  const refusedRegister = command === "register" && code !== "welcome" && code !== "welcome-back";
-  const refusedSend = command === "send" && code === "not-registered";
-  return refusedRegister || refusedSend || code === "text-too-long" ? "close" : "open";
-}
-
-/** Who acts, and when. */
-type ActorNow = Actor & { readonly at: number };
-
 /** The same users and mail under other rules. What was decided before stays. */
 function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start" }): ChatState {
   return {
@@ -261,177 +207,4 @@ function forget(
   const presence = state.users.presence.get(id)!;
   const isAway = presence.session === undefined && presence.freeSince === freeSince;
   return freeSince === undefined || isAway ? removeUser(state, user) : state;
-}
-
-function obey(state: ChatState, actor: Actor, at: number, command: Command): Step {
-  switch (command.name) {
-    case "register":
-      return register(state, { ...actor, at }, command.user);
-    case "users":
-      return { state, reply: { code: "users", users: state.users.byId } };
-    case "send":
-      return send(state, actor, command.to, command.text);
-    case "sendall":
-      return sendAll(state, actor, command.text);
-    case "receive":
-      return receive(state, actor);
-    case "wait":
-      return wait(state, actor);
-    case "ping":
-      return { state, reply: { code: "pong" } };
-    case "help":
-      return { state, reply: { code: "help", text: helpText(state.settings) } };
-    case "logout":
-      return logout(state, actor);
-  }
-}
-
-function register(state: ChatState, actor: ActorNow, name: string): Step {
-  const { settings } = state;
-  if (name === "") return refuse(state, { code: "name-empty" });
-  if (isLonger(name, settings.nameSymbolsMax)) return refuse(state, { code: "name-too-long" });
-  const user = state.users.byName.get(name);
-  if (user !== undefined) return comeBack(state, actor, user);
-  const neighbours = users.atAddress(state.users, actor.address).size;
-  if (settings.strict && neighbours > 0) {
-    return refuse(state, { code: "address-used", peer: actor.peer });
-  }
-  if (state.users.byId.size >= settings.usersMax) return refuse(state, { code: "server-full" });
-  if (!settings.strict && neighbours >= settings.usersPerAddressMax) {
-    return refuse(state, { code: "address-full" });
-  }
-  const added = { name, id: state.users.nextId, address: actor.address };
-  const grown = {
-    ...state,
-    users: users.addUser(state.users, added, actor.at),
-    mailboxes: mailbox.openMailbox(state.mailboxes, added.id),
-  };
-  return { state: hold(grown, actor, added), reply: { code: "welcome", user: name } };
-}
-
-/** `register` of a name that there is. */
-function comeBack(state: ChatState, actor: ActorNow, user: User): Step {
-  const { name, id, address } = user;
-  if (address !== actor.address) return refuse(state, { code: "name-taken", user: name });
-  const { session } = state.users.presence.get(id)!;
-  if (session !== undefined && session !== actor.session) {
-    return refuse(state, { code: "name-taken", user: name, heldBy: session });
-  }
-  return { state: hold(state, actor, user), reply: { code: "welcome-back", user: name } };
-}
-
-/** In strict mode nobody holds a name. */
-function hold(state: ChatState, { session, at }: ActorNow, user: User): ChatState {
-  return state.settings.strict
-    ? state
-    : withUsers(state, users.hold(state.users, session, user, at));
-}
-
-function logout(state: ChatState, actor: Actor): Step {
-  const { user, heldBy } = identify(state, actor);
-  const reply = { code: "logged-out", heldBy } as const;
-  const removed = user === undefined ? state : removeUser(state, user);
-  if (state.settings.strict) return { state: removed, reply };
-  return { state: withUsers(removed, users.makeNobody(removed.users, actor.session)), reply };
-}
-
-function removeUser(state: ChatState, user: User): ChatState {
-  return {
-    ...state,
-    users: users.removeUser(state.users, user),
-    mailboxes: mailbox.closeMailbox(state.mailboxes, user.id),
-  };
-}
-
-function send(state: ChatState, actor: Actor, to: string, text: string): Step {
-  const { settings, mailboxes } = state;
-  if (isLonger(text, settings.textSymbolsMax)) return tooLong(state);
-  const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
-  const receiver = state.users.byName.get(to);
-  if (receiver === undefined) return refuse(state, { code: "no-such-user", user: to });
-  const { id } = receiver;
-  if (mailbox.isFull(mailboxes, id)) return refuse(state, { code: "mailbox-full", user: to });
-  if (mailboxes.waiting >= settings.messagesMax) return refuse(state, { code: "server-full" });
-  return {
-    state: { ...state, mailboxes: mailbox.deliver(mailboxes, id, { from: user.name, text }) },
-    reply: SENT,
-  };
-}
-
-function sendAll(state: ChatState, actor: Actor, text: string): Step {
-  const { settings, mailboxes } = state;
-  if (isLonger(text, settings.textSymbolsMax)) return tooLong(state);
-  const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
-  const { reached, full } = mailbox.reach(mailboxes, user.id);
-  if (mailboxes.waiting + reached > settings.messagesMax) {
-    return refuse(state, { code: "server-full" });
-  }
-  const reply: Reply = full === 0 ? SENT : { code: "sent-in-part", full };
-  if (reached === 0) return { state, reply };
-  return {
-    state: {
-      ...state,
-      mailboxes: mailbox.broadcast(mailboxes, user.id, { from: user.name, text }),
-    },
-    reply,
-  };
-}
-
-function receive(state: ChatState, actor: Actor): Step {
-  const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
-  const reply = showMail(state, user);
-  return { state: takeShown(state, reply.shown), reply };
-}
-
-/** As `receive`, but the mail stays until a `take`. */
-function wait(state: ChatState, actor: Actor): Step {
-  const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
-  return { state, reply: showMail(state, user) };
-}
-
-function identify(state: ChatState, actor: Actor): users.Identity {
-  return users.identify(state.users, actor);
-}
-
-function refuse(state: ChatState, reply: Reply): Step {
-  return { state, reply };
-}
-
-function tooLong(state: ChatState): Step {
-  return refuse(state, { code: "text-too-long", max: state.settings.textSymbolsMax });
-}
-
-/** Has the text more than so many symbols? */
-export function isLonger(text: string, symbolsMax: number): boolean {
-  if (text.length <= symbolsMax) return false;
-  return text.length > 2 * symbolsMax || [...text].length > symbolsMax;
-}
-
-function withUsers(state: ChatState, next: users.Users): ChatState {
-  return next === state.users ? state : { ...state, users: next };
-}
-
-function showMail({ mailboxes }: ChatState, { name, id }: User): Reply & { code: "mail" } {
-  const count = mailbox.count(mailboxes, id);
-  return {
-    code: "mail",
-    count,
-    mail: count === 0 ? [] : mailbox.read(mailboxes, id),
-    shown: { user: name, id, through: mailbox.taken(mailboxes, id) + count },
-  };
-}
-
-function takeShown(state: ChatState, { user, id, through }: Shown): ChatState {
-  if (state.users.byName.get(user)?.id !== id) return state;
-  // No more than there is: a file that lost turns still opens, so that what is left can be read.
-  const messages = Math.min(
-    through - mailbox.taken(state.mailboxes, id),
-    mailbox.count(state.mailboxes, id),
-  );
-  if (messages <= 0) return state;
-  return { ...state, mailboxes: mailbox.take(state.mailboxes, id, messages) };
 }

@@ -2,7 +2,8 @@
  * The engine: runs the commands of all connections, each in its turn. Time enters the chat here: when
  * something happens, who waits for mail, and for how long.
  */
-import { type ChatState, type Entry, mailFor, step } from "./chat.ts";
+import { type Entry, step } from "./chat.ts";
+import { type ChatState, mailFor } from "./state.ts";
 import type { Command } from "./command.ts";
 import type { Log } from "./log.ts";
 import type { Reply, Shown } from "./reply.ts";

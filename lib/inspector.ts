@@ -4,7 +4,7 @@
  * Commands are read by `command.ts` and mistakes are found by `command_reader.ts`, as the server
  * does it. Texts of mail are hidden unless they are asked for. Pure.
  */
-import { isLonger } from "./chat.ts";
+import { isLonger } from "./obey.ts";
 import { type ArgumentName, commandArguments, type CommandName, takeCommand } from "./command.ts";
 import { CommandReader, type Item, type ReaderOptions } from "./command_reader.ts";
 import { clip } from "./evidence.ts";

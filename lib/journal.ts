@@ -1,5 +1,6 @@
 /** The journal: puts what happens to a chat in order, and makes it durable before it is answered. */
-import { type ChatState, emptyChat, type Entry, RULES, step } from "./chat.ts";
+import { type Entry, step } from "./chat.ts";
+import { type ChatState, emptyChat, RULES } from "./state.ts";
 import type { Settings } from "./settings.ts";
 import { restoreSnapshot } from "./snapshot.ts";
 import type { SessionId } from "./users.ts";

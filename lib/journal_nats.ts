@@ -1,5 +1,6 @@
 /** The journal in NATS JetStream: many servers, one chat. */
-import { conflict, emptyChat, RULES, type SharedEntry } from "./chat.ts";
+import { conflict, type SharedEntry } from "./chat.ts";
+import { emptyChat, RULES } from "./state.ts";
 import { JournalError, known } from "./journal.ts";
 import type { Log } from "./log.ts";
 import type { Meter } from "./meter.ts";

@@ -1,7 +1,8 @@
 /** The journal in a SQLite file: a row a turn, and a snapshot that is written in slices. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
-import type { ChatState, Entry } from "./chat.ts";
+import type { Entry } from "./chat.ts";
+import type { ChatState } from "./state.ts";
 import { type CommitListener, type Journal, snapshotEntries, type Stored } from "./journal.ts";
 import { snapshotRows } from "./snapshot.ts";
 import { parseTurn, turnText } from "./turn_text.ts";

@@ -7,7 +7,7 @@ import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import { StorageType } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { Objm } from "@nats-io/obj";
-import type { ChatState } from "./chat.ts";
+import type { ChatState } from "./state.ts";
 import { findRun } from "./runs.ts";
 import { restoreSnapshot, snapshotRows } from "./snapshot.ts";
 

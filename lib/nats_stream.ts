@@ -21,7 +21,7 @@ import {
   jetstreamManager,
   StorageType,
 } from "@nats-io/jetstream";
-import type { ChatState } from "./chat.ts";
+import type { ChatState } from "./state.ts";
 import { JournalError } from "./journal.ts";
 import { NatsSnapshots } from "./nats_snapshots.ts";
 import type { ServerOptions } from "./options.ts";

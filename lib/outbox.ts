@@ -1,5 +1,5 @@
 /** The replies of a connection that have not left: in their order, in pieces, within a time. */
-import { isLonger, strictEnding } from "./chat.ts";
+import { isLonger, strictEnding } from "./obey.ts";
 import type { CommandName } from "./command.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Answer, Engine, Session } from "./engine.ts";

@@ -6,7 +6,8 @@
  * is missing, and `stepTurn` knows which came before. Of the stream itself nothing is asked but that
  * what is acknowledged stays, and that everybody reads the same.
  */
-import type { ChatState, Entry } from "./chat.ts";
+import type { Entry } from "./chat.ts";
+import type { ChatState } from "./state.ts";
 import {
   type CommitListener,
   type Journal,
@@ -18,7 +19,7 @@ import {
   snapshotEntries,
   type Stored,
 } from "./journal.ts";
-import { RULES } from "./chat.ts";
+import { RULES } from "./state.ts";
 import { findRun, lastBatch } from "./runs.ts";
 import type { Settings } from "./settings.ts";
 import { parseTurn, turnText } from "./turn_text.ts";

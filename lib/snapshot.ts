@@ -1,5 +1,5 @@
 /** The state of a chat as rows of text and back: what a journal stores of it. Pure. */
-import { type ChatState, FIRST_RULES } from "./chat.ts";
+import { type ChatState, FIRST_RULES } from "./state.ts";
 import * as mailbox from "./mailbox.ts";
 import type { Mail } from "./reply.ts";
 import { NO_RUNS, type Runs } from "./runs.ts";

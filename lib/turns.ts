@@ -7,7 +7,8 @@
  * Where several servers share the journal there is no candidate: the order is made there, and only
  * what comes back is stepped, whoever has sent it. Then the replies are known.
  */
-import { type ChatState, conflict, type Entry, RULES, step, stepTurn } from "./chat.ts";
+import { conflict, type Entry, step, stepTurn } from "./chat.ts";
+import { type ChatState, RULES } from "./state.ts";
 import {
   type Journal,
   JournalError,

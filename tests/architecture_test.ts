@@ -19,6 +19,8 @@ const ROOMS = [
   "mailbox.ts",
   "users.ts",
   "runs.ts",
+  "state.ts",
+  "obey.ts",
   "chat.ts",
   "snapshot.ts",
   "turn_text.ts",

@@ -1,6 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type ChatState, emptyChat, type Entry, mailFor, step, strictEnding } from "../lib/chat.ts";
+import { type Entry, step } from "../lib/chat.ts";
+import { strictEnding } from "../lib/obey.ts";
+import { type ChatState, emptyChat, mailFor } from "../lib/state.ts";
 import type { Command } from "../lib/command.ts";
 import { type Reply, replyText, type Shown } from "../lib/reply.ts";
 import type { Settings } from "../lib/settings.ts";

@@ -4,7 +4,7 @@
  * `cluster_server.ts ENTRIES [flags]`.
  */
 import { createHash } from "node:crypto";
-import type { ChatState } from "../lib/chat.ts";
+import type { ChatState } from "../lib/state.ts";
 import { openNats } from "../lib/journal_nats.ts";
 import { Log } from "../lib/log.ts";
 import { parseServerOptions } from "../lib/options.ts";

@@ -2,7 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
-import { type ChatState, emptyChat, type Entry, step } from "../lib/chat.ts";
+import { type Entry, step } from "../lib/chat.ts";
+import { type ChatState, emptyChat } from "../lib/state.ts";
 import { committed, replay } from "../lib/journal.ts";
 import type { Schedule, SqliteJournal } from "../lib/journal_sqlite.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";

@@ -1,7 +1,8 @@
 /** What the journal in NATS does that no other has to: with real nats-servers. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { type Entry, RULES } from "../lib/chat.ts";
+import type { Entry } from "../lib/chat.ts";
+import { RULES } from "../lib/state.ts";
 import { JournalError } from "../lib/journal.ts";
 import { count } from "../lib/mailbox.ts";
 import { NatsStream } from "../lib/nats_stream.ts";

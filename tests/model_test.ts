@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type ChatState, emptyChat, type Entry, step } from "../lib/chat.ts";
+import { type Entry, step } from "../lib/chat.ts";
+import { type ChatState, emptyChat } from "../lib/state.ts";
 import type { Command } from "../lib/command.ts";
 import { type Reply, replyText } from "../lib/reply.ts";
 import { Model } from "./model.ts";

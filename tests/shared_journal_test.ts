@@ -1,7 +1,8 @@
 /** A journal that several servers share, on a stream whose every message the test hands over. */
 import { assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { emptyChat, type Entry, RULES } from "../lib/chat.ts";
+import type { Entry } from "../lib/chat.ts";
+import { emptyChat, RULES } from "../lib/state.ts";
 import { Metrics } from "../lib/metrics.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { type Carrier, SharedJournal } from "../lib/shared_journal.ts";

@@ -1,7 +1,8 @@
 /** A chat that several servers share: what its entries mean, and how a server sends its own. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type ChatState, emptyChat, type Entry, stepTurn } from "../lib/chat.ts";
+import { type Entry, stepTurn } from "../lib/chat.ts";
+import { type ChatState, emptyChat } from "../lib/state.ts";
 import { JournalError, LateError, type Origin } from "../lib/journal.ts";
 import * as mailbox from "../lib/mailbox.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";

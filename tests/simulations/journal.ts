@@ -1,5 +1,6 @@
 /** A journal of arrays of text, which fails and dies when it is told to. */
-import type { ChatState, Entry } from "../../lib/chat.ts";
+import type { Entry } from "../../lib/chat.ts";
+import type { ChatState } from "../../lib/state.ts";
 import type { CommitListener, Journal, Stored } from "../../lib/journal.ts";
 import { snapshotRows } from "../../lib/snapshot.ts";
 

@@ -1,7 +1,8 @@
 /** The connections of the simulated server, each with what it has sent and is to hear. */
 import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
-import { step, strictEnding } from "../../lib/chat.ts";
+import { step } from "../../lib/chat.ts";
+import { strictEnding } from "../../lib/obey.ts";
 import type { Command } from "../../lib/command.ts";
 import { CommandReader, type Item } from "../../lib/command_reader.ts";
 import type { Answer, Engine, Session } from "../../lib/engine.ts";
