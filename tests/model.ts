@@ -16,12 +16,15 @@ export interface ModelSettings {
 
 interface Message {
   readonly id: number;
+  /** Which message it is of all that the person ever got. */
+  readonly place: number;
   readonly from: string;
   readonly text: string;
 }
 
 /** Somebody registered. */
 export interface Person {
+  /** Nobody had it before, and who registers later has a higher one. */
   readonly id: number;
   readonly name: string;
   readonly address: string;
@@ -30,6 +33,8 @@ export interface Person {
   /** The last time that somebody let go of the name. */
   freeSince: number;
   mail: Message[];
+  /** How many messages it ever got. */
+  got: number;
 }
 
 /** Who asks: a session of an address. */
@@ -48,7 +53,8 @@ interface Data {
   shown: { session: number; messages: number[] }[];
   /** Who waits for whose mail, the longest first. */
   waiting: { session: number; person: number }[];
-  lastId: number;
+  lastPerson: number;
+  lastMessage: number;
 }
 
 /** A chat of arrays. */
@@ -58,7 +64,10 @@ export class Model {
   #data: Data;
 
   constructor(settings: ModelSettings) {
-    this.#data = { settings, people: [], marked: [], shown: [], waiting: [], lastId: 0 };
+    this.#data = {
+      ...{ settings, people: [], marked: [], shown: [], waiting: [] },
+      ...{ lastPerson: 0, lastMessage: 0 },
+    };
   }
 
   get settings(): ModelSettings {
@@ -97,8 +106,8 @@ export class Model {
     if (strict && here.length > 0) return [`'${address}:${session}' was used before!`];
     if (this.people.length >= usersMax) return ["Server is full!"];
     if (!strict && here.length >= usersPerAddressMax) return ["Too many users from your address!"];
-    const id = ++this.#data.lastId;
-    const person = { id, name, address, holder: 0, freeSince: this.now, mail: [] };
+    const id = ++this.#data.lastPerson;
+    const person = { id, name, address, holder: 0, freeSince: this.now, mail: [], got: 0 };
     this.#data.people.push(person);
     this.#hold(person, session);
     return [`Hello, ${name}`];
@@ -111,27 +120,25 @@ export class Model {
   send(asker: Asker, to: string, text: string): string[] {
     const wrong = this.#wrongText(text);
     if (wrong !== undefined) return wrong;
-    const me = this.#whoIs(asker);
+    const me = this.whoIs(asker);
     if (me === undefined) return ["U aren't registered!"];
     const receiver = this.#named(to);
     if (receiver === undefined) return [`User '${to}' doesn't exist!`];
     if (this.#isFull(receiver)) return [`Mailbox of '${to}' is full!`];
     if (this.#allMail() + 1 > this.settings.messagesMax) return ["Server is full!"];
-    receiver.mail.push({ id: ++this.#data.lastId, from: me.name, text });
+    this.#deliver(receiver, me.name, text);
     return ["Message added to storage!"];
   }
 
   sendall(asker: Asker, text: string): string[] {
     const wrong = this.#wrongText(text);
     if (wrong !== undefined) return wrong;
-    const me = this.#whoIs(asker);
+    const me = this.whoIs(asker);
     if (me === undefined) return ["U aren't registered!"];
     const others = this.people.filter((person) => person !== me);
     const open = others.filter((person) => !this.#isFull(person));
     if (this.#allMail() + open.length > this.settings.messagesMax) return ["Server is full!"];
-    for (const person of open) {
-      person.mail.push({ id: ++this.#data.lastId, from: me.name, text });
-    }
+    for (const person of open) this.#deliver(person, me.name, text);
     const full = others.length - open.length;
     return [
       full === 0
@@ -141,7 +148,7 @@ export class Model {
   }
 
   receive(asker: Asker): string[] {
-    const me = this.#whoIs(asker);
+    const me = this.whoIs(asker);
     if (me === undefined) return ["U aren't registered!"];
     const frames = mailFrames(me);
     me.mail = [];
@@ -150,7 +157,7 @@ export class Model {
 
   /** Shows the mail; `undefined`: there is none, and the session waits for it from now on. */
   wait(asker: Asker, seconds: number): string[] | undefined {
-    const me = this.#whoIs(asker);
+    const me = this.whoIs(asker);
     if (me === undefined) return ["U aren't registered!"];
     if (me.mail.length > 0 || seconds === 0) return this.#show(asker.session, me);
     this.#data.waiting.push({ session: asker.session, person: me.id });
@@ -158,7 +165,7 @@ export class Model {
   }
 
   logout(asker: Asker): string[] {
-    const me = this.#whoIs(asker);
+    const me = this.whoIs(asker);
     this.#data.people = this.people.filter((person) => person !== me);
     if (!this.settings.strict) this.#mark(asker.session);
     return ["U've been successfully logouted"];
@@ -172,6 +179,23 @@ export class Model {
       }
     }
     this.#unshow(session);
+  }
+
+  /** What was shown up to this place leaves the mailbox; returns that. */
+  take(id: number, through: number): readonly Message[] {
+    const person = this.people.find((person) => person.id === id);
+    const taken = person?.mail.filter(({ place }) => place <= through) ?? [];
+    if (person !== undefined) person.mail = person.mail.filter(({ place }) => place > through);
+    return taken;
+  }
+
+  /** A message goes back to the front. All have new places: who was shown them sees them again. */
+  giveBack(id: number, from: string, text: string): void {
+    const person = this.people.find((person) => person.id === id);
+    if (person === undefined) return;
+    const all = [{ from, text }, ...person.mail];
+    person.mail = [];
+    for (const mail of all) this.#deliver(person, mail.from, mail.text);
   }
 
   /** The session waits no longer: its reply, if it did wait. */
@@ -215,7 +239,7 @@ export class Model {
 
   /** Was there somebody of this id, who is gone? */
   hasLost(id: number): boolean {
-    return id <= this.#data.lastId && this.nameOf(id) === undefined;
+    return id <= this.#data.lastPerson && this.nameOf(id) === undefined;
   }
 
   /** The name of the person of this id. */
@@ -248,6 +272,18 @@ export class Model {
     );
   }
 
+  /** Removes somebody of this id, who is still away since then. */
+  forget(id: number, freeSince: number | undefined): void {
+    this.#data.people = this.people.filter((person) =>
+      person.id !== id || person.holder !== 0 || person.freeSince !== freeSince
+    );
+  }
+
+  /** From now on the chat goes on under these settings. */
+  choose(settings: ModelSettings): void {
+    this.#data.settings = settings;
+  }
+
   /** May the chat go on under these settings? In strict mode an address has one user. */
   allows(settings: ModelSettings): boolean {
     if (!settings.strict || this.settings.strict) return true;
@@ -260,6 +296,20 @@ export class Model {
   start(settings: ModelSettings): void {
     for (const person of this.people) if (person.holder !== 0) this.#release(person);
     Object.assign(this.#data, { settings, marked: [], shown: [], waiting: [] });
+  }
+
+  /** The person that acts where this one asks. */
+  whoIs({ session, address }: Asker): Person | undefined {
+    const here = this.people.filter((person) => person.address === address);
+    if (this.settings.strict) return here[0];
+    const held = this.people.find((person) => person.holder === session);
+    if (held !== undefined) return held;
+    if (this.#data.marked.includes(session)) return undefined;
+    return here.length === 1 && here[0]!.holder === 0 ? here[0] : undefined;
+  }
+
+  #deliver(person: Person, from: string, text: string): void {
+    person.mail.push({ id: ++this.#data.lastMessage, place: ++person.got, from, text });
   }
 
   #named(name: string): Person | undefined {
@@ -295,15 +345,6 @@ export class Model {
     this.#mark(session);
   }
 
-  #whoIs({ session, address }: Asker): Person | undefined {
-    const here = this.people.filter((person) => person.address === address);
-    if (this.settings.strict) return here[0];
-    const held = this.people.find((person) => person.holder === session);
-    if (held !== undefined) return held;
-    if (this.#data.marked.includes(session)) return undefined;
-    return here.length === 1 && here[0]!.holder === 0 ? here[0] : undefined;
-  }
-
   #wrongText(text: string): string[] | undefined {
     const max = this.settings.textSymbolsMax;
     return Array.from(text).length > max
@@ -322,7 +363,7 @@ export class Model {
   }
 }
 
-/** A count, then sender and text of each message. */
-function mailFrames({ mail }: Person): string[] {
+/** The reply that shows somebody's mail: a count, then sender and text of each message. */
+export function mailFrames({ mail }: Person): string[] {
   return [String(mail.length), ...mail.flatMap(({ from, text }) => [from, text])];
 }

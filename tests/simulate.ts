@@ -1,103 +1,75 @@
-/** `deno task simulate [--seed N] [--rounds N]`: random rounds of the simulator, until one fails. */
+/**
+ * `deno task simulate [--seed N] [--rounds N]`: random rounds of the simulator, with one server and
+ * with several, until one fails.
+ */
 import { parseArgs } from "node:util";
-import type { ModelSettings } from "./model.ts";
-import { pick, randomFrom, wholeBelow } from "./random.ts";
-import { BAD_BYTE, type Words } from "./simulations/model_turns.ts";
-import { formatSteps, type Step } from "./simulations/steps.ts";
+import { wholeBelow } from "./random.ts";
+import { simulateCluster } from "./simulations/cluster.ts";
+import {
+  type ClusterStep,
+  formatClusterStep,
+  parseClusterStep,
+} from "./simulations/cluster_steps.ts";
+import { randomClusterSteps, randomSteps } from "./simulations/random_steps.ts";
+import type { ClusterFaults } from "./simulations/server.ts";
+import { formatStep, parseStep, type Step } from "./simulations/steps.ts";
 import { type Faults, simulate } from "./simulator.ts";
 
-const NAMES = ["Al", "Bob", "Cy", "Dan", "👍👍👍"];
-const ODD_NAMES = ["too long", "", BAD_BYTE, "x".repeat(80)];
-const TEXTS = ["", "hi", "1", "22", "333", "👍👍👍👍"];
-const ODD_TEXTS = ["a text that is too long", BAD_BYTE, "x".repeat(80)];
 /** A shorter transcript is looked for with so many tries at most. */
 const SHRINK_TRIES = 3_000;
 
-type Random = () => number;
-
-function randomSettings(random: Random): ModelSettings {
-  return {
-    strict: random() < 0.3,
-    nameSymbolsMax: 3 + wholeBelow(random, 3),
-    textSymbolsMax: 4 + wholeBelow(random, 3),
-    usersMax: 1 + wholeBelow(random, pick(random, [6, 14])),
-    usersPerAddressMax: 1 + wholeBelow(random, pick(random, [3, 10])),
-    mailboxMessagesMax: 1 + wholeBelow(random, 4),
-    messagesMax: 1 + wholeBelow(random, pick(random, [14, 60])),
-  };
+/** A kind of simulation. */
+export interface Simulation<Step, Faults> {
+  /** The steps of the round that a seed means. */
+  readonly stepsOf: (seed: number) => readonly Step[];
+  /** Does the steps, and throws where something is wrong. */
+  readonly simulate: (steps: readonly Step[], faults?: Faults) => void | Promise<void>;
+  /** A step as a line. */
+  readonly format: (step: Step) => string;
+  /** A line as a step. */
+  readonly parse: (line: string) => Step;
+  /** The same step with less in it. */
+  readonly simpler: (step: Step) => Step;
 }
 
-function randomWords(random: Random, session: number): Words {
-  const known = [...NAMES, `S${session}`, `S${session}`];
-  const name = () => pick(random, random() < 0.05 ? ODD_NAMES : known);
-  const text = () => pick(random, random() < 0.05 ? ODD_TEXTS : TEXTS);
-  return pick<() => Words>(random, [
-    () => ["register", name()],
-    () => ["register", name()],
-    () => ["register", name()],
-    () => ["send", name(), text()],
-    () => ["send", name(), text()],
-    () => ["send", name(), text()],
-    () => ["send", name(), text()],
-    () => ["sendall", text()],
-    () => ["sendall", text()],
-    () => ["sendall", text()],
-    () => ["receive"],
-    () => ["wait", "0"],
-    () => ["wait", "9"],
-    () => ["wait", "9"],
-    () => [pick(random, ["users", "users", "ping", "help"])],
-    () => pick<Words>(random, [["logout"], ["logout"], ["Users"], ["wait", "soon"]]),
-  ])();
+/** One server. */
+export const SERVER: Simulation<Step, Faults> = {
+  stepsOf: randomSteps,
+  simulate,
+  format: formatStep,
+  parse: parseStep,
+  simpler: (step) => step.kind === "say" ? { ...step, later: 0 } : step,
+};
+
+/** Several servers that share a chat. */
+export const CLUSTER: Simulation<ClusterStep, ClusterFaults> = {
+  stepsOf: randomClusterSteps,
+  simulate: simulateCluster,
+  format: formatClusterStep,
+  parse: parseClusterStep,
+  simpler: (step) => step.kind === "say" ? { ...step, more: false } : step,
+};
+
+/** A transcript: a line a step. */
+export function formatSteps<Step>(
+  { format }: Simulation<Step, never>,
+  steps: readonly Step[],
+): string {
+  return steps.map((step) => `${format(step)}\n`).join("");
 }
 
-function randomStep(random: Random, sessions: number, addresses: number): Step {
-  const session = 1 + wholeBelow(random, sessions);
-  const say = (): Step => ({
-    kind: "say",
-    session,
-    address: `10.0.0.${session % addresses + 1}`,
-    words: randomWords(random, session),
-    later: random() < 0.3 ? wholeBelow(random, 40) : 0,
-  });
-  const kind = random();
-  if (kind < 0.6) return say();
-  if (kind < 0.72) return { kind: "commit" };
-  if (kind < 0.78) return { kind: pick(random, ["ends", "breaks", "is late"]), session };
-  return pick<() => Step>(random, [
-    () => ({ kind: "commit" }),
-    () => ({ kind: "turn ends" }),
-    () => ({ kind: "turn ends" }),
-    () => ({ kind: "turn ends" }),
-    () => ({ kind: "commit fails" }),
-    () => ({ kind: "commit fails" }),
-    () => ({ kind: "crash" }),
-    () => ({ kind: "crash after the commit" }),
-    () => ({ kind: "snapshot" }),
-    () => ({ kind: "snapshot begins" }),
-    () => ({ kind: "snapshot goes on" }),
-    () => ({ kind: "snapshot goes on" }),
-    () => ({ kind: "snapshot goes on" }),
-    () => ({ kind: "time passes", ms: pick(random, [1, 10, 3_600_000]) }),
-    () => ({ kind: "forget after", ms: pick(random, [1, 10, 3_600_000]) }),
-    () => ({ kind: "start", settings: randomSettings(random) }),
-  ])();
+/** The steps of a transcript; a line that begins with a number sign is a remark. */
+export function parseSteps<Step>({ parse }: Simulation<Step, never>, text: string): Step[] {
+  return text.split("\n").filter((line) => line !== "" && !line.startsWith("#")).map(parse);
 }
 
-/** The steps of the round that a seed means. */
-export function randomSteps(seed: number): Step[] {
-  const random = randomFrom(seed);
-  const sessions = pick(random, [2, 4, 6, 12]);
-  const addresses = 1 + wholeBelow(random, 3);
-  const start: Step = { kind: "start", settings: randomSettings(random) };
-  const length = 20 + wholeBelow(random, 41);
-  return [start, ...Array.from({ length }, () => randomStep(random, sessions, addresses))];
-}
-
-/** What goes wrong in these steps, if anything does. */
-export function failureOf(steps: readonly Step[], faults?: Faults): unknown {
+async function failureOf<Step, Faults>(
+  simulation: Simulation<Step, Faults>,
+  steps: readonly Step[],
+  faults?: Faults,
+): Promise<unknown> {
   try {
-    simulate(steps, faults);
+    await simulation.simulate(steps, faults);
     return undefined;
   } catch (error) {
     return error;
@@ -105,40 +77,51 @@ export function failureOf(steps: readonly Step[], faults?: Faults): unknown {
 }
 
 /** Fewer steps that fail too: leaves out ever smaller runs of them for as long as that helps. */
-export function shrink(steps: readonly Step[], faults?: Faults): readonly Step[] {
+async function shrink<Step, Faults>(
+  simulation: Simulation<Step, Faults>,
+  steps: readonly Step[],
+  faults?: Faults,
+): Promise<readonly Step[]> {
   let least = steps;
   let tries = 0;
-  const attempt = (shorter: readonly Step[]) => {
-    if (tries++ >= SHRINK_TRIES || failureOf(shorter, faults) === undefined) return false;
-    least = shorter;
+  const attempt = async (other: readonly Step[]) => {
+    if (tries++ >= SHRINK_TRIES) return false;
+    if (await failureOf(simulation, other, faults) === undefined) return false;
+    least = other;
     return true;
   };
   for (let run = least.length >> 1; run > 0;) {
     let helped = false;
     for (let at = 0; at < least.length;) {
-      if (attempt([...least.slice(0, at), ...least.slice(at + run)])) helped = true;
+      if (await attempt([...least.slice(0, at), ...least.slice(at + run)])) helped = true;
       else at += run;
     }
     if (run > 1 || !helped) run >>= 1;
   }
   for (const [at, step] of least.entries()) {
-    if (step.kind === "say") attempt(least.with(at, { ...step, later: 0 }));
+    const simpler = simulation.simpler(step);
+    if (simpler !== step) await attempt(least.with(at, simpler));
   }
   return least;
 }
 
 /** Runs rounds, the first with this seed and each other with the next; returns how many steps. */
-export function simulateRounds(seed: number, rounds: number, faults?: Faults): number {
+export async function simulateRounds<Step, Faults>(
+  simulation: Simulation<Step, Faults>,
+  seed: number,
+  rounds: number,
+  faults?: Faults,
+): Promise<number> {
   let count = 0;
   for (let round = 0; round < rounds; round++) {
-    const steps = randomSteps(seed + round);
+    const steps = simulation.stepsOf(seed + round);
     count += steps.length;
-    if (failureOf(steps, faults) === undefined) continue;
-    const least = shrink(steps, faults);
+    if (await failureOf(simulation, steps, faults) === undefined) continue;
+    const least = await shrink(simulation, steps, faults);
     throw new Error(
       `It fails with --seed ${seed + round} --rounds 1. The shortest transcript found:\n\n` +
-        formatSteps(least),
-      { cause: failureOf(least, faults) },
+        formatSteps(simulation, least),
+      { cause: await failureOf(simulation, least, faults) },
     );
   }
   return count;
@@ -149,7 +132,7 @@ export function someSeed(): number {
   return wholeBelow(Math.random, 2 ** 31);
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seed: { type: "string", default: String(someSeed()) },
@@ -162,14 +145,15 @@ function main(): void {
   }
   console.log(`simulate: ${rounds} rounds, seed ${seed}`);
   const started = performance.now();
-  const steps = simulateRounds(seed, rounds);
+  const steps = await simulateRounds(SERVER, seed, rounds) +
+    await simulateRounds(CLUSTER, seed, rounds);
   const seconds = ((performance.now() - started) / 1_000).toFixed(1);
   console.log(`simulate: passed, ${rounds} rounds, ${steps} steps, seed ${seed}: ${seconds} s`);
 }
 
 if (import.meta.main) {
   try {
-    main();
+    await main();
   } catch (error) {
     console.error("simulate: failed:", error);
     Deno.exit(1);

@@ -241,7 +241,8 @@ function end(chat: Model, { asker, seen }: Doing & { kind: "end" }): void {
   if (seen) chat.seen(asker.address);
 }
 
-function ask(chat: Model, asker: Asker, [name, first = "", second = ""]: Words) {
+/** The reply of the model to a command; none while it waits for mail. */
+export function ask(chat: Model, asker: Asker, [name, first = "", second = ""]: Words) {
   switch (name) {
     case "register":
       return chat.register(asker, first);

@@ -56,16 +56,11 @@ export const SETTINGS: ModelSettings = {
 /** A step as a line. */
 export function formatStep(step: Step): string {
   switch (step.kind) {
-    case "start": {
-      const limits = Object.entries(LIMITS).map(([word, limit]) =>
-        `${word}=${step.settings[limit]}`
-      );
-      return ["start", ...(step.settings.strict ? ["strict"] : []), ...limits].join(" ");
-    }
+    case "start":
+      return `start ${formatSettings(step.settings)}`;
     case "say": {
-      const words = step.words.map((word) => /^[\w<>]+$/.test(word) ? word : JSON.stringify(word));
       const later = step.later > 0 ? ` (${step.later} bytes later)` : "";
-      return `session ${step.session} of ${step.address}: ${words.join(" ")}${later}`;
+      return `session ${step.session} of ${step.address}: ${formatWords(step.words)}${later}`;
     }
     case "ends":
     case "breaks":
@@ -85,12 +80,11 @@ export function parseStep(line: string): Step {
   if (event !== undefined) return { kind: event };
   const said = /^session (\d+) of (\S+): (.*?)(?: \((\d+) bytes later\))?$/.exec(line);
   if (said !== null) {
-    const words = said[3]!.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
     return {
       kind: "say",
       session: Number(said[1]),
       address: said[2]!,
-      words: words.map((word) => word.startsWith('"') ? JSON.parse(word) : word),
+      words: parseWords(said[3]!),
       later: Number(said[4] ?? 0),
     };
   }
@@ -108,21 +102,29 @@ export function parseStep(line: string): Step {
   throw new Error(`What does this step mean: ${line}`);
 }
 
-function parseSettings(words: readonly string[]): ModelSettings {
+/** Words of a line: what is not plain is in quotes, as JSON. */
+export function formatWords(words: Words): string {
+  return words.map((word) => /^[\w<>]+$/.test(word) ? word : JSON.stringify(word)).join(" ");
+}
+
+/** The same, read. */
+export function parseWords(text: string): Words {
+  const words = text.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
+  return words.map((word) => word.startsWith('"') ? JSON.parse(word) : word);
+}
+
+/** Settings as words of a line. */
+export function formatSettings(settings: ModelSettings): string {
+  const limits = Object.entries(LIMITS).map(([word, limit]) => `${word}=${settings[limit]}`);
+  return [...(settings.strict ? ["strict"] : []), ...limits].join(" ");
+}
+
+/** The same, read; what is not said is as in {@link SETTINGS}. */
+export function parseSettings(words: readonly string[]): ModelSettings {
   const limits = words.filter((word) => word !== "strict").map((word) => {
     const [name = "", value] = word.split("=");
     if (!(name in LIMITS)) throw new Error(`There is no such limit: ${word}`);
     return [LIMITS[name as keyof typeof LIMITS], Number(value)];
   });
   return { ...SETTINGS, ...Object.fromEntries(limits), strict: words.includes("strict") };
-}
-
-/** A transcript: a line a step; one that begins with a number sign is a remark. */
-export function parseSteps(text: string): Step[] {
-  return text.split("\n").filter((line) => line !== "" && !line.startsWith("#")).map(parseStep);
-}
-
-/** The lines of steps. */
-export function formatSteps(steps: readonly Step[]): string {
-  return steps.map((step) => `${formatStep(step)}\n`).join("");
 }
