@@ -78,9 +78,10 @@ async function withReading<Result>(
 ): Promise<Result> {
   const { log, meter, snapshotEntries } = context;
   const failed = (error: unknown) => context.failed(explained(error));
-  const snapshotFailed = (error: unknown) =>
-    log.event("snapshot-failed", { error: explained(error).message });
-  const stream = await NatsStream.open(options, { snapshotFailed, failed });
+  const tell = (event: string) => (error: unknown) =>
+    log.event(event, { error: explained(error).message });
+  const [waiting, snapshotFailed] = [tell("waiting-for-nats"), tell("snapshot-failed")];
+  const stream = await NatsStream.open(options, { waiting, snapshotFailed, failed });
   try {
     const settings = settingsOf(options);
     const { state, through } = await stream.snapshots.load() ??

@@ -6,6 +6,7 @@ import {
   credsAuthenticator,
   type NatsConnection,
   type Subscription,
+  TimeoutError,
   tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from "@nats-io/transport-node";
@@ -36,6 +37,10 @@ const PUBLISH_MS = 2_000;
 const AGAIN_MS = 250;
 /** A snapshot that must be there is looked for so often. */
 const RELOADS_MAX = 20;
+/** At the start JetStream has so long to come to itself, in milliseconds. */
+const START_MS = 20_000;
+/** JetStream's errors while its servers look for each other: there are too few yet, or no leader. */
+const NOT_YET: readonly number[] = [10005, 10008];
 /** A NATS server that does not answer so many pings, one in so long, is left for another. */
 const PING_MS = 1_000;
 const PINGS_MAX = 2;
@@ -49,6 +54,8 @@ const HEARTBEAT_MS = 1_000;
 
 /** What a stream tells whoever runs the server. */
 export interface StreamTeller {
+  /** JetStream is not ready for it yet. */
+  waiting(error: unknown): void;
   /** A snapshot could not be written; the turns are all there. */
   snapshotFailed(error: unknown): void;
   /** The journal can't be followed any more. */
@@ -89,11 +96,13 @@ export class NatsStream implements Carrier {
     const { stream, replicas } = options;
     const connection = await connected(options);
     try {
-      const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
-      await ensureStream(manager, stream, replicas);
-      const client = jetstream(connection, { timeout: ANSWER_MS });
-      const snapshots = await NatsSnapshots.open(client, manager, { stream, replicas });
-      const opened = new NatsStream(connection, manager, snapshots, stream, teller);
+      const opened = await patiently(teller, async () => {
+        const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
+        await ensureStream(manager, stream, replicas);
+        const client = jetstream(connection, { timeout: ANSWER_MS });
+        const snapshots = await NatsSnapshots.open(client, manager, { stream, replicas });
+        return new NatsStream(connection, manager, snapshots, stream, teller);
+      });
       connection.closed().then((error) => opened.#isClosed || teller.failed(error));
       return opened;
     } catch (error) {
@@ -239,6 +248,22 @@ export class NatsStream implements Carrier {
       `The stream ${this.#name} begins behind message ${journal.through + 1}, and no snapshot ` +
         "holds what is missing: it was purged by hand, or is not the one that was written",
     );
+  }
+}
+
+/** Asks JetStream for what its servers may not be ready for yet. */
+async function patiently<T>(teller: StreamTeller, ask: () => Promise<T>): Promise<T> {
+  const late = performance.now() + START_MS;
+  for (let tries = 1;; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      const isSoon = error instanceof TimeoutError ||
+        error instanceof JetStreamApiError && NOT_YET.includes(error.code);
+      if (!isSoon || performance.now() > late) throw error;
+      if (tries === 1) teller.waiting(error);
+      await sleep(AGAIN_MS);
+    }
   }
 }
 

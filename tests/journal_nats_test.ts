@@ -151,7 +151,9 @@ describe("main.ts raise", () => {
   /** A server of another release, as far as the others see it. */
   async function joinAs(nats: Nats, rules: number): Promise<NatsStream> {
     const options = { ...parseServerOptions([]), journal: nats.urls };
-    const other = await NatsStream.open(options, { snapshotFailed: () => {}, failed: () => {} });
+    const nobody = () => {};
+    const teller = { waiting: nobody, snapshotFailed: nobody, failed: nobody };
+    const other = await NatsStream.open(options, teller);
     other.answer("other", () => Promise.resolve());
     const join: Entry = {
       ...{ kind: "join", at: 1, run: "other", rules, settings: settingsOf(options) },
@@ -245,6 +247,13 @@ describe("a server whose NATS is down", () => {
 });
 
 describe("a stream in NATS", () => {
+  itNeeds(NATS, "is waited for while its servers look for each other", async () => {
+    await using nats = await Nats.start(3);
+    for (const node of nats.nodes.slice(1)) await node.end();
+    for (const node of nats.nodes.slice(1)) node.start();
+    await using _server = await serveIn(nats, "--replicas", "3");
+  });
+
   itNeeds(NATS, "has room for a turn of any length, in parts", async () => {
     await using nats = await Nats.start();
     const options = parseServerOptions(["--mailbox-messages-max", "100000"]);
