@@ -1,15 +1,5 @@
 /** The stream of NATS JetStream that carries the turns of a shared journal. */
-import { checkServerIdentity, type PeerCertificate } from "node:tls";
-import {
-  type Authenticator,
-  connect,
-  credsAuthenticator,
-  type NatsConnection,
-  type Subscription,
-  TimeoutError,
-  tokenAuthenticator,
-  usernamePasswordAuthenticator,
-} from "@nats-io/transport-node";
+import { type NatsConnection, type Subscription, TimeoutError } from "@nats-io/transport-node";
 import {
   AckPolicy,
   type ConsumerMessages,
@@ -24,16 +14,17 @@ import {
 } from "@nats-io/jetstream";
 import type { ChatState } from "./state.ts";
 import { JournalError } from "./journal.ts";
+import { connectNats } from "./nats_connection.ts";
 import { NatsSnapshots } from "./nats_snapshots.ts";
 import type { ServerOptions } from "./options.ts";
 import type { Carrier, SharedJournal } from "./shared_journal.ts";
 import type { SessionId } from "./users.ts";
 
-/** A first connection, and every question to JetStream, takes no longer, in milliseconds. */
+/** A question to JetStream takes no longer, in milliseconds. */
 const ANSWER_MS = 5_000;
 /** A message that was not acknowledged for so long may be lost, in milliseconds. */
 const PUBLISH_MS = 2_000;
-/** Between two tries to connect again, or to read on, in milliseconds. */
+/** Between two tries to read on, in milliseconds. */
 const AGAIN_MS = 250;
 /** A snapshot that must be there is looked for so often. */
 const RELOADS_MAX = 20;
@@ -41,9 +32,6 @@ const RELOADS_MAX = 20;
 const START_MS = 20_000;
 /** JetStream's errors while its servers look for each other: there are too few yet, or no leader. */
 const NOT_YET: readonly number[] = [10005, 10008];
-/** A NATS server that does not answer so many pings, one in so long, is left for another. */
-const PING_MS = 1_000;
-const PINGS_MAX = 2;
 /** Another run has so long to answer, in milliseconds. */
 const ASK_MS = 1_000;
 const ASK_AGAIN_MS = 100;
@@ -94,7 +82,7 @@ export class NatsStream implements Carrier {
   /** Opens the stream, or makes it. Throws {@link JournalError}. */
   static async open(options: ServerOptions, teller: StreamTeller): Promise<NatsStream> {
     const { stream, replicas } = options;
-    const connection = await connected(options);
+    const connection = await connectNats(options);
     try {
       const opened = await patiently(teller, async () => {
         const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
@@ -290,74 +278,6 @@ async function ensureStream(
     `The stream ${name} in NATS has --replicas ${found.num_replicas}, and this server ${replicas}: ` +
       "start it with the same",
   );
-}
-
-/** Throws {@link JournalError}. */
-async function connected(options: ServerOptions): Promise<NatsConnection> {
-  const servers = options.journal.split(",");
-  const { natsCreds, natsCa, natsCert, natsKey } = options;
-  const tls = {
-    ...natsCa !== "" && { ca: readFile(natsCa) },
-    ...natsCert !== "" && { cert: readFile(natsCert) },
-    ...natsKey !== "" && { key: readFile(natsKey) },
-  };
-  const hosts = servers.map((server) => new URL(server).hostname.replace(/^\[|\]$/g, ""));
-  // Of it the types say nothing; the whole object goes to the runtime.
-  const proof = { ...tls, checkServerIdentity: identityOf(hosts) };
-  const isTls = Object.keys(tls).length > 0 || servers.some((server) => server.startsWith("tls:"));
-  const authenticator = natsCreds === "" ? undefined : credentials(readFile(natsCreds));
-  try {
-    return await connect({
-      servers,
-      name: "asvt-chat",
-      timeout: ANSWER_MS,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: AGAIN_MS,
-      pingInterval: PING_MS,
-      maxPingOut: PINGS_MAX,
-      // Credentials that are being changed everywhere are wrong for a moment.
-      ignoreAuthErrorAbort: true,
-      ...authenticator && { authenticator },
-      ...isTls && { tls: proof },
-    });
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new JournalError(`NATS can't be reached at ${options.journal}: ${message}`);
-  }
-}
-
-/**
- * Whose certificate is right: that of any of these. By itself the client looks for `localhost` in
- * that of a server whose address is a number.
- */
-function identityOf(hosts: readonly string[]) {
-  return (host: string, certificate: PeerCertificate): Error | undefined => {
-    const isOne = hosts.some((name) => checkServerIdentity(name, certificate) === undefined);
-    return isOne ? undefined : checkServerIdentity(host, certificate);
-  };
-}
-
-/** Throws {@link JournalError}. */
-function readFile(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    throw new JournalError(
-      `${path} can't be read: ${error instanceof Error ? error.message : error}`,
-    );
-  }
-}
-
-/** What `nsc` makes, or a line with `user:password` or a token. */
-function credentials(file: string): Authenticator {
-  const text = file.trim();
-  if (text.includes("BEGIN NATS USER JWT")) {
-    return credsAuthenticator(new TextEncoder().encode(text));
-  }
-  const [user = "", ...password] = text.split(":");
-  return password.length === 0
-    ? tokenAuthenticator(text)
-    : usernamePasswordAuthenticator(user, password.join(":"));
 }
 
 function sleep(ms: number): Promise<void> {

@@ -42,6 +42,7 @@ const ROOMS = [
   "inspect.ts",
   "turns.ts",
   "shared_journal.ts",
+  "nats_connection.ts",
   "nats_snapshots.ts",
   "nats_stream.ts",
   "journal_nats.ts",
