@@ -21,6 +21,23 @@ const PINGS_MAX = 2;
 
 /** Connects to the first of the servers that answers. Throws {@link JournalError}. */
 export async function connectNats(options: ServerOptions): Promise<NatsConnection> {
+  const connection = await connected(options);
+  const { version = "" } = connection.info ?? {};
+  if (options.replicas === 1 || !isOlder(version)) return connection;
+  await connection.close();
+  throw new JournalError(
+    `NATS is ${version} at ${connection.getServer()}, and with --replicas ${options.replicas} it ` +
+      "must be 2.10 or later: the copies of an older one may differ when its servers are killed",
+  );
+}
+
+/** Is it older than 2.10? */
+function isOlder(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major < 2 || major === 2 && minor < 10;
+}
+
+async function connected(options: ServerOptions): Promise<NatsConnection> {
   const servers = options.journal.split(",");
   const { natsCreds, natsCa, natsCert, natsKey } = options;
   const tls = {

@@ -2,19 +2,19 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { cluster } from "./cluster.ts";
 import { someSeed } from "./crash.ts";
-import { NATS } from "./nats.ts";
+import { NATS_CLUSTER } from "./nats.ts";
 import { itNeeds } from "./support.ts";
 
 const HASTY = new URL("hasty_cluster_server.ts", import.meta.url);
 
 describe("servers that share a chat and fail again and again", () => {
-  itNeeds(NATS, "keep all that they have acknowledged, and know the same", async () => {
+  itNeeds(NATS_CLUSTER, "keep all that they have acknowledged, and know the same", async () => {
     const { summary, failures } = await cluster({ rounds: 3, seed: someSeed() });
     console.log(summary);
     assertEquals(failures, [], summary);
   });
 
-  itNeeds(NATS, "are found out where they acknowledge before it is stored", async () => {
+  itNeeds(NATS_CLUSTER, "are found out where they acknowledge before it is stored", async () => {
     const { summary, failures } = await cluster({
       rounds: 3,
       seed: someSeed(),

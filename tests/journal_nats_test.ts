@@ -5,14 +5,15 @@ import type { Entry } from "../lib/chat.ts";
 import { RULES } from "../lib/state.ts";
 import { JournalError } from "../lib/journal.ts";
 import { count } from "../lib/mailbox.ts";
+import { connectNats } from "../lib/nats_connection.ts";
 import { NatsStream } from "../lib/nats_stream.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { snapshotRows } from "../lib/snapshot.ts";
 import { turnText } from "../lib/turn_text.ts";
 import type { Turns } from "../lib/turns.ts";
 import { ServerProcess } from "./crash_process.ts";
-import { NATS, Nats } from "./nats.ts";
-import { itNeeds, Peer, serveIn, SILENT_LOG, type TestServer, until } from "./support.ts";
+import { NATS, Nats, NATS_CLUSTER } from "./nats.ts";
+import { itNeeds, NET, Peer, serveIn, SILENT_LOG, type TestServer, until } from "./support.ts";
 
 const STORED = "Message added to storage!";
 const AWAY = "Storage is not available, try again!";
@@ -246,8 +247,38 @@ describe("a server whose NATS is down", () => {
   });
 });
 
+/** Tells who connects that it is NATS of this version, and no more. */
+function pretendNats(version: string): Deno.TcpListener {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const info = { server_id: "x", version, proto: 1, max_payload: 1_048_576, headers: true };
+  const greet = async () => {
+    for await (const connection of listener) {
+      const read = new Uint8Array(1_024);
+      await connection.write(new TextEncoder().encode(`INFO ${JSON.stringify(info)}\r\n`));
+      while (await connection.read(read) !== null) {
+        await connection.write(new TextEncoder().encode("PONG\r\n"));
+      }
+      connection.close();
+    }
+  };
+  greet();
+  return listener;
+}
+
 describe("a stream in NATS", () => {
-  itNeeds(NATS, "is waited for while its servers look for each other", async () => {
+  for (const [version, isTaken] of [["2.9.25", false], ["1.40.0", false], ["2.10.0", true]]) {
+    itNeeds(NET, `is ${isTaken ? "" : "not "}kept in three copies by NATS ${version}`, async () => {
+      using listener = pretendNats(`${version}`);
+      const flags = ["--journal", `nats://127.0.0.1:${listener.addr.port}`, "--replicas", "3"];
+      const opening = connectNats(parseServerOptions(flags));
+      if (isTaken) return await (await opening).close();
+      const error = await assertRejects(() => opening, JournalError);
+      assertStringIncludes(error.message, `NATS is ${version}`);
+      assertStringIncludes(error.message, "must be 2.10 or later");
+    });
+  }
+
+  itNeeds(NATS_CLUSTER, "is waited for while its servers look for each other", async () => {
     await using nats = await Nats.start(3);
     for (const node of nats.nodes.slice(1)) await node.end();
     for (const node of nats.nodes.slice(1)) node.start();

@@ -13,6 +13,9 @@ export const NATS: Needs = {
   programs: ["nats-server"],
 };
 
+/** What a test with several of them needs: the copies of older ones may differ after a kill. */
+export const NATS_CLUSTER: Needs = { ...NATS, programs: ["nats-server 2.10"] };
+
 /** Below the ports that the system gives to who asks for any: nobody else takes one of these. */
 const PORT_MIN = 10_000;
 const PORT_MAX = 32_000;

@@ -21,9 +21,11 @@ function isGranted(name: Permission): boolean {
 const isCi = isGranted("env") && Deno.env.get("CI") === "true";
 
 function isInstalled(program: string): boolean {
+  const [name = "", least = "0"] = program.split(" ");
   try {
-    new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).outputSync();
-    return true;
+    const { stdout } = new Deno.Command(name, { args: ["--version"], stderr: "null" }).outputSync();
+    const [version = "0"] = /\d+(\.\d+)+/.exec(new TextDecoder().decode(stdout)) ?? [];
+    return version.localeCompare(least, "en", { numeric: true }) >= 0;
   } catch {
     return false;
   }
@@ -32,6 +34,7 @@ function isInstalled(program: string): boolean {
 /** What a test can't do without. */
 export interface Needs {
   readonly permissions: readonly Permission[];
+  /** By name, where it matters with the least version: `nats-server 2.10`. */
   readonly programs?: readonly string[];
 }
 
