@@ -159,8 +159,9 @@ export class Server {
 
   /** A connection of a proxy is admitted when its header has come; nobody waits for that. */
   #receive(connection: Connection): void {
-    if (!isWithin(this.#proxies, connection.address) || this.#isFull) this.admit(connection);
-    else this.#awaitHeader(connection);
+    const isAwaited = isWithin(this.#proxies, connection.address) && !this.#isFull;
+    if (isAwaited && !this.#stopping) this.#awaitHeader(connection);
+    else this.admit(connection);
   }
 
   async #awaitHeader(connection: Connection): Promise<void> {
@@ -188,11 +189,12 @@ export class Server {
   }
 
   get #isFull(): boolean {
-    return this.#stopping || this.#open >= this.#options.connectionsMax;
+    return this.#open >= this.#options.connectionsMax;
   }
 
-  /** Serves a connection, however it was made; one over the limits is told so, and closed. */
+  /** Serves a connection, however it was made; one over the limits is told so. */
   admit(connection: Connection): void {
+    if (this.#stopping) return closeQuietly(connection);
     const { address, peer } = connection;
     const { connectionsPerAddressMax } = this.#options;
     const neighbours = this.#perAddress.get(address) ?? 0;

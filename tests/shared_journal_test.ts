@@ -110,6 +110,19 @@ describe("a server that is behind the others", () => {
     await web.stop();
     await stop(server, stream);
   });
+
+  itNeeds(NET, "tells who waits for it nothing that is not so when it is stopped", async () => {
+    const { stream } = await join();
+    const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
+    stream.pending = 1_000;
+    stream.hear(BATCH);
+    using al = await Peer.connect(server.port);
+    await al.send("ping");
+    // It is accepted, and waits.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await stop(server, stream);
+    assertEquals(await al.frame().catch(() => undefined), undefined);
+  });
 });
 
 describe("a server whose run another one has ended", () => {
