@@ -1,10 +1,12 @@
 /** A journal that several servers share, on a stream whose every message the test hands over. */
 import { assertEquals } from "@std/assert";
-import { describe } from "@std/testing/bdd";
+import { describe, it } from "@std/testing/bdd";
 import type { Entry } from "../lib/chat.ts";
 import { emptyChat, RULES } from "../lib/state.ts";
+import { Engine } from "../lib/engine.ts";
 import { Metrics } from "../lib/metrics.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
+import type { Settings } from "../lib/settings.ts";
 import { type Carrier, SharedJournal } from "../lib/shared_journal.ts";
 import { parseTurn, turnText } from "../lib/turn_text.ts";
 import { Turns } from "../lib/turns.ts";
@@ -13,6 +15,8 @@ import { Web } from "../lib/web.ts";
 import { itNeeds, NET, Peer, serveIn, SILENT_LOG, type TestServer, until } from "./support.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
+const STRICT = settingsOf(parseServerOptions(["--strict"]));
+const HOUR_MS = 3_600_000;
 
 /** A stream, and one server's journal on it. */
 class Stream implements Carrier {
@@ -25,9 +29,9 @@ class Stream implements Carrier {
   #runs = 0;
   #last = 0;
 
-  constructor() {
+  constructor(settings: Settings) {
     this.journal = new SharedJournal(this, 0, {
-      settings: SETTINGS,
+      settings,
       timeoutMs: 5_000,
       bodyLengthMax: 100_000,
       newId: () => `run ${++this.#runs}`,
@@ -35,7 +39,7 @@ class Stream implements Carrier {
         throw error;
       },
     });
-    this.turns = new Turns(emptyChat(SETTINGS), this.journal, SILENT_LOG);
+    this.turns = new Turns(emptyChat(settings), this.journal, SILENT_LOG);
   }
 
   send(_id: string, body: string, sent: (error?: unknown) => void): void {
@@ -69,16 +73,15 @@ class Stream implements Carrier {
 }
 
 const OVER: Entry = { kind: "part", at: 1, run: "run 1" };
-const OTHER: Entry = { kind: "join", at: 1, run: "other", rules: RULES, settings: SETTINGS };
 const BATCH = { kind: "batch", at: 1, run: "other", batch: 1 } as const;
 
 /** A server that takes part, beside another one. */
-async function join(): Promise<{ stream: Stream }> {
-  const stream = new Stream();
+async function join(settings = SETTINGS): Promise<{ stream: Stream }> {
+  const stream = new Stream(settings);
   const joined = stream.journal.join();
   await stream.comeBack();
   await joined;
-  stream.hear(OTHER);
+  stream.hear({ kind: "join", at: 1, run: "other", rules: RULES, settings });
   return { stream };
 }
 
@@ -122,6 +125,27 @@ describe("a server that is behind the others", () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     await stop(server, stream);
     assertEquals(await al.frame().catch(() => undefined), undefined);
+  });
+});
+
+describe("a strict server beside others", () => {
+  it("notes now and then who is here, so that nobody is forgotten elsewhere", async () => {
+    const { stream } = await join(STRICT);
+    const engine = new Engine(stream.turns, SILENT_LOG);
+    const answer = engine.run(engine.open("10.0.0.1", "10.0.0.1:1"), {
+      name: "register",
+      user: "Al",
+    });
+    await stream.comeBack();
+    await answer;
+    const later = Date.now() + 2 * HOUR_MS;
+    stream.hear({ ...BATCH, at: later });
+    engine.forgetAbsent(later, 3 * HOUR_MS);
+    await stream.comeBack();
+    const { byName, presence } = stream.turns.published.users;
+    assertEquals(presence.get(byName.get("Al")!.id)!.freeSince, later);
+    engine.forgetAbsent(later + HOUR_MS / 2, 3 * HOUR_MS);
+    assertEquals(stream.turns.settled(), undefined);
   });
 });
 
