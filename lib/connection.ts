@@ -1,7 +1,8 @@
 /** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
 import { CommandReader, type Item } from "./command_reader.ts";
 import { Deadline } from "./deadline.ts";
-import type { Answer, Engine, Session } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import type { Answer, Session } from "./session.ts";
 import type { Split } from "./frame.ts";
 import { type ByteReader, frameStream } from "./frame_stream.ts";
 import type { Log } from "./log.ts";

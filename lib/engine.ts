@@ -1,14 +1,11 @@
-/**
- * The engine: runs the commands of all connections, each in its turn. Time enters the chat here: when
- * something happens, who waits for mail, and for how long.
- */
+/** The engine: runs the commands of all connections, each in its turn. Time enters the chat here. */
 import { type Entry, step } from "./chat.ts";
-import { type ChatState, mailFor } from "./state.ts";
 import type { Command } from "./command.ts";
 import type { Log } from "./log.ts";
-import type { Reply, Shown } from "./reply.ts";
+import { type Answer, Session } from "./session.ts";
 import type { Turns } from "./turns.ts";
-import { type Actor, atAddress, identify, runOf, type SessionId, sessionOf } from "./users.ts";
+import { atAddress, runOf, type SessionId, sessionOf } from "./users.ts";
+import { Waiters } from "./waiters.ts";
 
 /** A session from the same address that stands in the way gets so long to end, in milliseconds. */
 const GRACE_MS = 250;
@@ -17,60 +14,22 @@ const SEEN_MS = 3_600_000;
 
 type CommandEntry = Entry & { readonly kind: "command" };
 
-/** A reply that is final when its turn is over ({@link Engine.settled}). */
-export interface Answer {
-  reply: Reply;
-  /** The turn of the command was dropped, and this reply is final. */
-  isAnew?: boolean;
-}
-
-/** A command that waits for mail. */
-interface Waiter {
-  readonly answer: Answer;
-  /** Whose mail, and what had been taken of it before. */
-  readonly shown: Shown;
-  readonly timer: ReturnType<typeof setTimeout>;
-  readonly resolve: (answer: Answer) => void;
-}
-
-/** What the engine knows of a connection. */
-export class Session {
-  readonly actor: Actor;
-  /** Mail that the next command takes out of its mailbox. */
-  shown: Shown | undefined;
-  waiter: Waiter | undefined;
-  /** Something came behind a `wait`: it ends now, or as soon as it begins. */
-  hurried = false;
-  /** The session that this one has waited for; the commands behind do not wait for it again. */
-  patientWith: SessionId | undefined;
-  /** To be called when this session has ended. */
-  onEnd: Set<() => void> | undefined;
-  /** Entries of its own that are not in the state yet: what it reads waits for them. */
-  pending = 0;
-  /** It has sent entries: the state knows of it, or may know some time. */
-  hasActed = false;
-
-  constructor(actor: Actor) {
-    this.actor = actor;
-  }
-}
-
 /** One chat. */
 export class Engine {
   readonly #turns: Turns;
   readonly #log: Log;
   #sessions = new Map<SessionId, Session>();
   #nextSession = 1;
-  /** By the id of the user: who waits for mail, the longest first. */
-  #waiting = new Map<number, Set<Session>>();
+  readonly #waiters: Waiters;
   #stopping = false;
   #onEnded = () => {};
 
   constructor(turns: Turns, log: Log) {
     this.#turns = turns;
     this.#log = log;
+    this.#waiters = new Waiters(turns);
     turns.follow({
-      came: (turn) => this.#came(turn),
+      came: (turn) => this.#waiters.came(turn),
       ended: () => this.#onEnded(),
       asked: (session) => this.#asked(session),
     });
@@ -109,24 +68,20 @@ export class Engine {
     const { shown } = session;
     if (shown === undefined) return;
     this.#turns.apply({ kind: "take", shown });
-    this.#setShown(session, undefined);
+    this.#waiters.setShown(session, undefined);
     this.#countPending(session);
   }
 
   /** The `wait` of this session, if there is one, is answered at once. */
   hurry(session: Session): void {
-    session.hurried = true;
-    if (session.waiter !== undefined) this.#finish(session, session.waiter);
+    this.#waiters.hurry(session);
   }
 
   /** The session's stream has ended: it holds no name, and what it was shown stays. */
   end(session: Session): void {
-    const { actor, waiter } = session;
+    const { actor } = session;
     if (!this.#sessions.delete(actor.session)) return;
-    session.hurried = true;
-    if (waiter !== undefined) {
-      this.#answer(session, waiter, { code: "mail", count: 0, mail: [], shown: waiter.shown });
-    }
+    this.#waiters.end(session);
     const { shown } = session;
     session.shown = undefined;
     const at = Date.now();
@@ -139,7 +94,7 @@ export class Engine {
     this.#turns.add({
       // It was shown mail that it did not take: somebody else may wait for it.
       done: () => {
-        if (shown !== undefined) this.#serve(shown.id);
+        if (shown !== undefined) this.#waiters.serve(shown.id);
       },
       undo: (isLate) => isLate || this.#turns.owe(entries),
     });
@@ -163,7 +118,7 @@ export class Engine {
       const unseen = this.#turns.isShared ? { freeSince } : {};
       this.#turns.apply({ kind: "forget", user, id, ...unseen });
       this.#log.event("forgotten", { user });
-      this.#turns.add({ done: () => this.#serve(id) });
+      this.#turns.add({ done: () => this.#waiters.serve(id) });
     }
   }
 
@@ -190,48 +145,25 @@ export class Engine {
       this.#turns.take(entry, state);
       this.#turns.add({
         // Who begins to wait later sees what the command did.
-        done: this.#waiting.size === 0
+        done: this.#waiters.isEmpty
           ? undefined
-          : () => this.#deliver(command, before, session.actor),
+          : () => this.#waiters.deliver(command, before, session.actor),
         undo: () => {
           answer.reply = { code: "storage-away" };
         },
       });
       return answer;
     }
-    const shows = command.name === "wait" && reply.code === "mail";
-    if (shows) this.#show(session, reply);
-    this.#turns.add({ undo: () => this.#answerAnew(session, entry, answer) });
-    if (!shows) return answer;
-    return reply.count === 0 ? this.#wait(session, answer, reply.shown, command.seconds) : answer;
-  }
-
-  /** A reply that was read off a candidate: what the published state says instead. */
-  #answerAnew(session: Session, entry: Entry, answer: Answer): void {
-    answer.reply = this.#turns.replyAnew(entry);
-    const { waiter } = session;
-    const waits = waiter?.answer === answer;
-    if (waits && isNothingFor(waiter, answer.reply)) return;
-    answer.isAnew = true;
-    if (waits) this.#answer(session, waiter, answer.reply);
-    else if (entry.kind === "command" && entry.command.name === "wait") {
-      this.#show(session, answer.reply);
-    }
-  }
-
-  /** The next command takes what is shown now; a refusal shows nothing, and hides nothing. */
-  #show(session: Session, reply: Reply): void {
-    if (reply.code === "mail") this.#setShown(session, reply.count > 0 ? reply.shown : undefined);
-  }
-
-  #setShown(session: Session, shown: Shown | undefined): void {
-    const before = session.shown;
-    session.shown = shown;
+    const isWait = command.name === "wait";
+    const shows = isWait && reply.code === "mail";
+    if (shows) this.#waiters.show(session, reply);
+    // It was read off a candidate.
     this.#turns.add({
-      restore: () => {
-        session.shown = before;
-      },
+      undo: () => this.#waiters.answerAnew(session, answer, this.#turns.replyAnew(entry), isWait),
     });
+    const waits = shows && reply.count === 0 && command.seconds > 0 && !session.hurried &&
+      !this.#stopping;
+    return waits ? this.#waiters.begin(session, answer, reply.shown, command.seconds) : answer;
   }
 
   /** Runs the command again when the other session has ended, or its time is over. */
@@ -306,85 +238,6 @@ export class Engine {
     return session.hasActed && runOf(session.actor.session) === this.#turns.run;
   }
 
-  #wait(
-    session: Session,
-    answer: Answer,
-    shown: Shown,
-    seconds: number,
-  ): Answer | Promise<Answer> {
-    if (seconds === 0 || session.hurried || this.#stopping) return answer;
-    const { promise, resolve } = Promise.withResolvers<Answer>();
-    const timer = setTimeout(() => this.hurry(session), seconds * 1000);
-    session.waiter = { answer, shown, timer, resolve };
-    const waiting = this.#waiting.get(shown.id) ?? new Set();
-    this.#waiting.set(shown.id, waiting.add(session));
-    return promise;
-  }
-
-  /** Ends a `wait` with the mail that is there. */
-  #finish(session: Session, waiter: Waiter): void {
-    const { answer, shown } = waiter;
-    this.#answer(session, waiter, mailFor(this.#turns.candidate, shown));
-    this.#turns.add({
-      undo: () => {
-        if (answer.isAnew) return;
-        answer.reply = mailFor(this.#turns.published, shown);
-        this.#show(session, answer.reply);
-      },
-    });
-  }
-
-  #answer(session: Session, { answer, shown, timer, resolve }: Waiter, reply: Reply): void {
-    clearTimeout(timer);
-    session.waiter = undefined;
-    const waiting = this.#waiting.get(shown.id)!;
-    waiting.delete(session);
-    if (waiting.size === 0) this.#waiting.delete(shown.id);
-    answer.reply = reply;
-    this.#show(session, reply);
-    resolve(answer);
-  }
-
-  /** A turn of the common order is in the state: answers those who wait for what it brought. */
-  #came(turn: readonly Entry[]): void {
-    const names = turn.map((entry) =>
-      entry.kind === "command" && entry.command.name === "send" ? entry.command.to : undefined
-    );
-    const mayBringMore = turn.some((entry) =>
-      ["forget", "return"].includes(entry.kind) ||
-      entry.kind === "command" && ["sendall", "logout"].includes(entry.command.name)
-    );
-    const { byName } = this.#turns.published.users;
-    const ids = mayBringMore
-      ? [...this.#waiting.keys()]
-      : names.map((name) => name === undefined ? undefined : byName.get(name)?.id);
-    for (const id of ids) if (id !== undefined) this.#serve(id);
-  }
-
-  /** After a command was stored: answers those who wait for what it brought. */
-  #deliver(command: Command, before: ChatState, actor: Actor): void {
-    if (command.name === "send") {
-      const user = this.#turns.published.users.byName.get(command.to);
-      if (user !== undefined) this.#serve(user.id);
-    } else if (command.name === "sendall") {
-      for (const id of [...this.#waiting.keys()]) this.#serve(id);
-    } else if (command.name === "logout") {
-      const { user } = identify(before.users, actor);
-      if (user !== undefined) this.#serve(user.id);
-    }
-  }
-
-  /** The oldest that waits for a user gets the mail; all of them hear that the user is gone. */
-  #serve(id: number): void {
-    for (const session of this.#waiting.get(id) ?? []) {
-      const waiter = session.waiter!;
-      const reply = mailFor(this.#turns.candidate, waiter.shown);
-      if (reply.code === "mail" && reply.count === 0) return;
-      this.#finish(session, waiter);
-      if (reply.code === "mail") return;
-    }
-  }
-
   /** In strict mode: has it been noted for long that the user of this address was here? */
   #isLongUnseen(address: string, at: number): boolean {
     const { settings, users } = this.#turns.candidate;
@@ -397,9 +250,4 @@ export class Engine {
 /** May the command change the state? Then its reply is made where the order is. */
 function mayChange({ name }: Command): boolean {
   return ["register", "send", "sendall", "receive", "logout"].includes(name);
-}
-
-/** Does the reply say that the user whose mail is waited for is there, and has none? */
-function isNothingFor({ shown }: Waiter, reply: Reply): boolean {
-  return reply.code === "mail" && reply.count === 0 && reply.shown.id === shown.id;
 }

@@ -2,7 +2,8 @@
 import { isLonger, strictEnding } from "./obey.ts";
 import type { CommandName } from "./command.ts";
 import type { Deadline } from "./deadline.ts";
-import type { Answer, Engine, Session } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import type { Answer, Session } from "./session.ts";
 import type { Split } from "./frame.ts";
 import type { Log } from "./log.ts";
 import type { ServerOptions } from "./options.ts";

@@ -41,6 +41,8 @@ const ROOMS = [
   "hex_text.ts",
   "inspect.ts",
   "turns.ts",
+  "session.ts",
+  "waiters.ts",
   "shared_journal.ts",
   "nats_connection.ts",
   "nats_snapshots.ts",

@@ -1,7 +1,8 @@
 /** A connection to one of several simulated servers, which does what `ConnectionHandler` does. */
 import { strictEnding } from "../../lib/obey.ts";
 import type { Command, CommandName } from "../../lib/command.ts";
-import type { Answer, Engine, Session } from "../../lib/engine.ts";
+import type { Engine } from "../../lib/engine.ts";
+import type { Answer, Session } from "../../lib/session.ts";
 import { type Reply, replyTexts } from "../../lib/reply.ts";
 import type { Words } from "./model_turns.ts";
 
