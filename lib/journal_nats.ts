@@ -23,6 +23,8 @@ export interface NatsContext {
   readonly meter?: Meter | undefined;
   /** It can't take part any more. */
   readonly failed: (error: Error) => void;
+  /** The chat is not begun where there is none. */
+  readonly mustExist?: boolean;
   /** See {@link SharingOptions}. */
   readonly snapshotEntries?: SharingOptions["snapshotEntries"];
 }
@@ -54,9 +56,13 @@ export function openNats(options: ServerOptions, context: NatsContext): Promise<
  * was done. Throws {@link JournalError}.
  */
 export function raiseRules(options: ServerOptions, context: NatsContext): Promise<string> {
-  return withReading(options, context, async (reading) => {
+  return withReading(options, { ...context, mustExist: true }, async (reading) => {
     const { stream, turns } = reading;
     const { rules } = turns.published;
+    if (rules === RULES) {
+      await stream.close();
+      return `The rules of ${options.stream} are ${rules} already: there is nothing to raise`;
+    }
     if (rules < RULES) await endSilent(reading);
     await append(reading, { kind: "raise", rules: RULES });
     await stream.close();
@@ -76,12 +82,12 @@ async function withReading<Result>(
   context: NatsContext,
   work: (reading: Reading) => Promise<Result>,
 ): Promise<Result> {
-  const { log, meter, snapshotEntries } = context;
+  const { log, meter, mustExist = false, snapshotEntries } = context;
   const failed = (error: unknown) => context.failed(explained(error));
   const tell = (event: string) => (error: unknown) =>
     log.event(event, { error: explained(error).message });
   const [waiting, snapshotFailed] = [tell("waiting-for-nats"), tell("snapshot-failed")];
-  const stream = await NatsStream.open(options, { waiting, snapshotFailed, failed });
+  const stream = await NatsStream.open(options, { waiting, snapshotFailed, failed }, mustExist);
   try {
     const settings = settingsOf(options);
     const { state, through } = await stream.snapshots.load() ??

@@ -49,7 +49,7 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
   // Of it the types say nothing; the whole object goes to the runtime.
   const proof = { ...tls, checkServerIdentity: identityOf(hosts) };
   const isTls = Object.keys(tls).length > 0 || servers.some((server) => server.startsWith("tls:"));
-  const authenticator = natsCreds === "" ? undefined : credentials(readFile(natsCreds));
+  const authenticator = natsCreds === "" ? undefined : credentials(natsCreds);
   try {
     return await connect({
       servers,
@@ -66,18 +66,38 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
     });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    throw new JournalError(`NATS can't be reached at ${options.journal}: ${message}`);
+    const hint = hintFor(message, isTls, options);
+    throw new JournalError(`NATS can't be used at ${options.journal}: ${message}${hint}`);
   }
 }
 
+/** What to do about it, where the words of the client let one guess. */
+function hintFor(message: string, isTls: boolean, { natsCreds, natsCert }: ServerOptions): string {
+  if (/authorization|authentication/i.test(message)) {
+    return natsCreds === ""
+      ? ". It wants a login: --nats-creds names a file with it"
+      : `. It does not take the login in ${natsCreds}`;
+  }
+  if (/credentials|nkeys/i.test(message)) return `. Is ${natsCreds} a whole .creds file?`;
+  if (isTls && natsCert === "" && /timeout/i.test(message)) {
+    return ". It may want a certificate: --nats-cert and --nats-key name one";
+  }
+  if (/certificate|cert's|protocol/i.test(message)) {
+    return ". --nats-ca names the authority of its certificate, --nats-cert and --nats-key what " +
+      "this server shows";
+  }
+  return /refused/i.test(message) ? ". Does it run there?" : "";
+}
+
 /**
- * Whose certificate is right: that of any of these. By itself the client looks for `localhost` in
- * that of a server whose address is a number.
+ * Whose certificate is right: that of any of these, or of one that they name. `localhost` is none:
+ * the runtime says that of every server whose address is a number.
  */
 function identityOf(hosts: readonly string[]) {
   return (host: string, certificate: PeerCertificate): Error | undefined => {
-    const isOne = hosts.some((name) => checkServerIdentity(name, certificate) === undefined);
-    return isOne ? undefined : checkServerIdentity(host, certificate);
+    const names = host === "localhost" ? hosts : [...hosts, host];
+    const errors = names.map((name) => checkServerIdentity(name, certificate));
+    return errors.includes(undefined) ? undefined : errors[0];
   };
 }
 
@@ -92,9 +112,10 @@ function readFile(path: string): string {
   }
 }
 
-/** What `nsc` makes, or a line with `user:password` or a token. */
-function credentials(file: string): Authenticator {
-  const text = file.trim();
+/** In the file is what `nsc` makes, or a line with `user:password` or a token. */
+function credentials(path: string): Authenticator {
+  const text = readFile(path).trim();
+  if (text === "") throw new JournalError(`${path} is empty: a login for NATS should stand there`);
   if (text.includes("BEGIN NATS USER JWT")) {
     return credsAuthenticator(new TextEncoder().encode(text));
   }

@@ -79,14 +79,18 @@ export class NatsStream implements Carrier {
     this.#teller = teller;
   }
 
-  /** Opens the stream, or makes it. Throws {@link JournalError}. */
-  static async open(options: ServerOptions, teller: StreamTeller): Promise<NatsStream> {
+  /** Opens the stream; makes it, unless it must exist. Throws {@link JournalError}. */
+  static async open(
+    options: ServerOptions,
+    teller: StreamTeller,
+    mustExist = false,
+  ): Promise<NatsStream> {
     const { stream, replicas } = options;
     const connection = await connectNats(options);
     try {
       const opened = await patiently(teller, async () => {
         const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
-        await ensureStream(manager, stream, replicas);
+        await ensureStream(manager, options, mustExist);
         const client = jetstream(connection, { timeout: ANSWER_MS });
         const snapshots = await NatsSnapshots.open(client, manager, { stream, replicas });
         return new NatsStream(connection, manager, snapshots, stream, teller);
@@ -98,8 +102,11 @@ export class NatsStream implements Carrier {
       if (error instanceof JournalError) throw error;
       const message = error instanceof Error ? error.message : String(error);
       throw new JournalError(
-        `The stream ${stream} in NATS can't be used: ${message}. JetStream must be on, have room, ` +
-          "and at least as many servers as --replicas says",
+        /permissions violation/i.test(message)
+          ? `The login in NATS is not allowed what the chat needs: ${message}. It must be able to ` +
+            `make and use the stream ${stream}, key-value buckets and object stores`
+          : `The stream ${stream} in NATS can't be used: ${message}. JetStream must be on, have ` +
+            "room, at least as many servers as --replicas says, and most of them running",
       );
     }
   }
@@ -234,7 +241,7 @@ export class NatsStream implements Carrier {
     }
     throw new JournalError(
       `The stream ${this.#name} begins behind message ${journal.through + 1}, and no snapshot ` +
-        "holds what is missing: it was purged by hand, or is not the one that was written",
+        `holds what is missing: it was purged by hand, or restored without KV_${this.#name}`,
     );
   }
 }
@@ -255,29 +262,54 @@ async function patiently<T>(teller: StreamTeller, ask: () => Promise<T>): Promis
   }
 }
 
-/** Makes the stream where it is not there. */
+/** Makes the stream where it is not there. What was purged of it must be in a snapshot. */
 async function ensureStream(
+  manager: JetStreamManager,
+  { stream: name, replicas }: ServerOptions,
+  mustExist: boolean,
+): Promise<void> {
+  const { config, state } = await findStream(manager, name) ??
+    await makeStream(manager, name, replicas, mustExist);
+  if (String(config.subjects) !== String(subjectsOf(name))) {
+    throw new JournalError(`The stream ${name} in NATS is no chat: choose another --stream`);
+  }
+  if (config.num_replicas !== replicas) {
+    throw new JournalError(
+      `The stream ${name} in NATS has --replicas ${config.num_replicas}, and this server ` +
+        `${replicas}: start it with the same`,
+    );
+  }
+  if (state.first_seq <= 1 || await findStream(manager, `KV_${name}`) !== undefined) return;
+  throw new JournalError(
+    `The stream ${name} in NATS begins at message ${state.first_seq}, and KV_${name}, which says ` +
+      "where the snapshot of what came before is, is not there: restore it with the stream",
+  );
+}
+
+async function findStream(manager: JetStreamManager, name: string) {
+  try {
+    return await manager.streams.info(name);
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+async function makeStream(
   manager: JetStreamManager,
   name: string,
   replicas: number,
-): Promise<void> {
-  const subjects = [`${name}.turns`];
-  let found;
-  try {
-    found = (await manager.streams.info(name)).config;
-  } catch (error) {
-    if (!(error instanceof JetStreamApiError && error.status === 404)) throw error;
-    const made = { name, subjects, storage: StorageType.File, discard: DiscardPolicy.New };
-    found = (await manager.streams.add({ ...made, num_replicas: replicas })).config;
-  }
-  if (String(found.subjects) !== String(subjects)) {
-    throw new JournalError(`The stream ${name} in NATS is no chat: choose another --stream`);
-  }
-  if (found.num_replicas === replicas) return;
-  throw new JournalError(
-    `The stream ${name} in NATS has --replicas ${found.num_replicas}, and this server ${replicas}: ` +
-      "start it with the same",
-  );
+  mustExist: boolean,
+) {
+  if (mustExist) throw new JournalError(`There is no stream ${name} in NATS: is --stream right?`);
+  return await manager.streams.add({
+    ...{ name, subjects: subjectsOf(name), num_replicas: replicas },
+    ...{ storage: StorageType.File, discard: DiscardPolicy.New },
+  });
+}
+
+function subjectsOf(name: string): string[] {
+  return [`${name}.turns`];
 }
 
 function sleep(ms: number): Promise<void> {

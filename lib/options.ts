@@ -56,9 +56,10 @@ function natsServers(meaning: string): Flag<string> {
     default: "",
     meaning,
     parse: (given) =>
-      given.split(",").every(isServer)
-        ? given
-        : { wrong: "is no list of NATS servers, as in nats://10.0.0.5:4222,nats://10.0.0.6:4222" },
+      given.split(",").every(isServer) ? given : {
+        wrong: "is no list of NATS servers, as in nats://10.0.0.5:4222,nats://10.0.0.6:4222, " +
+          "without blanks; a login belongs into a file for --nats-creds",
+      },
   };
 }
 
@@ -265,7 +266,9 @@ function parseValue(
   }
   const value = flag.parse(given ?? "");
   if (typeof value === "object") {
-    throw new UsageError(`Cannot parse ${name}: "${given}" ${value.wrong}`);
+    // A password in an address is not for everybody who sees the screen.
+    const shown = given?.replace(/\/\/.*@/g, "//***@");
+    throw new UsageError(`Cannot parse ${name}: "${shown}" ${value.wrong}`);
   }
   return value;
 }
@@ -290,6 +293,7 @@ export function parseServerOptions(args: readonly string[]): ServerOptions {
   if (options.data !== "" && options.journal !== "") {
     throw new UsageError("--data and --journal are two places for one chat: choose one of them");
   }
+  checkNatsFlags(options);
   for (const limit of ["nameSymbolsMax", "textSymbolsMax"] as const) {
     const needed = 4 * options[limit];
     if (needed > options.frameBytesMax) {
@@ -302,6 +306,28 @@ export function parseServerOptions(args: readonly string[]): ServerOptions {
   return options;
 }
 
+/** Flags that would do nothing are a mistake: the chat would be kept elsewhere, or by others. */
+function checkNatsFlags(options: ServerOptions): void {
+  const flags = [
+    "journalTimeoutS",
+    "stream",
+    "replicas",
+    "natsCreds",
+    "natsCa",
+    "natsCert",
+  ] as const;
+  const useless = flags.find((name) => options[name] !== SERVER_FLAGS[name].default);
+  if (options.journal === "" && useless !== undefined) {
+    throw new UsageError(
+      `${flagName(useless)} is about NATS, and --journal does not say where that is: without it ` +
+        "the chat is not kept there",
+    );
+  }
+  if ((options.natsCert === "") !== (options.natsKey === "")) {
+    throw new UsageError("--nats-cert and --nats-key go together: the certificate, and its key");
+  }
+}
+
 /** The part of the options that is the rules of the chat. */
 export function settingsOf(options: ServerOptions): Settings {
   return {
@@ -312,6 +338,7 @@ export function settingsOf(options: ServerOptions): Settings {
     usersPerAddressMax: options.usersPerAddressMax,
     mailboxMessagesMax: options.mailboxMessagesMax,
     messagesMax: options.messagesMax,
+    usersExpireH: options.usersExpireH,
   };
 }
 

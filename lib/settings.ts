@@ -10,6 +10,8 @@ export interface Settings {
   readonly mailboxMessagesMax: number;
   /** In all mailboxes together. */
   readonly messagesMax: number;
+  /** A user whom nobody held for so many hours is forgotten; 0: never. */
+  readonly usersExpireH: number;
 }
 
 /** Are these the same rules? */

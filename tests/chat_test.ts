@@ -16,6 +16,7 @@ const SETTINGS: Settings = {
   usersPerAddressMax: 3,
   mailboxMessagesMax: 3,
   messagesMax: 8,
+  usersExpireH: 0,
 };
 
 /** What a reply says, in short: its text, or what it lists. */

@@ -12,6 +12,8 @@ export interface ModelSettings {
   readonly usersPerAddressMax: number;
   readonly mailboxMessagesMax: number;
   readonly messagesMax: number;
+  /** Here nobody is forgotten by the clock alone. */
+  readonly usersExpireH: number;
 }
 
 interface Message {

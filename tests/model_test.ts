@@ -69,6 +69,7 @@ function compare(random: () => number, strict: boolean, steps: number): void {
     usersPerAddressMax: 1 + wholeBelow(random, 3),
     mailboxMessagesMax: 1 + wholeBelow(random, 4),
     messagesMax: 1 + wholeBelow(random, 12),
+    usersExpireH: 0,
   };
   const model = new Model(settings);
   let state: ChatState = emptyChat(settings);

@@ -1,4 +1,6 @@
 /** Real nats-servers for the tests: on loopback, in a folder of their own, and ended with it. */
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
 import { openNats } from "../lib/journal_nats.ts";
 import type { Log } from "../lib/log.ts";
 import type { ServerOptions } from "../lib/options.ts";
@@ -173,6 +175,10 @@ export class Nats implements AsyncDisposable {
     return this.nodes.map(({ port }) => `nats://127.0.0.1:${port}`).join(",");
   }
 
+  get flags(): readonly string[] {
+    return ["--journal", this.urls];
+  }
+
   /** Waits until all of them are there, and hold the same. */
   async ready(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.ready()));
@@ -197,6 +203,13 @@ export class Nats implements AsyncDisposable {
       name === "asvt-chat"
     );
     return { first: state.first_seq, last: state.last_seq };
+  }
+
+  /** Removes a stream. */
+  async remove(stream: string): Promise<void> {
+    const connection = await connect({ servers: this.urls });
+    await (await jetstreamManager(connection)).streams.delete(stream);
+    await connection.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

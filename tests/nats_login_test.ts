@@ -21,14 +21,14 @@ class Files implements Disposable {
   }
 
   /** Makes a key and a certificate that an authority has signed; by default its own. */
-  async certify(name: string, authority?: string): Promise<void> {
+  async certify(name: string, authority?: string, whose = "IP:127.0.0.1"): Promise<void> {
     const [key, certificate] = [this.path(`${name}.key`), this.path(`${name}.pem`)];
     const { success, stderr } = await new Deno.Command("openssl", {
       args: [
         ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
         ...["-keyout", key, "-out", certificate, "-subj", `/CN=${name}`],
         ...authority === undefined ? [] : [
-          ...["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"],
+          ...["-addext", `subjectAltName=${whose}`, "-addext", "basicConstraints=CA:FALSE"],
           ...["-CA", this.path(`${authority}.pem`), "-CAkey", this.path(`${authority}.key`)],
         ],
       ],
@@ -61,8 +61,8 @@ describe("--nats-creds", () => {
     await using nats = await Nats.start(1, "--user", "chat", "--pass", "se:cret");
     await assertServes(nats, "--nats-creds", files.write("login", "chat:se:cret\n"));
     const wrong = await refusal(nats, "--nats-creds", files.write("wrong", "chat:other"));
-    assertStringIncludes(wrong, "Authorization Violation");
-    assertStringIncludes(await refusal(nats), "Authorization Violation");
+    assertStringIncludes(wrong, `It does not take the login in ${files.path("wrong")}`);
+    assertStringIncludes(await refusal(nats), "It wants a login: --nats-creds names a file");
   });
 
   itNeeds(NATS, "names a file with a token", async () => {
@@ -76,6 +76,13 @@ describe("--nats-creds", () => {
     await using nats = await Nats.start();
     const path = files.path("absent");
     assertStringIncludes(await refusal(nats, "--nats-creds", path), `${path} can't be read`);
+    const empty = files.write("empty", "\n");
+    assertStringIncludes(await refusal(nats, "--nats-creds", empty), `${empty} is empty`);
+    const torn = files.write("torn", "-----BEGIN NATS USER JWT-----\ncut");
+    assertStringIncludes(
+      await refusal(nats, "--nats-creds", torn),
+      `Is ${torn} a whole .creds file?`,
+    );
   });
 });
 
@@ -98,7 +105,26 @@ describe("--nats-ca, --nats-cert and --nats-key", () => {
     const proof = ["--nats-cert", files.path("chat.pem"), "--nats-key", files.path("chat.key")];
     await assertServes(nats, "--nats-ca", authority, ...proof);
     const strange = await refusal(nats, "--nats-ca", files.path("stranger.pem"), ...proof);
-    assertStringIncludes(strange, "certificate");
-    assertStringIncludes(await refusal(nats, "--nats-ca", authority), "NATS can't be reached");
+    assertStringIncludes(strange, "--nats-ca names the authority");
+    assertStringIncludes(
+      await refusal(nats, "--nats-ca", authority),
+      "It may want a certificate: --nats-cert and --nats-key name one",
+    );
   });
+
+  itNeeds(
+    TLS,
+    "do not believe who is called localhost to be a server with an address",
+    async () => {
+      using files = new Files();
+      await files.certify("authority");
+      await files.certify("nats", "authority", "DNS:localhost");
+      await using nats = await Nats.start(
+        1,
+        ...["--tls", "--tlscert", files.path("nats.pem"), "--tlskey", files.path("nats.key")],
+      );
+      const wrong = await refusal(nats, "--nats-ca", files.path("authority.pem"));
+      assertStringIncludes(wrong, "127.0.0.1 is not in the cert's list");
+    },
+  );
 });

@@ -32,6 +32,23 @@ describe("parseServerOptions()", () => {
     assertEquals(parseServerOptions(["--idle-timeout-s", "0.5"]).idleTimeoutS, 0.5);
   });
 
+  it("refuses what would do nothing, and half of what goes together", () => {
+    for (const flag of ["--replicas", "--journal-timeout-s", "--nats-creds", "--stream"]) {
+      assertStringIncludes(wrong(flag, "3"), `${flag} is about NATS, and --journal does not say`);
+    }
+    const journal = ["--journal", "nats://10.0.0.5:4222"];
+    for (const flag of ["--nats-cert", "--nats-key"]) {
+      assertStringIncludes(wrong(...journal, flag, "x"), "--nats-cert and --nats-key go together");
+    }
+    assertEquals(parseServerOptions([...journal, "--replicas", "3"]).replicas, 3);
+  });
+
+  it("does not repeat a password that stands in an address", () => {
+    const said = wrong("--journal", "nats://chat:se@cret@10.0.0.5:4222");
+    assertStringIncludes(said, '"nats://***@10.0.0.5:4222" is no list of NATS servers');
+    assertStringIncludes(said, "a login belongs into a file for --nats-creds");
+  });
+
   it("takes a list of networks, also an empty one", () => {
     const list = "10.0.0.5,10.1.0.0/16,fd00::/8";
     assertEquals(parseServerOptions(["--proxy-protocol", list]).proxyProtocol, list);

@@ -121,6 +121,8 @@ export function serveWeb(...flags: string[]): TestWeb {
 export interface Room extends AsyncDisposable {
   /** Opens the chat; whoever closes it may open it again. */
   open(options: ServerOptions, log: Log): Promise<Turns>;
+  /** What a server on it is started with. */
+  readonly flags?: readonly string[];
 }
 
 /** Starts a server on a journal, which it closes when it stops. */
@@ -130,8 +132,11 @@ export function serveOn(journal: Journal, ...flags: string[]): TestServer {
 }
 
 /** Starts a server on the chat of a room. */
-export async function serveIn(room: Pick<Room, "open">, ...flags: string[]): Promise<TestServer> {
-  const plan = planServer(flags);
+export async function serveIn(
+  room: Pick<Room, "open" | "flags">,
+  ...flags: string[]
+): Promise<TestServer> {
+  const plan = planServer([...room.flags ?? [], ...flags]);
   return startServer(plan, await room.open(plan.options, plan.log));
 }
 

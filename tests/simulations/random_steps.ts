@@ -21,6 +21,7 @@ function randomSettings(random: Random): ModelSettings {
     usersPerAddressMax: 1 + wholeBelow(random, pick(random, [3, 10])),
     mailboxMessagesMax: 1 + wholeBelow(random, 4),
     messagesMax: 1 + wholeBelow(random, pick(random, [14, 60])),
+    usersExpireH: 0,
   };
 }
 

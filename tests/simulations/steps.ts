@@ -51,6 +51,7 @@ export const SETTINGS: ModelSettings = {
   usersPerAddressMax: 3,
   mailboxMessagesMax: 3,
   messagesMax: 12,
+  usersExpireH: 0,
 };
 
 /** A step as a line. */
