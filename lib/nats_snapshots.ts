@@ -7,6 +7,7 @@ import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import { StorageType } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { Objm } from "@nats-io/obj";
+import { JournalError } from "./journal.ts";
 import type { ChatState } from "./state.ts";
 import { findRun } from "./runs.ts";
 import { restoreSnapshot, snapshotRows } from "./snapshot.ts";
@@ -78,14 +79,20 @@ export class NatsSnapshots {
     for (let tries = 1;; tries++) {
       const { through, bucket } = current(await this.#kv.get(KEY));
       if (bucket === undefined) return undefined;
+      let why = "it is not whole";
       try {
         const state = restoreSnapshot(await this.#read(bucket));
         if (state !== undefined) return { state, through };
       } catch (error) {
-        // A newer one has replaced it meanwhile.
-        if (tries >= LOADS_MAX) throw error;
+        // Perhaps a newer one has replaced it meanwhile.
+        why = error instanceof Error ? error.message : String(error);
       }
-      if (tries >= LOADS_MAX) throw new Error(`There is no snapshot in ${bucket}`);
+      if (tries >= LOADS_MAX) {
+        throw new JournalError(
+          `The snapshot OBJ_${bucket} in NATS, which KV_${this.#stream} names, can't be read: ` +
+            `${why}. Where it is lost, restore it with the stream`,
+        );
+      }
       await new Promise((resolve) => setTimeout(resolve, LOAD_PAUSE_MS));
     }
   }

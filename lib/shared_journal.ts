@@ -239,6 +239,8 @@ export class SharedJournal implements Journal, Sharing {
       this.#run = this.#joining.id;
       this.#joining.over.resolve();
       this.#joining = undefined;
+    } else if (this.#isClosed) {
+      // It has said so itself.
     } else if (this.#run !== undefined && findRun(runs, this.#run) === undefined) {
       this.#end(lastBatch(runs, this.#run) ?? this.#batch);
     }

@@ -126,12 +126,12 @@ describe("servers that share a chat", () => {
     await using nats = await Nats.start();
     await using _first = await serveIn(nats);
     const { message } = await assertRejects(
-      () => serveIn(nats, "--text-symbols-max", "10", "--users-max", "5"),
+      () => serveIn(nats, "--text-symbols-max", "10", "--users-expire-h", "1"),
       JournalError,
     );
     assertStringIncludes(
       message,
-      "--text-symbols-max is 60 there and 10 here, --users-max is 100000 there and 5 here",
+      "--text-symbols-max is 60 there and 10 here, --users-expire-h is 168 there and 1 here",
     );
   });
 
@@ -195,6 +195,18 @@ describe("main.ts raise", () => {
       await turns.close();
     },
   );
+
+  itNeeds(NATS, "makes no new chat, and says where there is nothing to do", async () => {
+    await using nats = await Nats.start();
+    const { code, said } = await run(nats, "raise", "--stream", "typo");
+    assertEquals(code, 1);
+    assertStringIncludes(said, "There is no stream typo in NATS: is --stream right?");
+    await using _server = await serveIn(nats);
+    assertEquals(await run(nats, "raise"), {
+      code: 0,
+      said: `The rules of asvt-chat are ${RULES} already: there is nothing to raise\n`,
+    });
+  });
 
   itNeeds(NATS, "keeps a server of an older release out from then on", async () => {
     await using nats = await Nats.start();
@@ -310,6 +322,24 @@ describe("a stream in NATS", () => {
     await until(() => rows(first).join() === rows(next).join(), "both know the same");
     await first.close();
     await next.close();
+  });
+
+  itNeeds(NATS, "is refused where it was restored without what names its snapshot", async () => {
+    await using nats = await Nats.start();
+    const turns = await nats.open(parseServerOptions([]), SILENT_LOG, HASTY);
+    for (let i = 0; i < 40; i++) await store(turns, [register(`u${i}`)]);
+    await purged(nats, 20);
+    await turns.close();
+    await nats.remove("KV_asvt-chat");
+    const { message } = await assertRejects(() => serveIn(nats), JournalError);
+    assertStringIncludes(message, "and KV_asvt-chat, which says where the snapshot");
+  });
+
+  itNeeds(NATS, "is left without a word of others by who stops", async () => {
+    await using nats = await Nats.start();
+    const server = await serveIn(nats);
+    await server[Symbol.asyncDispose]();
+    assertEquals(events(server).includes("ended-by-others"), false);
   });
 
   itNeeds(NATS, "can be joined while others write, and make snapshots", async () => {
