@@ -188,6 +188,13 @@ export class Server {
     return this.#turns.isBehind;
   }
 
+  /** Why nobody should be sent here; `undefined` where all is well. */
+  get trouble(): string | undefined {
+    if (this.#stopping) return "it is being stopped";
+    if (this.#turns.isFailing) return "it can't store what it is sent";
+    return this.isBehind ? "it has not read yet what other servers did" : undefined;
+  }
+
   get #isFull(): boolean {
     return this.#open >= this.#options.connectionsMax;
   }
@@ -234,7 +241,7 @@ export class Server {
       users: users.byId.size,
       waiting: mailboxes.waiting,
       bytes,
-      isServing: !this.#stopping && !this.#turns.isFailing && !this.isBehind,
+      isServing: this.trouble === undefined,
     };
   }
 

@@ -142,7 +142,7 @@ export class Web {
       case "/ws":
         return this.#upgrade(request, remote);
       case "/healthz":
-        return this.#server.facts.isServing ? plain(200, "It serves") : plain(503, "It does not");
+        return this.#health();
       case "/settings.json":
         return json(this.#settings());
       case "/metrics":
@@ -156,6 +156,11 @@ export class Web {
     return asset === undefined
       ? plain(404, `There is no ${url.pathname} here`)
       : respond(200, asset[1], `${asset[0]}; charset=utf-8`);
+  }
+
+  #health(): Response {
+    const { trouble } = this.#server;
+    return trouble === undefined ? plain(200, "It serves") : plain(503, `Not now: ${trouble}`);
   }
 
   /** What the page must know of the chat. */

@@ -2,26 +2,48 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { encodeFrames } from "../lib/frame.ts";
-import { itNeeds, type Needs, Peer, serve, type TestServer, until } from "./support.ts";
+import { type Journal, memoryJournal } from "../lib/journal.ts";
+import {
+  itNeeds,
+  type Needs,
+  Peer,
+  serveWeb,
+  serveWebOn,
+  type TestServer,
+  type TestWeb,
+  until,
+} from "./support.ts";
 
 const NEEDS: Needs = { permissions: ["net", "run", "read"], programs: ["haproxy"] };
 const CONFIG = new URL("../docs/haproxy.cfg", import.meta.url);
 const TRUSTED = ["--proxy-protocol", "127.0.0.1"];
 
-/** HAProxy on a free port of loopback, before the servers on these ports. */
+/** A server behind a proxy, and where it tells its health. */
+type Behind = Pick<TestWeb, "port" | "url">;
+
+const AWAY = "Storage is not available, try again!";
+
+/** HAProxy on a free port of loopback, before these servers. */
 class HAProxy implements AsyncDisposable {
   readonly port: number;
   readonly #child: Deno.ChildProcess;
   readonly #logged: Promise<void>;
   #log = "";
 
-  constructor(first: number, second: number, inter = "2s") {
+  constructor(servers: readonly [Behind, Behind], inter = "2s") {
     this.port = freePort();
-    const config = Deno.readTextFileSync(CONFIG)
+    let config = Deno.readTextFileSync(CONFIG)
       .replace("bind :31337", `bind 127.0.0.1:${this.port}`)
-      .replace("chat1:31337", `127.0.0.1:${first}`)
-      .replace("chat2:31337", `127.0.0.1:${second}`)
       .replace("inter 2s", `inter ${inter}`);
+    for (const [index, { port, url }] of servers.entries()) {
+      const name = `chat${index + 1}`;
+      config = config
+        .replace(
+          `server ${name} ${name}:31337`,
+          `server ${name} 127.0.0.1:${port} port ${new URL(url).port}`,
+        )
+        .replace(`${name}:31337`, `127.0.0.1:${port}`);
+    }
     // Of connections only as many as any machine allows; a warning would end it.
     this.#child = new Deno.Command("haproxy", {
       args: ["-n", "100", "-dW", "-f", "/dev/stdin"],
@@ -84,9 +106,9 @@ describe("docs/haproxy.cfg", () => {
   });
 
   itNeeds(NEEDS, "spreads users over both servers, which see their own addresses", async () => {
-    await using first = serve(...TRUSTED);
-    await using second = serve(...TRUSTED);
-    await using haproxy = new HAProxy(first.port, second.port);
+    await using first = serveWeb(...TRUSTED);
+    await using second = serveWeb(...TRUSTED);
+    await using haproxy = new HAProxy([first, second]);
     using al = await haproxy.connect();
     assertEquals(await al.ask("register", "Al"), "Hello, Al");
     using bob = await haproxy.connect();
@@ -97,8 +119,8 @@ describe("docs/haproxy.cfg", () => {
   });
 
   itNeeds(NEEDS, "hands a client that ends its side all its replies", async () => {
-    await using server = serve(...TRUSTED);
-    await using haproxy = new HAProxy(server.port, server.port);
+    await using chat = serveWeb(...TRUSTED);
+    await using haproxy = new HAProxy([chat, chat]);
     using peer = await haproxy.connect();
     await peer.write(encodeFrames(["register", "Al", "wait", "60"]));
     await peer.conn.closeWrite();
@@ -106,18 +128,44 @@ describe("docs/haproxy.cfg", () => {
     assertEquals(replies, ["Hello, Al", "0", undefined]);
   });
 
-  itNeeds(NEEDS, "asks the servers by ping, and passes over one that says nothing", async () => {
-    await using server = serve(...TRUSTED);
-    using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    await using haproxy = new HAProxy(server.port, silent.addr.port, "100ms");
-    await until(() => haproxy.logged("Server chat/chat2 is DOWN"), "it is noticed");
-    const answered = () => server.lines.some((line) => line.includes(" commands=1 "));
-    await until(answered, "a check is answered");
-    for (let i = 0; i < 4; i++) {
-      using peer = await haproxy.connect();
-      assertEquals(await peer.ask("ping"), "pong");
-    }
-    assert(!haproxy.logged("Server chat/chat1 is DOWN"));
-    assert(server.lines.every((line) => !line.includes(" refused ")));
-  });
+  itNeeds(
+    NEEDS,
+    "passes over a server that says nothing, and leaves no trace of its checks",
+    async () => {
+      await using chat = serveWeb(...TRUSTED);
+      using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const { port } = silent.addr;
+      await using haproxy = new HAProxy([chat, { port, url: `http://127.0.0.1:${port}` }], "100ms");
+      await until(() => haproxy.logged("Server chat/chat2 is DOWN"), "it is noticed");
+      assertEquals(chat.lines, []);
+      for (let i = 0; i < 4; i++) {
+        using peer = await haproxy.connect();
+        assertEquals(await peer.ask("ping"), "pong");
+      }
+      assert(!haproxy.logged("Server chat/chat1 is DOWN"));
+    },
+  );
+
+  itNeeds(
+    NEEDS,
+    "passes over one that can't store, and lets all speak where none can",
+    async () => {
+      const failing: Journal = {
+        ...memoryJournal,
+        commit: (_entries, stored) => stored(new Error("full")),
+      };
+      await using broken = serveWebOn(failing, ...TRUSTED);
+      await using chat = serveWeb(...TRUSTED);
+      await using haproxy = new HAProxy([chat, broken], "100ms");
+      await until(() => haproxy.logged("Server chat/chat2 is DOWN"), "it is noticed");
+      for (const name of ["Al", "Bob", "Cy"]) {
+        using peer = await haproxy.connect();
+        assertEquals(await peer.ask("register", name), `Hello, ${name}`);
+      }
+      await using alone = new HAProxy([broken, broken], "100ms");
+      await until(() => alone.logged("backend chat has no server available"), "it is noticed");
+      using last = await alone.connect();
+      assertEquals(await last.ask("register", "Dan"), AWAY);
+    },
+  );
 });
