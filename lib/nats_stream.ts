@@ -35,6 +35,13 @@ const NOT_YET: readonly number[] = [10005, 10008];
 /** Another run has so long to answer, in milliseconds. */
 const ASK_MS = 1_000;
 const ASK_AGAIN_MS = 100;
+/**
+ * A reader is made within so long, or another one is tried, in milliseconds: JetStream puts one where
+ * it likes, for half a minute even on a server that has died.
+ */
+const READER_MADE_MS = 1_000;
+/** A reader that says nothing for so long is lost, in milliseconds. */
+const SILENCE_MS = 3_000;
 /** Who reads nothing for so long, in milliseconds, is forgotten by JetStream. */
 const READER_MS = 60_000;
 /** JetStream says so often that it is still there, in milliseconds. */
@@ -56,6 +63,8 @@ export class NatsStream implements Carrier {
   readonly #connection: NatsConnection;
   readonly #client: JetStreamClient;
   readonly #manager: JetStreamManager;
+  /** The same, for what is answered at once or never. */
+  readonly #readers: JetStreamManager;
   readonly #name: string;
   readonly #teller: StreamTeller;
   #answering: Subscription | undefined;
@@ -63,10 +72,13 @@ export class NatsStream implements Carrier {
   #isSaving = false;
   #isClosed = false;
   #messages: ConsumerMessages | undefined;
+  /** When JetStream was heard of last. */
+  #heardAt = 0;
 
   private constructor(
     connection: NatsConnection,
     manager: JetStreamManager,
+    readers: JetStreamManager,
     snapshots: NatsSnapshots,
     name: string,
     teller: StreamTeller,
@@ -74,6 +86,7 @@ export class NatsStream implements Carrier {
     this.#connection = connection;
     this.#client = jetstream(connection, { timeout: ANSWER_MS });
     this.#manager = manager;
+    this.#readers = readers;
     this.snapshots = snapshots;
     this.#name = name;
     this.#teller = teller;
@@ -91,9 +104,10 @@ export class NatsStream implements Carrier {
       const opened = await patiently(teller, async () => {
         const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
         await ensureStream(manager, options, mustExist);
+        const readers = await jetstreamManager(connection, { timeout: READER_MADE_MS });
         const client = jetstream(connection, { timeout: ANSWER_MS });
         const snapshots = await NatsSnapshots.open(client, manager, { stream, replicas });
-        return new NatsStream(connection, manager, snapshots, stream, teller);
+        return new NatsStream(connection, manager, readers, snapshots, stream, teller);
       });
       connection.closed().then((error) => opened.#isClosed || teller.failed(error));
       return opened;
@@ -190,22 +204,38 @@ export class NatsStream implements Carrier {
 
   /** Reads until JetStream is away, or a message is missing for good. */
   async #read(journal: SharedJournal): Promise<"gap" | "away"> {
-    const { name } = await this.#manager.consumers.add(this.#name, {
+    const messages = this.#messages = await this.#consume(journal.through + 1);
+    this.#listen(messages);
+    this.#heardAt = performance.now();
+    const watch = setInterval(() => {
+      if (performance.now() - this.#heardAt > SILENCE_MS) messages.stop();
+    }, HEARTBEAT_MS);
+    try {
+      return await this.#hear(messages, journal);
+    } finally {
+      clearInterval(watch);
+      messages.stop();
+    }
+  }
+
+  /** A new reader, from this message on. */
+  async #consume(from: number): Promise<ConsumerMessages> {
+    const made = await this.#readers.consumers.add(this.#name, {
       ack_policy: AckPolicy.None,
       deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: journal.through + 1,
+      opt_start_seq: from,
       inactive_threshold: 1e6 * READER_MS,
       mem_storage: true,
       num_replicas: 1,
     });
-    const consumer = await this.#client.consumers.get(this.#name, name);
-    const messages = this.#messages = await consumer.consume({
-      expires: 5 * HEARTBEAT_MS,
-      idle_heartbeat: HEARTBEAT_MS,
-    });
-    this.#stopWhenLost(messages);
+    return await this.#client.consumers.getConsumerFromInfo(made)
+      .consume({ expires: 5 * HEARTBEAT_MS, idle_heartbeat: HEARTBEAT_MS });
+  }
+
+  async #hear(messages: ConsumerMessages, journal: SharedJournal): Promise<"gap" | "away"> {
     let isFirst = true;
     for await (const message of messages) {
+      this.#heardAt = performance.now();
       const next = journal.through + 1;
       // What was lost on its way is still in the stream: another reader finds it.
       if (message.seq > next) return isFirst ? "gap" : "away";
@@ -223,9 +253,11 @@ export class NatsStream implements Carrier {
     return "away";
   }
 
-  async #stopWhenLost(messages: ConsumerMessages): Promise<void> {
+  /** Hears that the reader is there, or lost: the client says the latter only sometimes. */
+  async #listen(messages: ConsumerMessages): Promise<void> {
     const LOST = ["heartbeats_missed", "consumer_deleted", "consumer_not_found", "no_responders"];
     for await (const { type } of messages.status()) {
+      if (type === "heartbeat") this.#heardAt = performance.now();
       if (LOST.includes(type)) messages.stop();
     }
   }

@@ -26,6 +26,8 @@ const PAUSE_MS_MIN = 500;
 const PAUSE_MS_MAX = 8_000;
 /** What was killed is started again after so long at most, in milliseconds. */
 const DOWN_MS = 2_000;
+/** A NATS server may stay away for longer: the others go on without it. */
+const NODE_DOWNS_MS = [DOWN_MS, DOWN_MS, 15_000] as const;
 /** How likely a second fault comes in the round, of a server. */
 const SECOND = 0.4;
 /** A server that can't start, while NATS is not itself, is started again so often. */
@@ -155,7 +157,7 @@ class Cluster implements AsyncDisposable {
         return await this.#start(index, random);
       case "nodes killed":
         await node.end();
-        await sleep(wholeBelow(random, DOWN_MS));
+        await sleep(wholeBelow(random, pick(random, NODE_DOWNS_MS)));
         return node.start();
       case "servers paused":
       case "nodes paused":

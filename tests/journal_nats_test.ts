@@ -242,6 +242,20 @@ describe("a server whose NATS is down", () => {
     assertEquals(await bob.mail("receive"), ["Al: unknown", "Al: after"]);
   });
 
+  itNeeds(NATS_CLUSTER, "goes on without the NATS server that led, which stays away", async () => {
+    await using nats = await Nats.start(3);
+    await using server = await serveIn(nats, "--replicas", "3", "--journal-timeout-s", "20");
+    using al = await connect(server, "Al");
+    for (const text of ["one", "two"]) {
+      const leader = await nats.leader();
+      await leader.end();
+      assertEquals(await al.ask("send", "Al", text), STORED);
+      leader.start();
+      await nats.ready();
+    }
+    assertEquals(await al.mail("receive"), ["Al: one", "Al: two"]);
+  });
+
   itNeeds(NATS, "puts mail back that a receive took whose reply was the error", async () => {
     await using nats = await Nats.start();
     await using server = await serveIn(nats, ...SOON);

@@ -41,16 +41,16 @@ function freePort(): number {
 
 /** One server: its ports and its store outlive its processes. */
 export class NatsNode {
+  readonly name: string;
   readonly port = freePort();
   readonly #monitor = freePort();
   readonly #folder: string;
-  readonly #name: string;
   readonly #flags: readonly string[];
   #process: Deno.ChildProcess | undefined;
 
   constructor(folder: string, name: string, flags: readonly string[]) {
     this.#folder = folder;
-    this.#name = name;
+    this.name = name;
     this.#flags = flags;
   }
 
@@ -58,7 +58,7 @@ export class NatsNode {
   start(): void {
     this.#process = new Deno.Command("nats-server", {
       args: [
-        ...["--name", this.#name, "--addr", "127.0.0.1", "--port", `${this.port}`],
+        ...["--name", this.name, "--addr", "127.0.0.1", "--port", `${this.port}`],
         ...["--http_port", `${this.#monitor}`],
         ...["--jetstream", "--store_dir", this.#folder, "--log", `${this.#folder}/log`],
         ...this.#flags,
@@ -118,7 +118,7 @@ export class NatsNode {
 
   /** How far the others are knows the leader. */
   #isWhole({ leader, replicas = [] }: Group): boolean {
-    if (leader !== this.#name) return leader !== undefined;
+    if (leader !== this.name) return leader !== undefined;
     return replicas.length > 0 && replicas.every(({ current }) => current);
   }
 }
@@ -132,10 +132,15 @@ interface Group {
 
 /** What a server says of its JetStream. */
 interface Facts {
-  readonly account_details?: readonly {
-    readonly stream_detail?: readonly { readonly name: string; readonly cluster?: Group }[];
-  }[];
+  readonly account_details?: readonly { readonly stream_detail?: readonly StreamFacts[] }[];
   readonly meta_cluster?: Group;
+}
+
+/** What it says of a stream. */
+interface StreamFacts {
+  readonly name: string;
+  readonly state: { readonly first_seq: number; readonly last_seq: number };
+  readonly cluster?: Group;
 }
 
 /** Some servers; more than one are a cluster. */
@@ -197,12 +202,20 @@ export class Nats implements AsyncDisposable {
 
   /** The numbers of the first and the last message that the stream holds. */
   async stream(): Promise<{ readonly first: number; readonly last: number }> {
-    const { account_details: [account] } = await (await this.nodes[0]!.look("jsz?streams=true"))
-      .json();
-    const { state } = account.stream_detail.find(({ name }: { name: string }) =>
-      name === "asvt-chat"
-    );
+    const { state } = await this.#look();
     return { first: state.first_seq, last: state.last_seq };
+  }
+
+  /** The node that leads the copies of the stream. */
+  async leader(): Promise<NatsNode> {
+    const { cluster } = await this.#look();
+    return this.nodes.find(({ name }) => name === cluster?.leader)!;
+  }
+
+  async #look(): Promise<StreamFacts> {
+    const { account_details: accounts = [] }: Facts =
+      await (await this.nodes[0]!.look("jsz?streams=true")).json();
+    return accounts[0]!.stream_detail!.find(({ name }) => name === "asvt-chat")!;
   }
 
   /** Removes a stream. */
