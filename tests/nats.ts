@@ -21,9 +21,12 @@ export const NATS_CLUSTER: Needs = { ...NATS, programs: ["nats-server 2.10"] };
 /** Below the ports that the system gives to who asks for any: nobody else takes one of these. */
 const PORT_MIN = 10_000;
 const PORT_MAX = 32_000;
-/** It is looked so often whether a server is there, and that often at most. */
+/** It is looked so often whether a server is there, and so long at most, in milliseconds. */
 const LOOK_MS = 20;
-const LOOKS_MAX = 1_500;
+const READY_MS = 60_000;
+/** Servers that start at once sometimes leave one of them out for good: then others are started. */
+const STARTS_MAX = 5;
+const MEET_MS = 5_000;
 /** A question to the monitoring port has so long, in milliseconds. */
 const ANSWER_MS = 1_000;
 
@@ -87,7 +90,8 @@ export class NatsNode {
 
   /** Waits until it serves, and all that it stores is what the others store. */
   async ready(): Promise<void> {
-    for (let looks = 0; looks < LOOKS_MAX; looks++) {
+    const late = performance.now() + READY_MS;
+    while (performance.now() < late) {
       if (await this.#isReady()) return;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
@@ -102,14 +106,17 @@ export class NatsNode {
     });
   }
 
-  /** Its health is no measure: it may miss for ever the reader of a server that was killed. */
+  /**
+   * Its health is no measure: it may miss for ever the reader of a server that was killed. What was
+   * removed while it was away it keeps for a while, in no group.
+   */
   async #isReady(): Promise<boolean> {
     try {
       (await Deno.connect({ hostname: "127.0.0.1", port: this.port })).close();
       const { account_details: accounts = [], meta_cluster: meta }: Facts =
         await (await this.look("jsz?streams=true")).json();
       const groups = accounts.flatMap(({ stream_detail }) => stream_detail ?? [])
-        .map(({ cluster }) => cluster);
+        .map(({ cluster }) => cluster).filter((group) => group?.raft_group !== undefined);
       return [meta, ...groups].every((group) => group === undefined || this.#isWhole(group));
     } catch {
       return false;
@@ -126,6 +133,8 @@ export class NatsNode {
 /** Servers with copies of the same. */
 interface Group {
   readonly leader?: string;
+  /** Has a name, but for the servers themselves. */
+  readonly raft_group?: string;
   /** All but the one that was asked. */
   readonly replicas?: readonly { readonly current: boolean }[];
 }
@@ -161,18 +170,38 @@ export class Nats implements AsyncDisposable {
 
   /** Starts so many, and waits until they are ready. */
   static async start(count = 1, ...flags: string[]): Promise<Nats> {
-    const nats = new Nats(count, flags);
-    try {
-      for (const [index, node] of nats.nodes.entries()) {
-        await Deno.mkdir(`${nats.#folder}/${index}`);
-        node.start();
+    for (let starts = 1;; starts++) {
+      const nats = new Nats(count, flags);
+      try {
+        await nats.#begin();
+        return nats;
+      } catch (error) {
+        await nats[Symbol.asyncDispose]();
+        if (starts === STARTS_MAX) throw error;
       }
-      await nats.ready();
-      return nats;
-    } catch (error) {
-      await nats[Symbol.asyncDispose]();
-      throw error;
     }
+  }
+
+  async #begin(): Promise<void> {
+    for (const [index, node] of this.nodes.entries()) {
+      await Deno.mkdir(`${this.#folder}/${index}`);
+      node.start();
+    }
+    await this.ready();
+    const late = performance.now() + MEET_MS;
+    while (!await this.#haveMet()) {
+      if (performance.now() > late) throw new Error("The nats-servers do not find each other");
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
+  /** Do all of them take part? That knows the one that leads. */
+  async #haveMet(): Promise<boolean> {
+    const counts = await Promise.all(this.nodes.map(async (node) => {
+      const { meta_cluster: meta }: Facts = await (await node.look("jsz")).json();
+      return 1 + (meta?.replicas ?? []).length;
+    }));
+    return Math.max(...counts) === this.nodes.length;
   }
 
   /** What `--journal` takes. */
