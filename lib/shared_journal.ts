@@ -233,17 +233,16 @@ export class SharedJournal implements Journal, Sharing {
     this.#part(run, () => this.#later(RESEND_MS, again));
   }
 
-  /** The run takes part, or another server has ended it. */
+  /** The run takes part, or another server has ended it; its own end is no news. */
   #lookForRun({ runs }: ChatState): void {
     if (this.#joining !== undefined && findRun(runs, this.#joining.id) !== undefined) {
       this.#run = this.#joining.id;
       this.#joining.over.resolve();
       this.#joining = undefined;
-    } else if (this.#isClosed) {
-      // It has said so itself.
-    } else if (this.#run !== undefined && findRun(runs, this.#run) === undefined) {
-      this.#end(lastBatch(runs, this.#run) ?? this.#batch);
+      return;
     }
+    if (this.#isClosed || this.#run === undefined || findRun(runs, this.#run)) return;
+    this.#end(lastBatch(runs, this.#run) ?? this.#batch);
   }
 
   #store(commit: Commit): void {
