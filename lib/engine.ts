@@ -2,8 +2,10 @@
 import { type Entry, step } from "./chat.ts";
 import type { Command } from "./command.ts";
 import type { Log } from "./log.ts";
+import type { Reply } from "./reply.ts";
 import { type Answer, Session } from "./session.ts";
-import type { Turns } from "./turns.ts";
+import type { ChatState } from "./state.ts";
+import type { Job, Turns } from "./turns.ts";
 import { atAddress, runOf, type SessionId, sessionOf } from "./users.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -13,6 +15,21 @@ const GRACE_MS = 250;
 const SEEN_MS = 3_600_000;
 
 type CommandEntry = Entry & { readonly kind: "command" };
+
+const STORAGE_AWAY: Reply = { code: "storage-away" };
+
+/** An answer that holds if its turn is stored. */
+class Promised implements Answer, Job {
+  reply: Reply;
+
+  constructor(reply: Reply) {
+    this.reply = reply;
+  }
+
+  undo(): void {
+    this.reply = STORAGE_AWAY;
+  }
+}
 
 /** One chat. */
 export class Engine {
@@ -138,32 +155,35 @@ export class Engine {
     const isEntry = state !== before || this.#turns.isShared && mayChange(command);
     if (session.pending > 0 && (isHeld || !isEntry)) return this.#runLater(session, command);
     if (isHeld) return this.#runAfter(inTheWay, session, command);
-    if (isEntry && !this.#isOpen(session)) return { reply: { code: "storage-away" } };
+    if (!isEntry) return this.#look(session, entry, reply);
+    if (!this.#isOpen(session)) return { reply: STORAGE_AWAY };
+    if (this.#turns.isShared) return this.#submit(session, entry, { reply });
+    const answer = new Promised(reply);
+    this.#turns.take(entry, state);
+    this.#turns.add(answer);
+    // Who begins to wait later sees what the command did.
+    if (!this.#waiters.isEmpty) this.#deliver(entry, before);
+    return answer;
+  }
+
+  /** The answer to a command that changes nothing; it was read off a candidate. */
+  #look(session: Session, entry: CommandEntry, reply: Reply): Answer | Promise<Answer> {
     const answer: Answer = { reply };
-    if (this.#turns.isShared && isEntry) return this.#submit(session, entry, answer);
-    if (isEntry) {
-      this.#turns.take(entry, state);
-      this.#turns.add({
-        // Who begins to wait later sees what the command did.
-        done: this.#waiters.isEmpty
-          ? undefined
-          : () => this.#waiters.deliver(command, before, session.actor),
-        undo: () => {
-          answer.reply = { code: "storage-away" };
-        },
-      });
-      return answer;
-    }
+    const { command } = entry;
     const isWait = command.name === "wait";
     const shows = isWait && reply.code === "mail";
     if (shows) this.#waiters.show(session, reply);
-    // It was read off a candidate.
     this.#turns.add({
       undo: () => this.#waiters.answerAnew(session, answer, this.#turns.replyAnew(entry), isWait),
     });
     const waits = shows && reply.count === 0 && command.seconds > 0 && !session.hurried &&
       !this.#stopping;
     return waits ? this.#waiters.begin(session, answer, reply.shown, command.seconds) : answer;
+  }
+
+  /** Those who wait hear of a command when it is stored. */
+  #deliver({ command, actor }: CommandEntry, before: ChatState): void {
+    this.#turns.add({ done: () => this.#waiters.deliver(command, before, actor) });
   }
 
   /** Runs the command again when the other session has ended, or its time is over. */
@@ -200,7 +220,7 @@ export class Engine {
 
   /** The reply is what the common order makes of the command. */
   #submit(session: Session, entry: CommandEntry, answer: Answer): Answer | Promise<Answer> {
-    answer.reply = { code: "storage-away" };
+    answer.reply = STORAGE_AWAY;
     // Its run is over, and all sessions have ended with it: what it held now it would hold for ever.
     if (runOf(session.actor.session) !== this.#turns.run) return answer;
     const place = this.#turns.take(entry, this.#turns.candidate);

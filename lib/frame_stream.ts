@@ -19,14 +19,16 @@ export type ByteReader = Pick<ReadableStreamDefaultReader<Uint8Array>, "read">;
 export function frameStream(reader: ByteReader, frameBytesMax: number): ReadableStream<Split> {
   let rest: Uint8Array = NOTHING;
   let overLimit = false;
-  return new ReadableStream<Split>({
-    async pull(controller) {
-      let next = await reader.read();
-      while (overLimit && !next.done) next = await reader.read();
-      if (next.done) return controller.close();
-      const split = splitFrames(rest, next.value, frameBytesMax);
-      ({ rest, overLimit } = split);
-      controller.enqueue(split);
-    },
-  }, { highWaterMark: 0 });
+  let controller: ReadableStreamDefaultController<Split>;
+  // Not an async function: each costs a tenth of what the stream costs.
+  const take = (next: ReadableStreamReadResult<Uint8Array>): Promise<void> | void => {
+    if (next.done) return controller.close();
+    if (overLimit) return pull();
+    const split = splitFrames(rest, next.value, frameBytesMax);
+    ({ rest, overLimit } = split);
+    controller.enqueue(split);
+  };
+  const pull = () => reader.read().then(take);
+  const start = (its: ReadableStreamDefaultController<Split>) => void (controller = its);
+  return new ReadableStream({ start, pull }, { highWaterMark: 0 });
 }

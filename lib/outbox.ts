@@ -2,23 +2,24 @@
 import { isLonger, strictEnding } from "./obey.ts";
 import type { CommandName } from "./command.ts";
 import type { Deadline } from "./deadline.ts";
-import type { Engine } from "./engine.ts";
-import type { Answer, Session } from "./session.ts";
+import type { Answer } from "./session.ts";
 import type { Split } from "./frame.ts";
 import type { Log } from "./log.ts";
 import type { ServerOptions } from "./options.ts";
-import type { Pace, Ticket } from "./pace.ts";
 import type { Meter } from "./meter.ts";
 import { encodeReplies, isRefusal, type Reply, replyText } from "./reply.ts";
+import type { Actor } from "./users.ts";
 
 /** While the server stops, a client has so long to take a reply, in milliseconds. */
 const STOP_WRITE_MS = 1_000;
 
 /** Replies are put together in memory of this size, which is lent to one connection at a time. */
-const SCRATCH_BYTES = 4_096;
+const SCRATCH_BYTES = 8_192;
 /** So much of it is kept while nobody needs it: making it anew costs more than to fill it. */
 const SCRATCHES_MAX = 64;
 const scratches: Uint8Array[] = [];
+
+const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Hears what goes over a connection. */
 export interface Tap {
@@ -32,13 +33,9 @@ export interface Tap {
 
 /** What an outbox needs of its connection. */
 export interface OutboxOptions {
-  /** Writes some of the bytes, and returns how many. */
-  readonly write: (bytes: Uint8Array) => Promise<number>;
-  readonly session: Session;
-  readonly engine: Engine;
+  readonly actor: Actor;
   /** Passes while {@link Outbox.isWriting} when the client takes nothing for too long. */
   readonly deadline: Deadline;
-  readonly pace: Pace;
   readonly options: ServerOptions;
   readonly log: Log;
   readonly meter: Meter | undefined;
@@ -50,7 +47,10 @@ export class Outbox {
   /** Each with the command that it is for; none for a mistake. */
   #answers: { readonly name: CommandName | undefined; readonly answer: Answer }[] = [];
   #writeMs: number;
-  readonly #ticket: Ticket = { round: 0, servings: 0 };
+  #scratch = NOTHING;
+  #pieces: Iterator<Uint8Array> | undefined;
+  /** What is being written, as far as it is not. */
+  #piece = NOTHING;
   isWriting = false;
   bytesWritten = 0;
   /** Who watches the connection. */
@@ -78,32 +78,40 @@ export class Outbox {
     return ending === "open" ? "goes on" : "ends";
   }
 
-  /** When the turn is over, writes the replies in pieces of bounded size. */
-  async flush(): Promise<void> {
-    const { engine, pace, write, deadline } = this.#of;
-    const answers = this.#answers;
-    this.#answers = [];
-    const settled = engine.settled();
-    if (settled !== undefined) await settled;
-    const replies = answers.map(({ name, answer: { reply } }) => {
+  /** When the turn is over: the first piece of the replies that is to be written. */
+  first(): Uint8Array | undefined {
+    const replies = this.#answers.map(({ name, answer: { reply } }) => {
       if (name !== undefined) this.#tell(name, reply);
       return reply;
     });
+    this.#answers = [];
     this.tap?.sent(replies, this.bytesWritten);
     this.isWriting = true;
-    const scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
-    for (const piece of encodeReplies(replies, scratch)) {
-      for (let left = piece; left.length > 0;) {
-        deadline.set(this.#writeMs);
-        const written = await write(left);
-        this.bytesWritten += written;
-        left = left.subarray(written);
-      }
-      const turn = pace.next(this.#ticket);
-      if (turn !== undefined) await turn;
+    this.#scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
+    this.#pieces = encodeReplies(replies, this.#scratch)[Symbol.iterator]();
+    return this.#nextPiece();
+  }
+
+  /** So many bytes of the piece before were written: the next, of bounded size, while there is one. */
+  next(written: number): Uint8Array | undefined {
+    this.bytesWritten += written;
+    if (written === this.#piece.length) return this.#nextPiece();
+    this.#piece = this.#piece.subarray(written);
+    this.#of.deadline.set(this.#writeMs);
+    return this.#piece;
+  }
+
+  #nextPiece(): Uint8Array | undefined {
+    const next = this.#pieces?.next();
+    if (next !== undefined && !next.done) {
+      this.#of.deadline.set(this.#writeMs);
+      return this.#piece = next.value;
     }
     this.isWriting = false;
-    if (scratches.length < SCRATCHES_MAX) scratches.push(scratch);
+    if (scratches.length < SCRATCHES_MAX) scratches.push(this.#scratch);
+    this.#piece = this.#scratch = NOTHING;
+    this.#pieces = undefined;
+    return undefined;
   }
 
   /** The server stops: from now on the client has less time. */
@@ -114,9 +122,9 @@ export class Outbox {
 
   /** Tells the log what is worth a line. */
   #tell(name: CommandName, reply: Reply): void {
-    const { log, meter, options, session } = this.#of;
+    const { log, meter, options, actor } = this.#of;
     meter?.replied(name, reply.code);
-    const { address, peer, session: connection } = session.actor;
+    const { address, peer, session: connection } = actor;
     if (reply.code === "welcome" || reply.code === "welcome-back") {
       const event = reply.code === "welcome" ? "registered" : "came-back";
       log.event(event, { connection, peer, user: reply.user });

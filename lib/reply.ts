@@ -108,10 +108,10 @@ const TEMPLATES = new Map(
   Object.entries(TEXTS).map(([code, text]) => [code as TextCode, parseTemplate(text)]),
 );
 
-/** The replies that are always the same: the piece to be written, made once. */
-const CONSTANTS: ReadonlyMap<string, readonly Uint8Array[]> = new Map(
+/** The replies that are always the same, made once. */
+const CONSTANTS: ReadonlyMap<string, Uint8Array> = new Map(
   [...TEMPLATES].filter(([, { field }]) => field === undefined)
-    .map(([code, { before }]) => [code, [encodeFrame(before)]]),
+    .map(([code, { before }]) => [code, encodeFrame(before)]),
 );
 
 /** The text of a reply that is one frame. */
@@ -148,17 +148,15 @@ export function encodeReplies(
   scratch: Uint8Array,
 ): Iterable<Uint8Array> {
   const constant = replies.length === 1 ? CONSTANTS.get(replies[0]!.code) : undefined;
-  return constant ?? encodePieces(replies, scratch);
+  return constant === undefined ? encodePieces(replies, scratch) : [constant];
 }
 
 function* encodePieces(replies: readonly Reply[], scratch: Uint8Array): Iterable<Uint8Array> {
   let end = 0;
   for (const reply of replies) {
-    const constant = CONSTANTS.get(reply.code)?.[0];
-    if (constant !== undefined && end + constant.length <= scratch.length) {
-      scratch.set(constant, end);
-      end += constant.length;
-    } else if (reply.code === "users") {
+    const behind = writeReply(reply, scratch, end);
+    if (behind !== undefined) end = behind;
+    else if (reply.code === "users") {
       if (end > 0) yield scratch.subarray(0, end);
       end = 0;
       yield* encodeNames(reply);
@@ -167,6 +165,39 @@ function* encodePieces(replies: readonly Reply[], scratch: Uint8Array): Iterable
     }
   }
   if (end > 0) yield scratch.subarray(0, end);
+}
+
+/** Writes a reply at `begin`, and returns the offset behind it; `undefined` where it does not fit. */
+function writeReply(reply: Reply, scratch: Uint8Array, begin: number): number | undefined {
+  const constant = CONSTANTS.get(reply.code);
+  if (constant !== undefined) return writeBytes(constant, scratch, begin);
+  return reply.code === "mail" ? writeMail(reply, scratch, begin) : undefined;
+}
+
+/** A loop: for so few bytes `set` costs twice as much. */
+function writeBytes(bytes: Uint8Array, scratch: Uint8Array, begin: number): number | undefined {
+  const end = begin + bytes.length;
+  if (end > scratch.length) return undefined;
+  for (let i = 0; i < bytes.length; i++) scratch[begin + i] = bytes[i]!;
+  return end;
+}
+
+function writeMail(
+  { mail, count }: Reply & { code: "mail" },
+  scratch: Uint8Array,
+  begin: number,
+): number | undefined {
+  const size = String(count);
+  const all = [...mail];
+  // A loop of its own: the texts come from memory side by side, not each when it is written.
+  let needed = frameBytesMax(size);
+  for (const { from, text } of all) needed += frameBytesMax(from) + frameBytesMax(text);
+  if (begin + needed > scratch.length) return undefined;
+  let end = writeFrame(scratch, begin, size);
+  for (const { from, text } of all) {
+    end = writeFrame(scratch, writeFrame(scratch, end, from), text);
+  }
+  return end;
 }
 
 /** The texts of a reply's frames. */

@@ -44,19 +44,17 @@ function setNoDelay(conn: Deno.TcpConn): void {
  */
 function readerOf(conn: Deno.TcpConn): ByteReader {
   let buffer = new Uint8Array(READ_BYTES);
-  return {
-    async read() {
-      const length = await conn.read(buffer);
-      if (length === null) return { done: true };
-      const value = buffer.subarray(0, length);
-      if (length === buffer.length && length < READ_BYTES_MAX) {
-        buffer = new Uint8Array(Math.min(4 * length, READ_BYTES_MAX));
-      } else if (8 * length < buffer.length && buffer.length > READ_BYTES) {
-        buffer = new Uint8Array(READ_BYTES);
-      }
-      return { done: false, value };
-    },
+  const take = (length: number | null): ReadableStreamReadResult<Uint8Array> => {
+    if (length === null) return { done: true };
+    const value = buffer.subarray(0, length);
+    if (length === buffer.length && length < READ_BYTES_MAX) {
+      buffer = new Uint8Array(Math.min(4 * length, READ_BYTES_MAX));
+    } else if (8 * length < buffer.length && buffer.length > READ_BYTES) {
+      buffer = new Uint8Array(READ_BYTES);
+    }
+    return { done: false, value };
   };
+  return { read: () => conn.read(buffer).then(take) };
 }
 
 /**
