@@ -7,7 +7,7 @@ import type { Split } from "./frame.ts";
 import type { Log } from "./log.ts";
 import type { ServerOptions } from "./options.ts";
 import type { Meter } from "./meter.ts";
-import { encodeReplies, isRefusal, type Reply, replyText } from "./reply.ts";
+import { constantReply, encodeReplies, isRefusal, type Reply, replyText } from "./reply.ts";
 import type { Actor } from "./users.ts";
 
 /** While the server stops, a client has so long to take a reply, in milliseconds. */
@@ -47,7 +47,7 @@ export class Outbox {
   /** Each with the command that it is for; none for a mistake. */
   #answers: { readonly name: CommandName | undefined; readonly answer: Answer }[] = [];
   #writeMs: number;
-  #scratch = NOTHING;
+  #scratch: Uint8Array | undefined;
   #pieces: Iterator<Uint8Array> | undefined;
   /** What is being written, as far as it is not. */
   #piece = NOTHING;
@@ -87,6 +87,8 @@ export class Outbox {
     this.#answers = [];
     this.tap?.sent(replies, this.bytesWritten);
     this.isWriting = true;
+    const constant = replies.length === 1 ? constantReply(replies[0]!) : undefined;
+    if (constant !== undefined) return this.#offer(constant);
     this.#scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
     this.#pieces = encodeReplies(replies, this.#scratch)[Symbol.iterator]();
     return this.#nextPiece();
@@ -95,23 +97,26 @@ export class Outbox {
   /** So many bytes of the piece before were written: the next, of bounded size, while there is one. */
   next(written: number): Uint8Array | undefined {
     this.bytesWritten += written;
-    if (written === this.#piece.length) return this.#nextPiece();
-    this.#piece = this.#piece.subarray(written);
-    this.#of.deadline.set(this.#writeMs);
-    return this.#piece;
+    return written < this.#piece.length
+      ? this.#offer(this.#piece.subarray(written))
+      : this.#nextPiece();
   }
 
   #nextPiece(): Uint8Array | undefined {
     const next = this.#pieces?.next();
-    if (next !== undefined && !next.done) {
-      this.#of.deadline.set(this.#writeMs);
-      return this.#piece = next.value;
-    }
+    if (next !== undefined && !next.done) return this.#offer(next.value);
     this.isWriting = false;
-    if (scratches.length < SCRATCHES_MAX) scratches.push(this.#scratch);
-    this.#piece = this.#scratch = NOTHING;
-    this.#pieces = undefined;
+    if (this.#scratch !== undefined && scratches.length < SCRATCHES_MAX) {
+      scratches.push(this.#scratch);
+    }
+    this.#scratch = this.#pieces = undefined;
+    this.#piece = NOTHING;
     return undefined;
+  }
+
+  #offer(piece: Uint8Array): Uint8Array {
+    this.#of.deadline.set(this.#writeMs);
+    return this.#piece = piece;
   }
 
   /** The server stops: from now on the client has less time. */

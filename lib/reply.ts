@@ -114,6 +114,11 @@ const CONSTANTS: ReadonlyMap<string, Uint8Array> = new Map(
     .map(([code, { before }]) => [code, encodeFrame(before)]),
 );
 
+/** The frame of a reply that is always the same, not to be changed; none of another. */
+export function constantReply({ code }: Reply): Uint8Array | undefined {
+  return CONSTANTS.get(code);
+}
+
 /** The text of a reply that is one frame. */
 export function replyText(reply: TextReply): string {
   const { before, field, after } = TEMPLATES.get(reply.code)!;
@@ -143,15 +148,10 @@ export function parseReplyText(
  * The frames of replies, in pieces of at most the size of `scratch`, made when they are asked for.
  * A piece may lie in `scratch`: it is to be written before the next is asked for.
  */
-export function encodeReplies(
+export function* encodeReplies(
   replies: readonly Reply[],
   scratch: Uint8Array,
 ): Iterable<Uint8Array> {
-  const constant = replies.length === 1 ? CONSTANTS.get(replies[0]!.code) : undefined;
-  return constant === undefined ? encodePieces(replies, scratch) : [constant];
-}
-
-function* encodePieces(replies: readonly Reply[], scratch: Uint8Array): Iterable<Uint8Array> {
   let end = 0;
   for (const reply of replies) {
     const behind = writeReply(reply, scratch, end);
@@ -169,7 +169,7 @@ function* encodePieces(replies: readonly Reply[], scratch: Uint8Array): Iterable
 
 /** Writes a reply at `begin`, and returns the offset behind it; `undefined` where it does not fit. */
 function writeReply(reply: Reply, scratch: Uint8Array, begin: number): number | undefined {
-  const constant = CONSTANTS.get(reply.code);
+  const constant = constantReply(reply);
   if (constant !== undefined) return writeBytes(constant, scratch, begin);
   return reply.code === "mail" ? writeMail(reply, scratch, begin) : undefined;
 }
