@@ -1,6 +1,6 @@
 /** Sends back what comes: what the runtime itself can do. `raw`, or through the `frames` of the server. */
 import { frameStream } from "../lib/frame_stream.ts";
-import { tcpConnection } from "../lib/tcp.ts";
+import { TcpConnection } from "../lib/tcp.ts";
 
 /** Reads and writes, and nothing else. */
 async function echoRaw(conn: Deno.TcpConn): Promise<void> {
@@ -14,9 +14,9 @@ async function echoRaw(conn: Deno.TcpConn): Promise<void> {
 
 /** The same through the stream of frames: each chunk's frames are put together again. */
 async function echoFrames(conn: Deno.TcpConn): Promise<void> {
-  const { reader, write } = tcpConnection(conn);
+  const connection = new TcpConnection(conn);
   const out = new Uint8Array(16_384);
-  for await (const { frames } of frameStream(reader, 4096)) {
+  for await (const { frames } of frameStream(connection, 4096)) {
     let end = 0;
     for (const frame of frames) {
       out[end] = frame.length;
@@ -24,7 +24,7 @@ async function echoFrames(conn: Deno.TcpConn): Promise<void> {
       out.set(frame, end + 4);
       end += 4 + frame.length;
     }
-    if (end > 0) await write(out.subarray(0, end));
+    if (end > 0) await connection.write(out.subarray(0, end));
   }
 }
 

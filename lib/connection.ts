@@ -93,7 +93,9 @@ export class ConnectionHandler {
   /** What comes behind a `wait`, being read while that waits. */
   #ahead: Promise<Next> | undefined;
   #lastIsWait = false;
-  #counts = { commands: 0, bytesIn: 0, since: Date.now() };
+  readonly #since = Date.now();
+  #commandsTaken = 0;
+  #bytesIn = 0;
 
   constructor(
     connection: Connection,
@@ -120,14 +122,14 @@ export class ConnectionHandler {
   /** What the connection is, and has done so far. */
   get facts(): ConnectionFacts {
     const { session: connection, peer } = this.#session.actor;
-    const { since, bytesIn } = this.#counts;
-    return { connection, peer, since, bytesIn, bytesOut: this.#outbox.bytesWritten };
+    const bytesOut = this.#outbox.bytesWritten;
+    return { connection, peer, since: this.#since, bytesIn: this.#bytesIn, bytesOut };
   }
 
   /** A tap, made for what comes from a place of the stream on, hears it all; or none does. */
   tap(make: ((offset: number) => Tap) | undefined): void {
     const { pending } = this.#commands;
-    this.#outbox.tap = make?.(this.#counts.bytesIn - pending.size);
+    this.#outbox.tap = make?.(this.#bytesIn - pending.size);
     this.#outbox.tap?.received(pending);
   }
 
@@ -147,9 +149,9 @@ export class ConnectionHandler {
     this.#deadline.close();
     closeQuietly(this.#connection);
     this.#outbox.tap?.ended(reason);
-    const { commands, bytesIn } = this.#counts;
-    const counts = { commands, bytesIn, bytesOut: this.#outbox.bytesWritten };
-    this.#log.event("disconnected", { connection, peer, reason, ...counts });
+    const { bytesIn, bytesOut } = this.facts;
+    const commands = this.#commandsTaken;
+    this.#log.event("disconnected", { connection, peer, reason, commands, bytesIn, bytesOut });
   }
 
   /** Answers what has arrived, and ends. */
@@ -249,7 +251,7 @@ export class ConnectionHandler {
         ? this.#breakOff("cut-off")
         : { kind: "ending", ending: "closed by the client" };
     }
-    this.#counts.bytesIn += read.value.size;
+    this.#bytesIn += read.value.size;
     this.#outbox.tap?.received(read.value);
     this.#commands.feed(read.value);
     // What came behind a refusal, knowing of it, may wait anew.
@@ -303,7 +305,7 @@ export class ConnectionHandler {
   }
 
   #answerTo(item: Exclude<Item, { kind: "mistake" }>): Answer | Promise<Answer> {
-    this.#counts.commands++;
+    this.#commandsTaken++;
     if (item.kind === "command") return this.#engine.run(this.#session, item.command);
     this.#engine.acknowledge(this.#session);
     return { reply: item.reply };

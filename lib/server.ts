@@ -14,7 +14,7 @@ import type { Meter } from "./meter.ts";
 import { isWithin, type Network, parseNetworks } from "./network.ts";
 import { type ServerOptions, settingsOf } from "./options.ts";
 import { replyText } from "./reply.ts";
-import { behindHeader, tcpConnection } from "./tcp.ts";
+import { behindHeader, TcpConnection } from "./tcp.ts";
 import { openTurns, type Turns } from "./turns.ts";
 import { heldBy, type SessionId } from "./users.ts";
 
@@ -138,7 +138,7 @@ export class Server {
     let backOffMs = BACK_OFF_MS;
     while (!this.#stopping) {
       try {
-        const connection = tcpConnection(await this.#listener.accept());
+        const connection = new TcpConnection(await this.#listener.accept());
         // It may be behind only now: who has come waits too.
         while (this.isBehind && !this.#stopping) await pause(BEHIND_MS);
         this.#receive(connection);

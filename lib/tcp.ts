@@ -17,44 +17,61 @@ export function remoteOf(
   return { address, peer: address.includes(":") ? `[${address}]:${port}` : `${address}:${port}` };
 }
 
-/** Makes a {@link Connection} of a TCP connection. */
-export function tcpConnection(conn: Deno.TcpConn): Connection {
-  setNoDelay(conn);
-  return {
-    ...remoteOf(conn.remoteAddr),
-    reader: readerOf(conn),
-    write: (bytes) => conn.write(bytes),
-    closeWrite: () => conn.closeWrite(),
-    close: () => conn.close(),
-  };
-}
+/** A TCP connection; a class, as thousands of them cost less memory without a closure for each method. */
+export class TcpConnection implements Connection, ByteReader {
+  readonly address: string;
+  readonly peer: string;
+  readonly #conn: Deno.TcpConn;
+  #buffer = new Uint8Array(READ_BYTES);
 
-/** A reply leaves at once. A connection that was reset already has no such setting. */
-function setNoDelay(conn: Deno.TcpConn): void {
-  try {
-    conn.setNoDelay(true);
-  } catch {
-    // The first read will say what is wrong.
+  constructor(conn: Deno.TcpConn) {
+    this.#conn = conn;
+    const { address, peer } = remoteOf(conn.remoteAddr);
+    this.address = address;
+    this.peer = peer;
+    try {
+      // A reply leaves at once.
+      conn.setNoDelay(true);
+    } catch {
+      // It was reset already: the first read will say what is wrong.
+    }
   }
-}
 
-/**
- * Reads the bytes as they come. Each chunk is a view of one buffer, valid until the next is asked
- * for; `conn.readable`, with new memory for every chunk, serves less than half the requests a second.
- */
-function readerOf(conn: Deno.TcpConn): ByteReader {
-  let buffer = new Uint8Array(READ_BYTES);
-  const take = (length: number | null): ReadableStreamReadResult<Uint8Array> => {
+  get reader(): ByteReader {
+    return this;
+  }
+
+  /**
+   * Reads the bytes as they come. Each chunk is a view of one buffer, valid until the next is asked
+   * for; `conn.readable`, with new memory for every chunk, serves less than half the requests a second.
+   */
+  read(): Promise<ReadableStreamReadResult<Uint8Array>> {
+    return this.#conn.read(this.#buffer).then(this.#take);
+  }
+
+  readonly #take = (length: number | null): ReadableStreamReadResult<Uint8Array> => {
     if (length === null) return { done: true };
+    const buffer = this.#buffer;
     const value = buffer.subarray(0, length);
     if (length === buffer.length && length < READ_BYTES_MAX) {
-      buffer = new Uint8Array(Math.min(4 * length, READ_BYTES_MAX));
+      this.#buffer = new Uint8Array(Math.min(4 * length, READ_BYTES_MAX));
     } else if (8 * length < buffer.length && buffer.length > READ_BYTES) {
-      buffer = new Uint8Array(READ_BYTES);
+      this.#buffer = new Uint8Array(READ_BYTES);
     }
     return { done: false, value };
   };
-  return { read: () => conn.read(buffer).then(take) };
+
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#conn.write(bytes);
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#conn.closeWrite();
+  }
+
+  close(): void {
+    this.#conn.close();
+  }
 }
 
 /**
@@ -79,7 +96,13 @@ export async function behindHeader(
       if (header.kind === "whole") {
         const { size, source } = header;
         const reader = readerBehind(bytes.subarray(size), connection.reader);
-        return { ...connection, ...(source && remoteOf(source)), reader };
+        return {
+          ...(source === undefined ? connection : remoteOf(source)),
+          reader,
+          write: (piece) => connection.write(piece),
+          closeWrite: () => connection.closeWrite(),
+          close: () => connection.close(),
+        };
       }
       const next = await connection.reader.read();
       if (next.done) break;
