@@ -14,13 +14,20 @@ export interface Schedule {
   readonly snapshotEntries: (alive: number) => number;
   /** A slice of a snapshot takes about so long, in milliseconds; then others have their turn. */
   readonly sliceMs: number;
+  /**
+   * The file is made smaller when for so long no snapshot was begun, in milliseconds: under load its
+   * free pages are soon used again, and to give them back would cost a fifth of what can be stored.
+   */
+  readonly restMs: number;
   /** A line of progress is due so often while much is read, in milliseconds. */
   readonly progressMs: number;
 }
 
-const SCHEDULE: Schedule = {
+/** How a server does. */
+export const SCHEDULE: Schedule = {
   snapshotEntries,
   sliceMs: 4,
+  restMs: 5_000,
   progressMs: 1_000,
 };
 /** So many old rows, or pages, are let go of in a slice. */
@@ -63,6 +70,8 @@ export class SqliteJournal implements Journal {
   /** Entries behind the last snapshot. */
   #entries = 0;
   #writing: Writing | undefined;
+  /** What the snapshot replaces is let go of, before another may be begun. */
+  #isTidying = false;
   /** The next slice. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -82,7 +91,10 @@ export class SqliteJournal implements Journal {
 
   /** Opens a file, or makes it, for this process alone. Throws {@link JournalError}. */
   static open(path: string, teller: Teller, schedule: Schedule = SCHEDULE): SqliteJournal {
-    return new SqliteJournal(path, openFile(path), teller, schedule);
+    const journal = new SqliteJournal(path, openFile(path), teller, schedule);
+    // What a server that was killed has left free.
+    journal.#sliceIn(schedule.restMs);
+    return journal;
   }
 
   /** Opens a file to read it, while a server may be using it. Throws {@link JournalError}. */
@@ -125,9 +137,10 @@ export class SqliteJournal implements Journal {
 
   published(state: ChatState): void {
     const alive = state.users.byId.size + state.mailboxes.waiting;
-    if (this.#timer !== undefined || this.#entries < this.#schedule.snapshotEntries(alive)) return;
+    const isBusy = this.#writing !== undefined || this.#isTidying;
+    if (isBusy || this.#entries < this.#schedule.snapshotEntries(alive)) return;
     this.#begin(state);
-    this.#nextSlice();
+    this.#sliceIn(0);
   }
 
   close(state: ChatState): Promise<void> {
@@ -135,7 +148,7 @@ export class SqliteJournal implements Journal {
     try {
       const late = performance.now() + CLOSE_MS;
       if (this.#entries > 0) this.#begin(state);
-      while (this.#slice() && performance.now() < late);
+      while (this.#slice() !== undefined && performance.now() < late);
     } catch (error) {
       this.#teller.snapshotFailed(error);
     }
@@ -170,26 +183,29 @@ export class SqliteJournal implements Journal {
     this.#entries = 0;
   }
 
-  #nextSlice(): void {
+  #sliceIn(ms: number): void {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.#timer = undefined;
       try {
-        if (this.#slice()) this.#nextSlice();
+        const nextMs = this.#slice();
+        if (nextMs !== undefined) this.#sliceIn(nextMs);
       } catch (error) {
         // Its rows are let go of with the next one's.
         this.#writing = undefined;
+        this.#isTidying = false;
         this.#teller.snapshotFailed(error);
       }
-    });
+    }, ms);
   }
 
-  /** Writes a slice of the snapshot, or tidies up behind it; `false` when all is done. */
-  #slice(): boolean {
-    return this.#writing === undefined ? this.#tidy() : this.#writeRows(this.#writing);
+  /** Writes a slice of the snapshot, or tidies up behind it: when the next is due; or all is done. */
+  #slice(): number | undefined {
+    if (this.#writing !== undefined) return this.#writeRows(this.#writing);
+    return this.#isTidying ? this.#tidy() : this.#shrink();
   }
 
   /** The last slice switches to the new snapshot. */
-  #writeRows(writing: Writing): true {
+  #writeRows(writing: Writing): number {
     const { generation, through, rows } = writing;
     const late = performance.now() + this.#schedule.sliceMs;
     const insert = this.#prepared("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
@@ -212,12 +228,13 @@ export class SqliteJournal implements Journal {
       this.#generation = generation;
       this.#through = through;
       this.#writing = undefined;
+      this.#isTidying = true;
     }
-    return true;
+    return 0;
   }
 
-  /** Lets go of some of what the snapshot replaces; `false` when nothing is left. */
-  #tidy(): boolean {
+  /** Lets go of some of what the snapshot replaces: its pages are free then, to be used again. */
+  #tidy(): number {
     let removed = 0;
     this.#transaction(() => {
       const turns = this.#prepared(
@@ -230,12 +247,18 @@ export class SqliteJournal implements Journal {
       removed = Number(turns.run(this.#through).changes) +
         Number(parts.run(this.#generation).changes);
     });
+    this.#isTidying = removed >= SLICE_ROWS;
+    return this.#isTidying ? 0 : this.#schedule.restMs;
+  }
+
+  /** Gives back some of the pages that are free. */
+  #shrink(): number | undefined {
     // A row for each page: `exec` would take but the first.
     this.#prepared(`PRAGMA incremental_vacuum(${SLICE_ROWS})`).all();
-    if (removed > 0 || this.#numbers("PRAGMA freelist_count").freelist_count! > 0) return true;
+    if (this.#numbers("PRAGMA freelist_count").freelist_count! > 0) return 0;
     // Only a checkpoint makes the file itself smaller.
     this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    return false;
+    return undefined;
   }
 
   #transaction(work: () => void): void {

@@ -42,7 +42,7 @@ export function serveTurns(options: ServerOptions, log: Log, turns: Turns): void
 }
 
 /** Snapshots are due all the time, and written row by row. */
-const HASTY: Schedule = { snapshotEntries: () => 200, sliceMs: 0, progressMs: 1_000 };
+const HASTY: Schedule = { snapshotEntries: () => 200, sliceMs: 0, restMs: 0, progressMs: 1_000 };
 
 // Only an honest one: a snapshot would bring back what a false one has forgotten.
 if (import.meta.main) serveFile(Deno.args, (honest) => honest, HASTY);

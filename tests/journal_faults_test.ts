@@ -13,7 +13,7 @@ import { itNeeds, SILENT, TempFile, until } from "./support.ts";
 const FILES = { permissions: ["read", "write"] } as const;
 const SETTINGS = settingsOf(parseServerOptions([]));
 /** A snapshot after every turn, written row by row. */
-const HASTY: Schedule = { snapshotEntries: () => 1, sliceMs: 0, progressMs: 1_000 };
+const HASTY: Schedule = { snapshotEntries: () => 1, sliceMs: 0, restMs: 0, progressMs: 1_000 };
 
 type Turn = readonly Entry[];
 

@@ -1,5 +1,5 @@
 /** What every engine of the journal must do, and what the server does with one that fails. */
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
@@ -7,7 +7,7 @@ import { type Entry, step } from "../lib/chat.ts";
 import { type ChatState, emptyChat, RULES } from "../lib/state.ts";
 import { encodeFrames } from "../lib/frame.ts";
 import { committed, type Journal, JournalError, memoryJournal, replay } from "../lib/journal.ts";
-import { SqliteJournal } from "../lib/journal_sqlite.ts";
+import { SCHEDULE, SqliteJournal } from "../lib/journal_sqlite.ts";
 import { read } from "../lib/mailbox.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import { restoreSnapshot, snapshotRows } from "../lib/snapshot.ts";
@@ -156,10 +156,10 @@ describe("a journal in a file", () => {
 
   itNeeds(
     FILES,
-    "writes snapshots in the background, and stays as small as what is alive",
+    "writes snapshots in the background, and is at rest as small as what is alive",
     async () => {
       using file = new TempFile();
-      const journal = file.open();
+      const journal = file.open(SILENT, { ...SCHEDULE, restMs: 0 });
       let state = stepAll(emptyChat(SETTINGS), TURNS.slice(0, 1));
       await committed(journal, TURNS[0]!);
       for (let round = 0; round < 3; round++) {
@@ -181,6 +181,36 @@ describe("a journal in a file", () => {
     },
   );
 
+  itNeeds(FILES, "uses the same pages again and again while it is busy", async () => {
+    using file = new TempFile();
+    let journal = file.open(SILENT, { ...SCHEDULE, restMs: 60_000 });
+    const state = stepAll(emptyChat(SETTINGS), TURNS);
+    const pages = () => {
+      using database = new DatabaseSync(file.path, { readOnly: true });
+      const { size, free } = database.prepare(
+        "SELECT page_count AS size, freelist_count AS free FROM pragma_page_count, pragma_freelist_count",
+      ).get() as { size: number; free: number };
+      return { size, used: size - free };
+    };
+    const sizes: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      for (let turn = 0; turn < 100; turn++) {
+        const entries = Array.from({ length: 1000 }, () => command(2, "send", "x".repeat(60)));
+        await committed(journal, entries);
+      }
+      journal.published(state);
+      await until(() => pages().used < 20, "the snapshot has replaced the turns");
+      sizes.push(pages().size);
+    }
+    assert(sizes[0]! > 1000, `${sizes}`);
+    assertEquals(new Set(sizes).size, 1, `${sizes}`);
+    journal.abandon();
+    // Killed like this it has free pages, and rests.
+    journal = file.open(SILENT, { ...SCHEDULE, restMs: 0 });
+    await until(() => pages().size < 20, "it is as small as what is alive");
+    journal.abandon();
+  });
+
   itNeeds(FILES, "tells how far it is while much is read", async () => {
     using file = new TempFile();
     const journal = file.open();
@@ -189,7 +219,7 @@ describe("a journal in a file", () => {
     const read = (progressMs: number): number[] => {
       const told: number[] = [];
       const teller = { ...SILENT, progress: (rows: number) => told.push(rows) };
-      const again = file.open(teller, { snapshotEntries: () => Infinity, sliceMs: 0, progressMs });
+      const again = file.open(teller, { ...SCHEDULE, progressMs });
       replay(again.read(), SETTINGS);
       again.abandon();
       return told;
