@@ -5,7 +5,7 @@ import { Deadline, turnNow } from "./deadline.ts";
 import type { Engine } from "./engine.ts";
 import type { Answer, Session } from "./session.ts";
 import type { Split } from "./frame.ts";
-import { type ByteReader, frameStream } from "./frame_stream.ts";
+import { frameStream, type Reader } from "./frame_stream.ts";
 import type { Log } from "./log.ts";
 import type { Meter } from "./meter.ts";
 import type { ServerOptions } from "./options.ts";
@@ -14,9 +14,7 @@ import type { Pace, Ticket } from "./pace.ts";
 import type { SessionId } from "./users.ts";
 
 /** A stream of bytes in both directions, however it was made. */
-export interface Connection {
-  /** A chunk is valid until the next is asked for. */
-  readonly reader: ByteReader;
+export interface Connection extends Reader {
   /** Writes some of the bytes, and returns how many. */
   write(bytes: Uint8Array): Promise<number>;
   /** Ends the sending side. */
@@ -111,7 +109,7 @@ export class ConnectionHandler {
     this.#options = options;
     this.#log = log;
     this.#session = engine.open(connection.address, connection.peer);
-    this.#frames = frameStream(connection.reader, options.frameBytesMax);
+    this.#frames = frameStream(connection, options.frameBytesMax);
     this.#reader = this.#frames.getReader();
     this.#commands = new CommandReader(options);
     this.#pace = pace;

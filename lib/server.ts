@@ -279,7 +279,8 @@ export class Server {
     try {
       await connection.write(encodeFrame(replyText({ code: "server-full" })));
       await connection.closeWrite();
-      while (!(await connection.reader.read()).done);
+      const unread = new Uint8Array(512);
+      while (await connection.read(unread) !== null);
     } catch {
       // It is gone, or its time is over.
     }

@@ -2,12 +2,10 @@
 import { concat } from "@std/bytes";
 import { closeQuietly, type Connection } from "./connection.ts";
 import { Deadline } from "./deadline.ts";
-import type { ByteReader } from "./frame_stream.ts";
 import { parseProxyHeader } from "./proxy_header.ts";
 
-/** What is read at once: little for who is idle, more for who sends much. */
+/** So much of a proxy's header is read at once. */
 const READ_BYTES = 512;
-const READ_BYTES_MAX = 16_384;
 
 /** The address of the other end, and with the port; an IPv4 one that is written as IPv6 is IPv4. */
 export function remoteOf(
@@ -18,11 +16,10 @@ export function remoteOf(
 }
 
 /** A TCP connection; a class, as thousands of them cost less memory without a closure for each method. */
-export class TcpConnection implements Connection, ByteReader {
+export class TcpConnection implements Connection {
   readonly address: string;
   readonly peer: string;
   readonly #conn: Deno.TcpConn;
-  #buffer = new Uint8Array(READ_BYTES);
 
   constructor(conn: Deno.TcpConn) {
     this.#conn = conn;
@@ -37,29 +34,9 @@ export class TcpConnection implements Connection, ByteReader {
     }
   }
 
-  get reader(): ByteReader {
-    return this;
+  read(p: Uint8Array): Promise<number | null> {
+    return this.#conn.read(p);
   }
-
-  /**
-   * Reads the bytes as they come. Each chunk is a view of one buffer, valid until the next is asked
-   * for; `conn.readable`, with new memory for every chunk, serves less than half the requests a second.
-   */
-  read(): Promise<ReadableStreamReadResult<Uint8Array>> {
-    return this.#conn.read(this.#buffer).then(this.#take);
-  }
-
-  readonly #take = (length: number | null): ReadableStreamReadResult<Uint8Array> => {
-    if (length === null) return { done: true };
-    const buffer = this.#buffer;
-    const value = buffer.subarray(0, length);
-    if (length === buffer.length && length < READ_BYTES_MAX) {
-      this.#buffer = new Uint8Array(Math.min(4 * length, READ_BYTES_MAX));
-    } else if (8 * length < buffer.length && buffer.length > READ_BYTES) {
-      this.#buffer = new Uint8Array(READ_BYTES);
-    }
-    return { done: false, value };
-  };
 
   write(bytes: Uint8Array): Promise<number> {
     return this.#conn.write(bytes);
@@ -82,6 +59,7 @@ export async function behindHeader(
   connection: Connection,
   seconds: number,
 ): Promise<Connection | { readonly wrong: string }> {
+  const buffer = new Uint8Array(READ_BYTES);
   let bytes: Uint8Array = new Uint8Array(0);
   let end = "then the connection ended";
   const deadline = new Deadline(() => {
@@ -94,19 +72,19 @@ export async function behindHeader(
       const header = parseProxyHeader(bytes);
       if (header.kind === "wrong") return { wrong: header.text };
       if (header.kind === "whole") {
-        const { size, source } = header;
-        const reader = readerBehind(bytes.subarray(size), connection.reader);
+        const { address, peer } = header.source ? remoteOf(header.source) : connection;
         return {
-          ...(source === undefined ? connection : remoteOf(source)),
-          reader,
+          address,
+          peer,
+          read: readBehind(bytes.subarray(header.size), connection),
           write: (piece) => connection.write(piece),
           closeWrite: () => connection.closeWrite(),
           close: () => connection.close(),
         };
       }
-      const next = await connection.reader.read();
-      if (next.done) break;
-      bytes = concat([bytes, next.value]);
+      const length = await connection.read(buffer);
+      if (length === null) break;
+      bytes = concat([bytes, buffer.subarray(0, length)]);
     }
   } catch {
     // It is lost, or its time is over.
@@ -117,15 +95,12 @@ export async function behindHeader(
 }
 
 /** Reads these bytes first. */
-function readerBehind(bytes: Uint8Array, reader: ByteReader): ByteReader {
-  if (bytes.length === 0) return reader;
-  let first: Uint8Array | undefined = bytes;
-  return {
-    read() {
-      if (first === undefined) return reader.read();
-      const value = first;
-      first = undefined;
-      return Promise.resolve({ done: false, value });
-    },
+function readBehind(bytes: Uint8Array, connection: Connection): Connection["read"] {
+  return (p) => {
+    if (bytes.length === 0) return connection.read(p);
+    const length = Math.min(p.length, bytes.length);
+    p.set(bytes.subarray(0, length));
+    bytes = bytes.subarray(length);
+    return Promise.resolve(length);
   };
 }

@@ -1,6 +1,6 @@
 /** A WebSocket as the server sees every connection. */
 import type { Connection } from "./connection.ts";
-import type { ByteReader } from "./frame_stream.ts";
+import { ChunkReader } from "./frame_stream.ts";
 
 /** While more waits to be sent than may, it is looked at again after so long, in milliseconds. */
 const LOOK_MS = 20;
@@ -20,19 +20,20 @@ export function webSocketConnection(
   socket: WebSocket,
   { address, peer, bytesMax }: { address: string; peer: string; bytesMax: number },
 ): Connection {
-  const reader = new MessageReader(socket, bytesMax);
+  const messages = new Messages(socket, bytesMax);
+  const reader = new ChunkReader(() => messages.next());
   const isBlocked = () => socket.bufferedAmount > bytesMax;
   return {
     address,
     peer,
-    reader,
+    read: (p) => reader.read(p),
     async write(bytes) {
       socket.send(bytes as Uint8Array<ArrayBuffer>);
       while (isBlocked() && socket.readyState === WebSocket.OPEN) {
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       }
       if (socket.readyState !== WebSocket.OPEN) {
-        throw reader.failure ?? new Error("the WebSocket is closed");
+        throw messages.failure ?? new Error("the WebSocket is closed");
       }
       return bytes.length;
     },
@@ -41,8 +42,8 @@ export function webSocketConnection(
   };
 }
 
-/** The messages of a WebSocket, each a chunk. */
-class MessageReader implements ByteReader {
+/** The messages of a WebSocket. */
+class Messages {
   readonly #chunks: Uint8Array[] = [];
   #bytes = 0;
   /** What a read finds when all chunks are read: the end, or what went wrong. */
@@ -74,17 +75,15 @@ class MessageReader implements ByteReader {
     return this.#end instanceof Error ? this.#end : undefined;
   }
 
-  async read(): Promise<ReadableStreamReadResult<Uint8Array>> {
+  /** The next message; none behind the last. */
+  async next(): Promise<Uint8Array | undefined> {
     while (this.#chunks.length === 0 && this.#end === undefined) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
-    const value = this.#chunks.shift();
-    if (value !== undefined) {
-      this.#bytes -= value.length;
-      return { done: false, value };
-    }
-    if (this.failure !== undefined) throw this.failure;
-    return { done: true };
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) this.#bytes -= chunk.length;
+    else if (this.failure !== undefined) throw this.failure;
+    return chunk;
   }
 
   #refuse(socket: WebSocket, code: number, reason: string): void {

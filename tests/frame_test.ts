@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrame, encodeFrames, splitFrames } from "../lib/frame.ts";
-import { frameStream } from "../lib/frame_stream.ts";
+import { frameStream, readerOf } from "../lib/frame_stream.ts";
 import { wholeBelow, withSeed } from "./random.ts";
 
 const LIMIT = 300;
@@ -169,14 +169,14 @@ describe("encodeFrame()", () => {
 describe("frameStream()", () => {
   async function framesOf(chunks: readonly Uint8Array[]): Promise<string[]> {
     const frames: string[] = [];
-    for await (const split of frameStream(ReadableStream.from(chunks).getReader(), LIMIT)) {
+    for await (const split of frameStream(readerOf(ReadableStream.from(chunks)), LIMIT)) {
       frames.push(...Array.from(split.frames, (frame) => decoder.decode(frame)));
     }
     return frames;
   }
 
   it("gives all frames of a chunk at once", async () => {
-    const reader = frameStream(ReadableStream.from([encodeFrames(["a", "b"])]).getReader(), LIMIT)
+    const reader = frameStream(readerOf(ReadableStream.from([encodeFrames(["a", "b"])])), LIMIT)
       .getReader();
     const { value } = await reader.read();
     assertEquals(value?.frames.length, 2);
@@ -204,7 +204,7 @@ describe("frameStream()", () => {
         controller.enqueue(encodeFrame("a"));
       },
     }, { highWaterMark: 0 });
-    const reader = frameStream(source.getReader(), LIMIT).getReader();
+    const reader = frameStream(readerOf(source), LIMIT).getReader();
     await Promise.resolve();
     assertEquals(pulls, 0);
     await reader.read();
@@ -215,7 +215,7 @@ describe("frameStream()", () => {
     const source = new ReadableStream<Uint8Array>({
       pull: () => Promise.reject(new Error("reset")),
     });
-    const reader = frameStream(source.getReader(), LIMIT).getReader();
+    const reader = frameStream(readerOf(source), LIMIT).getReader();
     const error = await reader.read().then(() => undefined, (error: Error) => error);
     assertThrows(
       () => {

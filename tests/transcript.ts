@@ -6,7 +6,7 @@ import { concat } from "@std/bytes";
 import net from "node:net";
 import { Duplex } from "node:stream";
 import { encodeFrames, type Split } from "../lib/frame.ts";
-import { frameStream } from "../lib/frame_stream.ts";
+import { frameStream, readerOf } from "../lib/frame_stream.ts";
 import type { TestServer } from "./support.ts";
 
 /** How the requests are cut into writes. */
@@ -79,7 +79,7 @@ class Person {
       writable: WritableStream<Uint8Array>;
     };
     this.#writer = writable.getWriter();
-    this.#reader = frameStream(readable.getReader(), 1_048_576).getReader();
+    this.#reader = frameStream(readerOf(readable), 1_048_576).getReader();
   }
 
   /** Connects from an address of loopback: in the chat a person has one. */

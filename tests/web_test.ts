@@ -25,8 +25,8 @@ class SocketPeer implements Disposable {
 
   private constructor(socket: WebSocket) {
     this.socket = socket;
-    const { reader } = webSocketConnection(socket, { address: "", peer: "", bytesMax: 1e9 });
-    this.#frames = frames(frameStream(reader, 1e9));
+    const connection = webSocketConnection(socket, { address: "", peer: "", bytesMax: 1e9 });
+    this.#frames = frames(frameStream(connection, 1e9));
     this.closed = new Promise((resolve) =>
       socket.addEventListener("close", ({ code }) => resolve(code))
     );
