@@ -7,8 +7,11 @@ const LATE_MS = 5;
  * and writes in a turn of the loop, and those of the same connections over and over.
  */
 const CROWD = 100;
-/** In a crowd nobody is served more often in a round. */
-const SERVINGS = 2;
+/**
+ * In a crowd nobody is served more often in a round. Who is served again is still in the processor's
+ * cache: 3 serve 8 % more than 2, 4 15 %; but the slowest 0.1 % wait for 6 mean latencies, not 4, or 8.
+ */
+const SERVINGS = 3;
 /** A round is over when no more than so few were served since the last look. */
 const FEW = 100;
 /** Is the loop late? That is looked at once in so many servings: a look at the time costs 0.1 µs. */
