@@ -38,7 +38,7 @@ export interface ConnectionFacts {
 
 /** After our last byte we read on for so long until the client closes, in milliseconds. */
 const LINGER_MS = 2_000;
-/** While the server stops, what has arrived is what comes without such a pause. */
+/** While the server stops, what has arrived is what comes without two such pauses, for anybody. */
 const STOP_PAUSE_MS = 100;
 /** While the server stops, commands are answered for so long at most. */
 const STOP_MS = 1_500;
@@ -88,6 +88,11 @@ export class ConnectionHandler {
   /** When the first byte of a command came, of which more must come. */
   #begunAt: number | undefined;
   #stopAt: number | undefined;
+  /** When the deadline of a read was set. */
+  #armedAt = 0;
+  /** While the server stops: how often something had come from anybody, or was sent, at the last pause. */
+  #eventsBefore: number | undefined;
+  #isReading = false;
   /** What comes behind a `wait`, being read while that waits. */
   #ahead: Promise<Next> | undefined;
   #lastIsWait = false;
@@ -156,7 +161,7 @@ export class ConnectionHandler {
   stop(): void {
     this.#stopAt ??= performance.now() + STOP_MS;
     this.#outbox.hurry();
-    if (this.#phase === "reading") this.#armForReading();
+    if (this.#phase === "reading" && this.#isReading) this.#armForReading();
   }
 
   /** Ends at once. */
@@ -190,7 +195,8 @@ export class ConnectionHandler {
       else if (this.#ahead !== undefined) {
         this.#armForReading();
         next = await this.#ahead;
-        this.#ahead = undefined;
+        this.#ahead = this.#begunAt = undefined;
+        this.#deadline.clear();
       } else {
         try {
           next = this.#feed(await this.#read());
@@ -237,11 +243,13 @@ export class ConnectionHandler {
   #read(): Promise<ReadableStreamReadResult<Split>> {
     this.#armForReading();
     this.#commands.keep();
+    this.#isReading = true;
     return this.#reader.read();
   }
 
   /** Takes in what was read; the end of the stream is the end, or a mistake. */
   #feed(read: ReadableStreamReadResult<Split>): Next | undefined {
+    this.#isReading = false;
     if (read.done) {
       // A name is held until the end of the stream is read.
       this.#engine.end(this.#session);
@@ -249,6 +257,7 @@ export class ConnectionHandler {
         ? this.#breakOff("cut-off")
         : { kind: "ending", ending: "closed by the client" };
     }
+    this.#pace.events++;
     this.#bytesIn += read.value.size;
     this.#outbox.tap?.received(read.value);
     this.#commands.feed(read.value);
@@ -260,6 +269,7 @@ export class ConnectionHandler {
 
   /** Reading has failed: perhaps because its time was over. */
   #recover(error: unknown): Next | undefined {
+    this.#isReading = false;
     if (this.#expired === undefined) throw error;
     this.#reader = this.#frames.getReader();
     if (this.#expired !== "stalled") return { kind: "ending", ending: this.#expired };
@@ -299,6 +309,7 @@ export class ConnectionHandler {
     this.#begunAt = this.#commands.isBegun ? this.#begunAt ?? now : undefined;
     if (this.#begunAt !== undefined) ms = this.#begunAt + 1000 * commandTimeoutS - now;
     if (this.#stopAt !== undefined) ms = Math.min(ms, STOP_PAUSE_MS, this.#stopAt - now);
+    this.#armedAt = now;
     this.#deadline.set(Math.max(0, ms));
   }
 
@@ -339,10 +350,20 @@ export class ConnectionHandler {
     }
   }
 
+  /** The server stops, and may not have come to what is here: others were busy, or it is late. */
+  #mayHaveMore(): boolean {
+    const now = performance.now();
+    if (this.#stopAt === undefined || now >= this.#stopAt) return false;
+    const before = this.#eventsBefore;
+    this.#eventsBefore = this.#pace.events;
+    return before !== this.#eventsBefore || now - this.#armedAt > 1.2 * STOP_PAUSE_MS;
+  }
+
   #expire(): void {
     const isWriting = this.#outbox.isWriting;
     if (isWriting && this.#stopAt === undefined) this.#expired = "nothing written in time";
     if (isWriting || this.#phase === "lingering") return this.kill();
+    if (this.#mayHaveMore()) return this.#armForReading();
     this.#expired = this.#stopAt !== undefined
       ? "the server stops"
       : this.#commands.isBegun

@@ -8,11 +8,15 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 let firesAt = Infinity;
 
 let now: number | undefined;
-const forgetNow = () => now = undefined;
+
+/** To be called when something may have taken long: the next {@link turnNow} looks at the clock. */
+export function forgetNow(): void {
+  now = undefined;
+}
 
 /**
  * The time, as `performance.now` has it, looked at once in a turn of the event loop: a look costs
- * 0.1 µs, and each request needs three.
+ * 0.1 µs, and each request needs three. It is old by what the turn has taken since.
  */
 export function turnNow(): number {
   if (now === undefined) {

@@ -157,7 +157,7 @@ export class Engine {
     if (isHeld) return this.#runAfter(inTheWay, session, command);
     if (!isEntry) return this.#look(session, entry, reply);
     if (!this.#isOpen(session)) return { reply: STORAGE_AWAY };
-    if (this.#turns.isShared) return this.#submit(session, entry, { reply });
+    if (this.#turns.isShared) return this.#submit(session, entry);
     const answer = new Promised(reply);
     this.#turns.take(entry, state);
     this.#turns.add(answer);
@@ -219,10 +219,8 @@ export class Engine {
   }
 
   /** The reply is what the common order makes of the command. */
-  #submit(session: Session, entry: CommandEntry, answer: Answer): Answer | Promise<Answer> {
-    answer.reply = STORAGE_AWAY;
-    // Its run is over, and all sessions have ended with it: what it held now it would hold for ever.
-    if (runOf(session.actor.session) !== this.#turns.run) return answer;
+  #submit(session: Session, entry: CommandEntry): Answer | Promise<Answer> {
+    const answer: Answer = { reply: STORAGE_AWAY };
     const place = this.#turns.take(entry, this.#turns.candidate);
     this.#countPending(session);
     this.#turns.add({

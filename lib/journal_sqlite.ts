@@ -70,7 +70,7 @@ export class SqliteJournal implements Journal {
   /** Entries behind the last snapshot. */
   #entries = 0;
   #writing: Writing | undefined;
-  /** What the snapshot replaces is let go of, before another may be begun. */
+  /** What the last snapshot replaces is let go of, before another is begun. */
   #isTidying = false;
   /** The next slice. */
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -92,7 +92,7 @@ export class SqliteJournal implements Journal {
   /** Opens a file, or makes it, for this process alone. Throws {@link JournalError}. */
   static open(path: string, teller: Teller, schedule: Schedule = SCHEDULE): SqliteJournal {
     const journal = new SqliteJournal(path, openFile(path), teller, schedule);
-    // What a server that was killed has left free.
+    // A server that was killed may have left what is of no use any more.
     journal.#sliceIn(schedule.restMs);
     return journal;
   }
@@ -201,7 +201,10 @@ export class SqliteJournal implements Journal {
   /** Writes a slice of the snapshot, or tidies up behind it: when the next is due; or all is done. */
   #slice(): number | undefined {
     if (this.#writing !== undefined) return this.#writeRows(this.#writing);
-    return this.#isTidying ? this.#tidy() : this.#shrink();
+    if (this.#removeRows() >= SLICE_ROWS) return 0;
+    if (!this.#isTidying) return this.#shrink();
+    this.#isTidying = false;
+    return this.#schedule.restMs;
   }
 
   /** The last slice switches to the new snapshot. */
@@ -233,8 +236,8 @@ export class SqliteJournal implements Journal {
     return 0;
   }
 
-  /** Lets go of some of what the snapshot replaces: its pages are free then, to be used again. */
-  #tidy(): number {
+  /** Lets go of some of what the snapshot replaces, and of so many rows: their pages are free then. */
+  #removeRows(): number {
     let removed = 0;
     this.#transaction(() => {
       const turns = this.#prepared(
@@ -247,8 +250,7 @@ export class SqliteJournal implements Journal {
       removed = Number(turns.run(this.#through).changes) +
         Number(parts.run(this.#generation).changes);
     });
-    this.#isTidying = removed >= SLICE_ROWS;
-    return this.#isTidying ? 0 : this.#schedule.restMs;
+    return removed;
   }
 
   /** Gives back some of the pages that are free. */

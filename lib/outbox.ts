@@ -34,7 +34,7 @@ export interface Tap {
 /** What an outbox needs of its connection. */
 export interface OutboxOptions {
   readonly actor: Actor;
-  /** Passes while {@link Outbox.isWriting} when the client takes nothing for too long. */
+  /** Set while {@link Outbox.isWriting}: it passes when the client takes nothing for too long. */
   readonly deadline: Deadline;
   readonly options: ServerOptions;
   readonly log: Log;
@@ -65,12 +65,12 @@ export class Outbox {
     return this.#answers.length === 0;
   }
 
-  /** The reply to a mistake leaves with the next flush, as the last one. */
+  /** The reply to a mistake leaves when the turn is over, as the last one. */
   addLast(reply: Reply): void {
     this.#answers.push({ name: undefined, answer: { reply } });
   }
 
-  /** The answer leaves with the next flush. In strict mode it may be the last one. */
+  /** The answer leaves when the turn is over. In strict mode it may be the last one. */
   add(name: CommandName, answer: Answer): "ends" | "goes on" {
     const ending = this.#of.options.strict ? strictEnding(name, answer.reply) : "open";
     if (ending === "silent") this.#tell(name, answer.reply);
@@ -78,7 +78,7 @@ export class Outbox {
     return ending === "open" ? "goes on" : "ends";
   }
 
-  /** When the turn is over: the first piece of the replies that is to be written. */
+  /** When the turn is over: the first piece that is to be written, and then each {@link next} one. */
   first(): Uint8Array | undefined {
     const replies = this.#answers.map(({ name, answer: { reply } }) => {
       if (name !== undefined) this.#tell(name, reply);
@@ -106,6 +106,7 @@ export class Outbox {
     const next = this.#pieces?.next();
     if (next !== undefined && !next.done) return this.#offer(next.value);
     this.isWriting = false;
+    this.#of.deadline.clear();
     if (this.#scratch !== undefined && scratches.length < SCRATCHES_MAX) {
       scratches.push(this.#scratch);
     }

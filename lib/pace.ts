@@ -33,6 +33,8 @@ export class Pace {
   #crowd = 0;
   /** How often somebody was served since the last look. */
   #servings = 0;
+  /** How often something came from anybody, or was sent. */
+  events = 0;
   /** When the next look was asked for; it comes with a turn of the loop. */
   #lookAt: number | undefined;
   #isLate = false;
@@ -49,6 +51,7 @@ export class Pace {
     }
     ticket.servings++;
     this.#servings++;
+    this.events++;
     if (this.#servings % SERVINGS_A_LOOK === 0) {
       this.#isLate = performance.now() - this.#lookAt > LATE_MS;
     }

@@ -9,6 +9,7 @@
  */
 import { conflict, type Entry, step, stepTurn } from "./chat.ts";
 import { type ChatState, RULES } from "./state.ts";
+import { forgetNow } from "./deadline.ts";
 import {
   type Journal,
   JournalError,
@@ -271,6 +272,7 @@ export class Turns {
     const from = this.#now();
     const owed = this.#owed;
     this.#journal.commit([...owed, ...turn.entries], (error) => {
+      forgetNow();
       this.#meter?.committed(this.#now() - from);
       this.#tell(error);
       const isLate = error instanceof LateError;

@@ -2,9 +2,15 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
 import { encodeFrames } from "../lib/frame.ts";
-import { itNeeds, NET, Peer, serve, until } from "./support.ts";
+import { type Journal, memoryJournal } from "../lib/journal.ts";
+import { itNeeds, NET, Peer, serve, serveOn, until } from "./support.ts";
 
 const HELLO = encodeFrames(["register", "Al"]);
+
+/** A journal that takes its time, and lets others go on meanwhile. */
+function slowJournal(ms: number): Journal {
+  return { ...memoryJournal, commit: (_entries, stored) => void setTimeout(stored, ms) };
+}
 
 function logHas(server: { lines: string[] }, text: string): () => boolean {
   return () => server.lines.some((line) => line.includes(text));
@@ -32,6 +38,53 @@ describe("a connection", () => {
     await peer.ask("register", "Al");
     await peer.ask("wait", "0.1");
     assertEquals(await peer.frame(), undefined);
+  });
+
+  itNeeds(NET, "has all of its time behind a commit for which everybody had to wait", async () => {
+    let blocks = false;
+    const commit: Journal["commit"] = (_entries, stored) => {
+      const end = performance.now() + (blocks ? 800 : 0);
+      while (performance.now() < end);
+      stored();
+    };
+    await using server = serveOn({ ...memoryJournal, commit }, "--idle-timeout-s", "0.7");
+    using peer = await Peer.connect(server.port);
+    using other = await Peer.connect(server.port);
+    await peer.ask("register", "Al");
+    await other.ask("ping");
+    blocks = true;
+    await Promise.all([
+      peer.send("send", "Al", "Hello"),
+      other.write(encodeFrames(["ping"]).subarray(0, 3)),
+    ]);
+    assertEquals(await peer.frame(), "Message added to storage!");
+    blocks = false;
+    assertEquals(await peer.ask("ping"), "pong");
+  });
+
+  itNeeds(NET, "is not idle while it waits for a name, whatever it was sent before", async () => {
+    await using server = serve("--write-timeout-s", "0.1");
+    using old = await Peer.connect(server.port);
+    await old.ask("register", "Al");
+    using fresh = await Peer.connect(server.port);
+    await fresh.write(concat([encodeFrames(["ping"]), encodeFrames(["register", "Al"])]));
+    assertEquals(await fresh.frame(), "pong");
+    assertEquals(await fresh.frame(), "'Al' already exists!");
+    assertEquals(await fresh.ask("ping"), "pong");
+  });
+
+  itNeeds(NET, "has all of its time for a command that comes behind a wait", async () => {
+    await using server = serveOn(slowJournal(500), "--command-timeout-s", "0.3");
+    using peer = await Peer.connect(server.port);
+    await peer.ask("register", "Al");
+    await peer.send("wait", "5");
+    const ping = encodeFrames(["ping"]);
+    await peer.write(concat([encodeFrames(["send", "Al", "Hello"]), ping.subarray(0, 3)]));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await peer.write(ping.subarray(3));
+    assertEquals(await peer.frame(), "0");
+    assertEquals(await peer.frame(), "Message added to storage!");
+    assertEquals(await peer.frame(), "pong");
   });
 
   itNeeds(NET, "whose command is never complete is closed, even if bytes keep coming", async () => {
@@ -429,6 +482,40 @@ describe("a server that stops", () => {
     assertEquals(await busy.frame(), undefined);
     waiting.close();
     busy.close();
+    await stopped;
+  });
+
+  itNeeds(NET, "answers what has come while it was storing", async () => {
+    const server = serveOn(slowJournal(300));
+    using peer = await Peer.connect(server.port);
+    await peer.ask("register", "Al");
+    await peer.send("send", "Al", "one");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await peer.write(encodeFrames(["send", "Al", "two", "send", "Al", "three", "ping"]));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const stopped = server.server.stop();
+    const replies = ["Message added to storage!", "Message added to storage!"];
+    for (const reply of [...replies, "Message added to storage!", "pong", undefined]) {
+      assertEquals(await peer.frame(), reply);
+    }
+    peer.close();
+    await stopped;
+  });
+
+  itNeeds(NET, "answers all that has arrived from a crowd", async () => {
+    const server = serve("--log", "off");
+    const peers = await Promise.all(Array.from({ length: 200 }, () => Peer.connect(server.port)));
+    await Promise.all(peers.map((peer) => peer.ask("ping")));
+    const pings = encodeFrames(Array.from({ length: 2000 }, () => "ping"));
+    await Promise.all(peers.map((peer) => peer.write(pings)));
+    const stopped = server.server.stop();
+    const pongs = await Promise.all(peers.map(async (peer) => {
+      let count = 0;
+      while (await peer.frame() === "pong") count++;
+      return count;
+    }));
+    assertEquals(new Set(pongs), new Set([2000]));
+    for (const peer of peers) peer.close();
     await stopped;
   });
 
