@@ -154,12 +154,11 @@ async function serve(args: string[]): Promise<void> {
   if (options.version) return console.log(config.version);
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
   const meter = await openMeter(options);
+  const turns = await openChat(options, log, meter);
   let server: Server;
   try {
-    server = new Server(options, log, await openChat(options, log, meter), meter);
+    server = new Server(options, log, turns, meter);
   } catch (error) {
-    if (error instanceof UsageError) throw error;
-    if (error instanceof JournalError) fail(error.message, 1);
     fail(explainListen(error, options.hostname, options.port, "--port"), 1);
   }
   const web = meter === undefined ? undefined : await openWeb(server, options, meter, log);

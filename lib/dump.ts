@@ -74,6 +74,7 @@ export function dumpTable({ bytes, lastEntry, strict, rules, messages, users }: 
 
 /** Removes a user and the mail from a file that no server uses. Throws {@link JournalError}. */
 export async function forget(path: string, name: string): Promise<void> {
+  SqliteJournal.openToRead(path, SILENT).abandon();
   const journal = SqliteJournal.open(path, SILENT);
   const state = replay(journal.read(), SETTINGS);
   const user = state.users.byName.get(name);

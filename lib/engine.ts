@@ -101,7 +101,7 @@ export class Engine {
     this.#waiters.end(session);
     const { shown } = session;
     session.shown = undefined;
-    const at = Date.now();
+    const at = this.#turns.now();
     const entries: Entry[] = [];
     if (this.#isKnown(session)) entries.push({ kind: "end", at, session: actor.session });
     if (this.#isLongUnseen(actor.address, at)) {
@@ -147,7 +147,8 @@ export class Engine {
 
   #run(session: Session, command: Command, mayWait: boolean): Answer | Promise<Answer> {
     const before = this.#turns.candidate;
-    const entry: CommandEntry = { kind: "command", at: Date.now(), actor: session.actor, command };
+    const { actor } = session;
+    const entry: CommandEntry = { kind: "command", at: this.#turns.now(), actor, command };
     const { state, reply } = step(before, entry);
     if (reply === undefined) throw new Error(`'${command.name}' has no reply`);
     const inTheWay = "heldBy" in reply ? reply.heldBy : undefined;

@@ -11,6 +11,8 @@ export interface Stored {
   readonly rows: Iterable<string>;
   /** The entries behind it, turn by turn. */
   readonly turns: Iterable<readonly Entry[]>;
+  /** When something was last stored, in milliseconds since 1970, where the journal knows. */
+  readonly at?: number;
 }
 
 /**

@@ -6,7 +6,7 @@ import type { ChatState } from "./state.ts";
 import { type CommitListener, type Journal, snapshotEntries, type Stored } from "./journal.ts";
 import { snapshotRows } from "./snapshot.ts";
 import { parseTurn, turnText } from "./turn_text.ts";
-import { damaged, explainDamage, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
+import { damaged, explain, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
 
 /** How a journal spreads its work over time. */
 export interface Schedule {
@@ -34,6 +34,9 @@ export const SCHEDULE: Schedule = {
 const SLICE_ROWS = 200;
 /** A stop takes no longer for a last snapshot, in milliseconds: the entries are as good. */
 const CLOSE_MS = 2_000;
+
+/** A stop writes a snapshot where it replaces more entries than this share of what it holds. */
+const SHARE_WORTH = 0.1;
 
 /** What a journal in a file tells whoever runs it. */
 export interface Teller {
@@ -67,6 +70,8 @@ export class SqliteJournal implements Journal {
   /** The last snapshot that was begun, whether it was finished or not. */
   #lastGeneration: number;
   #lastTurn: number;
+  /** When something was last stored; a clock that is set back does not make it earlier. */
+  #at: number;
   /** Entries behind the last snapshot. */
   #entries = 0;
   #writing: Writing | undefined;
@@ -87,11 +92,12 @@ export class SqliteJournal implements Journal {
     this.#lastTurn = this.#numbers("SELECT max(id) AS id FROM turn").id ?? this.#through;
     const last = this.#numbers("SELECT max(generation) AS last FROM snapshot").last ?? 0;
     this.#lastGeneration = Math.max(last, this.#generation);
+    this.#at = this.size().at;
   }
 
   /** Opens a file, or makes it, for this process alone. Throws {@link JournalError}. */
   static open(path: string, teller: Teller, schedule: Schedule = SCHEDULE): SqliteJournal {
-    const journal = new SqliteJournal(path, openFile(path), teller, schedule);
+    const journal = SqliteJournal.#of(path, openFile(path), teller, schedule);
     // A server that was killed may have left what is of no use any more.
     journal.#sliceIn(schedule.restMs);
     return journal;
@@ -99,15 +105,20 @@ export class SqliteJournal implements Journal {
 
   /** Opens a file to read it, while a server may be using it. Throws {@link JournalError}. */
   static openToRead(path: string, teller: Teller): SqliteJournal {
-    return new SqliteJournal(path, openFileToRead(path), teller, SCHEDULE);
+    return SqliteJournal.#of(path, openFileToRead(path), teller, SCHEDULE);
+  }
+
+  static #of(path: string, file: OpenFile, teller: Teller, schedule: Schedule): SqliteJournal {
+    try {
+      return new SqliteJournal(path, file, teller, schedule);
+    } catch (error) {
+      file.close();
+      throw explain(path, error);
+    }
   }
 
   read(): Stored {
-    const part = this.#read(
-      "SELECT body, crc FROM snapshot WHERE generation = ? ORDER BY part",
-      this.#generation,
-    );
-    return { rows: part, turns: this.#turns() };
+    return { rows: this.#rows(), turns: this.#turns(), at: this.#at };
   }
 
   endTurn(commit: () => void): void {
@@ -127,7 +138,7 @@ export class SqliteJournal implements Journal {
     const body = turnText(entries);
     this.#prepared("INSERT INTO turn VALUES (?, ?, ?, ?)").run(
       this.#lastTurn + 1,
-      Date.now(),
+      this.#now(),
       body,
       crc32(body),
     );
@@ -136,9 +147,8 @@ export class SqliteJournal implements Journal {
   }
 
   published(state: ChatState): void {
-    const alive = state.users.byId.size + state.mailboxes.waiting;
     const isBusy = this.#writing !== undefined || this.#isTidying;
-    if (isBusy || this.#entries < this.#schedule.snapshotEntries(alive)) return;
+    if (isBusy || this.#entries < this.#schedule.snapshotEntries(aliveIn(state))) return;
     this.#begin(state);
     this.#sliceIn(0);
   }
@@ -147,7 +157,7 @@ export class SqliteJournal implements Journal {
     clearTimeout(this.#timer);
     try {
       const late = performance.now() + CLOSE_MS;
-      if (this.#entries > 0) this.#begin(state);
+      if (this.#entries > SHARE_WORTH * aliveIn(state)) this.#begin(state);
       while (this.#slice() !== undefined && performance.now() < late);
     } catch (error) {
       this.#teller.snapshotFailed(error);
@@ -190,7 +200,8 @@ export class SqliteJournal implements Journal {
         const nextMs = this.#slice();
         if (nextMs !== undefined) this.#sliceIn(nextMs);
       } catch (error) {
-        // Its rows are let go of with the next one's.
+        // Its rows are let go of later.
+        if (this.#writing !== undefined) this.#sliceIn(this.#schedule.restMs);
         this.#writing = undefined;
         this.#isTidying = false;
         this.#teller.snapshotFailed(error);
@@ -221,7 +232,7 @@ export class SqliteJournal implements Journal {
       } while (performance.now() < late && !isLast);
       if (isLast) {
         this.#prepared("UPDATE current SET at = ?, generation = ?, through = ?").run(
-          Date.now(),
+          this.#now(),
           generation,
           through,
         );
@@ -255,12 +266,23 @@ export class SqliteJournal implements Journal {
 
   /** Gives back some of the pages that are free. */
   #shrink(): number | undefined {
+    const before = this.#freePages();
     // A row for each page: `exec` would take but the first.
     this.#prepared(`PRAGMA incremental_vacuum(${SLICE_ROWS})`).all();
-    if (this.#numbers("PRAGMA freelist_count").freelist_count! > 0) return 0;
+    const left = this.#freePages();
+    // Who has copied the file with SQLite may have turned it off.
+    if (left > 0 && left < before) return 0;
     // Only a checkpoint makes the file itself smaller.
     this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     return undefined;
+  }
+
+  #now(): number {
+    return this.#at = Math.max(this.#at, Date.now());
+  }
+
+  #freePages(): number {
+    return this.#numbers("PRAGMA freelist_count").freelist_count!;
   }
 
   #transaction(work: () => void): void {
@@ -275,23 +297,34 @@ export class SqliteJournal implements Journal {
     }
   }
 
+  *#rows(): Generator<string> {
+    const query =
+      "SELECT part AS place, body, crc FROM snapshot WHERE generation = ? ORDER BY part";
+    let rows = 0;
+    for (const row of this.#read(query, this.#generation, 0)) {
+      rows++;
+      yield row;
+    }
+    if (rows === 0 && this.#generation > 0) throw damaged(this.#path);
+  }
+
   *#turns(): Generator<readonly Entry[]> {
-    const bodies = this.#read("SELECT body, crc FROM turn WHERE id > ? ORDER BY id", this.#through);
-    for (const body of bodies) {
+    const query = "SELECT id AS place, body, crc FROM turn WHERE id > ? ORDER BY id";
+    for (const body of this.#read(query, this.#through, this.#through + 1)) {
       const entries = parseTurn(body);
       this.#entries += entries.length;
       yield entries;
     }
   }
 
-  /** The texts of rows, each checked. */
-  *#read(query: string, from: number): Generator<string> {
+  /** The texts of rows, each checked, and that none is missing from the `first` on. */
+  *#read(query: string, from: number, first: number): Generator<string> {
     let rows = 0;
     let tell = performance.now() + this.#schedule.progressMs;
     try {
       for (const row of this.#database.prepare(query).iterate(from)) {
-        const { body, crc } = row as { body: string; crc: number };
-        if (crc32(body) !== crc) throw damaged(this.#path);
+        const { place, body, crc } = row as { place: number; body: string; crc: number };
+        if (place !== first + rows || crc32(body) !== crc) throw damaged(this.#path);
         rows++;
         if (performance.now() >= tell) {
           this.#teller.progress(rows);
@@ -300,7 +333,7 @@ export class SqliteJournal implements Journal {
         yield body;
       }
     } catch (error) {
-      throw explainDamage(this.#path, error);
+      throw explain(this.#path, error);
     }
   }
 
@@ -318,4 +351,8 @@ export class SqliteJournal implements Journal {
     this.#statements.set(query, known);
     return known;
   }
+}
+
+function aliveIn({ users, mailboxes }: ChatState): number {
+  return users.byId.size + mailboxes.waiting;
 }

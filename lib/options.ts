@@ -20,7 +20,8 @@ type Flags = Record<string, Flag<string> | Flag<number> | Flag<boolean>>;
 type Values<Table extends Flags> = { readonly [Name in keyof Table]: Table[Name]["default"] };
 
 function text(value: string, initial: string, meaning: string): Flag<string> {
-  return { value, default: initial, meaning, parse: (given) => given };
+  const parse = (given: string) => given === "" ? { wrong: "is empty" } : given;
+  return { value, default: initial, meaning, parse };
 }
 
 function port(meaning: string): Flag<string> {

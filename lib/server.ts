@@ -109,7 +109,7 @@ export class Server {
     if (this.#expireMs === Infinity && !this.#turns.isShared) return;
     this.#expiring = setInterval(() => {
       this.#turns.lookAfterOthers();
-      if (this.#expireMs < Infinity) this.forgetAbsent(Date.now());
+      if (this.#expireMs < Infinity) this.forgetAbsent(this.#turns.now());
     }, EXPIRE_CHECK_MS);
   }
 

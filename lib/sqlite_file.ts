@@ -38,6 +38,8 @@ function shortenTurns(database: DatabaseSync, path: string): void {
 /** SQLite's codes of a damaged file, and of one that is no database. */
 const DAMAGED = 11;
 const NO_DATABASE = 26;
+/** A database begins with so many bytes; SQLite takes some shorter files for an empty one. */
+const HEADER_BYTES = 100;
 
 /** A file that is open for this process alone; other processes may read it meanwhile. */
 export interface OpenFile {
@@ -49,7 +51,8 @@ export interface OpenFile {
 export function openFile(path: string): OpenFile {
   const lock = lockFile(path);
   try {
-    const database = new DatabaseSync(path);
+    checkFile(path);
+    const database = new DatabaseSync(nameOf(path));
     try {
       prepareFile(path, database);
       return {
@@ -65,7 +68,7 @@ export function openFile(path: string): OpenFile {
     }
   } catch (error) {
     lock.close();
-    throw explainDamage(path, error);
+    throw explain(path, error);
   }
 }
 
@@ -77,32 +80,59 @@ export function openFileToRead(path: string): OpenFile {
     throw new JournalError(`Cannot read ${path}: there is no such file`);
   }
   try {
-    const database = new DatabaseSync(path, { readOnly: true });
-    if (checkFormat(path, database) < MIGRATIONS.length) {
-      throw new JournalError(`${path} has an older format: start the server on it once`);
+    const database = new DatabaseSync(nameOf(path), { readOnly: true });
+    try {
+      if (checkFormat(path, database) < MIGRATIONS.length) {
+        throw new JournalError(`${path} has an older format: start the server on it once`);
+      }
+      // One view of the file, whatever the server does meanwhile.
+      database.exec("BEGIN");
+      return { database, close: () => database.close() };
+    } catch (error) {
+      database.close();
+      throw error;
     }
-    // One view of the file, whatever the server does meanwhile.
-    database.exec("BEGIN");
-    return { database, close: () => database.close() };
   } catch (error) {
-    throw explainDamage(path, error);
+    throw explain(path, error);
   }
 }
 
-/** A damaged file as one clear line; every other error as it is. */
-export function explainDamage(path: string, error: unknown): unknown {
-  const code = error instanceof Error && "errcode" in error ? error.errcode : undefined;
-  if (code === NO_DATABASE) {
-    return new JournalError(`${path} is no journal of this server: choose another --data`);
+/** The path as SQLite knows it: some names, as `:memory:`, have a meaning of their own. */
+function nameOf(path: string): string {
+  return /^([/\\.]|[a-z]:[/\\])/i.test(path) ? path : `./${path}`;
+}
+
+/** What is refused is left as it is: a connection that may write would tidy up at its end. */
+function checkFile(path: string): void {
+  const { size } = Deno.statSync(path);
+  if (size === 0) return;
+  if (size < HEADER_BYTES) throw noJournal(path);
+  const database = new DatabaseSync(nameOf(path), { readOnly: true });
+  try {
+    checkFormat(path, database);
+  } finally {
+    database.close();
   }
-  if (code === DAMAGED) return damaged(path);
-  return error;
+}
+
+/** What SQLite or the system says of the file as one clear line. */
+export function explain(path: string, error: unknown): unknown {
+  if (error instanceof JournalError || error instanceof Deno.errors.NotCapable) return error;
+  const { message, errcode } = error as Error & { errcode?: number };
+  if (errcode === NO_DATABASE) return noJournal(path);
+  if (errcode === DAMAGED) return damaged(path);
+  return new JournalError(`Cannot use ${path}: ${message}`);
+}
+
+function noJournal(path: string): JournalError {
+  return new JournalError(`${path} is no journal of this server: choose another --data`);
 }
 
 /** The error of a file whose content can't be trusted. */
 export function damaged(path: string): JournalError {
   return new JournalError(
-    `${path} is damaged: keep it as it is, and put a copy of a good one in its place`,
+    `${path} is damaged: move it away, with -wal and -shm of that name, and put a copy of a good ` +
+      "one in its place",
   );
 }
 
@@ -159,6 +189,6 @@ function checkFormat(path: string, database: DatabaseSync): number {
     );
   }
   const [check] = Object.values(database.prepare("PRAGMA quick_check(1)").get() ?? {});
-  if (check !== "ok") throw damaged(path);
+  if (check !== "ok" || version < 0) throw damaged(path);
   return version;
 }

@@ -33,16 +33,19 @@ export function openTurns(
   log: Log,
   meter?: Meter,
 ): Turns {
-  const state = replay(journal.read(), settings);
+  const stored = journal.read();
+  const state = replay(stored, settings);
   const why = conflict(state, settings);
   if (why !== undefined) throw new JournalError(`The stored chat can't go on: ${why}`);
-  const turns = new Turns(state, journal, log, meter);
+  const turns = new Turns(state, journal, log, meter, stored.at);
   turns.start(settings);
   return turns;
 }
 
 /** At its end a server waits no longer for what it has sent away to be stored, in milliseconds. */
 const CLOSE_MS = 2_000;
+/** While turns can't be stored it is tried again so often, in milliseconds. */
+const RETRY_MS = 1_000;
 /** A run that has not answered so often, asked once in a while, is over. */
 const SILENCES_MAX = 3;
 
@@ -93,14 +96,20 @@ export class Turns {
   /** Entries that must be stored, and could not be yet. */
   #owed: Entry[] = [];
   #isFailing = false;
+  /** The next try while it fails. */
+  #retry: ReturnType<typeof setTimeout> | undefined;
   /** Where the journal is shared: the replies of what has come of the turn that is stored. */
   #came: (Reply | undefined)[] = [];
   #follower: Follower | undefined;
   /** How often other runs have not answered, one time after another. */
   readonly #silences = new Map<string, number>();
 
-  /** Goes on from the state that the journal holds. */
-  constructor(state: ChatState, journal: Journal, log: Log, meter?: Meter) {
+  /** The latest time that {@link Turns.now} has told. */
+  #at: number;
+
+  /** Goes on from the state that the journal holds, and at what time something was stored last. */
+  constructor(state: ChatState, journal: Journal, log: Log, meter?: Meter, at = 0) {
+    this.#at = at;
     this.#published = state;
     this.#candidate = state;
     this.#journal = journal;
@@ -126,6 +135,14 @@ export class Turns {
     return sharing.run === undefined
       ? undefined
       : findRun(this.#published.runs, sharing.run)?.number;
+  }
+
+  /**
+   * The time for entries, in milliseconds since 1970. It never goes back: who was here while the
+   * clock was years behind would be long absent when it is right again.
+   */
+  now(): number {
+    return this.#at = Math.max(this.#at, Date.now());
   }
 
   /** Could the last turn not be stored? */
@@ -170,13 +187,13 @@ export class Turns {
 
   #endOther(run: string): void {
     this.#log.event("server-silent", { run });
-    this.apply({ kind: "part", at: Date.now(), run });
+    this.apply({ kind: "part", at: this.now(), run });
     this.add({});
   }
 
   /** Stores the first entry of a run. */
   start(settings: Settings): void {
-    this.owe([{ kind: "start", at: Date.now(), rules: RULES, settings }]);
+    this.owe([{ kind: "start", at: this.now(), rules: RULES, settings }]);
     this.#store(this.#opened());
   }
 
@@ -244,6 +261,7 @@ export class Turns {
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
     await Promise.race([this.settledAll(), late]);
     clearTimeout(timer);
+    clearTimeout(this.#retry);
     await this.#journal.close(this.#published);
   }
 
@@ -305,6 +323,15 @@ export class Turns {
       this.#log.event("journal-failed", { error: message });
     }
     this.#isFailing = error !== undefined;
+    clearTimeout(this.#retry);
+    if (this.#isFailing && !this.isShared) {
+      this.#retry = setTimeout(() => this.#tryAgain(), RETRY_MS);
+    }
+  }
+
+  /** Who sends nobody here while it fails, as a proxy does, would never let it find out otherwise. */
+  #tryAgain(): void {
+    if (this.#storing === undefined) this.#store(this.#opened());
   }
 
   #publish(turn: Turn, state: ChatState): void {

@@ -93,6 +93,20 @@ describe("--data", () => {
 
   itNeeds(
     NEEDS,
+    "refuses a name that is empty, and forgets nobody in a file that is not there",
+    () =>
+      withFolder(async (folder) => {
+        const { code, stderr } = await run(folder, ["--port", "0", "--data", ""]);
+        assertEquals(code, 2);
+        assertEquals(stderr, 'Cannot parse --data: "" is empty\n');
+        const missing = await run(folder, ["forget", `${folder}/chat.db`, "Al"]);
+        assertEquals(missing.code, 1);
+        assertMatch(missing.stderr, /^Cannot read .*chat\.db: there is no such file\n$/);
+      }),
+  );
+
+  itNeeds(
+    NEEDS,
     "refuses a file that another server uses, or that is none, with one line and 1",
     () =>
       withFolder(async (folder) => {
@@ -106,6 +120,14 @@ describe("--data", () => {
         const notes = await run(folder, ["--port", "0", "--data", path]);
         assertEquals(notes.code, 1);
         assertMatch(notes.stderr, /^.*chat\.db is no journal of this server: .*\n$/);
+        await Deno.remove(path);
+        await Deno.mkdir(path);
+        const folders = await run(folder, ["--port", "0", "--data", path]);
+        assertEquals(folders.code, 1);
+        assertMatch(folders.stderr, /^Cannot open .*chat\.db: Is a directory.*\n$/);
+        const shown = await run(folder, ["dump", path]);
+        assertEquals(shown.code, 1);
+        assertMatch(shown.stderr, /^Cannot use .*chat\.db: .*\n$/);
       }),
   );
 

@@ -253,6 +253,7 @@ describe("a journal in a file", () => {
     const contents = [
       new TextEncoder().encode("These are my notes, and no database. ".repeat(100)),
       new Uint8Array(5000).fill(7),
+      Uint8Array.of(7),
     ];
     for (const content of contents) {
       Deno.writeFileSync(file.path, content);
@@ -323,12 +324,100 @@ describe("a journal in a file", () => {
         Deno.writeFileSync(file.path, damaged);
         const broken = file.open();
         const { message } = assertThrows(() => replay(broken.read(), SETTINGS), JournalError);
-        assertStringIncludes(message, "is damaged: keep it as it is");
+        assertStringIncludes(message, "is damaged: move it away");
         broken.abandon();
         assertEquals(Deno.readFileSync(file.path), damaged);
       }
     },
   );
+
+  for (const missing of ["turn WHERE id = 2", "snapshot"]) {
+    itNeeds(FILES, `that has lost rows is refused: no ${missing}`, async () => {
+      using file = new TempFile();
+      const state = stepAll(emptyChat(SETTINGS), TURNS);
+      let journal = file.open();
+      for (const entries of TURNS) await committed(journal, entries);
+      if (missing === "snapshot") await journal.close(state);
+      else journal.abandon();
+      using database = new DatabaseSync(file.path);
+      database.exec(`DELETE FROM ${missing}`);
+      journal = file.open();
+      const { message } = assertThrows(() => replay(journal.read(), SETTINGS), JournalError);
+      assertStringIncludes(message, "is damaged: move it away");
+      journal.abandon();
+    });
+  }
+
+  itNeeds(
+    FILES,
+    "that is damaged stays as it is, and what a killed server left beside it",
+    async () => {
+      using file = new TempFile();
+      const journal = file.open();
+      for (let i = 0; i < 2000; i++) {
+        await committed(journal, [
+          command(1, "sendall", "x".repeat(60)),
+        ]);
+      }
+      const wal = Deno.readFileSync(`${file.path}-wal`);
+      const content = Deno.readFileSync(file.path);
+      journal.abandon();
+      // A page in the middle, of which the log knows nothing.
+      content.fill(0x58, 4096 * 20, 4096 * 21);
+      Deno.writeFileSync(file.path, content);
+      Deno.writeFileSync(`${file.path}-wal`, wal.subarray(0, 32 + 4120 * 3));
+      const beside = Deno.readFileSync(`${file.path}-wal`);
+      const { message } = assertThrows(() => file.open(), JournalError);
+      assertStringIncludes(message, "is damaged: move it away");
+      assertEquals(Deno.readFileSync(file.path), content);
+      assertEquals(Deno.readFileSync(`${file.path}-wal`), beside);
+    },
+  );
+
+  itNeeds(FILES, "grows by nothing when the server is stopped again and again", async () => {
+    using file = new TempFile();
+    let state = stepAll(emptyChat(SETTINGS), TURNS.slice(0, 1));
+    const mail = Array.from({ length: 1000 }, () => command(2, "send", "x".repeat(60)));
+    state = stepAll(state, [mail]);
+    const sizes: number[] = [];
+    for (let stops = 0; stops < 4; stops++) {
+      const journal = file.open();
+      await committed(
+        journal,
+        stops === 0 ? [...TURNS[0]!, ...mail] : [{ kind: "end", at: 1, session: 7 }],
+      );
+      await journal.close(state);
+      sizes.push(Deno.statSync(file.path).size);
+    }
+    assertEquals(new Set(sizes).size, 1, `${sizes}`);
+  });
+
+  itNeeds(FILES, "lets go of what a killed server has left of a snapshot", async () => {
+    using file = new TempFile();
+    file.open().abandon();
+    const database = new DatabaseSync(file.path);
+    const insert = database.prepare("INSERT INTO snapshot VALUES (1, ?, ?, 0)");
+    for (let part = 0; part < 1000; part++) insert.run(part, "x".repeat(1000));
+    database.close();
+    const journal = file.open(SILENT, { ...SCHEDULE, restMs: 0 });
+    await until(() => Deno.statSync(file.path).size < 100_000, "it is small");
+    assertEquals([...journal.read().rows], []);
+    journal.abandon();
+  });
+
+  itNeeds(FILES, "is a file whatever its name means to SQLite", () => {
+    using file = new TempFile();
+    const before = Deno.cwd();
+    Deno.chdir(file.folder);
+    try {
+      for (const name of [":memory:", "file:x.db?mode=memory"]) {
+        SqliteJournal.open(name, SILENT).abandon();
+        assert(Deno.statSync(name).size > 0);
+      }
+    } finally {
+      Deno.chdir(before);
+    }
+  });
 
   itNeeds(FILES, "that was cut off is refused", async () => {
     using file = new TempFile();
@@ -417,6 +506,19 @@ describe("a server whose journal fails", () => {
     ]);
   });
 
+  itNeeds(NET, "finds out by itself that it can store again, though nobody sends", async () => {
+    const journal = failingJournal();
+    await using server = serveOn(journal);
+    using al = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    journal.isFailing = true;
+    assertEquals(await al.ask("send", "Al", "lost"), AWAY);
+    assert(server.server.trouble !== undefined);
+    journal.isFailing = false;
+    await until(() => server.server.trouble === undefined, "it serves");
+    assertEquals(await al.mail("receive"), []);
+  });
+
   itNeeds(NET, "undoes a whole turn, and says what is true without it", async () => {
     const journal = failingJournal();
     await using server = serveOn(journal);
@@ -479,6 +581,24 @@ describe("a server whose journal fails", () => {
 });
 
 describe("a user whom nobody holds", () => {
+  itNeeds(NET, "was here when the clock was right, though it is years behind now", async () => {
+    const stored: Entry[] = [];
+    const later = Date.now() + 1e11;
+    await using server = serveOn({
+      ...memoryJournal,
+      read: () => ({ rows: [], turns: [], at: later }),
+      commit: (entries, done) => {
+        stored.push(...entries);
+        done();
+      },
+    });
+    using al = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    al.close();
+    await until(() => stored.some(({ kind }) => kind === "end"), "Al has left");
+    for (const entry of stored) assert("at" in entry && entry.at === later, JSON.stringify(entry));
+  });
+
   itNeeds(
     NET,
     "is forgotten when the time is over, and who waits for the mail hears it",
