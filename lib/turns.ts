@@ -323,15 +323,16 @@ export class Turns {
       this.#log.event("journal-failed", { error: message });
     }
     this.#isFailing = error !== undefined;
-    clearTimeout(this.#retry);
     if (this.#isFailing && !this.isShared) {
-      this.#retry = setTimeout(() => this.#tryAgain(), RETRY_MS);
+      // No other timer is touched before: the first one costs 8 ms of a server's start.
+      this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY_MS);
     }
   }
 
   /** Who sends nobody here while it fails, as a proxy does, would never let it find out otherwise. */
   #tryAgain(): void {
-    if (this.#storing === undefined) this.#store(this.#opened());
+    this.#retry = undefined;
+    if (this.#isFailing && this.#storing === undefined) this.#store(this.#opened());
   }
 
   #publish(turn: Turn, state: ChatState): void {
