@@ -51,10 +51,10 @@ export interface OpenFile {
 export function openFile(path: string): OpenFile {
   const lock = lockFile(path);
   try {
-    checkFile(path);
+    const version = checkFile(path);
     const database = new DatabaseSync(nameOf(path));
     try {
-      prepareFile(path, database);
+      prepareFile(path, database, version);
       return {
         database,
         close: () => {
@@ -102,14 +102,17 @@ function nameOf(path: string): string {
   return /^([/\\.]|[a-z]:[/\\])/i.test(path) ? path : `./${path}`;
 }
 
-/** What is refused is left as it is: a connection that may write would tidy up at its end. */
-function checkFile(path: string): void {
+/**
+ * The version of the format; 0: an empty file. Throws where it is none of ours, and leaves it as it
+ * is: a connection that may write would tidy up at its end.
+ */
+function checkFile(path: string): number {
   const { size } = Deno.statSync(path);
-  if (size === 0) return;
+  if (size === 0) return 0;
   if (size < HEADER_BYTES) throw noJournal(path);
   const database = new DatabaseSync(nameOf(path), { readOnly: true });
   try {
-    checkFormat(path, database);
+    return checkFormat(path, database);
   } finally {
     database.close();
   }
@@ -153,8 +156,8 @@ function lockFile(path: string): Deno.FsFile {
   );
 }
 
-function prepareFile(path: string, database: DatabaseSync): void {
-  let version = checkFormat(path, database);
+function prepareFile(path: string, database: DatabaseSync, found: number): void {
+  let version = found;
   // Before the first table: it can't be turned on later.
   if (version === 0) database.exec("PRAGMA auto_vacuum = INCREMENTAL");
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
