@@ -4,6 +4,7 @@ import { committed, JournalError, replay } from "./journal.ts";
 import { SqliteJournal, type Teller } from "./journal_sqlite.ts";
 import * as mailbox from "./mailbox.ts";
 import { parseServerOptions, settingsOf } from "./options.ts";
+import { requireThere } from "./sqlite_file.ts";
 import { printable } from "./web/printable.js";
 
 /** What a file holds, without the texts of mail. */
@@ -74,7 +75,7 @@ export function dumpTable({ bytes, lastEntry, strict, rules, messages, users }: 
 
 /** Removes a user and the mail from a file that no server uses. Throws {@link JournalError}. */
 export async function forget(path: string, name: string): Promise<void> {
-  SqliteJournal.openToRead(path, SILENT).abandon();
+  requireThere(path);
   const journal = SqliteJournal.open(path, SILENT);
   const state = replay(journal.read(), SETTINGS);
   const user = state.users.byName.get(name);

@@ -12,6 +12,13 @@ export interface Reader {
   read(p: Uint8Array): Promise<number | null>;
 }
 
+/** Puts the first bytes of a chunk into `p`, and returns how many. */
+export function fill(p: Uint8Array, chunk: Uint8Array): number {
+  const length = Math.min(p.length, chunk.length);
+  p.set(chunk.subarray(0, length));
+  return length;
+}
+
 /** Reads what comes in chunks; `next` gives one when all before it are read, or says that it is over. */
 export class ChunkReader implements Reader {
   readonly #next: () => Promise<Uint8Array | undefined>;
@@ -27,8 +34,7 @@ export class ChunkReader implements Reader {
       if (chunk === undefined) return null;
       this.#chunk = chunk;
     }
-    const length = Math.min(p.length, this.#chunk.length);
-    p.set(this.#chunk.subarray(0, length));
+    const length = fill(p, this.#chunk);
     this.#chunk = this.#chunk.subarray(length);
     return length;
   }

@@ -34,7 +34,6 @@ export const SCHEDULE: Schedule = {
 const SLICE_ROWS = 200;
 /** A stop takes no longer for a last snapshot, in milliseconds: the entries are as good. */
 const CLOSE_MS = 2_000;
-
 /** A stop writes a snapshot where it replaces more entries than this share of what it holds. */
 const SHARE_WORTH = 0.1;
 

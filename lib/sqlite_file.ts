@@ -74,11 +74,7 @@ export function openFile(path: string): OpenFile {
 
 /** Opens a journal's file to read it, even while a server uses it. Throws {@link JournalError}. */
 export function openFileToRead(path: string): OpenFile {
-  try {
-    Deno.statSync(path);
-  } catch {
-    throw new JournalError(`Cannot read ${path}: there is no such file`);
-  }
+  requireThere(path);
   try {
     const database = new DatabaseSync(nameOf(path), { readOnly: true });
     try {
@@ -94,6 +90,15 @@ export function openFileToRead(path: string): OpenFile {
     }
   } catch (error) {
     throw explain(path, error);
+  }
+}
+
+/** Throws {@link JournalError} where there is no file: opening it to write would make one. */
+export function requireThere(path: string): void {
+  try {
+    Deno.statSync(path);
+  } catch {
+    throw new JournalError(`Cannot read ${path}: there is no such file`);
   }
 }
 

@@ -2,6 +2,7 @@
 import { concat } from "@std/bytes";
 import { closeQuietly, type Connection } from "./connection.ts";
 import { Deadline } from "./deadline.ts";
+import { fill } from "./frame_stream.ts";
 import { parseProxyHeader } from "./proxy_header.ts";
 
 /** So much of a proxy's header is read at once. */
@@ -98,8 +99,7 @@ export async function behindHeader(
 function readBehind(bytes: Uint8Array, connection: Connection): Connection["read"] {
   return (p) => {
     if (bytes.length === 0) return connection.read(p);
-    const length = Math.min(p.length, bytes.length);
-    p.set(bytes.subarray(0, length));
+    const length = fill(p, bytes);
     bytes = bytes.subarray(length);
     return Promise.resolve(length);
   };

@@ -266,11 +266,11 @@ export class Turns {
   }
 
   #opened(): Turn {
-    return this.#open ??= { entries: [], jobs: [], begunAt: this.#now() };
+    return this.#open ??= { entries: [], jobs: [], begunAt: this.#clock() };
   }
 
   /** In milliseconds; the time is looked at only where somebody measures. */
-  #now(): number {
+  #clock(): number {
     return this.#meter === undefined ? 0 : performance.now();
   }
 
@@ -287,11 +287,11 @@ export class Turns {
     this.#open = undefined;
     this.#storing = turn;
     const state = this.#candidate;
-    const from = this.#now();
+    const from = this.#clock();
     const owed = this.#owed;
     this.#journal.commit([...owed, ...turn.entries], (error) => {
       forgetNow();
-      this.#meter?.committed(this.#now() - from);
+      this.#meter?.committed(this.#clock() - from);
       this.#tell(error);
       const isLate = error instanceof LateError;
       if (error === undefined || isLate) this.#owed = this.#owed.slice(owed.length);
@@ -310,7 +310,7 @@ export class Turns {
     } finally {
       this.#storing = undefined;
       turn.over?.resolve();
-      this.#meter?.turned(this.#now() - turn.begunAt);
+      this.#meter?.turned(this.#clock() - turn.begunAt);
       if (this.#open !== undefined) this.#end(this.#open);
     }
   }
