@@ -1,11 +1,9 @@
 /** asvt-chat: a chat server with mailboxes, and the client to it. */
-import { type Journal, JournalError, memoryJournal } from "./lib/journal.ts";
-import { Log } from "./lib/log.ts";
-import { collectAtRest } from "./lib/memory.ts";
-import type { Metrics } from "./lib/metrics.ts";
+import { listen } from "./lib/listen.ts";
 import {
   CLIENT_FLAGS,
   DUMP_FLAGS,
+  ExitError,
   helpLines,
   INSPECT_FLAGS,
   NO_FLAGS,
@@ -14,13 +12,9 @@ import {
   parseServerOptions,
   SERVER_FLAGS,
   type ServerOptions,
-  settingsOf,
   UsageError,
 } from "./lib/options.ts";
-import { printable } from "./lib/web/printable.js";
-import { Server } from "./lib/server.ts";
-import { openTurns, type Turns } from "./lib/turns.ts";
-import type { Web } from "./lib/web.ts";
+import type { Service } from "./lib/service.ts";
 import config from "./deno.json" with { type: "json" };
 
 /** The text of `--help`. */
@@ -60,39 +54,6 @@ ${helpLines(INSPECT_FLAGS)}`,
 /** A second signal sooner after the first is the same one, told by `deno task` and the shell. */
 const SAME_SIGNAL_MS = 1_000;
 
-/** Why a listener can't be opened; `flag` chooses its port. */
-function explainListen(error: unknown, hostname: string, port: number, flag: string): string {
-  if (error instanceof Deno.errors.AddrInUse) {
-    return `Cannot listen on ${hostname}:${port}: the port is in use. Stop what uses it, or choose another with ${flag}`;
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return `Cannot listen on ${hostname}:${port}: not allowed. Choose a ${flag} above 1023`;
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  return `Cannot listen on ${hostname}:${port}: ${message}`;
-}
-
-/** The chat in the journal that the person named, if any; its code is loaded only then. */
-async function openChat(options: ServerOptions, log: Log, meter?: Metrics): Promise<Turns> {
-  if (options.journal !== "") {
-    requireNatsFiles(options);
-    const { openNats } = await import("./lib/journal_nats.ts");
-    return await openNats(options, { log, meter, failed: ({ message }) => fail(message, 1) });
-  }
-  return openTurns(settingsOf(options), await openJournal(options, log), log, meter);
-}
-
-async function openJournal({ data }: ServerOptions, log: Log): Promise<Journal> {
-  if (data === "") return memoryJournal;
-  requireFile(data, `main.ts --data ${data}`);
-  const { SqliteJournal } = await import("./lib/journal_sqlite.ts");
-  return SqliteJournal.open(data, {
-    progress: (rows) => log.event("reading", { data, rows }),
-    snapshotFailed: (error) =>
-      log.event("snapshot-failed", { error: error instanceof Error ? error.message : "" }),
-  });
-}
-
 /** The files that the person named for NATS must be readable. */
 function requireNatsFiles({ natsCreds, natsCa, natsCert, natsKey }: ServerOptions): void {
   const paths = [natsCreds, natsCa, natsCert, natsKey].filter((path) => path !== "");
@@ -112,9 +73,8 @@ async function raise(args: string[]): Promise<void> {
   if (options.help) return console.log(help.raise());
   if (options.journal === "") throw new UsageError("raise needs --journal: where the chat is");
   requireNatsFiles(options);
-  const { raiseRules } = await import("./lib/journal_nats.ts");
-  const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
-  console.log(await raiseRules(options, { log, failed: ({ message }) => fail(message, 1) }));
+  const service = await import("./lib/service.ts");
+  console.log(await service.raise({ options, version: config.version, failed: fail }));
 }
 
 /** Never prompts for a permission: says what to type. Throws {@link UsageError}. */
@@ -143,60 +103,53 @@ async function printLine(line: string): Promise<void> {
   }
 }
 
-function fail(message: string, code: number): never {
-  console.error(message);
-  Deno.exit(code);
+/** Ends the program: with one line for what a person can mend, else with all that is known. */
+function fail(error: unknown): never {
+  console.error(error instanceof ExitError ? error.message : error);
+  Deno.exit(error instanceof ExitError ? error.code : 1);
 }
 
 async function serve(args: string[]): Promise<void> {
   const options = parseServerOptions(args);
   if (options.help) return console.log(help.serve());
   if (options.version) return console.log(config.version);
-  const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
-  const meter = await openMeter(options);
-  const turns = await openChat(options, log, meter);
-  let server: Server;
-  try {
-    server = new Server(options, log, turns, meter);
-  } catch (error) {
-    fail(explainListen(error, options.hostname, options.port, "--port"), 1);
-  }
-  const web = meter === undefined ? undefined : await openWeb(server, options, meter, log);
-  stopOnSignals(server, web, log);
-  const { hostname, port } = server.address;
+  if (options.data !== "") requireFile(options.data, `main.ts --data ${options.data}`);
+  if (options.journal !== "") requireNatsFiles(options);
+  // In memory nothing can go wrong once the port is open, so that is said at once: whoever comes
+  // while the rest is loaded, some milliseconds, waits in the system's queue.
+  const isSimple = [options.data, options.journal, options.http].every((value) => value === "");
+  const listener = isSimple ? listen(options) : undefined;
+  const opened = once(async () => {
+    const { openService } = await import("./lib/service.ts");
+    return openService({ options, version: config.version, failed: fail, listener });
+  });
+  const { addr, page }: Pick<Service, "addr" | "page"> = listener ?? await opened();
+  stopOnSignals(opened);
+  await announce(options, addr, page);
+  await opened();
+}
+
+/** Makes something when it is first asked for. */
+function once<Thing>(make: () => Promise<Thing>): () => Promise<Thing> {
+  let made: Promise<Thing> | undefined;
+  return () => made ??= make();
+}
+
+async function announce(
+  { log }: ServerOptions,
+  { hostname, port }: Deno.NetAddr,
+  page?: string,
+): Promise<void> {
   const shown = hostname.includes(":") ? `[${hostname}]` : hostname;
-  const page = web === undefined ? "" : `, its page is ${web.url}`;
+  const behind = page === undefined ? "" : `, its page is ${page}`;
   await printLine(
-    options.log === "json"
-      ? JSON.stringify({ event: "listening", hostname, port, page: web?.url })
-      : `asvt-chat listens on ${shown}:${port}${page}`,
+    log === "json"
+      ? JSON.stringify({ event: "listening", hostname, port, page })
+      : `asvt-chat listens on ${shown}:${port}${behind}`,
   );
-  server.expireUsers();
-  collectAtRest();
 }
 
-/** What measures, where there is a page to show it; its code is loaded only then. */
-async function openMeter({ http }: ServerOptions): Promise<Metrics | undefined> {
-  if (http === "") return undefined;
-  const { Metrics } = await import("./lib/metrics.ts");
-  return new Metrics(config.version);
-}
-
-async function openWeb(
-  server: Server,
-  options: ServerOptions,
-  metrics: Metrics,
-  log: Log,
-): Promise<Web> {
-  const { Web } = await import("./lib/web.ts");
-  try {
-    return new Web(server, options, metrics, log);
-  } catch (error) {
-    fail(explainListen(error, options.httpHostname, Number(options.http), "--http"), 1);
-  }
-}
-
-function stopOnSignals(server: Server, web: Web | undefined, log: Log): void {
+function stopOnSignals(opened: () => Promise<Service>): void {
   let first: number | undefined;
   const stop = async (signal: Deno.Signal, code: number) => {
     if (first !== undefined) {
@@ -204,11 +157,7 @@ function stopOnSignals(server: Server, web: Web | undefined, log: Log): void {
       return;
     }
     first = performance.now();
-    log.event("stopping", { signal });
-    await server.stop();
-    await web?.stop();
-    log.event("stopped", {});
-    await log.close(300);
+    await (await opened()).stop(signal);
     Deno.exit(0);
   };
   Deno.addSignalListener("SIGINT", () => stop("SIGINT", 130));
@@ -265,8 +214,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
       }
       requireFile(path, `main.ts forget ${path} ${name}`);
       const { forget } = await import("./lib/dump.ts");
-      await forget(path, name);
-      return console.log(`'${printable(name)}' is forgotten`);
+      return console.log(await forget(path, name));
     }
     case "raise":
       return await raise(args);
@@ -285,7 +233,5 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
 try {
   await main(Deno.args);
 } catch (error) {
-  if (error instanceof UsageError) fail(error.message, 2);
-  if (error instanceof JournalError) fail(error.message, 1);
-  throw error;
+  fail(error);
 }

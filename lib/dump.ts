@@ -73,8 +73,11 @@ export function dumpTable({ bytes, lastEntry, strict, rules, messages, users }: 
   return [`${head}${mode}, rules ${rules}, last entry ${lastEntry}`, ...lines].join("\n");
 }
 
-/** Removes a user and the mail from a file that no server uses. Throws {@link JournalError}. */
-export async function forget(path: string, name: string): Promise<void> {
+/**
+ * Removes a user and the mail from a file that no server uses, and says so. Throws
+ * {@link JournalError}.
+ */
+export async function forget(path: string, name: string): Promise<string> {
   requireThere(path);
   const journal = SqliteJournal.open(path, SILENT);
   const state = replay(journal.read(), SETTINGS);
@@ -86,4 +89,5 @@ export async function forget(path: string, name: string): Promise<void> {
   const entry = { kind: "forget", user: name, id: user.id } as const;
   await committed(journal, [entry]);
   await journal.close(step(state, entry).state);
+  return `'${printable(name)}' is forgotten`;
 }

@@ -1,6 +1,7 @@
 /** The journal: puts what happens to a chat in order, and makes it durable before it is answered. */
 import { type Entry, step } from "./chat.ts";
 import { type ChatState, emptyChat, RULES } from "./state.ts";
+import { ExitError } from "./options.ts";
 import type { Settings } from "./settings.ts";
 import { restoreSnapshot } from "./snapshot.ts";
 import type { SessionId } from "./users.ts";
@@ -91,8 +92,8 @@ export function committed(journal: Journal, entries: readonly Entry[]): Promise<
   );
 }
 
-/** A journal that can't be used: one clear line that says what to do. */
-export class JournalError extends Error {}
+/** A journal that can't be used. */
+export class JournalError extends ExitError {}
 
 /** The state that a journal holds; with `settings` where it holds none. Throws {@link JournalError}. */
 export function replay({ rows, turns }: Stored, settings: Settings): ChatState {

@@ -18,13 +18,13 @@ import {
   isProxyHeader,
   isShortBy,
   latin1,
-  nearest,
   NUL,
   prolonged,
   shortLength,
   swallowedLength,
   swallowsByte,
 } from "./evidence.ts";
+import { nearest } from "./nearest.ts";
 import { LENGTH_BYTES, readLength } from "./frame.ts";
 import { hex, quoted } from "./web/printable.js";
 

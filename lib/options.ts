@@ -1,10 +1,17 @@
 /** The flags: one table for each subcommand gives the parsed options and the `--help` text. */
-import { nearest } from "./evidence.ts";
+import { nearest } from "./nearest.ts";
 import { wrongNetwork } from "./network.ts";
 import type { Settings } from "./settings.ts";
 
-/** A wrong flag or value: the message is one clear line for the person who typed it. */
-export class UsageError extends Error {}
+/** The program can't go on: one clear line for the person who runs it, and its exit code. */
+export class ExitError extends Error {
+  readonly code: number = 1;
+}
+
+/** A wrong flag or value. */
+export class UsageError extends ExitError {
+  override readonly code = 2;
+}
 
 interface Flag<Value extends string | number | boolean> {
   readonly value: string | undefined;

@@ -9,6 +9,7 @@ import {
 import { Engine } from "./engine.ts";
 import { encodeFrame } from "./frame.ts";
 import { memoryJournal } from "./journal.ts";
+import { listen } from "./listen.ts";
 import type { Log } from "./log.ts";
 import type { Meter } from "./meter.ts";
 import { isWithin, type Network, parseNetworks } from "./network.ts";
@@ -18,8 +19,6 @@ import { behindHeader, TcpConnection } from "./tcp.ts";
 import { openTurns, type Turns } from "./turns.ts";
 import { heldBy, type SessionId } from "./users.ts";
 
-/** So many connections may wait to be accepted: a class that starts at once fits in. */
-const BACKLOG = 4_096;
 /** After a failed `accept` the next is tried after so long, in milliseconds; then twice as long. */
 const BACK_OFF_MS = 50;
 const BACK_OFF_MS_MAX = 1_000;
@@ -69,12 +68,13 @@ export class Server {
   #expiring: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
-  /** Listens at once. Throws what `Deno.listen` throws. */
+  /** Accepts at once. Throws `ExitError` where it can't listen. */
   constructor(
     options: ServerOptions,
     log: Log,
     turns: Turns = openTurns(settingsOf(options), memoryJournal, log),
     meter?: Meter,
+    listener: Deno.TcpListener = listen(options),
   ) {
     this.#options = options;
     this.#log = log;
@@ -87,11 +87,7 @@ export class Server {
     this.#engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };
-    this.#listener = Deno.listen({
-      hostname: options.hostname,
-      port: options.port,
-      tcpBacklog: BACKLOG,
-    });
+    this.#listener = listener;
     this.#accept();
   }
 

@@ -1,5 +1,5 @@
 /** What a line means that somebody typed into the terminal client. */
-import { nearest } from "./evidence.ts";
+import { nearest } from "./nearest.ts";
 import { type Message, parseMessage } from "./web/typed.js";
 
 /** An order of the person at the terminal. */

@@ -7,6 +7,7 @@ const ROOMS = [
   // The pure core. What the page shares with it comes first.
   "web/printable.js",
   "web/typed.js",
+  "nearest.ts",
   "persistent.ts",
   "frame.ts",
   "network.ts",
@@ -29,6 +30,7 @@ const ROOMS = [
   // From here on time passes.
   "frame_stream.ts",
   "options.ts",
+  "listen.ts",
   "log.ts",
   "meter.ts",
   "deadline.ts",
@@ -57,6 +59,7 @@ const ROOMS = [
   "web_socket.ts",
   "metrics.ts",
   "web.ts",
+  "service.ts",
   "client.ts",
   "dialer.ts",
   "typed_line.ts",
