@@ -1,5 +1,4 @@
 /** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
-import type { CommandName } from "./command.ts";
 import { CommandReader, type Item } from "./command_reader.ts";
 import { Deadline, turnNow } from "./deadline.ts";
 import type { Engine } from "./engine.ts";
@@ -54,7 +53,7 @@ type Ending =
 
 /** A command whose answer has to wait. */
 interface Late {
-  readonly name: CommandName;
+  readonly isWait: boolean;
   readonly answer: Promise<Answer>;
 }
 
@@ -63,7 +62,6 @@ type Next = Item | Answered | { readonly kind: "ending"; readonly ending: Ending
 
 interface Answered {
   readonly kind: "answered";
-  readonly name: CommandName;
   readonly answer: Answer;
 }
 
@@ -216,11 +214,13 @@ export class ConnectionHandler {
         if (next.reply !== undefined) this.#outbox.addLast(next.reply);
         return "mistake";
       }
-      const name = next.kind === "command" ? next.command.name : next.name;
       const answer = next.kind === "answered" ? next.answer : this.#answerTo(next);
-      this.#lastIsWait = name === "wait";
-      if (answer instanceof Promise) return { name, answer };
-      if (this.#outbox.add(name, answer) === "ends") return "refused";
+      if (answer instanceof Promise) {
+        const isWait = next.kind === "command" && next.command.name === "wait";
+        return { isWait, answer };
+      }
+      this.#lastIsWait = answer.name === "wait";
+      if (this.#outbox.add(answer) === "ends") return "refused";
     }
     return undefined;
   }
@@ -317,19 +317,19 @@ export class ConnectionHandler {
     this.#commandsTaken++;
     if (item.kind === "command") return this.#engine.run(this.#session, item.command);
     this.#engine.acknowledge(this.#session);
-    return { reply: item.reply };
+    return { name: item.name, reply: item.reply };
   }
 
   /** Waits for an answer. What comes behind a `wait` ends it, so it is read meanwhile. */
-  async #awaitAnswer({ name, answer }: Late): Promise<Answered> {
-    if (name !== "wait") return { kind: "answered", name, answer: await answer };
+  async #awaitAnswer({ isWait, answer }: Late): Promise<Answered> {
+    if (!isWait) return { kind: "answered", answer: await answer };
     this.#phase = "waiting";
     this.#ahead = this.#readAhead();
     const hurry = () => this.#engine.hurry(this.#session);
     this.#ahead.then(hurry, hurry);
     const done = await answer;
     this.#phase = "reading";
-    return { kind: "answered", name, answer: done };
+    return { kind: "answered", answer: done };
   }
 
   #tellMistake({ mistake, explanation }: Item & { kind: "mistake" }): void {

@@ -5,7 +5,7 @@ import type { Log } from "./log.ts";
 import type { Reply } from "./reply.ts";
 import { type Answer, Session } from "./session.ts";
 import type { ChatState } from "./state.ts";
-import type { Job, Turns } from "./turns.ts";
+import { STORAGE_AWAY, type Turns } from "./turns.ts";
 import { atAddress, runOf, type SessionId, sessionOf } from "./users.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -15,21 +15,6 @@ const GRACE_MS = 250;
 const SEEN_MS = 3_600_000;
 
 type CommandEntry = Entry & { readonly kind: "command" };
-
-const STORAGE_AWAY: Reply = { code: "storage-away" };
-
-/** An answer that holds if its turn is stored. */
-class Promised implements Answer, Job {
-  reply: Reply;
-
-  constructor(reply: Reply) {
-    this.reply = reply;
-  }
-
-  undo(): void {
-    this.reply = STORAGE_AWAY;
-  }
-}
 
 /** One chat. */
 export class Engine {
@@ -149,19 +134,17 @@ export class Engine {
     const before = this.#turns.candidate;
     const { actor } = session;
     const entry: CommandEntry = { kind: "command", at: this.#turns.now(), actor, command };
-    const { state, reply } = step(before, entry);
+    const { state, reply, heldBy } = step(before, entry);
     if (reply === undefined) throw new Error(`'${command.name}' has no reply`);
-    const inTheWay = "heldBy" in reply ? reply.heldBy : undefined;
-    const isHeld = mayWait && inTheWay !== undefined && inTheWay !== session.patientWith;
+    const isHeld = mayWait && heldBy !== undefined && heldBy !== session.patientWith;
     const isEntry = state !== before || this.#turns.isShared && mayChange(command);
     if (session.pending > 0 && (isHeld || !isEntry)) return this.#runLater(session, command);
-    if (isHeld) return this.#runAfter(inTheWay, session, command);
+    if (isHeld) return this.#runAfter(heldBy, session, command);
     if (!isEntry) return this.#look(session, entry, reply);
-    if (!this.#isOpen(session)) return { reply: STORAGE_AWAY };
+    if (!this.#isOpen(session)) return { name: command.name, reply: STORAGE_AWAY };
     if (this.#turns.isShared) return this.#submit(session, entry);
-    const answer = new Promised(reply);
-    this.#turns.take(entry, state);
-    this.#turns.add(answer);
+    const answer: Answer = { name: command.name, reply };
+    this.#turns.take(entry, state, answer);
     // Who begins to wait later sees what the command did.
     if (!this.#waiters.isEmpty) this.#deliver(entry, before);
     return answer;
@@ -169,8 +152,8 @@ export class Engine {
 
   /** The answer to a command that changes nothing; it was read off a candidate. */
   #look(session: Session, entry: CommandEntry, reply: Reply): Answer | Promise<Answer> {
-    const answer: Answer = { reply };
     const { command } = entry;
+    const answer: Answer = { name: command.name, reply };
     const isWait = command.name === "wait";
     const shows = isWait && reply.code === "mail";
     if (shows) this.#waiters.show(session, reply);
@@ -221,12 +204,9 @@ export class Engine {
 
   /** The reply is what the common order makes of the command. */
   #submit(session: Session, entry: CommandEntry): Answer | Promise<Answer> {
-    const answer: Answer = { reply: STORAGE_AWAY };
-    const place = this.#turns.take(entry, this.#turns.candidate);
+    const answer: Answer = { name: entry.command.name, reply: STORAGE_AWAY };
+    this.#turns.take(entry, this.#turns.candidate, answer);
     this.#countPending(session);
-    this.#turns.add({
-      done: (replies) => answer.reply = replies?.[place] ?? answer.reply,
-    });
     // A reply may end the conversation.
     const isStrict = this.#turns.candidate.settings.strict;
     return isStrict ? this.#settledAnswer(answer) : answer;

@@ -62,6 +62,31 @@ function decode(bytes: Uint8Array, start: number, end: number): string | undefin
   }
 }
 
+/** The texts of at most so many bytes are remembered. */
+const SHORT_BYTES = 16;
+/** So many of them at most, each in the place that its bytes lead to. */
+const SHORT_TEXTS = 1_024;
+const shortTexts: string[] = Array(SHORT_TEXTS).fill("");
+
+/** The same for a short text, a name mostly: the same few come again and again. */
+function decodeShort(bytes: Uint8Array, start: number, end: number): string | undefined {
+  let hash = 0;
+  for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+  const place = (hash ^ hash >>> 16) & SHORT_TEXTS - 1;
+  const known = shortTexts[place]!;
+  if (isAscii(known, bytes, start, end)) return known;
+  const text = decode(bytes, start, end);
+  if (text !== undefined && isAscii(text, bytes, start, end)) shortTexts[place] = text;
+  return text;
+}
+
+/** Is this the text of these bytes, a byte a symbol? */
+function isAscii(text: string, bytes: Uint8Array, start: number, end: number): boolean {
+  if (text.length !== end - start) return false;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[start + i]) return false;
+  return true;
+}
+
 /** One frame. */
 export function encodeFrame(payload: string | Uint8Array): Uint8Array {
   const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
@@ -108,7 +133,10 @@ export class Frames implements Iterable<Uint8Array> {
 
   /** The payload of a frame as a text; `undefined` where it is not UTF-8. */
   text(index: number): string | undefined {
-    return decode(this.#bytes, this.#begin(index) + LENGTH_BYTES, this.#ends[index]!);
+    const start = this.#begin(index) + LENGTH_BYTES;
+    const end = this.#ends[index]!;
+    const isShort = end - start <= SHORT_BYTES;
+    return isShort ? decodeShort(this.#bytes, start, end) : decode(this.#bytes, start, end);
   }
 
   /** A number that tells short payloads apart, mostly: the length and the first byte. */

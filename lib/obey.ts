@@ -40,7 +40,10 @@ export function obey(state: ChatState, actor: Actor, at: number, command: Comman
  * What strict mode does after a reply, as the original does: the connection stays open, is closed
  * behind the reply, or is closed without one.
  */
-export function strictEnding(command: CommandName, { code }: Reply): "open" | "close" | "silent" {
+export function strictEnding(
+  command: CommandName | undefined,
+  { code }: Reply,
+): "open" | "close" | "silent" {
   if (code === "receiver-undecodable" || code === "text-undecodable") return "silent";
   const refusedRegister = command === "register" && code !== "welcome" && code !== "welcome-back";
   const refusedSend = command === "send" && code === "not-registered";
@@ -76,7 +79,7 @@ function comeBack(state: ChatState, actor: ActorNow, user: User): Step {
   if (address !== actor.address) return refuse(state, { code: "name-taken", user: name });
   const { session } = state.users.presence.get(id)!;
   if (session !== undefined && session !== actor.session) {
-    return refuse(state, { code: "name-taken", user: name, heldBy: session });
+    return refuse(state, { code: "name-taken", user: name }, session);
   }
   return { state: hold(state, actor, user), reply: { code: "welcome-back", user: name } };
 }
@@ -90,17 +93,18 @@ function hold(state: ChatState, { session, at }: ActorNow, user: User): ChatStat
 
 function logout(state: ChatState, actor: Actor): Step {
   const { user, heldBy } = identify(state, actor);
-  const reply = { code: "logged-out", heldBy } as const;
+  const reply = { code: "logged-out" } as const;
   const removed = user === undefined ? state : removeUser(state, user);
-  if (state.settings.strict) return { state: removed, reply };
-  return { state: withUsers(removed, users.makeNobody(removed.users, actor.session)), reply };
+  if (state.settings.strict) return { state: removed, reply, heldBy };
+  const next = withUsers(removed, users.makeNobody(removed.users, actor.session));
+  return { state: next, reply, heldBy };
 }
 
 function send(state: ChatState, actor: Actor, to: string, text: string): Step {
   const { settings, mailboxes } = state;
   if (isLonger(text, settings.textSymbolsMax)) return tooLong(state);
   const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
+  if (user === undefined) return refuse(state, { code: "not-registered" }, heldBy);
   const receiver = state.users.byName.get(to);
   if (receiver === undefined) return refuse(state, { code: "no-such-user", user: to });
   const { id } = receiver;
@@ -116,7 +120,7 @@ function sendAll(state: ChatState, actor: Actor, text: string): Step {
   const { settings, mailboxes } = state;
   if (isLonger(text, settings.textSymbolsMax)) return tooLong(state);
   const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
+  if (user === undefined) return refuse(state, { code: "not-registered" }, heldBy);
   const { reached, full } = mailbox.reach(mailboxes, user.id);
   if (mailboxes.waiting + reached > settings.messagesMax) {
     return refuse(state, { code: "server-full" });
@@ -134,7 +138,7 @@ function sendAll(state: ChatState, actor: Actor, text: string): Step {
 
 function receive(state: ChatState, actor: Actor): Step {
   const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
+  if (user === undefined) return refuse(state, { code: "not-registered" }, heldBy);
   const reply = showMail(state, user);
   return { state: takeShown(state, reply.shown), reply };
 }
@@ -142,7 +146,7 @@ function receive(state: ChatState, actor: Actor): Step {
 /** As `receive`, but the mail stays until a `take`. */
 function wait(state: ChatState, actor: Actor): Step {
   const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered", heldBy });
+  if (user === undefined) return refuse(state, { code: "not-registered" }, heldBy);
   return { state, reply: showMail(state, user) };
 }
 
@@ -150,8 +154,8 @@ function identify(state: ChatState, actor: Actor): users.Identity {
   return users.identify(state.users, actor);
 }
 
-function refuse(state: ChatState, reply: Reply): Step {
-  return { state, reply };
+function refuse(state: ChatState, reply: Reply, heldBy?: users.SessionId): Step {
+  return { state, reply, heldBy };
 }
 
 function tooLong(state: ChatState): Step {

@@ -1,6 +1,5 @@
 /** The replies of a connection that have not left: in their order, in pieces, within a time. */
 import { isLonger, strictEnding } from "./obey.ts";
-import type { CommandName } from "./command.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Answer } from "./session.ts";
 import type { Split } from "./frame.ts";
@@ -44,8 +43,7 @@ export interface OutboxOptions {
 /** The replies of one connection. */
 export class Outbox {
   readonly #of: OutboxOptions;
-  /** Each with the command that it is for; none for a mistake. */
-  #answers: { readonly name: CommandName | undefined; readonly answer: Answer }[] = [];
+  #answers: Answer[] = [];
   #writeMs: number;
   #scratch: Uint8Array | undefined;
   #pieces: Iterator<Uint8Array> | undefined;
@@ -67,22 +65,22 @@ export class Outbox {
 
   /** The reply to a mistake leaves when the turn is over, as the last one. */
   addLast(reply: Reply): void {
-    this.#answers.push({ name: undefined, answer: { reply } });
+    this.#answers.push({ name: undefined, reply });
   }
 
   /** The answer leaves when the turn is over. In strict mode it may be the last one. */
-  add(name: CommandName, answer: Answer): "ends" | "goes on" {
-    const ending = this.#of.options.strict ? strictEnding(name, answer.reply) : "open";
-    if (ending === "silent") this.#tell(name, answer.reply);
-    else this.#answers.push({ name, answer });
+  add(answer: Answer): "ends" | "goes on" {
+    const ending = this.#of.options.strict ? strictEnding(answer.name, answer.reply) : "open";
+    if (ending === "silent") this.#tell(answer);
+    else this.#answers.push(answer);
     return ending === "open" ? "goes on" : "ends";
   }
 
   /** When the turn is over: the first piece that is to be written, and then each {@link next} one. */
   first(): Uint8Array | undefined {
-    const replies = this.#answers.map(({ name, answer: { reply } }) => {
-      if (name !== undefined) this.#tell(name, reply);
-      return reply;
+    const replies = this.#answers.map((answer) => {
+      this.#tell(answer);
+      return answer.reply;
     });
     this.#answers = [];
     this.tap?.sent(replies, this.bytesWritten);
@@ -127,7 +125,9 @@ export class Outbox {
   }
 
   /** Tells the log what is worth a line. */
-  #tell(name: CommandName, reply: Reply): void {
+  #tell({ name, reply }: Answer): void {
+    // A mistake was told when it was found.
+    if (name === undefined) return;
     const { log, meter, options, actor } = this.#of;
     meter?.replied(name, reply.code);
     const { address, peer, session: connection } = actor;

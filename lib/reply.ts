@@ -59,11 +59,6 @@ export interface TextReply {
   readonly max?: number;
   /** How many mailboxes were too full to take the message. */
   readonly full?: number;
-  /**
-   * A session from the same address that stands in the way. It may be about to end, so the same
-   * command may soon get another reply; not sent.
-   */
-  readonly heldBy?: number | undefined;
 }
 
 /** Whose mail a reply showed, and up to which message, counted since the user registered. */

@@ -1,9 +1,12 @@
 /** A session: what the engine knows of a connection. */
+import type { CommandName } from "./command.ts";
 import type { Reply, Shown } from "./reply.ts";
 import type { Actor, SessionId } from "./users.ts";
 
 /** A reply that is final when its turn is over. */
 export interface Answer {
+  /** The command that it is for; none for a mistake. */
+  readonly name: CommandName | undefined;
   reply: Reply;
   /** The turn of the command was dropped, and this reply is final. */
   isAnew?: boolean;

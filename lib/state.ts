@@ -33,6 +33,11 @@ export interface Step {
   readonly state: ChatState;
   /** The reply to a command; nobody waits for one to another entry. */
   readonly reply?: Reply;
+  /**
+   * A session from the same address that stands in the way of the command. It may be about to end,
+   * so the same command may soon get another reply.
+   */
+  readonly heldBy?: users.SessionId | undefined;
 }
 
 /** A chat in which nobody has registered yet. */

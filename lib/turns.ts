@@ -22,6 +22,7 @@ import {
 import type { Log } from "./log.ts";
 import type { Meter } from "./meter.ts";
 import type { Reply } from "./reply.ts";
+import type { Answer } from "./session.ts";
 import { findRun } from "./runs.ts";
 import type { Settings } from "./settings.ts";
 import { NO_SESSION, runOf, type SessionId } from "./users.ts";
@@ -49,13 +50,13 @@ const RETRY_MS = 1_000;
 /** A run that has not answered so often, asked once in a while, is over. */
 const SILENCES_MAX = 3;
 
-/** The replies to the entries of a turn. */
-export type Replies = readonly (Reply | undefined)[];
+/** The reply to what could not be stored. */
+export const STORAGE_AWAY: Reply = { code: "storage-away" };
 
 /** One thing that was done in a turn. */
 export interface Job {
-  /** The turn was stored; where the journal is shared, the replies are known from now on. */
-  readonly done?: ((replies?: Replies) => void) | undefined;
+  /** The turn was stored, and its answers are final. */
+  readonly done?: (() => void) | undefined;
   /** The turn could not be stored: what it has overwritten is put back, the latest first. */
   readonly restore?: () => void;
   /**
@@ -75,6 +76,8 @@ export interface Follower extends Pick<SharingListener, "asked"> {
 
 interface Turn {
   readonly entries: Entry[];
+  /** To each entry the answer that waits for it, if somebody waits. */
+  readonly answers: (Answer | undefined)[];
   readonly jobs: Job[];
   /** When it was opened, for the meter. */
   readonly begunAt: number;
@@ -194,7 +197,7 @@ export class Turns {
   /** Stores the first entry of a run. */
   start(settings: Settings): void {
     this.owe([{ kind: "start", at: this.now(), rules: RULES, settings }]);
-    this.#store(this.#opened());
+    this.#store(this.#newTurn());
   }
 
   /** The state that is stored. */
@@ -213,19 +216,21 @@ export class Turns {
     if (this.isShared || state !== this.#candidate) this.take(entry, state);
   }
 
-  /** The same where the candidate was stepped already, to `state`; the place in the turn. */
-  take(entry: Entry, state: ChatState): number {
+  /**
+   * The same where the candidate was stepped already, to `state`. The answer is final when the turn
+   * is over.
+   */
+  take(entry: Entry, state: ChatState, answer?: Answer): void {
     if (!this.isShared) this.#candidate = state;
-    return this.#opened().entries.push(entry) - 1;
+    const turn = this.#opened();
+    turn.entries.push(entry);
+    turn.answers.push(answer);
   }
 
   /** Adds a job to the turn; where nothing waits to be stored, it is done. */
   add(job: Job): void {
     if (this.#open === undefined && this.#storing === undefined) return job.done?.();
-    const turn = this.#opened();
-    turn.jobs.push(job);
-    const isFirst = turn.jobs.length === 1 && this.#storing === undefined;
-    if (isFirst) this.#journal.endTurn(() => this.#end(turn));
+    this.#opened().jobs.push(job);
   }
 
   /** These entries must be stored even if the turn can't be: they are tried again and again. */
@@ -237,7 +242,7 @@ export class Turns {
   /** The reply after a turn was dropped; where it would change the state, the storage is needed. */
   replyAnew(entry: Entry): Reply {
     const { state, reply } = step(this.#candidate, entry);
-    return state === this.#candidate && reply !== undefined ? reply : { code: "storage-away" };
+    return state === this.#candidate && reply !== undefined ? reply : STORAGE_AWAY;
   }
 
   /** The end of all that waits to be stored, where something does. */
@@ -251,7 +256,9 @@ export class Turns {
   /** The same, and what is owed is tried once more. */
   async settledAll(): Promise<void> {
     while (this.#storing !== undefined) await this.settled();
-    if (this.#open !== undefined || this.#owed.length > 0) this.#store(this.#opened());
+    if (this.#open !== undefined || this.#owed.length > 0) {
+      this.#store(this.#open ?? this.#newTurn());
+    }
     while (this.#storing !== undefined) await this.settled();
   }
 
@@ -265,8 +272,17 @@ export class Turns {
     await this.#journal.close(this.#published);
   }
 
+  /** The open turn. It ends when the journal says so, or behind the one that is being stored. */
   #opened(): Turn {
-    return this.#open ??= { entries: [], jobs: [], begunAt: this.#clock() };
+    if (this.#open !== undefined) return this.#open;
+    const turn = this.#newTurn();
+    this.#open = turn;
+    if (this.#storing === undefined) this.#journal.endTurn(() => this.#end(turn));
+    return turn;
+  }
+
+  #newTurn(): Turn {
+    return { entries: [], answers: [], jobs: [], begunAt: this.#clock() };
   }
 
   /** In milliseconds; the time is looked at only where somebody measures. */
@@ -332,7 +348,7 @@ export class Turns {
   /** Who sends nobody here while it fails, as a proxy does, would never let it find out otherwise. */
   #tryAgain(): void {
     this.#retry = undefined;
-    if (this.#isFailing && this.#storing === undefined) this.#store(this.#opened());
+    if (this.#isFailing && this.#storing === undefined) this.#store(this.#open ?? this.#newTurn());
   }
 
   #publish(turn: Turn, state: ChatState): void {
@@ -346,6 +362,8 @@ export class Turns {
     const next = this.#open;
     this.#open = undefined;
     this.#candidate = this.isShared ? this.#published : stepAll(this.#published, this.#owed);
+    const answers = [...turn.answers, ...next?.answers ?? []];
+    for (const answer of answers) if (answer !== undefined) answer.reply = STORAGE_AWAY;
     const jobs = [...turn.jobs, ...next?.jobs ?? []];
     for (const job of jobs.toReversed()) job.restore?.();
     for (const job of turn.jobs) job.undo?.(isLate);
@@ -371,13 +389,16 @@ export class Turns {
 
   /** All of the turn has come, behind what was owed. */
   #answer(turn: Turn, owed: number): void {
-    const came = this.#came;
+    const replies = this.#came.slice(owed);
     this.#came = [];
-    done(turn, came.slice(owed));
+    for (const [place, answer] of turn.answers.entries()) {
+      if (answer !== undefined) answer.reply = replies[place] ?? answer.reply;
+    }
+    done(turn);
   }
 
   /** Mail that was taken for replies that nobody gets goes back. */
-  #putBack(replies: Replies): void {
+  #putBack(replies: readonly (Reply | undefined)[]): void {
     for (const reply of replies) {
       if (reply?.code !== "mail" || reply.count === 0) continue;
       const { user, id } = reply.shown;
@@ -400,8 +421,8 @@ export class Turns {
   }
 }
 
-function done({ jobs }: Turn, replies?: Replies): void {
-  for (const job of jobs) job.done?.(replies);
+function done({ jobs }: Turn): void {
+  for (const job of jobs) job.done?.();
 }
 
 function stepAll(state: ChatState, entries: readonly Entry[]): ChatState {

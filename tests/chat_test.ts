@@ -6,6 +6,7 @@ import { type ChatState, emptyChat, mailFor } from "../lib/state.ts";
 import type { Command } from "../lib/command.ts";
 import { type Reply, replyText, type Shown } from "../lib/reply.ts";
 import type { Settings } from "../lib/settings.ts";
+import { snapshotRows } from "../lib/snapshot.ts";
 import { emptyUsers } from "../lib/users.ts";
 
 const SETTINGS: Settings = {
@@ -39,6 +40,7 @@ function said(reply: Reply): string {
 class World {
   state: ChatState;
   reply: Reply | undefined;
+  heldBy: number | undefined;
 
   constructor(settings: Partial<Settings> = {}) {
     this.state = emptyChat({ ...SETTINGS, ...settings });
@@ -47,11 +49,12 @@ class World {
   /** Steps an entry, and checks that the old state stays as it was. */
   step(entry: Entry): void {
     const before = this.state;
-    const digest = JSON.stringify(before);
-    const { state, reply } = step(before, entry);
-    assertEquals(JSON.stringify(before), digest);
+    const digest = [...snapshotRows(before)];
+    const { state, reply, heldBy } = step(before, entry);
+    assertEquals([...snapshotRows(before)], digest);
     this.state = state;
     this.reply = reply;
+    this.heldBy = heldBy;
   }
 
   run(who: string, command: Command): string {
@@ -73,10 +76,6 @@ class World {
 
   get shown(): Shown {
     return (this.reply as Reply & { code: "mail" }).shown;
-  }
-
-  get heldBy(): number | undefined {
-    return (this.reply as { heldBy?: number }).heldBy;
   }
 }
 

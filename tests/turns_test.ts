@@ -122,15 +122,16 @@ describe("a turn that was stored", () => {
   it("counts, even if the journal can't be told of the state", () => {
     const said: string[] = [];
     let published = () => {};
-    const endTurn = (commit: () => void) => commit();
+    let end = () => {};
+    const endTurn = (commit: () => void) => void (end = commit);
     const journal = { ...memoryJournal, endTurn, published: () => published() };
     const turns = openTurns(SETTINGS, journal, SILENT);
     published = () => {
       throw new Error("a mistake of ours");
     };
     turns.apply(register("Al"));
-    const job = { done: () => said.push("done"), undo: () => said.push("undone") };
-    assertThrows(() => turns.add(job), Error, "a mistake of ours");
+    turns.add({ done: () => said.push("done"), undo: () => said.push("undone") });
+    assertThrows(end, Error, "a mistake of ours");
     assertEquals(said, ["done"]);
     assertEquals(turns.published.users.byId.values().map(({ name }) => name), ["Al"]);
     assertEquals(turns.candidate, turns.published);

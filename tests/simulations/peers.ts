@@ -212,7 +212,7 @@ export class Peers {
     assertEquals(item.kind === "refused", refusal !== undefined, `How is this read: ${words}`);
     if (item.kind === "refused") {
       this.#served.engine.acknowledge(peer.open);
-      this.#answer(peer, words, { reply: item.reply }, { frames: [refusal!] });
+      this.#answer(peer, words, item, { frames: [refusal!] });
     } else {
       const answer = this.#run(peer, item.command);
       this.#answer(peer, words, answer, this.#served.model.command(peer, words));
@@ -223,8 +223,7 @@ export class Peers {
   #run({ open }: Peer, said: Command): Answer {
     const command = this.#served.hear(said);
     const entry = { kind: "command", at: Date.now(), actor: open.actor, command } as const;
-    const { reply } = step(this.#served.turns.candidate, entry);
-    if (reply !== undefined && "heldBy" in reply) open.patientWith = reply.heldBy;
+    open.patientWith = step(this.#served.turns.candidate, entry).heldBy;
     const answer = this.#served.engine.run(open, command);
     return answer instanceof Promise ? open.waiter!.answer : answer;
   }
@@ -250,7 +249,7 @@ export class Peers {
     const reply = item.kind === "mistake" ? item.reply : undefined;
     assertEquals(reply === undefined, expected === undefined, `Is this a mistake: ${words}`);
     if (reply === undefined) return;
-    peer.answers.push({ answer: { reply }, expected: { frames: [expected!] } });
+    peer.answers.push({ answer: { name: undefined, reply }, expected: { frames: [expected!] } });
   }
 
   #hurry(peer: Peer): void {
