@@ -133,7 +133,9 @@ export class Engine {
   #run(session: Session, command: Command, mayWait: boolean): Answer | Promise<Answer> {
     const before = this.#turns.candidate;
     const { actor } = session;
-    const entry: CommandEntry = { kind: "command", at: this.#turns.now(), actor, command };
+    // Only with a name a time is remembered, and to look at the clock is a tenth of a `send`.
+    const at = command.name === "register" ? this.#turns.now() : this.#turns.lastNow;
+    const entry: CommandEntry = { kind: "command", at, actor, command };
     const { state, reply, heldBy } = step(before, entry);
     if (reply === undefined) throw new Error(`'${command.name}' has no reply`);
     const isHeld = mayWait && heldBy !== undefined && heldBy !== session.patientWith;

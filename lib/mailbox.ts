@@ -110,20 +110,16 @@ export function taken(all: Mailboxes, id: number): number {
 }
 
 /** The mail, oldest first. */
-export function read(all: Mailboxes, id: number): Iterable<Mail> {
-  const last = lastPart(all, all.boxes.get(id)!);
-  return { [Symbol.iterator]: () => mailOf(last).values() };
-}
-
-/** The mail of a part and of all before it, oldest first. */
-function mailOf(last: Part | undefined): Mail[] {
-  const mail: Mail[] = [];
-  for (let part = last; part !== undefined; part = part.before) {
+export function read(all: Mailboxes, id: number): Mail[] {
+  const box = all.boxes.get(id)!;
+  let place = size(all, box);
+  const mail = Array<Mail>(place);
+  for (let part = lastPart(all, box); part !== undefined; part = part.before) {
     if ("slice" in part) {
-      for (const broadcast of part.slice.toArray().reverse()) mail.push(broadcast);
-    } else mail.push(part);
+      for (const broadcast of part.slice.toArray().reverse()) mail[--place] = broadcast;
+    } else mail[--place] = part;
   }
-  return mail.reverse();
+  return mail;
 }
 
 /** Can the mailbox take no more? */

@@ -21,25 +21,48 @@ function isEmpty(node: readonly unknown[]): boolean {
 
 type IntNode<Value> = readonly (IntNode<Value> | Value | undefined)[];
 
-/** A persistent map from whole numbers below 2^32, in the order of the numbers. */
+/** A tree, and the bits of a number that its place in the root is not made of. */
+interface IntTree<Value> {
+  readonly root: IntNode<Value>;
+  readonly shift: number;
+}
+
+/** No number. */
+const NO_KEY = -1;
+
+/**
+ * A persistent map from whole numbers below 2^32, in the order of the numbers. What was set last
+ * stands beside the tree: to set the same number again, as in a burst, copies nothing.
+ */
 export class IntMap<Value> implements Iterable<[number, Value]> {
   readonly size: number;
   readonly #root: IntNode<Value>;
-  /** The bits of a number that its place in the root is not made of. */
   readonly #shift: number;
+  /** The number that was set last; the tree does not know it yet. */
+  readonly #lastKey: number;
+  readonly #lastValue: Value | undefined;
 
-  private constructor(root: IntNode<Value>, shift: number, size: number) {
+  private constructor(
+    root: IntNode<Value>,
+    shift: number,
+    size: number,
+    lastKey: number,
+    lastValue: Value | undefined,
+  ) {
     this.#root = root;
     this.#shift = shift;
     this.size = size;
+    this.#lastKey = lastKey;
+    this.#lastValue = lastValue;
   }
 
   static empty<Value>(): IntMap<Value> {
-    return new IntMap<Value>([], 0, 0);
+    return new IntMap<Value>([], 0, 0, NO_KEY, undefined);
   }
 
   /** The value of a number; `undefined` where it has none. */
   get(key: number): Value | undefined {
+    if (key === this.#lastKey) return this.#lastValue;
     if (key >>> this.#shift >= NODE_SIZE) return undefined;
     let node: IntNode<Value> | undefined = this.#root;
     for (let shift = this.#shift; shift > 0 && node !== undefined; shift -= NODE_BITS) {
@@ -50,22 +73,33 @@ export class IntMap<Value> implements Iterable<[number, Value]> {
 
   /** Gives the number a value; `undefined` takes it away. */
   set(key: number, value: Value | undefined): IntMap<Value> {
-    const grown = (value === undefined ? 0 : 1) - (this.get(key) === undefined ? 0 : 1);
+    const size = this.size + (value === undefined ? 0 : 1) - (this.get(key) === undefined ? 0 : 1);
+    if (key === this.#lastKey) return new IntMap(this.#root, this.#shift, size, key, value);
+    const { root, shift } = this.#whole();
+    return new IntMap(root, shift, size, key, value);
+  }
+
+  /** The tree with all numbers. */
+  #whole(): IntTree<Value> {
+    const key = this.#lastKey;
     let root = this.#root;
     let shift = this.#shift;
+    if (key === NO_KEY) return { root, shift };
     for (; key >>> shift >= NODE_SIZE; shift += NODE_BITS) root = [root];
-    return new IntMap(withValue(root, shift, key, value) ?? [], shift, this.size + grown);
+    return { root: withValue(root, shift, key, this.#lastValue) ?? [], shift };
   }
 
   /** The numbers and their values. */
   [Symbol.iterator](): Generator<[number, Value]> {
-    return entries(this.#root, this.#shift, 0);
+    const { root, shift } = this.#whole();
+    return entries(root, shift, 0);
   }
 
   /** The values, in the order of the numbers. */
   values(): Value[] {
+    const { root, shift } = this.#whole();
     const values: Value[] = [];
-    collectValues(this.#root, this.#shift, values);
+    collectValues(root, shift, values);
     return values;
   }
 }

@@ -73,7 +73,8 @@ export type Reply =
   | { readonly code: "users"; readonly users: IntMap<{ readonly name: string }> }
   | {
     readonly code: "mail";
-    readonly mail: Iterable<Mail>;
+    /** Oldest first, put together when it is asked for. */
+    readonly mail: () => readonly Mail[];
     readonly count: number;
     readonly shown: Shown;
   }
@@ -183,7 +184,7 @@ function writeMail(
   begin: number,
 ): number | undefined {
   const size = String(count);
-  const all = [...mail];
+  const all = mail();
   // A loop of its own: the texts come from memory side by side, not each when it is written.
   let needed = frameBytesMax(size);
   for (const { from, text } of all) needed += frameBytesMax(from) + frameBytesMax(text);
@@ -201,7 +202,7 @@ export function replyTexts(reply: Reply): readonly string[] {
     case "users":
       return namesTexts(reply.users);
     case "mail":
-      return mailTexts(reply.mail, reply.count);
+      return mailTexts(reply.mail(), reply.count);
     case "help":
       return [reply.text];
     case "mistake":
@@ -232,7 +233,7 @@ function namesTexts(users: IntMap<{ readonly name: string }>): readonly string[]
 }
 
 /** The number of messages, then sender and text of each. */
-function mailTexts(mail: Iterable<Mail>, count: number): readonly string[] {
+function mailTexts(mail: readonly Mail[], count: number): readonly string[] {
   const texts = [String(count)];
   for (const { from, text } of mail) texts.push(from, text);
   return texts;

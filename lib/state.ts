@@ -71,13 +71,15 @@ export function mailFor(state: ChatState, { user: name, id }: Shown): Reply {
   return user?.id === id ? showMail(state, user) : { code: "not-registered" };
 }
 
+const noMail = () => [];
+
 /** The mail of a user, which stays. */
 export function showMail({ mailboxes }: ChatState, { name, id }: User): Reply & { code: "mail" } {
   const count = mailbox.count(mailboxes, id);
   return {
     code: "mail",
     count,
-    mail: count === 0 ? [] : mailbox.read(mailboxes, id),
+    mail: count === 0 ? noMail : () => mailbox.read(mailboxes, id),
     shown: { user: name, id, through: mailbox.taken(mailboxes, id) + count },
   };
 }

@@ -148,6 +148,11 @@ export class Turns {
     return this.#at = Math.max(this.#at, Date.now());
   }
 
+  /** The time that it told last. */
+  get lastNow(): number {
+    return this.#at;
+  }
+
   /** Could the last turn not be stored? */
   get isFailing(): boolean {
     return this.#isFailing;
@@ -402,10 +407,7 @@ export class Turns {
     for (const reply of replies) {
       if (reply?.code !== "mail" || reply.count === 0) continue;
       const { user, id } = reply.shown;
-      const entries = Array.from(
-        reply.mail,
-        (mail) => ({ kind: "return", user, id, mail } as const),
-      );
+      const entries = reply.mail().map((mail) => ({ kind: "return", user, id, mail } as const));
       // Each goes to the front.
       entries.reverse();
       for (const entry of entries) this.apply(entry);

@@ -42,7 +42,7 @@ export class Waiters {
     session.hurried = true;
     const { waiter } = session;
     if (waiter === undefined) return;
-    this.#answer(session, waiter, { code: "mail", count: 0, mail: [], shown: waiter.shown });
+    this.#answer(session, waiter, { code: "mail", count: 0, mail: () => [], shown: waiter.shown });
   }
 
   /** The turn in which the answer was read was dropped: this is the reply now. */

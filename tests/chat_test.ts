@@ -26,7 +26,7 @@ function said(reply: Reply): string {
     case "users":
       return `users: ${reply.users.values().map(({ name }) => name).join(" ")}`;
     case "mail":
-      return `mail: ${Array.from(reply.mail, ({ from, text }) => `${from}: ${text}`).join(", ")}`;
+      return `mail: ${reply.mail().map(({ from, text }) => `${from}: ${text}`).join(", ")}`;
     case "help":
       return reply.text;
     case "mistake":

@@ -321,7 +321,7 @@ describe("replyLines()", () => {
   const SHOWN = { user: "Al", id: 1, through: 2 };
   const MAIL: Reply = {
     code: "mail",
-    mail: [{ from: "Al", text: "SECRET" }, { from: "Bob", text: "SECRET" }],
+    mail: () => [{ from: "Al", text: "SECRET" }, { from: "Bob", text: "SECRET" }],
     count: 2,
     shown: SHOWN,
   };
@@ -383,7 +383,7 @@ describe("replyLines()", () => {
       { code: "mistake", mistake: { code: "tls", text: "This is TLS" } },
       "reply: what is wrong (tls)",
     ],
-    [{ code: "mail", mail: [], count: 0, shown: SHOWN }, "reply: the number of messages"],
+    [{ code: "mail", mail: () => [], count: 0, shown: SHOWN }, "reply: the number of messages"],
   ];
 
   for (const [reply, meaning] of REPLIES) {

@@ -85,8 +85,8 @@ describe("mailboxes", () => {
     for (let i = 0; i < 200_000; i++) all = mailbox.deliver(all, Cy, mail);
     for (let i = 0; i < 200_000; i++) all = broadcast(all, Al, "1");
     for (const id of [Bob, Cy]) {
-      assertEquals(Array.from(mailbox.read(all, id)).length, 200_000);
-      assertEquals(Array.from(mailbox.read(mailbox.take(all, id, 1), id)).length, 199_999);
+      assertEquals(mailbox.read(all, id).length, 200_000);
+      assertEquals(mailbox.read(mailbox.take(all, id, 1), id).length, 199_999);
     }
   });
 

@@ -17,7 +17,7 @@ function framesOf(reply: Reply): string[] {
     case "mail":
       return [
         String(reply.count),
-        ...Array.from(reply.mail, ({ from, text }) => [from, text]).flat(),
+        ...reply.mail().flatMap(({ from, text }) => [from, text]),
       ];
     case "help":
     case "mistake":
