@@ -51,9 +51,16 @@ interface Filled {
 
 /** All mailboxes, each with a number: the id of its user. */
 export interface Mailboxes {
+  readonly boxes: IntMap<Mailbox>;
+  /** Messages in all mailboxes together. */
+  readonly waiting: number;
+  readonly broadcasts: Broadcasts;
+}
+
+/** What all mailboxes share, and a direct message mostly leaves as it is. */
+interface Broadcasts {
   /** The most messages in a mailbox. */
   readonly max: number;
-  readonly boxes: IntMap<Mailbox>;
   /** The last broadcasts, at most `max`. */
   readonly log: Queue<Mail>;
   /** The position behind the last broadcast: how many there ever were. */
@@ -65,8 +72,6 @@ export interface Mailboxes {
   readonly filled: IntMap<Filled>;
   /** How many mailboxes are full. */
   readonly full: number;
-  /** Messages in all mailboxes together. */
-  readonly waiting: number;
 }
 
 /** How far the horizon is moved, of a mailbox: whose mailbox has more room is not counted. */
@@ -76,22 +81,25 @@ const NO_MAIL = Queue.of<Mail>([]);
 
 /** No mailboxes yet, each to hold at most `max` messages. */
 export function emptyMailboxes(max: number): Mailboxes {
+  return { boxes: IntMap.empty(), waiting: 0, broadcasts: noBroadcasts(max, 0) };
+}
+
+/** Nobody is full, and nothing is counted, at this position. */
+function noBroadcasts(max: number, end: number): Broadcasts {
   return {
     max,
-    boxes: IntMap.empty(),
     log: NO_MAIL,
-    end: 0,
+    end,
     filling: IntMap.empty(),
-    horizon: 0,
+    horizon: end,
     filled: IntMap.empty(),
     full: 0,
-    waiting: 0,
   };
 }
 
 /** Adds an empty mailbox; there is none of that number. */
 export function openMailbox(all: Mailboxes, id: number): Mailboxes {
-  return replace(all, id, emptied(all, 0));
+  return replace(all, id, emptied(all.broadcasts, 0));
 }
 
 /** Removes a mailbox with its mail. */
@@ -100,21 +108,21 @@ export function closeMailbox(all: Mailboxes, id: number): Mailboxes {
 }
 
 /** How many messages are in the mailbox. */
-export function count(all: Mailboxes, id: number): number {
-  return size(all, all.boxes.get(id)!);
+export function count({ boxes, broadcasts }: Mailboxes, id: number): number {
+  return size(broadcasts, boxes.get(id)!);
 }
 
 /** How many messages were ever taken out of the mailbox. */
-export function taken(all: Mailboxes, id: number): number {
-  return all.boxes.get(id)!.taken;
+export function taken({ boxes }: Mailboxes, id: number): number {
+  return boxes.get(id)!.taken;
 }
 
 /** The mail, oldest first. */
-export function read(all: Mailboxes, id: number): Mail[] {
-  const box = all.boxes.get(id)!;
-  let place = size(all, box);
+export function read({ boxes, broadcasts }: Mailboxes, id: number): Mail[] {
+  const box = boxes.get(id)!;
+  let place = size(broadcasts, box);
   const mail = Array<Mail>(place);
-  for (let part = lastPart(all, box); part !== undefined; part = part.before) {
+  for (let part = lastPart(broadcasts, box); part !== undefined; part = part.before) {
     if ("slice" in part) {
       for (const broadcast of part.slice.toArray().reverse()) mail[--place] = broadcast;
     } else mail[--place] = part;
@@ -123,70 +131,81 @@ export function read(all: Mailboxes, id: number): Mail[] {
 }
 
 /** Can the mailbox take no more? */
-export function isFull(all: Mailboxes, id: number): boolean {
-  return hasFilled(all, all.boxes.get(id)!);
+export function isFull({ boxes, broadcasts }: Mailboxes, id: number): boolean {
+  return hasFilled(broadcasts, boxes.get(id)!);
 }
 
 /** Puts a message into a mailbox that is not full. */
 export function deliver(all: Mailboxes, to: number, { from, text }: Mail): Mailboxes {
-  const box = all.boxes.get(to)!;
+  const { boxes, broadcasts } = all;
+  const box = boxes.get(to)!;
   return replace(all, to, {
-    last: { from, text, before: lastPart(all, box) },
-    held: size(all, box) + 1,
-    seen: all.end,
+    last: { from, text, before: lastPart(broadcasts, box) },
+    held: size(broadcasts, box) + 1,
+    seen: broadcasts.end,
     fillsAt: box.fillsAt - 1,
     taken: box.taken,
   });
 }
 
 /** How many mailboxes a broadcast would reach, and how many others are too full for it. */
-export function reach(all: Mailboxes, from: number): { reached: number; full: number } {
-  const senderIsFull = hasFilled(all, all.boxes.get(from)!);
-  const full = all.full - (senderIsFull ? 1 : 0);
-  return { reached: all.boxes.size - 1 - full, full };
+export function reach(
+  { boxes, broadcasts }: Mailboxes,
+  from: number,
+): { reached: number; full: number } {
+  const senderIsFull = hasFilled(broadcasts, boxes.get(from)!);
+  const full = broadcasts.full - (senderIsFull ? 1 : 0);
+  return { reached: boxes.size - 1 - full, full };
 }
 
 /** Puts a message into every mailbox but the sender's and the full ones. */
 export function broadcast(all: Mailboxes, from: number, mail: Mail): Mailboxes {
   const { reached } = reach(all, from);
   if (reached === 0) return all;
-  const end = all.end + 1;
-  const skipped = skipOwn(all, from);
-  const { filling, filled, ...rest } = end > all.horizon ? lookAhead(skipped) : skipped;
-  const grown = all.log.push(mail);
-  const log = grown.size > all.max ? grown.drop(1) : grown;
-  const boxes = filling.get(end) ?? 0;
+  const { boxes, waiting, broadcasts } = skipOwn(all, from);
+  const end = broadcasts.end + 1;
+  const { filling, filled, ...rest } = end > broadcasts.horizon
+    ? lookAhead(broadcasts, boxes)
+    : broadcasts;
+  const grown = rest.log.push(mail);
+  const log = grown.size > rest.max ? grown.drop(1) : grown;
+  const fills = filling.get(end) ?? 0;
   return {
-    ...rest,
-    log,
-    end,
-    filling: boxes === 0 ? filling : filling.set(end, undefined),
-    filled: boxes === 0 ? filled : filled.set(end, { boxes, log }),
-    full: all.full + boxes,
-    waiting: all.waiting + reached,
+    boxes,
+    waiting: waiting + reached,
+    broadcasts: {
+      ...rest,
+      log,
+      end,
+      filling: fills === 0 ? filling : filling.set(end, undefined),
+      filled: fills === 0 ? filled : filled.set(end, { boxes: fills, log }),
+      full: rest.full + fills,
+    },
   };
 }
 
 /** Takes the oldest messages out of a mailbox; it has so many. */
 export function take(all: Mailboxes, id: number, messages: number): Mailboxes {
-  const box = all.boxes.get(id)!;
-  const left = size(all, box) - messages;
-  const empty = emptied(all, box.taken + messages);
+  const { boxes, broadcasts } = all;
+  const box = boxes.get(id)!;
+  const left = size(broadcasts, box) - messages;
+  const empty = emptied(broadcasts, box.taken + messages);
   if (left === 0) return replace(all, id, empty);
   return replace(all, id, {
     ...empty,
-    last: newest(lastPart(all, box), left),
+    last: newest(lastPart(broadcasts, box), left),
     held: left,
     fillsAt: empty.fillsAt - left,
   });
 }
 
 /** The same mail in mailboxes of another size; one that holds more than that is full. */
-export function resize(all: Mailboxes, max: number): Mailboxes {
-  let resized: Mailboxes = { ...emptyMailboxes(max), end: all.end, horizon: all.end };
-  for (const [id, box] of all.boxes) {
-    const whole = cut(all, box);
-    resized = replace(resized, id, { ...whole, fillsAt: all.end + max - whole.held });
+export function resize({ boxes, broadcasts }: Mailboxes, max: number): Mailboxes {
+  const { end } = broadcasts;
+  let resized: Mailboxes = { ...emptyMailboxes(max), broadcasts: noBroadcasts(max, end) };
+  for (const [id, box] of boxes) {
+    const whole = cut(broadcasts, box);
+    resized = replace(resized, id, { ...whole, fillsAt: end + max - whole.held });
   }
   return resized;
 }
@@ -198,7 +217,7 @@ export function restoreMailbox(
   mail: readonly Mail[],
   taken: number,
 ): Mailboxes {
-  const empty = emptied(all, taken);
+  const empty = emptied(all.broadcasts, taken);
   const held = mail.length;
   const slice = Queue.of([...mail]);
   return replace(all, id, {
@@ -211,53 +230,60 @@ export function restoreMailbox(
 
 /** The sender of the next broadcast does not get it: the position steps over it. */
 function skipOwn(all: Mailboxes, from: number): Mailboxes {
-  const box = all.boxes.get(from)!;
-  if (hasFilled(all, box)) return all;
+  const { boxes, broadcasts } = all;
+  const box = boxes.get(from)!;
+  if (hasFilled(broadcasts, box)) return all;
   return replace(all, from, {
-    ...cut(all, box),
-    seen: all.end + 1,
+    ...cut(broadcasts, box),
+    seen: broadcasts.end + 1,
     fillsAt: box.fillsAt + 1,
   });
 }
 
 /** Moves the horizon, and counts what lies before it. */
-function lookAhead(all: Mailboxes): Mailboxes {
-  const ahead = Math.max(1, Math.floor(HORIZON_SHARE * all.max));
-  const next: Draft = { ...all, horizon: all.end + ahead };
-  for (const { fillsAt } of all.boxes.values()) {
-    if (fillsAt > all.end) countFill(next, fillsAt, 1);
+function lookAhead(broadcasts: Broadcasts, boxes: IntMap<Mailbox>): Broadcasts {
+  const { max, end } = broadcasts;
+  const ahead = Math.max(1, Math.floor(HORIZON_SHARE * max));
+  let next: Broadcasts = { ...broadcasts, horizon: end + ahead };
+  for (const { fillsAt } of boxes.values()) {
+    if (fillsAt > end) next = countFill(next, fillsAt, 1);
   }
   return next;
 }
 
-function emptied(all: Mailboxes, taken: number): Mailbox {
-  return { last: undefined, held: 0, seen: all.end, fillsAt: all.end + all.max, taken };
+function emptied({ end, max }: Broadcasts, taken: number): Mailbox {
+  return { last: undefined, held: 0, seen: end, fillsAt: end + max, taken };
 }
 
-function hasFilled(all: Mailboxes, box: Mailbox): boolean {
-  return box.fillsAt <= all.end;
+function hasFilled({ end }: Broadcasts, { fillsAt }: Mailbox): boolean {
+  return fillsAt <= end;
 }
 
 /** Broadcasts that are in the mailbox and not among its parts. */
-function unseen(all: Mailboxes, box: Mailbox): number {
-  return Math.max(0, Math.min(all.end, box.fillsAt) - box.seen);
+function unseen({ end }: Broadcasts, { fillsAt, seen }: Mailbox): number {
+  return Math.max(0, Math.min(end, fillsAt) - seen);
 }
 
-function size(all: Mailboxes, box: Mailbox): number {
-  return box.held + unseen(all, box);
+function size(broadcasts: Broadcasts, box: Mailbox): number {
+  return box.held + unseen(broadcasts, box);
 }
 
 /** The newest part, where what of the log belongs behind the parts is one too. */
-function lastPart(all: Mailboxes, box: Mailbox): Part | undefined {
-  const broadcasts = unseen(all, box);
-  if (broadcasts === 0) return box.last;
-  const log = hasFilled(all, box) ? all.filled.get(box.fillsAt)!.log : all.log;
-  return { slice: log.drop(log.size - broadcasts), before: box.last };
+function lastPart(broadcasts: Broadcasts, box: Mailbox): Part | undefined {
+  const count = unseen(broadcasts, box);
+  if (count === 0) return box.last;
+  const { log } = hasFilled(broadcasts, box) ? broadcasts.filled.get(box.fillsAt)! : broadcasts;
+  return { slice: log.drop(log.size - count), before: box.last };
 }
 
 /** The same mailbox with all its mail among the parts, so that something may come behind it. */
-function cut(all: Mailboxes, box: Mailbox): Mailbox {
-  return { ...box, last: lastPart(all, box), held: size(all, box), seen: all.end };
+function cut(broadcasts: Broadcasts, box: Mailbox): Mailbox {
+  return {
+    ...box,
+    last: lastPart(broadcasts, box),
+    held: size(broadcasts, box),
+    seen: broadcasts.end,
+  };
 }
 
 /** The same without what is older than the newest `messages` messages. */
@@ -277,32 +303,45 @@ function newest(last: Part | undefined, messages: number): Part | undefined {
   return kept.reduceRight<Part | undefined>((before, part) => ({ ...part, before }), undefined);
 }
 
-/** New mailboxes while they are put together, before anybody sees them. */
-type Draft = { -readonly [Field in keyof Mailboxes]: Mailboxes[Field] };
-
 /** Sets, adds or removes a mailbox and keeps every sum right. */
-function replace(all: Mailboxes, id: number, box: Mailbox | undefined): Mailboxes {
-  const old = all.boxes.get(id);
-  const next: Draft = { ...all, boxes: all.boxes.set(id, box) };
-  if (old !== undefined) next.waiting -= size(all, old);
-  if (box !== undefined) next.waiting += size(all, box);
-  if (old?.fillsAt !== box?.fillsAt) {
-    if (old !== undefined) countFill(next, old.fillsAt, -1);
-    if (box !== undefined) countFill(next, box.fillsAt, 1);
-  }
-  return next;
+function replace(
+  { boxes, waiting, broadcasts }: Mailboxes,
+  id: number,
+  box: Mailbox | undefined,
+): Mailboxes {
+  const old = boxes.get(id);
+  const before = old === undefined ? 0 : size(broadcasts, old);
+  const after = box === undefined ? 0 : size(broadcasts, box);
+  return {
+    boxes: boxes.set(id, box),
+    waiting: waiting + after - before,
+    broadcasts: old?.fillsAt === box?.fillsAt ? broadcasts : recount(broadcasts, old, box),
+  };
+}
+
+/** Counts one mailbox instead of another. */
+function recount(
+  broadcasts: Broadcasts,
+  old: Mailbox | undefined,
+  box: Mailbox | undefined,
+): Broadcasts {
+  const without = old === undefined ? broadcasts : countFill(broadcasts, old.fillsAt, -1);
+  return box === undefined ? without : countFill(without, box.fillsAt, 1);
 }
 
 /** Counts a mailbox more, or less, that will be, or is, full at a position. */
-function countFill(all: Draft, position: number, boxes: 1 | -1): void {
-  if (position > all.end) {
-    if (position > all.horizon) return;
-    const count = (all.filling.get(position) ?? 0) + boxes;
-    all.filling = all.filling.set(position, count === 0 ? undefined : count);
-    return;
+function countFill(broadcasts: Broadcasts, position: number, boxes: 1 | -1): Broadcasts {
+  const { end, horizon, filling, filled, full } = broadcasts;
+  if (position > horizon) return broadcasts;
+  if (position > end) {
+    const count = (filling.get(position) ?? 0) + boxes;
+    return { ...broadcasts, filling: filling.set(position, count === 0 ? undefined : count) };
   }
-  const fill = all.filled.get(position) ?? { boxes: 0, log: NO_MAIL };
+  const fill = filled.get(position) ?? { boxes: 0, log: NO_MAIL };
   const count = fill.boxes + boxes;
-  all.full += boxes;
-  all.filled = all.filled.set(position, count === 0 ? undefined : { ...fill, boxes: count });
+  return {
+    ...broadcasts,
+    full: full + boxes,
+    filled: filled.set(position, count === 0 ? undefined : { ...fill, boxes: count }),
+  };
 }

@@ -409,7 +409,7 @@ describe("in default mode, who somebody is", () => {
     chat.end(3);
     assertEquals(chat.state.users, { ...emptyUsers(), nextId: 2 });
     assertEquals(chat.state.mailboxes.boxes.size, 0);
-    assertEquals(chat.state.mailboxes.filled.size, 0);
+    assertEquals(chat.state.mailboxes.broadcasts.filled.size, 0);
   });
 });
 

@@ -95,8 +95,8 @@ describe("mailboxes", () => {
     for (let i = 0; i < 1000; i++) {
       all = broadcast(all, i % 3 === 0 ? Bob : Al, `${i}`);
       all = mailbox.take(all, Cy, mailbox.count(all, Cy));
-      assert(all.log.size <= 10);
-      assert(all.filled.size <= 3);
+      assert(all.broadcasts.log.size <= 10);
+      assert(all.broadcasts.filled.size <= 3);
     }
   });
 
@@ -138,7 +138,10 @@ describe("mailboxes", () => {
         }
         const waiting = [...model.values()].reduce((sum, mail) => sum + mail.length, 0);
         assertEquals(all.waiting, waiting);
-        assertEquals(all.full, [...model.values()].filter((mail) => mail.length === max).length);
+        assertEquals(
+          all.broadcasts.full,
+          [...model.values()].filter((mail) => mail.length === max).length,
+        );
         for (const [of, mail] of model) {
           assertEquals(mailbox.count(all, of), mail.length);
           if (round % 7 === 0) assertEquals(texts(all, of), mail);
