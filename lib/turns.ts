@@ -310,7 +310,8 @@ export class Turns {
     const state = this.#candidate;
     const from = this.#clock();
     const owed = this.#owed;
-    this.#journal.commit([...owed, ...turn.entries], (error) => {
+    const entries = owed.length === 0 ? turn.entries : [...owed, ...turn.entries];
+    this.#journal.commit(entries, (error) => {
       forgetNow();
       this.#meter?.committed(this.#clock() - from);
       this.#tell(error);
