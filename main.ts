@@ -74,7 +74,7 @@ async function raise(args: string[]): Promise<void> {
   if (options.journal === "") throw new UsageError("raise needs --journal: where the chat is");
   requireNatsFiles(options);
   const service = await import("./lib/service.ts");
-  console.log(await service.raise({ options, version: config.version, failed: fail }));
+  console.log(await service.raise({ options, failed: fail }));
 }
 
 /** Never prompts for a permission: says what to type. Throws {@link UsageError}. */
@@ -126,7 +126,7 @@ async function serve(args: string[]): Promise<void> {
   const { addr, page }: Pick<Service, "addr" | "page"> = listener ?? await opened();
   stopOnSignals(opened);
   await announce(options, addr, page);
-  await opened();
+  (await opened()).keepTidy();
 }
 
 /** Makes something when it is first asked for. */

@@ -96,11 +96,7 @@ export class Server {
     return this.#listener.addr;
   }
 
-  /**
-   * From now on forgets users who are away too long, and servers that are gone. Not done by the
-   * constructor: the first timer loads a part of the runtime, 5 ms in which the server can listen
-   * already.
-   */
+  /** From now on forgets users who are away too long, and servers that are gone. */
   expireUsers(): void {
     if (this.#expireMs === Infinity && !this.#turns.isShared) return;
     this.#expiring = setInterval(() => {

@@ -25,6 +25,11 @@ export interface Service {
   readonly addr: Deno.NetAddr;
   /** Where the page is, if there is one. */
   readonly page?: string | undefined;
+  /**
+   * From now on forgets users who are away too long, and collects garbage at rest. To be called when
+   * the person knows that it listens: the first timer loads a part of the runtime, 5 ms.
+   */
+  keepTidy(): void;
   /** Answers what has arrived, and ends. */
   stop(signal: Deno.Signal): Promise<void>;
 }
@@ -38,8 +43,10 @@ export async function openService(context: ServiceContext): Promise<Service> {
   const listener = context.listener ?? listen(options);
   const server = new Server(options, log, turns, meter, listener);
   const web = meter === undefined ? undefined : await openWeb(server, options, meter, log);
-  server.expireUsers();
-  collectAtRest();
+  const keepTidy = () => {
+    server.expireUsers();
+    collectAtRest();
+  };
   const stop = async (signal: Deno.Signal) => {
     log.event("stopping", { signal });
     await server.stop();
@@ -47,11 +54,13 @@ export async function openService(context: ServiceContext): Promise<Service> {
     log.event("stopped", {});
     await log.close(300);
   };
-  return { addr: listener.addr, page: web?.url, stop };
+  return { addr: listener.addr, page: web?.url, keepTidy, stop };
 }
 
 /** Raises the rules of a chat that several servers share: what has become of it. */
-export async function raise({ options, failed }: ServiceContext): Promise<string> {
+export async function raise(
+  { options, failed }: Pick<ServiceContext, "options" | "failed">,
+): Promise<string> {
   const { raiseRules } = await import("./journal_nats.ts");
   return raiseRules(options, { log: openLog(options), failed });
 }

@@ -3,7 +3,6 @@ import type { Entry } from "./chat.ts";
 import type { Command } from "./command.ts";
 import type { Actor } from "./users.ts";
 
-type CommandEntry = Entry & { readonly kind: "command" };
 type Fields<Of> = Of extends { readonly name: string } ? readonly (keyof Of)[] : never;
 
 /** The arguments of each command, in their order. */
@@ -29,18 +28,18 @@ export function turnText(entries: readonly Entry[]): string {
   const start = entries.find((entry) => entry.kind === "command")?.at ?? 0;
   const places = new Map<Actor, number>();
   const actors: ActorLine[] = [];
-  const place = (actor: Actor) => {
-    const known = places.get(actor);
-    if (known !== undefined) return known;
-    actors.push([actor.session, actor.address, actor.peer]);
-    places.set(actor, actors.length - 1);
-    return actors.length - 1;
-  };
-  const line = ({ actor, at, command }: CommandEntry) => {
-    const values = FIELDS[command.name].map((field) => command[field as keyof Command]);
-    return [place(actor), at - start, command.name, ...values] as const;
-  };
-  const lines = entries.map((entry) => entry.kind === "command" ? line(entry) : entry);
+  const lines = entries.map((entry) => {
+    if (entry.kind !== "command") return entry;
+    const { actor, at, command } = entry;
+    const place = places.get(actor) ?? places.size;
+    if (place === places.size) {
+      places.set(actor, place);
+      actors.push([actor.session, actor.address, actor.peer]);
+    }
+    const line: [number, number, Command["name"], ...unknown[]] = [place, at - start, command.name];
+    for (const field of FIELDS[command.name]) line.push(command[field as keyof Command]);
+    return line;
+  });
   return JSON.stringify([start, actors, lines] satisfies Turn);
 }
 

@@ -184,6 +184,26 @@ describe("main.ts", () => {
     });
   }
 
+  itNeeds(
+    NEEDS,
+    "exits with 0 on a signal that comes with its line, before all is loaded",
+    async () => {
+      for (let i = 0; i < 5; i++) {
+        await using server = await Process.serve();
+        server.child.kill("SIGTERM");
+        assertEquals((await server.child.status).code, 0);
+      }
+    },
+  );
+
+  itNeeds(NEEDS, "answers who comes with its line, before all is loaded", async () => {
+    for (let i = 0; i < 5; i++) {
+      await using server = await Process.serve();
+      using peer = await Peer.connect(server.port);
+      assertEquals(await peer.ask("ping"), "pong");
+    }
+  });
+
   itNeeds(NEEDS, "exits with 0 on a signal, though a client never reads or closes", async () => {
     await using server = await Process.serve();
     using peer = await Peer.connect(server.port);
