@@ -156,6 +156,28 @@ describe("splitFrames()", () => {
   });
 });
 
+describe("Frames.text()", () => {
+  it("reads what a strict decoder reads, whatever came before in the same place", () => {
+    const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    const read = (bytes: Uint8Array) => {
+      try {
+        return strict.decode(bytes);
+      } catch {
+        return undefined;
+      }
+    };
+    withSeed((random) => {
+      // Few bytes, so that many texts lead to each place of what is remembered.
+      const bytes = () => [0x61, 0x62, 0x7f, 0x80, 0xc3, 0xa9, 0xff, 0][wholeBelow(random, 8)]!;
+      for (let i = 0; i < 50_000; i++) {
+        const payload = Uint8Array.from({ length: wholeBelow(random, 18) }, bytes);
+        const { frames } = splitFrames(new Uint8Array(0), encodeFrame(payload), LIMIT);
+        assertEquals(frames.text(0), read(payload));
+      }
+    });
+  });
+});
+
 describe("encodeFrame()", () => {
   it("counts bytes, not symbols", () => {
     assertEquals(encodeFrame("Б"), bytesOf("02000000 d091"));

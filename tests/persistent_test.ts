@@ -34,6 +34,19 @@ describe("IntMap", () => {
     assertEquals([...before], [[1, "one"], [1000, "thousand"]]);
     assertEquals(before.size, 2);
   });
+
+  it("stays as it is when the same number is set again and again", () => {
+    const versions = [IntMap.empty<number>()];
+    for (let i = 0; i < 5; i++) versions.push(versions.at(-1)!.set(7, i));
+    versions.push(versions[3]!.set(7, undefined), versions[3]!.set(8, 8));
+    assertEquals(versions.map((map) => [...map]), [
+      [],
+      ...[0, 1, 2, 3, 4].map((i) => [[7, i]]),
+      [],
+      [[7, 2], [8, 8]],
+    ]);
+    assertEquals(versions.map(({ size }) => size), [0, 1, 1, 1, 1, 1, 0, 2]);
+  });
 });
 
 /** Two texts that lead on from this one to the same hash. */
