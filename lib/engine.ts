@@ -82,9 +82,7 @@ export class Engine {
   /** The session's stream has ended: it holds no name, and what it was shown stays. */
   end(session: Session): void {
     const { actor } = session;
-    if (session.isOver) return;
-    session.isOver = true;
-    this.#sessions.delete(actor.session);
+    if (!this.#sessions.delete(actor.session)) return;
     this.#waiters.end(session);
     const { shown } = session;
     session.shown = undefined;
@@ -231,8 +229,8 @@ export class Engine {
   }
 
   /** Else its connection is over, or is being closed: nobody would ever end what it did now. */
-  #isOpen({ isOver, actor: { session } }: Session): boolean {
-    return !isOver && runOf(session) === this.#turns.run;
+  #isOpen({ actor: { session } }: Session): boolean {
+    return this.#sessions.has(session) && runOf(session) === this.#turns.run;
   }
 
   /** May the state know of the session? */

@@ -21,26 +21,22 @@ function isEmpty(node: readonly unknown[]): boolean {
 
 type IntNode<Value> = readonly (IntNode<Value> | Value | undefined)[];
 
-/** A tree, and the bits of a number that its place in the root is not made of. */
-interface IntTree<Value> {
-  readonly root: IntNode<Value>;
-  readonly shift: number;
-}
-
 /** No number. */
 const NO_KEY = -1;
 
 /**
  * A persistent map from whole numbers below 2^32, in the order of the numbers. What was set last
- * stands beside the tree: to set the same number again, as in a burst, copies nothing.
+ * stands beside the tree until the tree is needed whole: to set the same number again, as in a
+ * burst, copies nothing.
  */
 export class IntMap<Value> implements Iterable<[number, Value]> {
   readonly size: number;
-  readonly #root: IntNode<Value>;
-  readonly #shift: number;
-  /** The number that was set last; the tree does not know it yet. */
-  readonly #lastKey: number;
-  readonly #lastValue: Value | undefined;
+  #root: IntNode<Value>;
+  /** The bits of a number that its place in the root is not made of. */
+  #shift: number;
+  /** The number that was set last, where the tree does not know it yet. */
+  #lastKey: number;
+  #lastValue: Value | undefined;
 
   private constructor(
     root: IntNode<Value>,
@@ -74,32 +70,31 @@ export class IntMap<Value> implements Iterable<[number, Value]> {
   /** Gives the number a value; `undefined` takes it away. */
   set(key: number, value: Value | undefined): IntMap<Value> {
     const size = this.size + (value === undefined ? 0 : 1) - (this.get(key) === undefined ? 0 : 1);
-    if (key === this.#lastKey) return new IntMap(this.#root, this.#shift, size, key, value);
-    const { root, shift } = this.#whole();
-    return new IntMap(root, shift, size, key, value);
+    if (key !== this.#lastKey) this.#settle();
+    return new IntMap(this.#root, this.#shift, size, key, value);
   }
 
-  /** The tree with all numbers. */
-  #whole(): IntTree<Value> {
+  /** Puts what was set last into the tree: it is the same map, and this is done once. */
+  #settle(): void {
     const key = this.#lastKey;
-    let root = this.#root;
-    let shift = this.#shift;
-    if (key === NO_KEY) return { root, shift };
-    for (; key >>> shift >= NODE_SIZE; shift += NODE_BITS) root = [root];
-    return { root: withValue(root, shift, key, this.#lastValue) ?? [], shift };
+    if (key === NO_KEY) return;
+    for (; key >>> this.#shift >= NODE_SIZE; this.#shift += NODE_BITS) this.#root = [this.#root];
+    this.#root = withValue(this.#root, this.#shift, key, this.#lastValue) ?? [];
+    this.#lastKey = NO_KEY;
+    this.#lastValue = undefined;
   }
 
   /** The numbers and their values. */
   [Symbol.iterator](): Generator<[number, Value]> {
-    const { root, shift } = this.#whole();
-    return entries(root, shift, 0);
+    this.#settle();
+    return entries(this.#root, this.#shift, 0);
   }
 
   /** The values, in the order of the numbers. */
   values(): Value[] {
-    const { root, shift } = this.#whole();
+    this.#settle();
     const values: Value[] = [];
-    collectValues(root, shift, values);
+    collectValues(this.#root, this.#shift, values);
     return values;
   }
 }

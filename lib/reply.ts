@@ -144,29 +144,10 @@ export function parseReplyText(
  * The frames of replies, in pieces of at most the size of `scratch`, made when they are asked for.
  * A piece may lie in `scratch`: it is to be written before the next is asked for.
  */
-export function encodeReplies(
+export function* encodeReplies(
   replies: readonly Reply[],
   scratch: Uint8Array,
 ): Iterable<Uint8Array> {
-  const end = writeReplies(replies, scratch);
-  return end === undefined ? encodePieces(replies, scratch) : [scratch.subarray(0, end)];
-}
-
-/** Writes all replies, and returns the offset behind them; `undefined` where they do not fit. */
-function writeReplies(replies: readonly Reply[], scratch: Uint8Array): number | undefined {
-  let end = 0;
-  for (const reply of replies) {
-    const behind = writeReply(reply, scratch, end);
-    if (behind === undefined) return undefined;
-    end = behind;
-  }
-  return end;
-}
-
-function* encodePieces(
-  replies: readonly Reply[],
-  scratch: Uint8Array,
-): Generator<Uint8Array> {
   let end = 0;
   for (const reply of replies) {
     const behind = writeReply(reply, scratch, end);

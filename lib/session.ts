@@ -35,8 +35,6 @@ export class Session {
   onEnd: Set<() => void> | undefined;
   /** Entries of its own that are not in the state yet: what it reads waits for them. */
   pending = 0;
-  /** It has ended. */
-  isOver = false;
   /** It has sent entries: the state knows of it, or may know some time. */
   hasActed = false;
 

@@ -71,6 +71,7 @@ export function mailFor(state: ChatState, { user: name, id }: Shown): Reply {
   return user?.id === id ? showMail(state, user) : { code: "not-registered" };
 }
 
+/** Holds no state: the reply to a `wait` may be kept for a minute. */
 const noMail = () => [];
 
 /** The mail of a user, which stays. */

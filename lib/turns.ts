@@ -202,7 +202,7 @@ export class Turns {
   /** Stores the first entry of a run. */
   start(settings: Settings): void {
     this.owe([{ kind: "start", at: this.now(), rules: RULES, settings }]);
-    this.#store(this.#newTurn());
+    this.#storeNow();
   }
 
   /** The state that is stored. */
@@ -261,9 +261,7 @@ export class Turns {
   /** The same, and what is owed is tried once more. */
   async settledAll(): Promise<void> {
     while (this.#storing !== undefined) await this.settled();
-    if (this.#open !== undefined || this.#owed.length > 0) {
-      this.#store(this.#open ?? this.#newTurn());
-    }
+    if (this.#open !== undefined || this.#owed.length > 0) this.#storeNow();
     while (this.#storing !== undefined) await this.settled();
   }
 
@@ -301,6 +299,11 @@ export class Turns {
     if (turn.entries.length > 0) return this.#store(turn);
     this.#open = undefined;
     this.#settle(turn, () => done(turn));
+  }
+
+  /** The open turn ends before its time; where none is open, what is owed is stored alone. */
+  #storeNow(): void {
+    this.#store(this.#open ?? this.#newTurn());
   }
 
   /** The journal has the open turn from now on, with all that is owed. */
@@ -354,7 +357,7 @@ export class Turns {
   /** Who sends nobody here while it fails, as a proxy does, would never let it find out otherwise. */
   #tryAgain(): void {
     this.#retry = undefined;
-    if (this.#isFailing && this.#storing === undefined) this.#store(this.#open ?? this.#newTurn());
+    if (this.#isFailing && this.#storing === undefined) this.#storeNow();
   }
 
   #publish(turn: Turn, state: ChatState): void {
