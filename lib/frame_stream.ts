@@ -62,8 +62,10 @@ export function frameStream(reader: Reader, frameBytesMax: number): ReadableStre
   let rest: Uint8Array = NOTHING;
   let overLimit = false;
   let controller: ReadableStreamDefaultController<Split>;
-  // Not an async function: each costs a tenth of what the stream costs.
-  const take = (length: number | null): Promise<void> | void => {
+  let isReading = false;
+  // No async functions, and no promise for the stream to wait for: each costs up to a tenth of it.
+  const take = (length: number | null): void => {
+    isReading = false;
     if (length === null) return controller.close();
     if (overLimit) return pull();
     const split = splitFrames(rest, buffer.subarray(0, length), frameBytesMax);
@@ -71,7 +73,13 @@ export function frameStream(reader: Reader, frameBytesMax: number): ReadableStre
     buffer = fitting(buffer, length);
     controller.enqueue(split);
   };
-  const pull = () => reader.read(buffer).then(take);
+  const fail = (error: unknown) => controller.error(error);
+  const pull = (): void => {
+    // Who gave up waiting, and asks again, gets what is being read.
+    if (isReading) return;
+    isReading = true;
+    reader.read(buffer).then(take, fail);
+  };
   const start = (its: ReadableStreamDefaultController<Split>) => void (controller = its);
   return new ReadableStream({ start, pull }, { highWaterMark: 0 });
 }

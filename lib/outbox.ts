@@ -43,7 +43,8 @@ export interface OutboxOptions {
 /** The replies of one connection. */
 export class Outbox {
   readonly #of: OutboxOptions;
-  #answers: Answer[] = [];
+  /** Not an empty array: the first answer would make it one of 17 places. */
+  #answers: Answer[] | undefined;
   #writeMs: number;
   #scratch: Uint8Array | undefined;
   #pieces: Iterator<Uint8Array> | undefined;
@@ -60,35 +61,33 @@ export class Outbox {
   }
 
   get isEmpty(): boolean {
-    return this.#answers.length === 0;
+    return this.#answers === undefined;
   }
 
   /** The reply to a mistake leaves when the turn is over, as the last one. */
   addLast(reply: Reply): void {
-    this.#answers.push({ name: undefined, reply });
+    this.#push({ name: undefined, reply });
   }
 
   /** The answer leaves when the turn is over. In strict mode it may be the last one. */
   add(answer: Answer): "ends" | "goes on" {
     const ending = this.#of.options.strict ? strictEnding(answer.name, answer.reply) : "open";
     if (ending === "silent") this.#tell(answer);
-    else this.#answers.push(answer);
+    else this.#push(answer);
     return ending === "open" ? "goes on" : "ends";
   }
 
   /** When the turn is over: the first piece that is to be written, and then each {@link next} one. */
   first(): Uint8Array | undefined {
-    const replies = this.#answers.map((answer) => {
-      this.#tell(answer);
-      return answer.reply;
-    });
-    this.#answers = [];
-    this.tap?.sent(replies, this.bytesWritten);
+    const answers = this.#answers ?? [];
+    this.#answers = undefined;
+    for (const answer of answers) this.#tell(answer);
+    this.tap?.sent(answers.map(replyOf), this.bytesWritten);
     this.isWriting = true;
-    const constant = replies.length === 1 ? constantReply(replies[0]!) : undefined;
+    const constant = answers.length === 1 ? constantReply(answers[0]!.reply) : undefined;
     if (constant !== undefined) return this.#offer(constant);
     this.#scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
-    this.#pieces = encodeReplies(replies, this.#scratch)[Symbol.iterator]();
+    this.#pieces = encodeReplies(answers.map(replyOf), this.#scratch)[Symbol.iterator]();
     return this.#nextPiece();
   }
 
@@ -98,6 +97,11 @@ export class Outbox {
     return written < this.#piece.length
       ? this.#offer(this.#piece.subarray(written))
       : this.#nextPiece();
+  }
+
+  #push(answer: Answer): void {
+    if (this.#answers === undefined) this.#answers = [answer];
+    else this.#answers.push(answer);
   }
 
   #nextPiece(): Uint8Array | undefined {
@@ -141,4 +145,8 @@ export class Outbox {
       log.refused(address, reply.code, { connection, peer, command: name, ...text });
     }
   }
+}
+
+function replyOf({ reply }: Answer): Reply {
+  return reply;
 }

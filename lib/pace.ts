@@ -1,4 +1,5 @@
 /** Lets the event loop turn, and everybody have a turn in it: who is busy waits for the others. */
+import { turnNow } from "./deadline.ts";
 
 /** The loop is late when a timer that was due at once has not fired after so long, in milliseconds. */
 const LATE_MS = 5;
@@ -12,7 +13,7 @@ const CROWD = 100;
  * cache: 3 serve 8 % more than 2, 4 15 %; but the slowest 0.1 % wait for 6 mean latencies, not 4, or 8.
  */
 const SERVINGS = 3;
-/** A round is over when no more than so few were served since the last look. */
+/** A round is over when no more than so few were served since a look was asked for. */
 const FEW = 100;
 /** Is the loop late? That is looked at once in so many servings: a look at the time costs 0.1 µs. */
 const SERVINGS_A_LOOK = 4;
@@ -31,11 +32,11 @@ export class Pace {
   #round = 1;
   /** How many different connections were served in this round. */
   #crowd = 0;
-  /** How often somebody was served since the last look. */
+  /** How often somebody was served since a look was asked for. */
   #servings = 0;
   /** How often something came from anybody, or was sent. */
   events = 0;
-  /** When the next look was asked for; it comes with a turn of the loop. */
+  /** The turn in which a look was asked for; it comes with another turn of the loop. */
   #lookAt: number | undefined;
   #isLate = false;
   /** Those who wait for the next round. */
@@ -43,7 +44,7 @@ export class Pace {
 
   /** To be awaited by whoever was served. Few at a time, and the loop on time: nobody waits. */
   next(ticket: Ticket): Promise<void> | undefined {
-    this.#lookAt ??= this.#lookSoon();
+    const since = this.#lookAt ?? turnNow();
     if (ticket.round !== this.#round) {
       ticket.round = this.#round;
       ticket.servings = 0;
@@ -53,20 +54,24 @@ export class Pace {
     this.#servings++;
     this.events++;
     if (this.#servings % SERVINGS_A_LOOK === 0) {
-      this.#isLate = performance.now() - this.#lookAt > LATE_MS;
+      this.#isLate = performance.now() - since > LATE_MS;
     }
-    const hasToWait = this.#isLate || this.#crowd > CROWD && ticket.servings >= SERVINGS;
+    const isCrowd = this.#crowd > CROWD;
+    if (isCrowd || this.#isLate) this.#lookAt ??= this.#lookSoon(since);
+    const hasToWait = this.#isLate || isCrowd && ticket.servings >= SERVINGS;
     return hasToWait ? new Promise((resolve) => this.#queue.push(resolve)) : undefined;
   }
 
-  #lookSoon(): number {
-    this.#isLate = false;
+  /** Only where somebody may have to wait: a timer in every turn takes a fortieth of the time. */
+  #lookSoon(since: number): number {
+    this.#servings = 0;
     setTimeout(() => this.#look());
-    return performance.now();
+    return since;
   }
 
   #look(): void {
     this.#lookAt = undefined;
+    this.#isLate = false;
     if (this.#servings <= FEW) {
       this.#round++;
       this.#crowd = 0;
@@ -74,7 +79,6 @@ export class Pace {
       this.#queue = [];
       for (const goOn of queue) goOn();
     }
-    this.#servings = 0;
-    if (this.#queue.length > 0) this.#lookAt = this.#lookSoon();
+    if (this.#queue.length > 0) this.#lookAt = this.#lookSoon(performance.now());
   }
 }

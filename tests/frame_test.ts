@@ -233,6 +233,33 @@ describe("frameStream()", () => {
     assertEquals(pulls, 1);
   });
 
+  it("gives what is being read to who asks next when the first gave up waiting", async () => {
+    const reads: ((length: number) => void)[] = [];
+    const frames = [encodeFrame("first"), encodeFrame("second")];
+    const read = (p: Uint8Array) => {
+      p.set(frames[reads.length]!);
+      const { promise, resolve } = Promise.withResolvers<number>();
+      reads.push(resolve);
+      return promise;
+    };
+    const stream = frameStream({ read }, LIMIT);
+    const impatient = stream.getReader();
+    const given = impatient.read().catch(() => "gave up");
+    await new Promise(setImmediate);
+    impatient.releaseLock();
+    assertEquals(await given, "gave up");
+    const patient = stream.getReader();
+    const next = patient.read();
+    await new Promise(setImmediate);
+    assertEquals(reads.length, 1, "one read at a time");
+    reads[0]!(frames[0]!.length);
+    assertEquals([(await next).value!.frames.text(0)], ["first"]);
+    const last = patient.read();
+    await new Promise(setImmediate);
+    reads[1]!(frames[1]!.length);
+    assertEquals([(await last).value!.frames.text(0)], ["second"]);
+  });
+
   it("hands on the error of a connection", async () => {
     const source = new ReadableStream<Uint8Array>({
       pull: () => Promise.reject(new Error("reset")),
