@@ -100,6 +100,23 @@ describe("mailboxes", () => {
     }
   });
 
+  it("may be gone on with from any version", () => {
+    withSeed((random) => {
+      let versions: { all: Mailboxes; mail: string[] }[] = [{ all: open(200, Al, Bob), mail: [] }];
+      for (let round = 0; round < 3_000; round++) {
+        // The newest mostly, an older one now and then.
+        const { all, mail } = random() < 0.8 ? versions.at(-1)! : pick(random, versions);
+        const text = `${round}`;
+        const count = random() < 0.5 ? mail.length : wholeBelow(random, mail.length + 1);
+        const next = random() < 0.95 && mail.length < 200
+          ? { all: mailbox.deliver(all, Bob, { from: "Al", text }), mail: [...mail, `Al: ${text}`] }
+          : { all: mailbox.take(all, Bob, count), mail: mail.slice(count) };
+        versions = [...versions.slice(-5), next];
+        for (const { all, mail } of versions) assertEquals(texts(all, Bob), mail);
+      }
+    });
+  });
+
   it("do what arrays would do, whatever happens", () => {
     withSeed((random) => {
       const max = 1 + wholeBelow(random, 6);

@@ -3,6 +3,7 @@ import type { Entry } from "../../lib/chat.ts";
 import type { ChatState } from "../../lib/state.ts";
 import type { CommitListener, Journal, Stored } from "../../lib/journal.ts";
 import { snapshotRows } from "../../lib/snapshot.ts";
+import { parseTurn, turnText } from "../../lib/turn_text.ts";
 
 /** Outlives the processes that use it. */
 export class SimulatedJournal implements Journal {
@@ -42,7 +43,7 @@ export class SimulatedJournal implements Journal {
     const { mood } = this;
     this.mood = "well";
     if (mood === "fails") return stored(new Error("The disk is full"));
-    const turn = JSON.stringify(entries);
+    const turn = turnText(entries);
     this.history.push(turn);
     this.#turns.push(turn);
     if (mood !== "dies") stored();
@@ -130,5 +131,5 @@ export class SimulatedJournal implements Journal {
 
 /** The entries of stored turns. */
 export function parseTurns(turns: readonly string[]): Entry[][] {
-  return turns.map((turn) => JSON.parse(turn));
+  return turns.map((turn) => parseTurn(turn));
 }
