@@ -29,6 +29,7 @@ export interface Ticket {
  * loop turn: one client with a long pipeline would keep everybody else waiting for seconds.
  */
 export class Pace {
+  #connections = 0;
   #round = 1;
   /** How many different connections were served in this round. */
   #crowd = 0;
@@ -42,8 +43,20 @@ export class Pace {
   /** Those who wait for the next round. */
   #queue: (() => void)[] = [];
 
+  /** One connection more, to be told when it {@link leave}s. */
+  enter(): Ticket {
+    this.#connections++;
+    return { round: 0, servings: 0 };
+  }
+
+  leave(): void {
+    this.#connections--;
+  }
+
   /** To be awaited by whoever was served. Few at a time, and the loop on time: nobody waits. */
   next(ticket: Ticket): Promise<void> | undefined {
+    const mayBeCrowd = this.#connections > CROWD;
+    if (mayBeCrowd) this.#lookAt ??= this.#lookSoon(performance.now());
     const since = this.#lookAt ?? turnNow();
     if (ticket.round !== this.#round) {
       ticket.round = this.#round;
@@ -56,8 +69,8 @@ export class Pace {
     if (this.#servings % SERVINGS_A_LOOK === 0) {
       this.#isLate = performance.now() - since > LATE_MS;
     }
-    const isCrowd = this.#crowd > CROWD;
-    if (isCrowd || this.#isLate) this.#lookAt ??= this.#lookSoon(since);
+    if (this.#isLate) this.#lookAt ??= this.#lookSoon(since);
+    const isCrowd = mayBeCrowd && this.#crowd > CROWD;
     const hasToWait = this.#isLate || isCrowd && ticket.servings >= SERVINGS;
     return hasToWait ? new Promise((resolve) => this.#queue.push(resolve)) : undefined;
   }
