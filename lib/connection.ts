@@ -73,7 +73,7 @@ export class ConnectionHandler {
   readonly #log: Log;
   readonly #meter: Meter | undefined;
   readonly #pace: Pace;
-  readonly #ticket: Ticket;
+  readonly #ticket: Ticket = { round: 0, servings: 0 };
   readonly #session: Session;
   readonly #frames: ReadableStream<Split>;
   #reader: ReadableStreamDefaultReader<Split>;
@@ -116,7 +116,6 @@ export class ConnectionHandler {
     this.#reader = this.#frames.getReader();
     this.#commands = new CommandReader(options);
     this.#pace = pace;
-    this.#ticket = pace.enter();
     const { actor } = this.#session;
     this.#outbox = new Outbox({ actor, deadline: this.#deadline, options, log, meter });
   }
@@ -149,7 +148,6 @@ export class ConnectionHandler {
       this.#engine.end(this.#session);
     }
     this.#deadline.close();
-    this.#pace.leave();
     closeQuietly(this.#connection);
     this.#outbox.tap?.ended(reason);
     const { bytesIn, bytesOut } = this.facts;

@@ -29,7 +29,7 @@ export interface Ticket {
  * loop turn: one client with a long pipeline would keep everybody else waiting for seconds.
  */
 export class Pace {
-  #connections = 0;
+  readonly #connections: () => number;
   #round = 1;
   /** How many different connections were served in this round. */
   #crowd = 0;
@@ -43,19 +43,14 @@ export class Pace {
   /** Those who wait for the next round. */
   #queue: (() => void)[] = [];
 
-  /** One connection more, to be told when it {@link leave}s. */
-  enter(): Ticket {
-    this.#connections++;
-    return { round: 0, servings: 0 };
-  }
-
-  leave(): void {
-    this.#connections--;
+  /** `connections` says how many there are now. */
+  constructor(connections: () => number) {
+    this.#connections = connections;
   }
 
   /** To be awaited by whoever was served. Few at a time, and the loop on time: nobody waits. */
   next(ticket: Ticket): Promise<void> | undefined {
-    const mayBeCrowd = this.#connections > CROWD;
+    const mayBeCrowd = this.#connections() > CROWD;
     if (mayBeCrowd) this.#lookAt ??= this.#lookSoon(performance.now());
     const since = this.#lookAt ?? turnNow();
     if (ticket.round !== this.#round) {

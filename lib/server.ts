@@ -64,7 +64,7 @@ export class Server {
   readonly onNext = new Set<(handler: ConnectionHandler) => void>();
   readonly #meter: Meter | undefined;
   readonly #bytesOfThoseWhoLeft = { in: 0, out: 0 };
-  readonly #pace = new Pace();
+  readonly #pace = new Pace(() => this.#handlers.size);
   #expiring: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
