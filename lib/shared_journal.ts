@@ -150,7 +150,8 @@ export class SharedJournal implements Journal, Sharing {
   }
 
   commit(entries: readonly Entry[], stored: CommitListener): void {
-    if (this.#run === undefined) return stored(new Error("This server takes no part yet"));
+    const isPart = this.#run !== undefined && !this.#isClosed;
+    if (!isPart) return stored(new Error("This server takes no part in the chat"));
     const cancel = this.#later(this.#options.timeoutMs, () => this.#giveUp(commit));
     const commit: Commit = { entries, stored, cancel };
     if (this.#storing === undefined) this.#store(commit);

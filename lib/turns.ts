@@ -296,7 +296,8 @@ export class Turns {
   #end(turn: Turn): void {
     // A stop may have ended it already.
     if (turn !== this.#open) return;
-    if (turn.entries.length > 0) return this.#store(turn);
+    const isOwing = this.#owed.length > 0 && !this.#isFailing;
+    if (turn.entries.length > 0 || isOwing) return this.#store(turn);
     this.#open = undefined;
     this.#settle(turn, () => done(turn));
   }
@@ -394,6 +395,8 @@ export class Turns {
     else if (origin === "late") this.#putBack(replies);
     this.#follower?.came(turn);
     this.#journal.published(this.#published);
+    // Turns come again, and nobody else may ever open one here.
+    if (this.#owed.length > 0 && this.#storing === undefined) this.#opened();
   }
 
   /** All of the turn has come, behind what was owed. */
