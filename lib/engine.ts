@@ -2,6 +2,7 @@
 import { type Entry, step } from "./chat.ts";
 import type { Command } from "./command.ts";
 import type { Log } from "./log.ts";
+import { Others } from "./others.ts";
 import type { Reply } from "./reply.ts";
 import { type Answer, Session } from "./session.ts";
 import type { ChatState } from "./state.ts";
@@ -22,6 +23,7 @@ export class Engine {
   readonly #log: Log;
   #sessions = new Map<SessionId, Session>();
   #nextSession = 1;
+  readonly #others: Others;
   readonly #waiters: Waiters;
   #stopping = false;
   #onEnded = () => {};
@@ -29,6 +31,7 @@ export class Engine {
   constructor(turns: Turns, log: Log) {
     this.#turns = turns;
     this.#log = log;
+    this.#others = new Others(turns, log);
     this.#waiters = new Waiters(turns);
     turns.follow({
       came: (turn) => this.#waiters.came(turn),
@@ -124,6 +127,11 @@ export class Engine {
     }
   }
 
+  /** Where servers share the chat: ends the runs of those that are gone. */
+  lookAfterOthers(): void {
+    this.#others.lookAfter();
+  }
+
   /** Nobody waits any more, now or later. */
   stop(): void {
     this.#stopping = true;
@@ -176,7 +184,7 @@ export class Engine {
   async #runAfter(other: SessionId, session: Session, command: Command): Promise<Answer> {
     if (!this.#stopping) {
       if (runOf(other) === this.#turns.run) await this.#asked(other);
-      else await this.#turns.ask(other);
+      else await this.#others.ask(other);
     }
     session.patientWith = other;
     return this.#run(session, command, false);

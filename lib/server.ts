@@ -100,7 +100,7 @@ export class Server {
   expireUsers(): void {
     if (this.#expireMs === Infinity && !this.#turns.isShared) return;
     this.#expiring = setInterval(() => {
-      this.#turns.lookAfterOthers();
+      this.#engine.lookAfterOthers();
       if (this.#expireMs < Infinity) this.forgetAbsent(this.#turns.now());
     }, EXPIRE_CHECK_MS);
   }

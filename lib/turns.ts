@@ -17,6 +17,7 @@ import {
   LateError,
   type Origin,
   replay,
+  type Sharing,
   type SharingListener,
 } from "./journal.ts";
 import type { Log } from "./log.ts";
@@ -25,7 +26,6 @@ import type { Reply } from "./reply.ts";
 import type { Answer } from "./session.ts";
 import { findRun } from "./runs.ts";
 import type { Settings } from "./settings.ts";
-import { NO_SESSION, runOf, type SessionId } from "./users.ts";
 
 /** Goes on from what the journal holds, under these settings. Throws {@link JournalError}. */
 export function openTurns(
@@ -47,8 +47,6 @@ export function openTurns(
 const CLOSE_MS = 2_000;
 /** While turns can't be stored it is tried again so often, in milliseconds. */
 const RETRY_MS = 1_000;
-/** A run that has not answered so often, asked once in a while, is over. */
-const SILENCES_MAX = 3;
 
 /** The reply to what could not be stored. */
 export const STORAGE_AWAY: Reply = { code: "storage-away" };
@@ -104,8 +102,6 @@ export class Turns {
   /** Where the journal is shared: the replies of what has come of the turn that is stored. */
   #came: (Reply | undefined)[] = [];
   #follower: Follower | undefined;
-  /** How often other runs have not answered, one time after another. */
-  readonly #silences = new Map<string, number>();
 
   /** The latest time that {@link Turns.now} has told. */
   #at: number;
@@ -126,14 +122,19 @@ export class Turns {
     });
   }
 
+  /** What other servers share; `undefined` where the chat is this server's alone. */
+  get sharing(): Sharing | undefined {
+    return this.#journal.sharing;
+  }
+
   /** Do several servers share the chat? Then a command's reply is known when its turn is stored. */
   get isShared(): boolean {
-    return this.#journal.sharing !== undefined;
+    return this.sharing !== undefined;
   }
 
   /** This server in the ids of its sessions; `undefined` while it takes no part. */
   get run(): number | undefined {
-    const { sharing } = this.#journal;
+    const { sharing } = this;
     if (sharing === undefined) return 0;
     return sharing.run === undefined
       ? undefined
@@ -160,43 +161,12 @@ export class Turns {
 
   /** Is there much that other servers did, and that this one does not know of yet? */
   get isBehind(): boolean {
-    return this.run === undefined || this.#journal.sharing?.isBehind === true;
+    return this.run === undefined || this.sharing?.isBehind === true;
   }
 
   /** From now on this one hears of a chat that several servers share. */
   follow(follower: Follower): void {
     this.#follower = follower;
-  }
-
-  /** Another run's session stands in the way; a run that does not answer is over. */
-  async ask(session: SessionId): Promise<void> {
-    const run = this.#published.runs.all.find(({ number }) => number === runOf(session));
-    if (run === undefined || await this.#journal.sharing!.ask(run.id, session)) return;
-    this.#endOther(run.id);
-    await this.settled();
-  }
-
-  /**
-   * Asks all other runs whether they are there. One that is gone holds the names of its users for
-   * ever where nobody else wants them.
-   */
-  async lookAfterOthers(): Promise<void> {
-    const { sharing } = this.#journal;
-    if (sharing?.run === undefined) return;
-    for (const { id } of this.#published.runs.all) {
-      if (id === sharing.run) continue;
-      const silences = await sharing.ask(id, NO_SESSION) ? 0 : (this.#silences.get(id) ?? 0) + 1;
-      this.#silences.set(id, silences);
-      if (silences >= SILENCES_MAX) this.#endOther(id);
-    }
-    const isThere = (id: string) => findRun(this.#published.runs, id) !== undefined;
-    for (const id of this.#silences.keys()) if (!isThere(id)) this.#silences.delete(id);
-  }
-
-  #endOther(run: string): void {
-    this.#log.event("server-silent", { run });
-    this.apply({ kind: "part", at: this.now(), run });
-    this.add({});
   }
 
   /** Stores the first entry of a run. */

@@ -44,6 +44,7 @@ const ROOMS = [
   "inspect.ts",
   "session.ts",
   "turns.ts",
+  "others.ts",
   "waiters.ts",
   "shared_journal.ts",
   "nats_connection.ts",

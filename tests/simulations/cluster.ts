@@ -141,7 +141,7 @@ class World implements Surroundings {
     await this.#comeBack();
     for (let time = 0; time < SILENCES; time++) {
       for (const process of this.#living) {
-        await this.#act(process, () => void process.turns.lookAfterOthers());
+        await this.#act(process, () => process.engine.lookAfterOthers());
       }
       await this.#settle();
     }
@@ -271,7 +271,7 @@ class World implements Surroundings {
       case "gets its question through":
         return await this.#question(process, this.#living);
       case "looks after others":
-        return await this.#act(process, () => void process.turns.lookAfterOthers());
+        return await this.#act(process, () => process.engine.lookAfterOthers());
       case "stores its snapshot":
         if (process.isAsleep || process.saving === undefined) return;
         this.stream.save(process.saving.state, process.saving.through);
