@@ -40,7 +40,7 @@ const LINGER_MS = 2_000;
 /** While the server stops, what has arrived is what comes without two such pauses, for anybody. */
 const STOP_PAUSE_MS = 100;
 /** While the server stops, commands are answered for so long at most. */
-const STOP_MS = 1_500;
+const STOP_MS = 2_500;
 
 /** Why a connection ended, for the log. */
 type Ending =

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
-import { encodeFrames } from "../lib/frame.ts";
+import { encodeFrame, encodeFrames } from "../lib/frame.ts";
 import { type Journal, memoryJournal } from "../lib/journal.ts";
 import { itNeeds, NET, Peer, serve, serveOn, until } from "./support.ts";
 
@@ -509,6 +509,9 @@ describe("a server that stops", () => {
     const pings = encodeFrames(Array.from({ length: 2000 }, () => "ping"));
     await Promise.all(peers.map((peer) => peer.write(pings)));
     const stopped = server.server.stop();
+    // A pong has as many bytes as a ping. Who read them at once would keep the server's loop busy.
+    const all = peers.length * (pings.length + encodeFrame("pong").length);
+    await until(() => server.server.facts.bytes.out === all, "all is answered");
     const pongs = await Promise.all(peers.map(async (peer) => {
       let count = 0;
       while (await peer.frame() === "pong") count++;
