@@ -9,7 +9,7 @@ import type { Log } from "./log.ts";
 import type { Meter } from "./meter.ts";
 import type { ServerOptions } from "./options.ts";
 import { Outbox, type Tap } from "./outbox.ts";
-import type { Pace, Ticket } from "./pace.ts";
+import { type Pace, Ticket } from "./pace.ts";
 import type { SessionId } from "./users.ts";
 
 /** A stream of bytes in both directions, however it was made. */
@@ -73,7 +73,7 @@ export class ConnectionHandler {
   readonly #log: Log;
   readonly #meter: Meter | undefined;
   readonly #pace: Pace;
-  readonly #ticket: Ticket = { round: 0, servings: 0 };
+  readonly #ticket = new Ticket();
   readonly #session: Session;
   readonly #frames: ReadableStream<Split>;
   #reader: ReadableStreamDefaultReader<Split>;
