@@ -4,7 +4,7 @@ import { Pace, Ticket } from "../lib/pace.ts";
 import { until } from "./support.ts";
 
 /** As many are served together, each so often. */
-const TOGETHER = 30;
+const TOGETHER = 50;
 const SERVINGS = 3;
 const PEERS = 150;
 
