@@ -35,6 +35,7 @@ export class Engine {
     this.#waiters = new Waiters(turns);
     turns.follow({
       came: (turn) => this.#waiters.came(turn),
+      missed: () => this.#waiters.serveAll(),
       ended: () => this.#onEnded(),
       asked: (session) => this.#asked(session),
     });

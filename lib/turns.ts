@@ -70,6 +70,8 @@ export interface Follower extends Pick<SharingListener, "asked"> {
   ended(): void;
   /** A turn has come, of whichever server, and is in the state. */
   came(turn: readonly Entry[]): void;
+  /** The state is another one, by turns that nobody will hear of. */
+  missed(): void;
 }
 
 interface Turn {
@@ -116,7 +118,10 @@ export class Turns {
     this.#meter = meter;
     journal.sharing?.follow({
       came: (turn, origin) => this.#hear(turn, origin),
-      reset: (next) => this.#published = this.#candidate = known(next),
+      reset: (next) => {
+        this.#published = this.#candidate = known(next);
+        this.#follower?.missed();
+      },
       ended: (lost) => this.#begin(lost),
       asked: (session) => this.#follower?.asked(session) ?? Promise.resolve(),
     });

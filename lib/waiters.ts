@@ -90,10 +90,11 @@ export class Waiters {
       entry.kind === "command" && ["sendall", "logout"].includes(entry.command.name)
     );
     const { byName } = this.#turns.published.users;
-    const ids = mayBringMore
-      ? [...this.#waiting.keys()]
-      : names.map((name) => name === undefined ? undefined : byName.get(name)?.id);
-    for (const id of ids) if (id !== undefined) this.serve(id);
+    if (mayBringMore) return this.serveAll();
+    for (const name of names) {
+      const user = name === undefined ? undefined : byName.get(name);
+      if (user !== undefined) this.serve(user.id);
+    }
   }
 
   /** After a command was stored: answers those who wait for what it brought. */
@@ -102,11 +103,16 @@ export class Waiters {
       const user = this.#turns.published.users.byName.get(command.to);
       if (user !== undefined) this.serve(user.id);
     } else if (command.name === "sendall") {
-      for (const id of [...this.#waiting.keys()]) this.serve(id);
+      this.serveAll();
     } else if (command.name === "logout") {
       const { user } = identify(before.users, actor);
       if (user !== undefined) this.serve(user.id);
     }
+  }
+
+  /** Whatever has come, everybody's mail is looked at. */
+  serveAll(): void {
+    for (const id of [...this.#waiting.keys()]) this.serve(id);
   }
 
   /** The oldest that waits for a user gets the mail; all of them hear that the user is gone. */
