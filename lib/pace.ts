@@ -48,6 +48,7 @@ export class Pace {
   #active = 0;
   /** How many were between the last two looks, and not since: who was in neither is idle. */
   #activeBefore = 0;
+  /** How often anybody was served. */
   #servings = 0;
   /** How often something came from anybody, or was sent. */
   events = 0;

@@ -82,32 +82,32 @@ export class Waiters {
 
   /** A turn of the common order is in the state: answers those who wait for what it brought. */
   came(turn: readonly Entry[]): void {
-    const names = turn.map((entry) =>
-      entry.kind === "command" && entry.command.name === "send" ? entry.command.to : undefined
-    );
+    if (this.isEmpty) return;
     const mayBringMore = turn.some((entry) =>
       ["forget", "return"].includes(entry.kind) ||
       entry.kind === "command" && ["sendall", "logout"].includes(entry.command.name)
     );
-    const { byName } = this.#turns.published.users;
     if (mayBringMore) return this.serveAll();
-    for (const name of names) {
-      const user = name === undefined ? undefined : byName.get(name);
-      if (user !== undefined) this.serve(user.id);
+    for (const entry of turn) {
+      if (entry.kind === "command" && entry.command.name === "send") {
+        this.#serveName(entry.command.to);
+      }
     }
   }
 
   /** After a command was stored: answers those who wait for what it brought. */
   deliver(command: Command, before: ChatState, actor: Actor): void {
-    if (command.name === "send") {
-      const user = this.#turns.published.users.byName.get(command.to);
-      if (user !== undefined) this.serve(user.id);
-    } else if (command.name === "sendall") {
-      this.serveAll();
-    } else if (command.name === "logout") {
+    if (command.name === "send") this.#serveName(command.to);
+    else if (command.name === "sendall") this.serveAll();
+    else if (command.name === "logout") {
       const { user } = identify(before.users, actor);
       if (user !== undefined) this.serve(user.id);
     }
+  }
+
+  #serveName(name: string): void {
+    const user = this.#turns.published.users.byName.get(name);
+    if (user !== undefined) this.serve(user.id);
   }
 
   /** Whatever has come, everybody's mail is looked at. */
