@@ -3,7 +3,7 @@
  *
  * The texts are what clients compare, byte for byte, the original's spelling included.
  */
-import { encodeFrame, frameBytesMax, writeFrame } from "./frame.ts";
+import { encodeFrame, LENGTH_BYTES, writeFrames } from "./frame.ts";
 import type { Mistake } from "./mistake.ts";
 import type { IntMap } from "./persistent.ts";
 
@@ -150,50 +150,25 @@ export function* encodeReplies(
 ): Iterable<Uint8Array> {
   let end = 0;
   for (const reply of replies) {
-    const behind = writeReply(reply, scratch, end);
-    if (behind !== undefined) end = behind;
-    else if (reply.code === "users") {
+    const constant = constantReply(reply);
+    if (constant !== undefined && end + constant.length <= scratch.length) {
+      end = writeBytes(constant, scratch, end);
+    } else if (reply.code === "users") {
       if (end > 0) yield scratch.subarray(0, end);
       end = 0;
       yield* encodeNames(reply);
     } else {
-      end = yield* packTexts(replyTexts(reply), scratch, end);
+      const texts = replyTexts(reply);
+      end = writeFrames(scratch, end, texts) ?? (yield* packTexts(texts, scratch, end));
     }
   }
   if (end > 0) yield scratch.subarray(0, end);
 }
 
-/** Writes a reply at `begin`, and returns the offset behind it; `undefined` where it does not fit. */
-function writeReply(reply: Reply, scratch: Uint8Array, begin: number): number | undefined {
-  const constant = constantReply(reply);
-  if (constant !== undefined) return writeBytes(constant, scratch, begin);
-  return reply.code === "mail" ? writeMail(reply, scratch, begin) : undefined;
-}
-
 /** A loop: for so few bytes `set` costs twice as much. */
-function writeBytes(bytes: Uint8Array, scratch: Uint8Array, begin: number): number | undefined {
-  const end = begin + bytes.length;
-  if (end > scratch.length) return undefined;
+function writeBytes(bytes: Uint8Array, scratch: Uint8Array, begin: number): number {
   for (let i = 0; i < bytes.length; i++) scratch[begin + i] = bytes[i]!;
-  return end;
-}
-
-function writeMail(
-  { mail, count }: Reply & { code: "mail" },
-  scratch: Uint8Array,
-  begin: number,
-): number | undefined {
-  const size = String(count);
-  const all = mail();
-  // A loop of its own: the texts come from memory side by side, not each when it is written.
-  let needed = frameBytesMax(size);
-  for (const { from, text } of all) needed += frameBytesMax(from) + frameBytesMax(text);
-  if (begin + needed > scratch.length) return undefined;
-  let end = writeFrame(scratch, begin, size);
-  for (const { from, text } of all) {
-    end = writeFrame(scratch, writeFrame(scratch, end, from), text);
-  }
-  return end;
+  return begin + bytes.length;
 }
 
 /** The texts of a reply's frames. */
@@ -234,8 +209,13 @@ function namesTexts(users: IntMap<{ readonly name: string }>): readonly string[]
 
 /** The number of messages, then sender and text of each. */
 function mailTexts(mail: readonly Mail[], count: number): readonly string[] {
-  const texts = [String(count)];
-  for (const { from, text } of mail) texts.push(from, text);
+  const texts = Array<string>(1 + 2 * mail.length);
+  texts[0] = String(count);
+  let place = 1;
+  for (const { from, text } of mail) {
+    texts[place++] = from;
+    texts[place++] = text;
+  }
   return texts;
 }
 
@@ -246,16 +226,42 @@ function* packTexts(
   begin: number,
 ): Generator<Uint8Array, number> {
   let end = begin;
-  for (const text of texts) {
-    const needed = frameBytesMax(text);
-    if (end > 0 && end + needed > scratch.length) {
-      yield scratch.subarray(0, end);
-      end = 0;
-    }
-    if (needed > scratch.length) yield encodeFrame(text);
-    else end = writeFrame(scratch, end, text);
+  for (let at = 0; at < texts.length;) {
+    const { count, end: behind } = writeSome(texts, at, scratch, end);
+    at += count;
+    end = behind;
+    if (count > 0) continue;
+    if (end > 0) yield scratch.subarray(0, end);
+    else yield encodeFrame(texts[at++]!);
+    end = 0;
   }
   return end;
+}
+
+/** Writes some of the texts from a place on, if one fits: how many, and the offset behind them. */
+function writeSome(
+  texts: readonly string[],
+  from: number,
+  scratch: Uint8Array,
+  begin: number,
+): { count: number; end: number } {
+  // A letter may take more than a byte.
+  for (let count = fitting(texts, from, scratch.length - begin); count > 0; count >>= 1) {
+    const end = writeFrames(scratch, begin, texts.slice(from, from + count));
+    if (end !== undefined) return { count, end };
+  }
+  return { count: 0, end: begin };
+}
+
+/** How many of the texts from a place on fit into so many bytes as frames, with a byte a letter. */
+function fitting(texts: readonly string[], from: number, bytes: number): number {
+  let left = bytes;
+  let at = from;
+  for (; at < texts.length; at++) {
+    left -= LENGTH_BYTES + texts[at]!.length;
+    if (left < 0) break;
+  }
+  return at - from;
 }
 
 /** The newest list of names, encoded: its users never change, and many ask for the same one. */

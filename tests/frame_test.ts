@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
-import { encodeFrame, encodeFrames, splitFrames } from "../lib/frame.ts";
+import { encodeFrame, encodeFrames, splitFrames, writeFrames } from "../lib/frame.ts";
 import { frameStream, readerOf } from "../lib/frame_stream.ts";
 import { wholeBelow, withSeed } from "./random.ts";
 
@@ -185,6 +185,42 @@ describe("encodeFrame()", () => {
 
   it("writes the lowest byte of the length first", () => {
     assertEquals(encodeFrame("a".repeat(258)).subarray(0, 4), bytesOf("02010000"));
+  });
+});
+
+describe("writeFrames()", () => {
+  const letters = ["a", "\0", "Б", "€", "👍", "\ud83d", "\udc4d"];
+
+  function randomTexts(random: () => number): string[] {
+    const kinds = 1 + wholeBelow(random, letters.length);
+    const letter = () => letters[wholeBelow(random, kinds)]!;
+    const text = () => Array.from({ length: wholeBelow(random, 300) }, letter).join("");
+    return Array.from({ length: wholeBelow(random, 5) }, text);
+  }
+
+  it("writes what encodeFrame() gives for each text, whatever letters it has", () => {
+    withSeed((random) => {
+      for (let round = 0; round < 2_000; round++) {
+        const texts = randomTexts(random);
+        const expected = encodeFrames(texts);
+        const target = new Uint8Array(5_000);
+        const offset = wholeBelow(random, 10);
+        const end = writeFrames(target, offset, texts);
+        assertEquals(end, offset + expected.length);
+        assertEquals(target.subarray(offset, end), expected);
+      }
+    });
+  });
+
+  it("needs as much room as the frames take, and no more", () => {
+    withSeed((random) => {
+      for (let round = 0; round < 500; round++) {
+        const texts = ["a", ...randomTexts(random)];
+        const { length } = encodeFrames(texts);
+        assertEquals(writeFrames(new Uint8Array(length), 0, texts), length);
+        assertEquals(writeFrames(new Uint8Array(length - 1), 0, texts), undefined);
+      }
+    });
   });
 });
 
