@@ -119,9 +119,16 @@ export type Taken =
     readonly kind: "command";
     readonly command: Command;
     readonly lastArgument: string | undefined;
+    /** How many frames it takes, its name included. */
+    readonly length: number;
   }
   /** A whole command whose arguments alone already decide the reply. */
-  | { readonly kind: "refused"; readonly name: CommandName; readonly reply: TextReply }
+  | {
+    readonly kind: "refused";
+    readonly name: CommandName;
+    readonly reply: TextReply;
+    readonly length: number;
+  }
   /** A command whose next argument, `expected`, has not come. */
   | { readonly kind: "begun"; readonly name: CommandName; readonly expected: ArgumentName }
   | { readonly kind: "unknown" };
@@ -142,25 +149,23 @@ export function takeCommand(
   // Two variables, as an array costs as much as all the rest.
   const [first, second] = spec.arguments;
   const one = first === undefined ? "" : frames.text(at + 1);
-  if (one === undefined) return { kind: "refused", name, reply: { code: ARGUMENTS[first!] } };
+  const length = 1 + spec.arguments.length;
+  if (one === undefined) return refused(name, first!, length);
   const two = second === undefined ? "" : frames.text(at + 2);
-  if (two === undefined) return { kind: "refused", name, reply: { code: ARGUMENTS[second!] } };
+  if (two === undefined) return refused(name, second!, length);
   const command = spec.build(one, two);
-  if (command === undefined) {
-    return { kind: "refused", name, reply: { code: ARGUMENTS[first!] } };
-  }
+  if (command === undefined) return refused(name, first!, length);
   const lastArgument = first === undefined ? undefined : second === undefined ? one : two;
-  return { kind: "command", command, lastArgument };
+  return { kind: "command", command, lastArgument, length };
+}
+
+function refused(name: CommandName, argument: ArgumentName, length: number): Taken {
+  return { kind: "refused", name, reply: { code: ARGUMENTS[argument] }, length };
 }
 
 /** The arguments of a command, in their order. */
 export function commandArguments(name: CommandName): readonly ArgumentName[] {
   return COMMANDS[name].arguments;
-}
-
-/** How many frames a command takes, its name included. */
-export function frameCount(name: CommandName): number {
-  return 1 + COMMANDS[name].arguments.length;
 }
 
 /** The frames of a command, as a client sends them. */

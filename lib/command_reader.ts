@@ -1,11 +1,5 @@
 /** From the frames of one connection to commands, or to the mistake that ends it. No I/O. */
-import {
-  type Command,
-  type CommandName,
-  commandNames,
-  frameCount,
-  takeCommand,
-} from "./command.ts";
+import { type Command, type CommandName, commandNames, takeCommand } from "./command.ts";
 import type { Evidence } from "./evidence.ts";
 import { encodeFrame, NO_FRAMES, type Split } from "./frame.ts";
 import { explain, type Mistake } from "./mistake.ts";
@@ -92,11 +86,11 @@ export class CommandReader {
       case "begun":
         return this.#atLength(taken.name, taken.expected);
       case "refused":
-        this.#advance(taken.name);
+        this.#advance(taken.name, taken.length);
         this.#before = this.#frames.payload(this.#at - 1).slice();
         return taken;
       case "command":
-        this.#advance(taken.command.name);
+        this.#advance(taken.command.name, taken.length);
         this.#before = taken.lastArgument;
         return taken;
     }
@@ -120,8 +114,8 @@ export class CommandReader {
     return typeof this.#before === "string" ? encoder.encode(this.#before) : this.#before;
   }
 
-  #advance(name: CommandName): void {
-    this.#at += frameCount(name);
+  #advance(name: CommandName, frames: number): void {
+    this.#at += frames;
     this.#hasSent ||= name.startsWith("send");
   }
 

@@ -149,11 +149,18 @@ export function* encodeReplies(
   scratch: Uint8Array,
 ): Iterable<Uint8Array> {
   let end = 0;
-  for (const reply of replies) {
+  for (let at = 0; at < replies.length;) {
+    const reply = replies[at]!;
     const constant = constantReply(reply);
-    if (constant !== undefined && end + constant.length <= scratch.length) {
-      end = writeBytes(constant, scratch, end);
-    } else if (reply.code === "users") {
+    const room = scratch.length - end;
+    if (constant !== undefined && constant.length <= room) {
+      const count = sameFrom(replies, at, Math.floor(room / constant.length));
+      end = writeCopies(constant, count, scratch, end);
+      at += count;
+      continue;
+    }
+    at++;
+    if (reply.code === "users") {
       if (end > 0) yield scratch.subarray(0, end);
       end = 0;
       yield* encodeNames(reply);
@@ -165,10 +172,25 @@ export function* encodeReplies(
   if (end > 0) yield scratch.subarray(0, end);
 }
 
-/** A loop: for so few bytes `set` costs twice as much. */
-function writeBytes(bytes: Uint8Array, scratch: Uint8Array, begin: number): number {
+/** How many of the replies from a place on, `max` at most, have the code of the first. */
+function sameFrom(replies: readonly Reply[], from: number, max: number): number {
+  const { code } = replies[from]!;
+  let count = 1;
+  while (count < max && replies[from + count]?.code === code) count++;
+  return count;
+}
+
+/** Writes the bytes so many times. */
+function writeCopies(bytes: Uint8Array, count: number, scratch: Uint8Array, begin: number): number {
+  // A loop: for so few bytes `set` costs twice as much.
   for (let i = 0; i < bytes.length; i++) scratch[begin + i] = bytes[i]!;
-  return begin + bytes.length;
+  let end = begin + bytes.length;
+  for (const stop = begin + count * bytes.length; end < stop;) {
+    const doubled = Math.min(2 * end - begin, stop);
+    scratch.copyWithin(end, begin, begin + doubled - end);
+    end = doubled;
+  }
+  return end;
 }
 
 /** The texts of a reply's frames. */
