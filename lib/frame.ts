@@ -117,6 +117,12 @@ function isRemembered(place: number, bytes: Uint8Array, start: number, end: numb
   return true;
 }
 
+/**
+ * Texts that lie in so many bytes are decoded together, and each is cut out of that: a native call
+ * costs as much as 80 letters. A message that waits keeps so much of its neighbours, and no more.
+ */
+const STRETCH_BYTES = 256;
+
 /** One frame. */
 export function encodeFrame(payload: string | Uint8Array): Uint8Array {
   const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
@@ -135,6 +141,10 @@ export function encodeFrames(payloads: Iterable<string | Uint8Array>): Uint8Arra
 export class Frames implements Iterable<Uint8Array> {
   readonly #bytes: Uint8Array;
   readonly #ends: readonly number[];
+  /** The text of several frames that lie side by side; none where not all of it is ASCII. */
+  #stretch: string | undefined;
+  #stretchStart = 0;
+  #stretchEnd = 0;
 
   /** The bytes, lengths included, and the offset behind each frame. */
   constructor(bytes: Uint8Array, ends: readonly number[]) {
@@ -166,7 +176,7 @@ export class Frames implements Iterable<Uint8Array> {
     const start = this.#begin(index) + LENGTH_BYTES;
     const end = this.#ends[index]!;
     const isShort = end - start <= SHORT_BYTES;
-    return isShort ? decodeShort(this.#bytes, start, end) : decode(this.#bytes, start, end);
+    return isShort ? decodeShort(this.#bytes, start, end) : this.#cut(index, start, end);
   }
 
   /** A number that tells short payloads apart, mostly: the length and the first byte. */
@@ -197,6 +207,26 @@ export class Frames implements Iterable<Uint8Array> {
 
   *[Symbol.iterator](): Generator<Uint8Array> {
     for (let index = 0; index < this.length; index++) yield this.payload(index);
+  }
+
+  /** A text that is cut out of one with its neighbours, where they are ASCII. */
+  #cut(index: number, start: number, end: number): string | undefined {
+    const isInStretch = start >= this.#stretchStart && end <= this.#stretchEnd;
+    if (!isInStretch) this.#decodeStretch(index, start);
+    if (this.#stretch === undefined) return decode(this.#bytes, start, end);
+    return this.#stretch.slice(start - this.#stretchStart, end - this.#stretchStart);
+  }
+
+  #decodeStretch(index: number, start: number): void {
+    let last = index;
+    while (this.#ends[last + 1]! <= start + STRETCH_BYTES) last++;
+    const end = this.#ends[last]!;
+    // What does not begin with ASCII is in another script, mostly.
+    const mayBeAscii = last > index && this.#bytes[start]! < 0x80;
+    const text = mayBeAscii ? decode(this.#bytes, start, end) : undefined;
+    this.#stretch = text?.length === end - start ? text : undefined;
+    this.#stretchStart = start;
+    this.#stretchEnd = end;
   }
 
   #begin(index: number): number {

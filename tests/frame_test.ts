@@ -157,15 +157,17 @@ describe("splitFrames()", () => {
 });
 
 describe("Frames.text()", () => {
+  const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+  function read(bytes: Uint8Array): string | undefined {
+    try {
+      return strict.decode(bytes);
+    } catch {
+      return undefined;
+    }
+  }
+
   it("reads what a strict decoder reads, whatever came before in the same place", () => {
-    const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-    const read = (bytes: Uint8Array) => {
-      try {
-        return strict.decode(bytes);
-      } catch {
-        return undefined;
-      }
-    };
     withSeed((random) => {
       // Few bytes, so that many texts lead to each place of what is remembered.
       const bytes = () => [0x61, 0x62, 0x7f, 0x80, 0xc3, 0xa9, 0xff, 0][wholeBelow(random, 8)]!;
@@ -173,6 +175,25 @@ describe("Frames.text()", () => {
         const payload = Uint8Array.from({ length: wholeBelow(random, 18) }, bytes);
         const { frames } = splitFrames(new Uint8Array(0), encodeFrame(payload), LIMIT);
         assertEquals(frames.text(0), read(payload));
+      }
+    });
+  });
+
+  it("reads the same of frames side by side, in any order", () => {
+    withSeed((random) => {
+      const letters = [[0x61], [0x7f], [0], [0xd0, 0x91], [0xf0, 0x9f, 0x91, 0x8d], [0xff]];
+      for (let round = 0; round < 2_000; round++) {
+        const kinds = 1 + wholeBelow(random, letters.length);
+        const payloads = Array.from({ length: 1 + wholeBelow(random, 12) }, () => {
+          const bytes = () => letters[wholeBelow(random, kinds)]!;
+          return Uint8Array.from(Array.from({ length: wholeBelow(random, 100) }, bytes).flat());
+        });
+        const { frames } = splitFrames(new Uint8Array(0), encodeFrames(payloads), 1_000);
+        const isForward = random() < 0.5;
+        for (let i = 0; i < payloads.length; i++) {
+          const at = isForward ? i : wholeBelow(random, payloads.length);
+          assertEquals(frames.text(at), read(payloads[at]!));
+        }
       }
     });
   });
