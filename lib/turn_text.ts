@@ -36,11 +36,18 @@ export function turnText(entries: readonly Entry[]): string {
       places.set(actor, place);
       actors.push([actor.session, actor.address, actor.peer]);
     }
-    const line: [number, number, Command["name"], ...unknown[]] = [place, at - start, command.name];
-    for (const field of FIELDS[command.name]) line.push(command[field as keyof Command]);
-    return line;
+    return lineOf(place, at - start, command);
   });
   return JSON.stringify([start, actors, lines] satisfies Turn);
+}
+
+/** Each array as long as it is: one that grows has 20 places. */
+function lineOf(actor: number, after: number, command: Command): Line {
+  const { name } = command;
+  const [first, second] = FIELDS[name] as readonly (keyof Command)[];
+  if (first === undefined) return [actor, after, name];
+  if (second === undefined) return [actor, after, name, command[first]];
+  return [actor, after, name, command[first], command[second]];
 }
 
 /** The entries that the text was made of. */
