@@ -28,9 +28,12 @@ export function writeFrames(
   offset: number,
   texts: readonly string[],
 ): number | undefined {
+  const room = target.length - offset;
   let all = "";
-  for (const text of texts) all += NO_LENGTH + text;
-  if (offset + all.length > target.length) return undefined;
+  for (const text of texts) {
+    all += NO_LENGTH + text;
+    if (all.length > room) return undefined;
+  }
   const { read, written } = encoder.encodeInto(all, target.subarray(offset));
   if (read < all.length) return undefined;
   const isAscii = written === read;
@@ -75,10 +78,21 @@ let utf8Slice: Utf8Slice | undefined;
 /** UTF-8 as Python reads it: a byte order mark is a symbol, surrogates and overlong forms are not. */
 const strictDecoder = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
+/** The text of these bytes, with U+FFFD for what is not UTF-8. */
+function decodeAny(bytes: Uint8Array, start: number, end: number): string {
+  utf8Slice ??= (Buffer.prototype as unknown as { utf8Slice: Utf8Slice }).utf8Slice;
+  return utf8Slice.call(bytes, start, end);
+}
+
+/** The text of these bytes; `undefined` where it is not all ASCII. */
+function decodeAscii(bytes: Uint8Array, start: number, end: number): string | undefined {
+  const text = decodeAny(bytes, start, end);
+  return text.length === end - start && !text.includes("\ufffd") ? text : undefined;
+}
+
 /** The text of these bytes; `undefined` where it is not UTF-8. */
 function decode(bytes: Uint8Array, start: number, end: number): string | undefined {
-  utf8Slice ??= (Buffer.prototype as unknown as { utf8Slice: Utf8Slice }).utf8Slice;
-  const text = utf8Slice.call(bytes, start, end);
+  const text = decodeAny(bytes, start, end);
   if (!text.includes("\ufffd")) return text;
   try {
     return strictDecoder.decode(bytes.subarray(start, end));
@@ -223,8 +237,7 @@ export class Frames implements Iterable<Uint8Array> {
     const end = this.#ends[last]!;
     // What does not begin with ASCII is in another script, mostly.
     const mayBeAscii = last > index && this.#bytes[start]! < 0x80;
-    const text = mayBeAscii ? decode(this.#bytes, start, end) : undefined;
-    this.#stretch = text?.length === end - start ? text : undefined;
+    this.#stretch = mayBeAscii ? decodeAscii(this.#bytes, start, end) : undefined;
     this.#stretchStart = start;
     this.#stretchEnd = end;
   }
