@@ -165,6 +165,7 @@ export function* encodeReplies(
       end = 0;
       yield* encodeNames(reply);
     } else {
+      // Most fit, and a generator for each costs up to a tenth of the server's own time.
       const texts = replyTexts(reply);
       end = writeFrames(scratch, end, texts) ?? (yield* packTexts(texts, scratch, end));
     }
@@ -231,13 +232,8 @@ function namesTexts(users: IntMap<{ readonly name: string }>): readonly string[]
 
 /** The number of messages, then sender and text of each. */
 function mailTexts(mail: readonly Mail[], count: number): readonly string[] {
-  const texts = Array<string>(1 + 2 * mail.length);
-  texts[0] = String(count);
-  let place = 1;
-  for (const { from, text } of mail) {
-    texts[place++] = from;
-    texts[place++] = text;
-  }
+  const texts = [String(count)];
+  for (const { from, text } of mail) texts.push(from, text);
   return texts;
 }
 
