@@ -9,6 +9,7 @@ const ROOMS = [
   "web/typed.js",
   "nearest.ts",
   "persistent.ts",
+  "decode.ts",
   "frame.ts",
   "network.ts",
   "proxy_header.ts",
