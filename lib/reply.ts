@@ -165,9 +165,7 @@ export function* encodeReplies(
       end = 0;
       yield* encodeNames(reply);
     } else {
-      // Most fit, and a generator for each costs up to a tenth of the server's own time.
-      const texts = replyTexts(reply);
-      end = writeFrames(scratch, end, texts) ?? (yield* packTexts(texts, scratch, end));
+      end = yield* packTexts(replyTexts(reply), scratch, end);
     }
   }
   if (end > 0) yield scratch.subarray(0, end);
