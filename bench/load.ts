@@ -1,6 +1,7 @@
 /**
  * The load generator: keeps so many requests in flight on every connection for some time, and prints
  * what came of it as one line of JSON. A process of its own, so that it never waits for the server.
+ * Servers that are compared are asked in turn, in slices, so that they see the same machine.
  */
 import process from "node:process";
 import { CYCLE, type Dialect, DIALECTS } from "./dialects.ts";
@@ -8,21 +9,29 @@ import { connect, Poll, receive, send } from "./sockets.ts";
 
 /** What to load, and how. */
 export interface LoadPlan {
-  readonly dialect: keyof typeof DIALECTS;
-  readonly hostname: string;
-  /** Of the servers; the connections are spread over them. */
-  readonly ports: readonly number[];
+  readonly targets: readonly Target[];
+  /** To each target. */
   readonly connections: number;
   /** Requests in flight on each connection: sent at once, and the next when all are answered. */
   readonly depth: number;
-  /** What comes in this time, in seconds, is measured, after as long as `warmUpS`. */
-  readonly seconds: number;
-  readonly warmUpS: number;
+  /** Each target is asked for so long, in seconds, until it is the next one's turn. */
+  readonly sliceS: number;
+  /** What comes in so many slices is measured, after those of the warm-up. */
+  readonly slices: number;
+  readonly warmUpSlices: number;
+}
+
+/** A server, or several of one chat, over which the connections are spread. */
+export interface Target {
+  readonly dialect: keyof typeof DIALECTS;
+  readonly hostname: string;
+  readonly ports: readonly number[];
 }
 
 /** What was measured. Times are in milliseconds, of a batch of `depth` requests. */
 export interface LoadResult {
-  readonly requestsPerS: number;
+  /** Requests a second, of each slice. */
+  readonly perS: readonly number[];
   readonly meanMs: number;
   readonly p99Ms: number;
   readonly p999Ms: number;
@@ -55,12 +64,12 @@ class Loader {
   served = 0;
   refused = 0;
 
-  constructor(plan: LoadPlan, index: number) {
-    this.#dialect = DIALECTS[plan.dialect];
+  constructor(plan: LoadPlan, { dialect, hostname, ports }: Target, index: number) {
+    this.#dialect = DIALECTS[dialect];
     this.#depth = plan.depth;
     // In strict mode a user is an address.
-    const from = LOOPBACK.test(plan.hostname) ? `127.1.${index >> 8}.${index & 255}` : undefined;
-    this.socket = connect(plan.hostname, plan.ports[index % plan.ports.length]!, from);
+    const from = LOOPBACK.test(hostname) ? `127.1.${index >> 8}.${index & 255}` : undefined;
+    this.socket = connect(hostname, ports[index % ports.length]!, from);
     const hello = this.#dialect.hello(index);
     if (hello !== undefined) {
       send(this.socket, hello);
@@ -112,69 +121,99 @@ function join(...parts: Bytes[]): Bytes {
   return new Uint8Array(parts.flatMap((part) => [...part]));
 }
 
-/** Runs the load to its end. */
-export function load(plan: LoadPlan): LoadResult {
-  const poll = new Poll();
-  const loaders = Array.from({ length: plan.connections }, (_, index) => new Loader(plan, index));
-  loaders.forEach(({ socket }, index) => poll.add(socket, index));
-  loaders.forEach((loader) => loader.ask(performance.now()));
-  run(loaders, poll, plan.warmUpS, () => {});
-  for (const loader of loaders) loader.served = loader.refused = 0;
-  const batches: number[] = [];
-  const usedBefore = process.cpuUsage();
-  const tookS = run(loaders, poll, plan.seconds, (ms) => batches.push(ms));
-  const { user, system } = process.cpuUsage(usedBefore);
-  return summarize(loaders, batches, tookS, (user + system) / 1e6 / tookS);
+/** The connections to a target, and what has come of them. */
+class Load {
+  readonly #loaders: readonly Loader[];
+  readonly #poll = new Poll();
+  readonly #buffer = new Uint8Array(BUFFER_BYTES);
+  readonly #perS: number[] = [];
+  readonly #batches: number[] = [];
+  #usedS = 0;
+  #tookS = 0;
+
+  constructor(plan: LoadPlan, target: Target) {
+    const indexes = Array.from({ length: plan.connections }, (_, index) => index);
+    this.#loaders = indexes.map((index) => new Loader(plan, target, index));
+    this.#loaders.forEach(({ socket }, index) => this.#poll.add(socket, index));
+  }
+
+  /** Asks for so long, and until all is answered. */
+  warmUp(seconds: number): void {
+    this.#run(seconds, () => {});
+    for (const loader of this.#loaders) loader.served = loader.refused = 0;
+  }
+
+  /** The same, measured. */
+  measure(seconds: number): void {
+    const before = this.#served();
+    const usedBefore = process.cpuUsage();
+    const tookS = this.#run(seconds, (ms) => this.#batches.push(ms));
+    const { user, system } = process.cpuUsage(usedBefore);
+    this.#usedS += (user + system) / 1e6;
+    this.#tookS += tookS;
+    this.#perS.push((this.#served() - before) / tookS);
+  }
+
+  #served(): number {
+    return sum(this.#loaders.map(({ served }) => served));
+  }
+
+  /** Returns how long that really was. */
+  #run(seconds: number, answered: (ms: number) => void): number {
+    const begun = performance.now();
+    for (const loader of this.#loaders) loader.ask(performance.now());
+    let asking = this.#loaders.length;
+    let now = begun;
+    while (asking > 0) {
+      const ready = this.#poll.wait(100);
+      now = performance.now();
+      for (let place = 0; place < ready; place++) {
+        const loader = this.#loaders[this.#poll.ready(place)]!;
+        const ms = loader.hear(this.#buffer, now);
+        if (ms === undefined) continue;
+        answered(ms);
+        if (now - begun < 1000 * seconds) loader.ask(now);
+        else asking--;
+        now = performance.now();
+      }
+    }
+    return (now - begun) / 1000;
+  }
+
+  /** What was measured so far. */
+  get result(): LoadResult {
+    const served = this.#loaders.map((loader) => loader.served);
+    return {
+      perS: this.#perS,
+      meanMs: sum(this.#batches) / this.#batches.length,
+      p99Ms: quantile(this.#batches, 0.99),
+      p999Ms: quantile(this.#batches, 0.999),
+      slowestOfMean: Math.min(...served) / (sum(served) / served.length),
+      refused: sum(this.#loaders.map(({ refused }) => refused)),
+      cpuShare: this.#usedS / this.#tookS,
+    };
+  }
 }
 
-/** Asks and hears for so long; returns how long that really was. */
-function run(
-  loaders: readonly Loader[],
-  poll: Poll,
-  seconds: number,
-  answered: (ms: number) => void,
-): number {
-  const buffer = new Uint8Array(BUFFER_BYTES);
-  const begun = performance.now();
-  for (;;) {
-    const ready = poll.wait(100);
-    let now = performance.now();
-    for (let place = 0; place < ready; place++) {
-      const loader = loaders[poll.ready(place)]!;
-      const ms = loader.hear(buffer, now);
-      if (ms === undefined) continue;
-      answered(ms);
-      loader.ask(now);
-      now = performance.now();
-    }
-    const tookS = (now - begun) / 1000;
-    if (tookS > seconds) return tookS;
+function sum(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
+}
+
+/** Runs the load to its end; a result for each target. */
+export function load(plan: LoadPlan): LoadResult[] {
+  const loads = plan.targets.map((target) => new Load(plan, target));
+  for (let slice = 0; slice < plan.warmUpSlices; slice++) {
+    for (const load of loads) load.warmUp(plan.sliceS);
   }
+  for (let slice = 0; slice < plan.slices; slice++) {
+    for (const load of loads) load.measure(plan.sliceS);
+  }
+  return loads.map(({ result }) => result);
 }
 
 /** The value that so great a share of the values does not exceed. */
 export function quantile(values: readonly number[], share: number): number {
   return Float64Array.from(values).sort()[Math.floor(share * (values.length - 1))] ?? NaN;
-}
-
-function summarize(
-  loaders: readonly Loader[],
-  batches: readonly number[],
-  seconds: number,
-  cpuShare: number,
-): LoadResult {
-  const sum = (values: Iterable<number>) => Array.from(values).reduce((a, b) => a + b, 0);
-  const served = loaders.map((loader) => loader.served);
-  const all = sum(served);
-  return {
-    requestsPerS: all / seconds,
-    meanMs: sum(batches) / batches.length,
-    p99Ms: quantile(batches, 0.99),
-    p999Ms: quantile(batches, 0.999),
-    slowestOfMean: Math.min(...served) / (all / loaders.length),
-    refused: sum(loaders.map(({ refused }) => refused)),
-    cpuShare,
-  };
 }
 
 if (import.meta.main) console.log(JSON.stringify(load(JSON.parse(Deno.args[0]!))));

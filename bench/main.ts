@@ -60,9 +60,9 @@ async function measure(effort: Effort, folder: string, server?: string): Promise
     figures.push(...await measuring);
     console.error(`${what}: ${((performance.now() - begun) / 1000).toFixed(0)} s`);
   };
-  await using chat = server === undefined ? await startChat() : serverAt(server);
-  await add("speed", speed(effort, chat, folder));
-  await add("neighbour", neighbour(effort, chat));
+  const start = () => server === undefined ? startChat() : Promise.resolve(serverAt(server));
+  await add("speed", speed(effort, start, folder));
+  await add("neighbour", neighbour(effort, start));
   if (server !== undefined) return figures;
   await add("durable", durable(effort, folder));
   await add("cluster", cluster(effort, folder));

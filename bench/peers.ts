@@ -82,14 +82,20 @@ function freePort(): number {
   return listener.addr.port;
 }
 
-/** Redis, which keeps what it is sent in `folder` if it is told to; `undefined` if it isn't installed. */
-export async function startRedis(folder: string, durable: boolean): Promise<Peer | undefined> {
+/** Redis, which keeps nothing; `undefined` if it isn't installed. */
+export function startRedis(folder: string): Promise<Peer | undefined> {
+  return startRedisWith(folder, "--appendonly", "no");
+}
+
+/** The same, which keeps all in an empty `folder` before it answers. */
+export function startDurableRedis(folder: string): Promise<Peer | undefined> {
+  return startRedisWith(folder, "--appendonly", "yes", "--appendfsync", "always");
+}
+
+function startRedisWith(folder: string, ...keeping: string[]): Promise<Peer | undefined> {
   const port = freePort();
-  const keeping = durable
-    ? ["--appendonly", "yes", "--appendfsync", "always"]
-    : ["--appendonly", "no"];
   const options = ["--port", `${port}`, "--bind", HOST, "--protected-mode", "no", "--save", ""];
-  return await startProgram("redis-server", port, [...options, ...keeping, "--dir", folder]);
+  return startProgram("redis-server", port, [...options, ...keeping, "--dir", folder]);
 }
 
 /** NATS with JetStream in `folder`; `undefined` if it isn't installed. */

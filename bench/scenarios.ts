@@ -8,7 +8,7 @@ import { parseServerOptions, settingsOf } from "../lib/options.ts";
 import type { Actor } from "../lib/users.ts";
 import { BlockingClient } from "./client.ts";
 import { CYCLE, TEXT } from "./dialects.ts";
-import { type LoadPlan, type LoadResult, quantile } from "./load.ts";
+import { type LoadPlan, type LoadResult, quantile, type Target } from "./load.ts";
 import {
   openFilesMax,
   type Peer,
@@ -16,6 +16,7 @@ import {
   residentBytes,
   startChat,
   startDurableChat,
+  startDurableRedis,
   startEcho,
   startListener,
   startNats,
@@ -47,6 +48,10 @@ export interface Effort {
 
 /** A measurement is so many times as long as its warm-up. */
 const WARM_UPS = 3;
+/** How long a server with few connections is asked until it is the next one's turn, in seconds. */
+const SLICE_S = 0.1;
+/** The same with many, of which all are to have their turn several times. */
+const CROWD_SLICE_S = 1;
 /** A generator that used more of its processor than this may have been what was measured. */
 const SATURATED = 0.97;
 
@@ -58,18 +63,16 @@ export function median(values: readonly number[]): number {
     : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-type Shape = Pick<LoadPlan, "connections" | "depth">;
+type Shape = Pick<LoadPlan, "connections" | "depth" | "sliceS">;
 
-/** Runs the generator in a process of its own; several peers are servers of one chat. */
+/** Runs the generator in a process of its own; a result for each target. */
 async function load(
-  peers: Peer | readonly Peer[],
-  dialect: LoadPlan["dialect"],
+  targets: readonly Target[],
   shape: Shape,
   seconds: number,
-): Promise<LoadResult> {
-  const all = [peers].flat();
-  const where = { hostname: all[0]!.hostname, ports: all.map(({ port }) => port) };
-  const plan: LoadPlan = { dialect, ...where, ...shape, seconds, warmUpS: seconds / WARM_UPS };
+): Promise<LoadResult[]> {
+  const slices = Math.ceil(seconds / shape.sliceS);
+  const plan: LoadPlan = { targets, ...shape, slices, warmUpSlices: Math.ceil(slices / WARM_UPS) };
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "-A", "bench/load.ts", JSON.stringify(plan)],
     cwd: new URL("..", import.meta.url),
@@ -78,31 +81,43 @@ async function load(
   return JSON.parse(new TextDecoder().decode(stdout));
 }
 
-/** A peer under the name that the table gives it. */
-interface Rival {
+/** A target under the name that the table gives it. */
+interface Rival extends Target {
   readonly name: string;
-  readonly dialect: LoadPlan["dialect"];
-  readonly peer: Peer | readonly Peer[];
 }
 
-/** Loads the rivals in turn, so often. */
+/** A peer as a rival; several are servers of one chat. */
+function rival(name: string, dialect: Target["dialect"], ...peers: Peer[]): Rival {
+  return { name, dialect, hostname: peers[0]!.hostname, ports: peers.map(({ port }) => port) };
+}
+
+/** Starts the rivals of a run; what is put on the stack ends with it. */
+type Start = (run: AsyncDisposableStack) => Promise<readonly Rival[]>;
+
+/**
+ * Loads the rivals side by side, so often. Processes of the same code differ by up to a fifth, in how
+ * they were compiled and lie in memory, so each run may start its own.
+ */
 async function race(
-  rivals: readonly Rival[],
+  start: Start,
   shape: Shape,
   { runs, seconds }: Effort,
 ): Promise<ReadonlyMap<string, LoadResult[]>> {
-  const results = new Map<string, LoadResult[]>(rivals.map(({ name }) => [name, []]));
+  const results = new Map<string, LoadResult[]>();
   for (let run = 0; run < runs; run++) {
-    for (const { name, dialect, peer } of rivals) {
-      results.get(name)!.push(await load(peer, dialect, shape, seconds));
-    }
+    await using stack = new AsyncDisposableStack();
+    const rivals = await start(stack);
+    const loaded = await load(rivals, shape, seconds);
+    rivals.forEach(({ name }, i) => {
+      results.set(name, [...results.get(name) ?? [], loaded[i]!]);
+    });
   }
   return results;
 }
 
 const thousands = (value: number) => `${(value / 1000).toFixed(0)} k`;
 
-/** Each run of one against the run of the other beside it. */
+/** Each slice of one against that of the other beside it. */
 function ratio(
   results: ReadonlyMap<string, LoadResult[]>,
   of: string,
@@ -113,37 +128,47 @@ function ratio(
   const ours = results.get("asvt-chat")!;
   const theirs = results.get(of);
   if (theirs === undefined) return { name, value: NaN, unit: "", note: `${of} is not installed` };
-  const speeds = (all: LoadResult[]) => median(all.map(({ requestsPerS }) => requestsPerS));
-  const note = `${thousands(speeds(ours))} of ${thousands(speeds(theirs))} requests/s`;
+  const speeds = (all: LoadResult[]) => median(all.map(({ perS }) => median(perS)));
+  const values = ours.map(({ perS }, run) =>
+    median(perS.map((value, slice) => value / theirs[run]!.perS[slice]!))
+  );
+  const [least, most] = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(2));
+  const note = `${thousands(speeds(ours))} of ${thousands(speeds(theirs))} requests/s` +
+    (values.length > 1 ? `; ${least} to ${most}` : "");
   const worst = Math.max(...[...ours, ...theirs].map(({ cpuShare }) => cpuShare));
   if (ours.some(({ refused }) => refused > 0)) {
     return { name, value: NaN, unit: "", note: "messages were refused" };
   }
-  const value = median(ours.map((run, i) => run.requestsPerS / theirs[i]!.requestsPerS));
   const caution = worst > SATURATED ? "; the generator was busy, so they may be closer" : "";
-  return { name, value, unit: "", ...target, note: note + caution };
+  return { name, value: median(values), unit: "", ...target, note: note + caution };
 }
 
+const STREAM = "an echo through the same stream";
+const RAW = "a raw echo";
+
 /** 50 connections, and 1,000: requests a second, fairness. */
-export async function speed(effort: Effort, chat: Peer, folder: string): Promise<Figure[]> {
-  await using raw = await startEcho("raw");
-  await using frames = await startEcho("frames");
-  await using redis = await startRedis(folder, false);
-  const us: Rival = { name: "asvt-chat", dialect: "chat", peer: chat };
-  const them: Rival[] = redis === undefined ? [] : [
-    { name: "Redis", dialect: "redis", peer: redis },
+export async function speed(
+  effort: Effort,
+  startServer: () => Promise<Peer>,
+  folder: string,
+): Promise<Figure[]> {
+  const both: Start = async (run) => {
+    const redis = run.use(await startRedis(folder));
+    const us = rival("asvt-chat", "chat", run.use(await startServer()));
+    return redis === undefined ? [us] : [rival("Redis", "redis", redis), us];
+  };
+  const all: Start = async (run) => [
+    rival(STREAM, "echo", run.use(await startEcho("frames"))),
+    rival(RAW, "echo", run.use(await startEcho("raw"))),
+    ...await both(run),
   ];
-  const echoes: Rival[] = [
-    { name: "an echo through the same stream", dialect: "echo", peer: frames },
-    { name: "a raw echo", dialect: "echo", peer: raw },
-  ];
-  const one = await race([...echoes, ...them, us], { connections: 50, depth: 1 }, effort);
-  const deep = await race([...them, us], { connections: 50, depth: 16 }, effort);
-  const many = await race([...them, us], { connections: 1000, depth: 1 }, effort);
+  const one = await race(all, { connections: 50, depth: 1, sliceS: SLICE_S }, effort);
+  const deep = await race(both, { connections: 50, depth: 16, sliceS: SLICE_S }, effort);
+  const many = await race(both, { connections: 1000, depth: 1, sliceS: CROWD_SLICE_S }, effort);
   const crowd = many.get("asvt-chat")!;
   return [
-    ratio(one, echoes[0]!.name, { must: 0.85, goal: 0.95 }, "50 connections, 1 at a time"),
-    ratio(one, echoes[1]!.name, { must: 0.65, goal: 0.9 }, "50 connections, 1 at a time"),
+    ratio(one, STREAM, { must: 0.85, goal: 0.95 }, "50 connections, 1 at a time"),
+    ratio(one, RAW, { must: 0.65, goal: 0.9 }, "50 connections, 1 at a time"),
     ratio(one, "Redis", { must: 0.65, goal: 0.8 }, "50 connections, 1 at a time"),
     ratio(deep, "Redis", { must: 0.75, goal: 1 }, "50 connections, 16 at a time"),
     ratio(many, "Redis", { must: 0.6, goal: 0.8 }, "1,000 connections, 1 at a time"),
@@ -168,13 +193,15 @@ export async function speed(effort: Effort, chat: Peer, folder: string): Promise
 
 /** The same with what is stored before it is answered. */
 export async function durable(effort: Effort, folder: string): Promise<Figure[]> {
-  await using redis = await startRedis(folder, true);
-  await using chat = await startDurableChat(`${folder}/chat.db`);
-  const rivals: Rival[] = [{ name: "asvt-chat", dialect: "chat", peer: chat }];
-  if (redis !== undefined) rivals.unshift({ name: "Redis", dialect: "redis", peer: redis });
+  const start: Start = async (run) => {
+    const file = await Deno.makeTempFile({ dir: folder, suffix: ".db" });
+    const redis = run.use(await startDurableRedis(await Deno.makeTempDir({ dir: folder })));
+    const us = rival("asvt-chat", "chat", run.use(await startDurableChat(file)));
+    return redis === undefined ? [us] : [rival("Redis", "redis", redis), us];
+  };
   const figures: Figure[] = [];
   for (const depth of [1, 16]) {
-    const results = await race(rivals, { connections: 50, depth }, effort);
+    const results = await race(start, { connections: 50, depth, sliceS: SLICE_S }, effort);
     const what = `durable, 50 connections, ${depth} at a time`;
     figures.push(ratio(results, "Redis", { must: 1, goal: 1.5 }, what));
   }
@@ -194,12 +221,13 @@ export async function cluster(effort: Effort, folder: string): Promise<Figure[]>
   const figures: Figure[] = [];
   while (chats.length < 3) {
     chats.push(servers.use(await startChat("--journal", `nats://${nats.hostname}:${nats.port}`)));
-    const rivals: Rival[] = [
-      { name: of, dialect: "chat", peer: file },
-      { name: "asvt-chat", dialect: "chat", peer: [...chats] },
-    ];
+    const rivals = [rival(of, "chat", file), rival("asvt-chat", "chat", ...chats)];
     for (const depth of [1, 16]) {
-      const results = await race(rivals, { connections: 48, depth }, effort);
+      const results = await race(() => Promise.resolve(rivals), {
+        connections: 48,
+        depth,
+        sliceS: SLICE_S,
+      }, effort);
       const what = `${chats.length} on one NATS, 48 connections, ${depth} at a time`;
       const figure = ratio(results, of, {}, what);
       const mean = median(results.get("asvt-chat")!.map(({ meanMs }) => meanMs));
@@ -216,8 +244,9 @@ async function costs(
 ): Promise<Figure[]> {
   const pids = [answering!.pid, reading!.pid];
   const before = pids.map(processorUs);
-  const { requestsPerS } = await load(answering!, "chat", { connections: 48, depth: 16 }, seconds);
-  const requests = requestsPerS * (1 + 1 / WARM_UPS) * seconds;
+  const shape: Shape = { connections: 48, depth: 16, sliceS: seconds };
+  const [loaded] = await load([rival("", "chat", answering!)], shape, seconds);
+  const requests = loaded!.perS[0]! * 2 * seconds;
   const [answer, read] = pids.map((pid, i) => (processorUs(pid) - before[i]!) / requests);
   return [
     { name: "of a processor: a request on a server that shares", value: answer!, unit: "µs" },
@@ -226,8 +255,13 @@ async function costs(
 }
 
 /** What a neighbour and a newcomer feel while 200 connections flood the server. */
-export async function neighbour({ seconds }: Effort, chat: Peer): Promise<Figure[]> {
-  const flood = load(chat, "chat", { connections: 200, depth: 16 }, 2 * seconds);
+export async function neighbour(
+  { seconds }: Effort,
+  startServer: () => Promise<Peer>,
+): Promise<Figure[]> {
+  await using chat = await startServer();
+  const shape: Shape = { connections: 200, depth: 16, sliceS: 1.5 * seconds };
+  const flood = load([rival("", "chat", chat)], shape, shape.sliceS);
   await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
   const { neighbours, newcomers } = await listen(chat, 1500 * seconds);
   await flood;

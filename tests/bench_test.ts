@@ -10,11 +10,16 @@ const LINUX: Needs = {
   programs: Deno.build.os === "linux" ? [] : ["Linux"],
 };
 
-async function load(port: number, plan: Partial<LoadPlan>): Promise<LoadResult> {
-  const whole = { dialect: "chat", hostname: "127.0.0.1", ports: [port], connections: 3, depth: 1 };
-  const args = { ...whole, seconds: 0.2, warmUpS: 0.1, ...plan };
+async function load(ports: readonly number[], depth = 1): Promise<LoadResult[]> {
+  const targets = ports.map((port) => ({
+    dialect: "chat" as const,
+    hostname: "127.0.0.1",
+    ports: [port],
+  }));
+  const times = { sliceS: 0.05, slices: 4, warmUpSlices: 2 };
+  const plan: LoadPlan = { targets, connections: 3, depth, ...times };
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "-A", "bench/load.ts", JSON.stringify(args)],
+    args: ["run", "--quiet", "-A", "bench/load.ts", JSON.stringify(plan)],
     cwd: new URL("..", import.meta.url),
   }).output();
   assertEquals(new TextDecoder().decode(stderr), "");
@@ -28,18 +33,21 @@ describe("the load generator", () => {
       `is answered by a server, ${depth} at a time, and nothing is refused`,
       async () => {
         await using server = serve();
-        const { requestsPerS, refused, slowestOfMean } = await load(server.port, { depth });
-        assert(requestsPerS > 0);
+        const [result] = await load([server.port], depth);
+        const { perS, refused, slowestOfMean } = result!;
+        assertEquals(perS.length, 4);
+        assert(perS.every((value) => value > 0));
         assertEquals(refused, 0);
         assert(slowestOfMean > 0 && slowestOfMean <= 1);
       },
     );
   }
 
-  itNeeds(LINUX, "counts what is refused", async () => {
-    await using server = serve("--mailbox-messages-max", "3");
-    const { refused } = await load(server.port, {});
-    assert(refused > 0);
+  itNeeds(LINUX, "asks two servers in turn, and counts what each refuses", async () => {
+    await using roomy = serve();
+    await using narrow = serve("--mailbox-messages-max", "3");
+    const results = await load([roomy.port, narrow.port]);
+    assertEquals(results.map(({ refused }) => refused > 0), [false, true]);
   });
 });
 
