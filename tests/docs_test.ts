@@ -116,3 +116,11 @@ describe("README.md", () => {
     assertEquals(files.filter((path) => !readme.includes(`(${path})`)), []);
   });
 });
+
+describe("whoever starts a server", () => {
+  itNeeds({ permissions: ["read"] }, "gets the same flags of V8, by task, binary or image", () => {
+    const flags = (path: string) => read(path).match(/--v8-flags=[^ "]+/g) ?? [];
+    const [first, ...others] = [...flags("deno.json"), ...flags("Dockerfile")];
+    assertEquals(others, [first, first, first]);
+  });
+});
