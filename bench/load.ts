@@ -202,11 +202,12 @@ function sum(values: readonly number[]): number {
 /** Runs the load to its end; a result for each target. */
 export function load(plan: LoadPlan): LoadResult[] {
   const loads = plan.targets.map((target) => new Load(plan, target));
-  for (let slice = 0; slice < plan.warmUpSlices; slice++) {
-    for (const load of loads) load.warmUp(plan.sliceS);
-  }
-  for (let slice = 0; slice < plan.slices; slice++) {
-    for (const load of loads) load.measure(plan.sliceS);
+  for (let slice = 0; slice < plan.warmUpSlices + plan.slices; slice++) {
+    // There and back, so that nobody always comes behind the same one.
+    for (const load of slice % 2 === 0 ? loads : loads.toReversed()) {
+      if (slice < plan.warmUpSlices) load.warmUp(plan.sliceS);
+      else load.measure(plan.sliceS);
+    }
   }
   return loads.map(({ result }) => result);
 }
