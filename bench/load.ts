@@ -145,39 +145,39 @@ class Load {
 
   /** The same, measured. */
   measure(seconds: number): void {
-    const before = this.#served();
+    const begun = performance.now();
     const usedBefore = process.cpuUsage();
-    const tookS = this.#run(seconds, (ms) => this.#batches.push(ms));
+    this.#perS.push(this.#run(seconds, (ms) => this.#batches.push(ms)));
     const { user, system } = process.cpuUsage(usedBefore);
     this.#usedS += (user + system) / 1e6;
-    this.#tookS += tookS;
-    this.#perS.push((this.#served() - before) / tookS);
+    this.#tookS += (performance.now() - begun) / 1000;
   }
 
-  #served(): number {
-    return sum(this.#loaders.map(({ served }) => served));
-  }
-
-  /** Returns how long that really was. */
+  /** Returns how many requests a second were answered while all were asking. */
   #run(seconds: number, answered: (ms: number) => void): number {
+    const before = this.#served();
     const begun = performance.now();
     for (const loader of this.#loaders) loader.ask(performance.now());
-    let asking = this.#loaders.length;
-    let now = begun;
-    while (asking > 0) {
+    let perS: number | undefined;
+    for (let asking = this.#loaders.length; asking > 0;) {
       const ready = this.#poll.wait(100);
-      now = performance.now();
+      let now = performance.now();
+      if (now - begun >= 1000 * seconds) perS ??= (this.#served() - before) * 1000 / (now - begun);
       for (let place = 0; place < ready; place++) {
         const loader = this.#loaders[this.#poll.ready(place)]!;
         const ms = loader.hear(this.#buffer, now);
         if (ms === undefined) continue;
         answered(ms);
-        if (now - begun < 1000 * seconds) loader.ask(now);
+        if (perS === undefined) loader.ask(now);
         else asking--;
         now = performance.now();
       }
     }
-    return (now - begun) / 1000;
+    return perS!;
+  }
+
+  #served(): number {
+    return sum(this.#loaders.map(({ served }) => served));
   }
 
   /** What was measured so far. */
