@@ -81,14 +81,18 @@ async function load(
   return JSON.parse(new TextDecoder().decode(stdout));
 }
 
+/** What speaks to these peers; several are servers of one chat. */
+function target(dialect: Target["dialect"], ...peers: Peer[]): Target {
+  return { dialect, hostname: peers[0]!.hostname, ports: peers.map(({ port }) => port) };
+}
+
 /** A target under the name that the table gives it. */
 interface Rival extends Target {
   readonly name: string;
 }
 
-/** A peer as a rival; several are servers of one chat. */
 function rival(name: string, dialect: Target["dialect"], ...peers: Peer[]): Rival {
-  return { name, dialect, hostname: peers[0]!.hostname, ports: peers.map(({ port }) => port) };
+  return { name, ...target(dialect, ...peers) };
 }
 
 /** Starts the rivals of a run; what is put on the stack ends with it. */
@@ -121,7 +125,7 @@ const thousands = (value: number) => `${(value / 1000).toFixed(0)} k`;
 function ratio(
   results: ReadonlyMap<string, LoadResult[]>,
   of: string,
-  target: Pick<Figure, "must" | "goal">,
+  bounds: Pick<Figure, "must" | "goal">,
   what: string,
 ): Figure {
   const name = `${what}, of ${of}`;
@@ -140,7 +144,7 @@ function ratio(
     return { name, value: NaN, unit: "", note: "messages were refused" };
   }
   const caution = worst > SATURATED ? "; the generator was busy, so they may be closer" : "";
-  return { name, value: median(values), unit: "", ...target, note: note + caution };
+  return { name, value: median(values), unit: "", ...bounds, note: note + caution };
 }
 
 const STREAM = "an echo through the same stream";
@@ -245,7 +249,7 @@ async function costs(
   const pids = [answering!.pid, reading!.pid];
   const before = pids.map(processorUs);
   const shape: Shape = { connections: 48, depth: 16, sliceS: seconds };
-  const [loaded] = await load([rival("", "chat", answering!)], shape, seconds);
+  const [loaded] = await load([target("chat", answering!)], shape, seconds);
   const requests = loaded!.perS[0]! * 2 * seconds;
   const [answer, read] = pids.map((pid, i) => (processorUs(pid) - before[i]!) / requests);
   return [
@@ -261,7 +265,7 @@ export async function neighbour(
 ): Promise<Figure[]> {
   await using chat = await startServer();
   const shape: Shape = { connections: 200, depth: 16, sliceS: 1.5 * seconds };
-  const flood = load([rival("", "chat", chat)], shape, shape.sliceS);
+  const flood = load([target("chat", chat)], shape, shape.sliceS);
   await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
   const { neighbours, newcomers } = await listen(chat, 1500 * seconds);
   await flood;
