@@ -33,7 +33,6 @@ export interface LoadResult {
   /** Requests a second, of each slice. */
   readonly perS: readonly number[];
   readonly meanMs: number;
-  readonly p99Ms: number;
   readonly p999Ms: number;
   /** Requests of the connection that was served least, of the mean of all. */
   readonly slowestOfMean: number;
@@ -186,7 +185,6 @@ class Load {
     return {
       perS: this.#perS,
       meanMs: sum(this.#batches) / this.#batches.length,
-      p99Ms: quantile(this.#batches, 0.99),
       p999Ms: quantile(this.#batches, 0.999),
       slowestOfMean: Math.min(...served) / (sum(served) / served.length),
       refused: sum(this.#loaders.map(({ refused }) => refused)),

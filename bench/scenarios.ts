@@ -119,6 +119,17 @@ async function race(
   return results;
 }
 
+/** Redis, where it is installed, and this project's server beside it; both end with the run. */
+async function startBoth(
+  run: AsyncDisposableStack,
+  redis: () => Promise<Peer | undefined>,
+  chat: () => Promise<Peer>,
+): Promise<Rival[]> {
+  const them = run.use(await redis());
+  const us = rival("asvt-chat", "chat", run.use(await chat()));
+  return them === undefined ? [us] : [rival("Redis", "redis", them), us];
+}
+
 const thousands = (value: number) => `${(value / 1000).toFixed(0)} k`;
 
 /** Each slice of one against that of the other beside it. */
@@ -156,11 +167,7 @@ export async function speed(
   startServer: () => Promise<Peer>,
   folder: string,
 ): Promise<Figure[]> {
-  const both: Start = async (run) => {
-    const redis = run.use(await startRedis(folder));
-    const us = rival("asvt-chat", "chat", run.use(await startServer()));
-    return redis === undefined ? [us] : [rival("Redis", "redis", redis), us];
-  };
+  const both: Start = (run) => startBoth(run, () => startRedis(folder), startServer);
   const all: Start = async (run) => [
     rival(STREAM, "echo", run.use(await startEcho("frames"))),
     rival(RAW, "echo", run.use(await startEcho("raw"))),
@@ -199,9 +206,8 @@ export async function speed(
 export async function durable(effort: Effort, folder: string): Promise<Figure[]> {
   const start: Start = async (run) => {
     const file = await Deno.makeTempFile({ dir: folder, suffix: ".db" });
-    const redis = run.use(await startDurableRedis(await Deno.makeTempDir({ dir: folder })));
-    const us = rival("asvt-chat", "chat", run.use(await startDurableChat(file)));
-    return redis === undefined ? [us] : [rival("Redis", "redis", redis), us];
+    const empty = await Deno.makeTempDir({ dir: folder });
+    return startBoth(run, () => startDurableRedis(empty), () => startDurableChat(file));
   };
   const figures: Figure[] = [];
   for (const depth of [1, 16]) {
@@ -250,6 +256,7 @@ async function costs(
   const before = pids.map(processorUs);
   const shape: Shape = { connections: 48, depth: 16, sliceS: seconds };
   const [loaded] = await load([target("chat", answering!)], shape, seconds);
+  // The warm-up is a slice as long as the one that is measured.
   const requests = loaded!.perS[0]! * 2 * seconds;
   const [answer, read] = pids.map((pid, i) => (processorUs(pid) - before[i]!) / requests);
   return [
