@@ -181,7 +181,7 @@ export class ConnectionHandler {
         if (settled !== undefined) await settled;
         for (let piece = outbox.first(); piece !== undefined;) {
           const written = await this.#connection.write(piece);
-          const turn = this.#pace.next(this.#ticket);
+          const turn = this.#pace.next(this.#ticket, this.#commandsTaken);
           if (turn !== undefined) await turn;
           piece = outbox.next(written);
         }

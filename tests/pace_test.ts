@@ -3,9 +3,11 @@ import { describe, it } from "@std/testing/bdd";
 import { Pace, Ticket } from "../lib/pace.ts";
 import { until } from "./support.ts";
 
-/** As many are served together, each so often. */
+/** More are a crowd; as many go on when all come at once. */
+const CROWD = 64;
+/** As many of it are served together, so many commands of each. */
 const TOGETHER = 50;
-const SERVINGS = 3;
+const COMMANDS = 6;
 const PEERS = 150;
 
 /** Connections that are served; the clock stands where a test wants it. */
@@ -22,12 +24,12 @@ class Crowd implements Disposable {
     performance.now = () => this.clock;
   }
 
-  /** Serves some of them so often; returns how many wait. */
-  serve(tickets: readonly Ticket[], times = 1): number {
+  /** Serves some of them so often, so many commands each time; returns how many wait. */
+  serve(tickets: readonly Ticket[], times = 1, commands = 1): number {
     let waiting = 0;
     for (let time = 0; time < times; time++) {
       for (const ticket of tickets) {
-        const turn = this.pace.next(ticket);
+        const turn = this.pace.next(ticket, ticket.commandsTaken + commands);
         if (turn === undefined) continue;
         waiting++;
         turn.then(() => this.letIn.push(ticket));
@@ -47,39 +49,57 @@ function loopTurn(): Promise<void> {
 
 describe("Pace", () => {
   it("lets nobody wait where there is no crowd, and the loop is on time", () => {
-    using few = new Crowd(64);
-    assertEquals(few.serve(few.tickets.slice(0, 64), 50), 0);
+    using few = new Crowd(CROWD);
+    assertEquals(few.serve(few.tickets.slice(0, CROWD), 50), 0);
   });
 
   it("serves some of a crowd together, and lets the others in as they have waited", async () => {
     using crowd = new Crowd(PEERS);
-    assertEquals(crowd.serve(crowd.tickets, SERVINGS - 1), 0);
-    assertEquals(crowd.serve(crowd.tickets), PEERS);
-    for (let first = 0; first < 2 * PEERS; first += TOGETHER) {
+    crowd.serve(crowd.tickets);
+    crowd.serve(crowd.tickets.slice(0, CROWD), COMMANDS - 1);
+    for (let from = CROWD; from < 3 * PEERS; from += TOGETHER) {
       await Promise.resolve();
       const together = crowd.letIn.splice(0);
-      const expected = crowd.tickets.slice(first % PEERS, first % PEERS + TOGETHER);
       assertEquals(
         together.map((ticket) => crowd.tickets.indexOf(ticket)),
-        expected.map((ticket) => crowd.tickets.indexOf(ticket)),
+        Array.from({ length: TOGETHER }, (_, place) => (from + place) % PEERS),
       );
-      assertEquals(crowd.serve(together, SERVINGS), TOGETHER);
+      assertEquals(crowd.serve(together, COMMANDS - 1), 0);
+      assertEquals(crowd.serve(together), TOGETHER);
     }
+  });
+
+  it("lets each of a crowd that comes at once wait as soon as it was served", () => {
+    using crowd = new Crowd(PEERS);
+    assertEquals(crowd.serve(crowd.tickets), PEERS - CROWD);
+  });
+
+  it("counts the commands, so that a long pipeline has no more of them than others", () => {
+    using crowd = new Crowd(PEERS);
+    crowd.serve(crowd.tickets);
+    assertEquals(crowd.serve(crowd.tickets.slice(0, 1), 1, COMMANDS - 2), 0);
+    assertEquals(crowd.serve(crowd.tickets.slice(1, 2), 1, COMMANDS - 1), 1);
   });
 
   it("does not wait for those of a crowd who are silent", async () => {
     using crowd = new Crowd(10 * PEERS);
-    crowd.serve(crowd.tickets, SERVINGS);
+    crowd.serve(crowd.tickets);
+    crowd.serve(crowd.tickets.slice(0, CROWD), COMMANDS - 1);
     await until(() => crowd.letIn.length === PEERS, "all are let in");
   });
 
   it("keeps nobody of a crowd waiting who asks seldom", async () => {
     using crowd = new Crowd(PEERS);
     const [seldom, ...others] = crowd.tickets as [Ticket, ...Ticket[]];
-    crowd.serve(others, SERVINGS);
+    crowd.serve(others);
+    crowd.serve(others.slice(0, CROWD), COMMANDS - 1);
     for (let time = 0; time < 10; time++) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      crowd.serve(crowd.letIn.splice(0), SERVINGS);
+      let isOver = false;
+      setTimeout(() => isOver = true, 5);
+      while (!isOver) {
+        await loopTurn();
+        crowd.serve(crowd.letIn.splice(0), COMMANDS);
+      }
       assertEquals(crowd.serve([seldom]), 0);
     }
   });
@@ -87,7 +107,7 @@ describe("Pace", () => {
   it("lets the loop turn when it is late, though few are served", async () => {
     using few = new Crowd(2);
     const busy = few.tickets.slice(0, 2);
-    assertEquals(few.serve(busy, SERVINGS), 0);
+    assertEquals(few.serve(busy, COMMANDS), 0);
     few.clock += 6;
     const waiting = few.serve(busy, 4);
     assertEquals(waiting > 0, true);
@@ -104,12 +124,11 @@ describe("Pace", () => {
     few.clock += 6;
     const waiting = few.serve(busy);
     assertEquals(waiting > TOGETHER, true);
-    for (let turn = 0; turn < 1_000 && seen.size < waiting; turn++) {
-      await loopTurn();
+    await until(() => {
       const goOn = few.letIn.splice(0);
       for (const ticket of goOn) seen.add(ticket);
       few.serve(goOn);
-    }
-    assertEquals(seen.size, waiting);
+      return seen.size === waiting;
+    }, "all have gone on");
   });
 });
