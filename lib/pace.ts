@@ -16,7 +16,7 @@ const CROWD = 64;
 const TOGETHER = 50;
 /**
  * So many commands of each are answered, then the next is let in. Among 1,000 with one at a time, 6
- * make p99.9 about 7 mean latencies; 8 serve a tenth more, and make it 9.
+ * make p99.9 seven to nine mean latencies, 8 up to ten.
  */
 const COMMANDS = 6;
 /** Is the loop late? That is looked at once in so many servings: a look at the time costs 0.1 µs. */
