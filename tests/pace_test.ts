@@ -38,6 +38,12 @@ class Crowd implements Disposable {
     return waiting;
   }
 
+  /** All of them come at once, and those who go on are served until they wait too. */
+  gather(tickets: readonly Ticket[]): void {
+    this.serve(tickets);
+    this.serve(tickets.slice(0, CROWD), COMMANDS - 1);
+  }
+
   [Symbol.dispose](): void {
     performance.now = this.#now;
   }
@@ -55,8 +61,7 @@ describe("Pace", () => {
 
   it("serves some of a crowd together, and lets the others in as they have waited", async () => {
     using crowd = new Crowd(PEERS);
-    crowd.serve(crowd.tickets);
-    crowd.serve(crowd.tickets.slice(0, CROWD), COMMANDS - 1);
+    crowd.gather(crowd.tickets);
     for (let from = CROWD; from < 3 * PEERS; from += TOGETHER) {
       await Promise.resolve();
       const together = crowd.letIn.splice(0);
@@ -83,16 +88,14 @@ describe("Pace", () => {
 
   it("does not wait for those of a crowd who are silent", async () => {
     using crowd = new Crowd(10 * PEERS);
-    crowd.serve(crowd.tickets);
-    crowd.serve(crowd.tickets.slice(0, CROWD), COMMANDS - 1);
+    crowd.gather(crowd.tickets);
     await until(() => crowd.letIn.length === PEERS, "all are let in");
   });
 
   it("keeps nobody of a crowd waiting who asks seldom", async () => {
     using crowd = new Crowd(PEERS);
     const [seldom, ...others] = crowd.tickets as [Ticket, ...Ticket[]];
-    crowd.serve(others);
-    crowd.serve(others.slice(0, CROWD), COMMANDS - 1);
+    crowd.gather(others);
     for (let time = 0; time < 10; time++) {
       let isOver = false;
       setTimeout(() => isOver = true, 5);
