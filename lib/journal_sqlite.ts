@@ -1,4 +1,8 @@
-/** The journal in a SQLite file: a row a turn, and a snapshot that is written in slices. */
+/**
+ * The journal in a SQLite file: a row a turn, and a snapshot that is written in slices. A turn is
+ * written over one that a snapshot holds: a new row takes five pages to write, another row's place
+ * one.
+ */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { Entry } from "./chat.ts";
@@ -30,7 +34,7 @@ export const SCHEDULE: Schedule = {
   restMs: 5_000,
   progressMs: 1_000,
 };
-/** So many old rows, or pages, are let go of in a slice. */
+/** So many rows, or pages, are let go of in a slice. */
 const SLICE_ROWS = 200;
 /** A stop takes no longer for a last snapshot, in milliseconds: the entries are as good. */
 const CLOSE_MS = 2_000;
@@ -53,6 +57,8 @@ interface Writing {
   readonly rows: Generator<string>;
   /** The number of the next row. */
   part: number;
+  /** Where the turns are that it holds, and no snapshot before. */
+  readonly places: readonly number[];
 }
 
 /** A journal in a file. */
@@ -69,6 +75,14 @@ export class SqliteJournal implements Journal {
   /** The last snapshot that was begun, whether it was finished or not. */
   #lastGeneration: number;
   #lastTurn: number;
+  /** Where the turns behind the last snapshot are that was begun, in their order. */
+  #places: number[];
+  /** Where turns are that the snapshot holds: the next ones are written over them. */
+  #free: number[];
+  /** The same, of rows that are let go of: nothing was written over them for long. */
+  #stale: number[] = [];
+  /** New rows are put behind this one. */
+  #lastPlace: number;
   /** When something was last stored; a clock that is set back does not make it earlier. */
   #at: number;
   /** Entries behind the last snapshot. */
@@ -88,7 +102,15 @@ export class SqliteJournal implements Journal {
     const current = this.#numbers("SELECT generation, through FROM current");
     this.#generation = current.generation!;
     this.#through = current.through!;
-    this.#lastTurn = this.#numbers("SELECT max(id) AS id FROM turn").id ?? this.#through;
+    const turns = this.#database.prepare("SELECT place, id FROM turn ORDER BY id").all() as {
+      readonly place: number;
+      readonly id: number;
+    }[];
+    const placesOf = (rows: typeof turns) => rows.map(({ place }) => place);
+    this.#places = placesOf(turns.filter(({ id }) => id > this.#through));
+    this.#free = placesOf(turns.filter(({ id }) => id <= this.#through));
+    this.#lastPlace = turns.reduce((last, { place }) => Math.max(last, place), 0);
+    this.#lastTurn = turns.at(-1)?.id ?? this.#through;
     const last = this.#numbers("SELECT max(generation) AS last FROM snapshot").last ?? 0;
     this.#lastGeneration = Math.max(last, this.#generation);
     this.#at = this.size().at;
@@ -135,12 +157,16 @@ export class SqliteJournal implements Journal {
 
   #insert(entries: readonly Entry[]): void {
     const body = turnText(entries);
-    this.#prepared("INSERT INTO turn VALUES (?, ?, ?, ?)").run(
+    const place = this.#free.at(-1) ?? this.#lastPlace + 1;
+    this.#prepared("INSERT OR REPLACE INTO turn VALUES (?, ?, ?, ?, ?)").run(
+      place,
       this.#lastTurn + 1,
       this.#now(),
       body,
       crc32(body),
     );
+    if (this.#free.pop() === undefined) this.#lastPlace = place;
+    this.#places.push(place);
     this.#lastTurn++;
     this.#entries += entries.length;
   }
@@ -183,13 +209,22 @@ export class SqliteJournal implements Journal {
 
   /** A new snapshot of the state, from its first row on. */
   #begin(state: ChatState): void {
+    this.#giveUp();
     this.#writing = {
       generation: ++this.#lastGeneration,
       through: this.#lastTurn,
       rows: snapshotRows(state),
       part: 0,
+      places: this.#places,
     };
+    this.#places = [];
     this.#entries = 0;
+  }
+
+  /** The snapshot that is being written, if one is, will not be: its rows are let go of later. */
+  #giveUp(): void {
+    this.#places = [...this.#writing?.places ?? [], ...this.#places];
+    this.#writing = undefined;
   }
 
   #sliceIn(ms: number): void {
@@ -199,9 +234,8 @@ export class SqliteJournal implements Journal {
         const nextMs = this.#slice();
         if (nextMs !== undefined) this.#sliceIn(nextMs);
       } catch (error) {
-        // Its rows are let go of later.
         if (this.#writing !== undefined) this.#sliceIn(this.#schedule.restMs);
-        this.#writing = undefined;
+        this.#giveUp();
         this.#isTidying = false;
         this.#teller.snapshotFailed(error);
       }
@@ -211,6 +245,8 @@ export class SqliteJournal implements Journal {
   /** Writes a slice of the snapshot, or tidies up behind it: when the next is due; or all is done. */
   #slice(): number | undefined {
     if (this.#writing !== undefined) return this.#writeRows(this.#writing);
+    // At rest no more is to be written soon.
+    if (!this.#isTidying) this.#discardFree();
     if (this.#removeRows() >= SLICE_ROWS) return 0;
     if (!this.#isTidying) return this.#shrink();
     this.#isTidying = false;
@@ -219,7 +255,7 @@ export class SqliteJournal implements Journal {
 
   /** The last slice switches to the new snapshot. */
   #writeRows(writing: Writing): number {
-    const { generation, through, rows } = writing;
+    const { generation, through, rows, places } = writing;
     const late = performance.now() + this.#schedule.sliceMs;
     const insert = this.#prepared("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
     let isLast = false;
@@ -240,26 +276,34 @@ export class SqliteJournal implements Journal {
     if (isLast) {
       this.#generation = generation;
       this.#through = through;
+      this.#discardFree();
+      this.#free = [...places];
       this.#writing = undefined;
       this.#isTidying = true;
     }
     return 0;
   }
 
+  /** What is free, and was not written over until now, is let go of. */
+  #discardFree(): void {
+    this.#stale = this.#stale.concat(this.#free);
+    this.#free = [];
+  }
+
   /** Lets go of some of what the snapshot replaces, and of so many rows: their pages are free then. */
   #removeRows(): number {
     let removed = 0;
+    const places = this.#stale.slice(-SLICE_ROWS);
     this.#transaction(() => {
-      const turns = this.#prepared(
-        `DELETE FROM turn WHERE id IN (SELECT id FROM turn WHERE id <= ? ORDER BY id LIMIT ${SLICE_ROWS})`,
-      );
+      const turn = this.#prepared("DELETE FROM turn WHERE place = ?");
+      for (const place of places) turn.run(place);
       const parts = this.#prepared(
         `DELETE FROM snapshot WHERE (generation, part) IN
            (SELECT generation, part FROM snapshot WHERE generation <> ? LIMIT ${SLICE_ROWS})`,
       );
-      removed = Number(turns.run(this.#through).changes) +
-        Number(parts.run(this.#generation).changes);
+      removed = places.length + Number(parts.run(this.#generation).changes);
     });
+    this.#stale.length -= places.length;
     return removed;
   }
 
@@ -298,9 +342,9 @@ export class SqliteJournal implements Journal {
 
   *#rows(): Generator<string> {
     const query =
-      "SELECT part AS place, body, crc FROM snapshot WHERE generation = ? ORDER BY part";
+      "SELECT part AS number, body, crc FROM snapshot WHERE generation = ? ORDER BY part";
     let rows = 0;
-    for (const row of this.#read(query, this.#generation, 0)) {
+    for (const row of this.#checked(this.#database.prepare(query).iterate(this.#generation), 0)) {
       rows++;
       yield row;
     }
@@ -308,8 +352,11 @@ export class SqliteJournal implements Journal {
   }
 
   *#turns(): Generator<readonly Entry[]> {
-    const query = "SELECT id AS place, body, crc FROM turn WHERE id > ? ORDER BY id";
-    for (const body of this.#read(query, this.#through, this.#through + 1)) {
+    const turn = this.#database.prepare(
+      "SELECT id AS number, body, crc FROM turn WHERE place = ?",
+    );
+    const rows = this.#places.values().map((place) => turn.get(place));
+    for (const body of this.#checked(rows, this.#through + 1)) {
       const entries = parseTurn(body);
       this.#entries += entries.length;
       yield entries;
@@ -317,16 +364,16 @@ export class SqliteJournal implements Journal {
   }
 
   /** The texts of rows, each checked, and that none is missing from the `first` on. */
-  *#read(query: string, from: number, first: number): Generator<string> {
-    let rows = 0;
+  *#checked(rows: Iterable<unknown>, first: number): Generator<string> {
+    let count = 0;
     let tell = performance.now() + this.#schedule.progressMs;
     try {
-      for (const row of this.#database.prepare(query).iterate(from)) {
-        const { place, body, crc } = row as { place: number; body: string; crc: number };
-        if (place !== first + rows || crc32(body) !== crc) throw damaged(this.#path);
-        rows++;
+      for (const row of rows) {
+        const { number, body, crc } = row as { number: number; body: string; crc: number };
+        if (number !== first + count || crc32(body) !== crc) throw damaged(this.#path);
+        count++;
         if (performance.now() >= tell) {
-          this.#teller.progress(rows);
+          this.#teller.progress(count);
           tell += this.#schedule.progressMs;
         }
         yield body;

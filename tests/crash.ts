@@ -138,12 +138,11 @@ class Crash {
     return `${[...counts, `${this.#begun} snapshots begun`].join(", ")}; ${messages}`;
   }
 
-  /** How many snapshots were begun; are there rows of another than the last, or older turns? */
+  /** How many snapshots were begun; are there rows of another than the last? */
   #snapshots(): { begun: number; isAmid: boolean } {
     const database = new DatabaseSync(this.#file, { readOnly: true });
     const row = database.prepare(
       `SELECT max(generation, ifnull((SELECT max(generation) FROM snapshot), 0)) AS begun,
-         EXISTS (SELECT 1 FROM turn WHERE id <= through) OR
          EXISTS (SELECT 1 FROM snapshot WHERE snapshot.generation <> current.generation) AS amid
        FROM current`,
     ).get();

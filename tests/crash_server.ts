@@ -41,8 +41,8 @@ export function serveTurns(options: ServerOptions, log: Log, turns: Turns): void
   console.log(`listens on ${server.address.hostname}:${server.address.port}`);
 }
 
-/** Snapshots are due all the time, and written row by row. */
-const HASTY: Schedule = { snapshotEntries: () => 200, sliceMs: 0, restMs: 0, progressMs: 1_000 };
+/** Snapshots are due all the time, and written row by row; now and then there is rest. */
+const HASTY: Schedule = { snapshotEntries: () => 200, sliceMs: 0, restMs: 100, progressMs: 1_000 };
 
 // Only an honest one: a snapshot would bring back what a false one has forgotten.
 if (import.meta.main) serveFile(Deno.args, (honest) => honest, HASTY);

@@ -60,7 +60,7 @@ const FAULTS = {
   "whose disk gets full": {
     error: "database or disk is full",
     amidTurns: "PRAGMA max_page_count = 40",
-    amidSnapshot: (pages: number) => `PRAGMA max_page_count = ${pages + 12}`,
+    amidSnapshot: (pages: number) => `PRAGMA max_page_count = ${pages + 6}`,
     mend: "PRAGMA max_page_count = 1000000",
   },
   "that fails": {
@@ -211,6 +211,20 @@ const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> 
     const journal = file.open();
     writer.begin(0);
     await writer.write(journal, 10);
+    const left = killed(file);
+    journal.abandon();
+    return left;
+  },
+  "turns over those of a snapshot": async (file, writer) => {
+    const journal = file.open(SILENT, { ...HASTY, restMs: 60_000 });
+    journal.published(await writer.write(journal, 10));
+    const looker = new DatabaseSync(file.path, { readOnly: true });
+    const isSwitched = () =>
+      looker.prepare("SELECT generation FROM current").get()!.generation === 1;
+    await until(isSwitched, "the snapshot is written");
+    looker.close();
+    writer.begin(walBytes(file));
+    await writer.write(journal, 15);
     const left = killed(file);
     journal.abandon();
     return left;
