@@ -3,10 +3,12 @@ import type { Entry } from "./chat.ts";
 import type { Command } from "./command.ts";
 import type { Actor } from "./users.ts";
 
+type CommandEntry = Entry & { readonly kind: "command" };
+type Name = Command["name"];
 type Fields<Of> = Of extends { readonly name: string } ? readonly (keyof Of)[] : never;
 
 /** The arguments of each command, in their order. */
-const FIELDS: { readonly [Name in Command["name"]]: Fields<Command & { name: Name }> } = {
+const FIELDS: { readonly [Of in Name]: Fields<Command & { name: Of }> } = {
   register: ["user"],
   users: [],
   send: ["to", "text"],
@@ -18,47 +20,92 @@ const FIELDS: { readonly [Name in Command["name"]]: Fields<Command & { name: Nam
   logout: [],
 };
 
-/** A command: the place of its actor, how long after the turn's first command, name, arguments. */
-type Line = readonly [actor: number, after: number, name: Command["name"], ...unknown[]];
-type ActorLine = readonly [session: number, address: string, peer: string];
-type Turn = readonly [at: number, actors: readonly ActorLine[], lines: readonly (Line | Entry)[]];
+/**
+ * A command of an actor, or several of one name behind each other at one time: session, address, peer,
+ * how long after the turn's first command, name, and the arguments of all of them.
+ */
+type Stretch = [number, string, string, number, Name, ...(string | number)[]];
+/** The time of the first command, and what happened, in its order. */
+type Turn = [at: number, ...(Stretch | Entry)[]];
 
-/** A third as long as the entries themselves: who acts more than once stands there once. */
+/** A quarter as long as the entries themselves for a pipeline, whose actor stands there once. */
 export function turnText(entries: readonly Entry[]): string {
   const start = entries.find((entry) => entry.kind === "command")?.at ?? 0;
-  const places = new Map<Actor, number>();
-  const actors: ActorLine[] = [];
-  const lines = entries.map((entry) => {
-    if (entry.kind !== "command") return entry;
-    const { actor, at, command } = entry;
-    const place = places.get(actor) ?? places.size;
-    if (place === places.size) {
-      places.set(actor, place);
-      actors.push([actor.session, actor.address, actor.peer]);
+  const turn: Turn = [start];
+  let stretch: Stretch | undefined;
+  let before: CommandEntry | undefined;
+  for (const entry of entries) {
+    if (entry.kind !== "command") {
+      turn.push(entry);
+      before = undefined;
+      continue;
     }
-    return lineOf(place, at - start, command);
-  });
-  return JSON.stringify([start, actors, lines] satisfies Turn);
+    if (stretch === undefined || before === undefined || !isAlike(before, entry)) {
+      const { actor, at, command } = entry;
+      stretch = [actor.session, actor.address, actor.peer, at - start, command.name];
+      turn.push(stretch);
+    }
+    addArguments(stretch, entry.command);
+    before = entry;
+  }
+  return JSON.stringify(turn);
 }
 
-/** Each array as long as it is: one that grows has 20 places. */
-function lineOf(actor: number, after: number, command: Command): Line {
-  const { name } = command;
-  const [first, second] = FIELDS[name] as readonly (keyof Command)[];
-  if (first === undefined) return [actor, after, name];
-  if (second === undefined) return [actor, after, name, command[first]];
-  return [actor, after, name, command[first], command[second]];
+/** Can they stand in one stretch? Without arguments nobody could tell how many they are. */
+function isAlike(one: CommandEntry, other: CommandEntry): boolean {
+  return one.actor === other.actor && one.at === other.at &&
+    one.command.name === other.command.name && FIELDS[one.command.name].length > 0;
+}
+
+function addArguments(stretch: Stretch, command: Command): void {
+  // Nearly all are.
+  if (command.name === "send") return void stretch.push(command.to, command.text);
+  for (const field of FIELDS[command.name] as readonly (keyof Command)[]) {
+    stretch.push(command[field]);
+  }
 }
 
 /** The entries that the text was made of. */
 export function parseTurn(text: string): Entry[] {
-  const [start, actorLines, lines]: Turn = JSON.parse(text);
+  const turn: Turn | OldTurn = JSON.parse(text);
+  if (isOld(turn)) return parseOldTurn(turn);
+  const [start, ...items] = turn;
+  return items.flatMap((item) => "kind" in item ? [item] : commandsOf(item, start));
+}
+
+function commandsOf([session, address, peer, after, name, ...words]: Stretch, start: number) {
+  const actor: Actor = { session, address, peer };
+  const { length } = FIELDS[name];
+  const commands = Math.max(1, words.length / length || 0);
+  return Array.from(
+    { length: commands },
+    (_, i) => commandEntry(start + after, actor, name, words.slice(i * length, (i + 1) * length)),
+  );
+}
+
+function commandEntry(at: number, actor: Actor, name: Name, words: readonly unknown[]): Entry {
+  const fields = FIELDS[name].map((field, i) => [field, words[i]] as const);
+  const command = { name, ...Object.fromEntries(fields) } as Command;
+  return { kind: "command", at, actor, command };
+}
+
+/** Before format 3: all actors, then the entries; of a command the place of its actor, and its time. */
+type OldTurn = readonly [
+  at: number,
+  actors: readonly (readonly [session: number, address: string, peer: string])[],
+  lines: readonly (readonly [actor: number, after: number, name: Name, ...unknown[]] | Entry)[],
+];
+
+function isOld(turn: Turn | OldTurn): turn is OldTurn {
+  const [, first] = turn;
+  return Array.isArray(first) && (first.length === 0 || Array.isArray(first[0]));
+}
+
+function parseOldTurn([start, actorLines, lines]: OldTurn): Entry[] {
   const actors = actorLines.map(([session, address, peer]) => ({ session, address, peer }));
   return lines.map((line) => {
     if ("kind" in line) return line;
-    const [actor, after, name, ...values] = line;
-    const fields = FIELDS[name].map((field, i) => [field, values[i]] as const);
-    const command = { name, ...Object.fromEntries(fields) } as Command;
-    return { kind: "command", at: start + after, actor: actors[actor]!, command };
+    const [actor, after, name, ...words] = line;
+    return commandEntry(start + after, actors[actor]!, name, words);
   });
 }

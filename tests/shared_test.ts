@@ -342,7 +342,7 @@ describe("a journal that several servers share", () => {
 
   it("parts what is too long for a message, and calls it stored when all of it is", () => {
     const { carrier, commit, comeBack, heard } = openJoined(200);
-    const names = Array.from({ length: 30 }, (_, index) => `U${index}`);
+    const names = Array.from({ length: 100 }, (_, index) => `U${index}`);
     commit(...names);
     const users: string[] = [];
     while (heard.at(-1) !== `${names}: stored`) {

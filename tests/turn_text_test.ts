@@ -28,13 +28,44 @@ describe("the text of a turn", () => {
     assertEquals(parseTurn(turnText([])), []);
   });
 
-  it("is at most a half of the entries in JSON for a pipeline of messages", () => {
+  it("gives back commands of every number and name behind each other", () => {
+    const send = (text: string) => command(7, AL, { name: "send", to: "Bob", text });
+    const receive = command(7, AL, { name: "receive" });
+    const end: Entry = { kind: "end", at: 7, session: 4 };
+    const entries = [
+      ...[send("1"), send("2"), send("3"), receive, receive, receive, send("4")],
+      ...[command(7, BOB, { name: "sendall", text: "5" }), send("6"), end, send("7")],
+      ...[command(8, AL, { name: "send", to: "Al", text: "8" }), send("9")],
+    ];
+    for (let from = 0; from < entries.length; from++) {
+      for (let to = from; to <= entries.length; to++) {
+        const part = entries.slice(from, to);
+        assertEquals(parseTurn(turnText(part)), part);
+      }
+    }
+  });
+
+  it("is read as it was written before format 3", () => {
+    const before = '[7,[[3,"10.0.0.1","10.0.0.1:5000"],[4,"fe80::1","[fe80::1]:5001"]],[' +
+      '[0,0,"send","Bob","1"],{"kind":"end","at":9,"session":9},[1,1,"receive"],[0,1,"wait",2.5]]]';
+    assertEquals(parseTurn(before), [
+      command(7, AL, { name: "send", to: "Bob", text: "1" }),
+      { kind: "end", at: 9, session: 9 },
+      command(8, BOB, { name: "receive" }),
+      command(8, AL, { name: "wait", seconds: 2.5 }),
+    ]);
+    const part: Entry = { kind: "part", at: 1, run: "a" };
+    assertEquals(parseTurn(`[0,[],[${JSON.stringify(part)}]]`), [part]);
+    assertEquals(parseTurn("[0,[],[]]"), []);
+  });
+
+  it("is a third of the entries in JSON for a pipeline of messages", () => {
     const message = command(1_000_000_000_000, AL, {
       name: "send",
       to: "Bob",
       text: "x".repeat(40),
     });
     const entries = Array<Entry>(16).fill(message);
-    assert(turnText(entries).length < JSON.stringify(entries).length / 2);
+    assert(turnText(entries).length < JSON.stringify(entries).length / 3);
   });
 });

@@ -357,7 +357,7 @@ class World implements Surroundings {
 
   /** A batch comes that is not the next. */
   #skip(): void {
-    const [first, ...others] = parseTurn(this.stream.bodies.at(-1) ?? "[0,[],[]]");
+    const [first, ...others] = parseTurn(this.stream.bodies.at(-1) ?? "[0]");
     if (first?.kind !== "batch") return;
     const body = turnText([{ ...first, batch: first.batch + 2 }, ...others]);
     this.stream.bodies.push(body);
