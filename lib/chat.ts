@@ -19,14 +19,17 @@ import {
 import * as users from "./users.ts";
 import type { Actor, SessionId } from "./users.ts";
 
-/** What may happen to a chat; `at` is when, in milliseconds since 1970. */
+/** A command that somebody gave; `at` is when, in milliseconds since 1970. */
+export interface CommandEntry {
+  readonly kind: "command";
+  readonly at: number;
+  readonly actor: Actor;
+  readonly command: Command;
+}
+
+/** What may happen to a chat. */
 export type Entry =
-  | {
-    readonly kind: "command";
-    readonly at: number;
-    readonly actor: Actor;
-    readonly command: Command;
-  }
+  | CommandEntry
   /** Mail that a `wait` showed was seen: it leaves the mailbox. */
   | { readonly kind: "take"; readonly shown: Shown }
   /** A session's stream has ended: it holds no name any more. */

@@ -1,5 +1,5 @@
 /** The engine: runs the commands of all connections, each in its turn. Time enters the chat here. */
-import { type Entry, step } from "./chat.ts";
+import { type CommandEntry, type Entry, step } from "./chat.ts";
 import type { Command } from "./command.ts";
 import type { Log } from "./log.ts";
 import { Others } from "./others.ts";
@@ -14,8 +14,6 @@ import { Waiters } from "./waiters.ts";
 const GRACE_MS = 250;
 /** In strict mode it is noted once in so long that an address was here, in milliseconds. */
 const SEEN_MS = 3_600_000;
-
-type CommandEntry = Entry & { readonly kind: "command" };
 
 /** One chat. */
 export class Engine {

@@ -57,8 +57,6 @@ interface Writing {
   readonly rows: Generator<string>;
   /** The number of the next row. */
   part: number;
-  /** Where the turns are that it holds, and no snapshot before. */
-  readonly places: readonly number[];
 }
 
 /** A journal in a file. */
@@ -74,8 +72,7 @@ export class SqliteJournal implements Journal {
   #through: number;
   /** The last snapshot that was begun, whether it was finished or not. */
   #lastGeneration: number;
-  #lastTurn: number;
-  /** Where the turns behind the last snapshot are that was begun, in their order. */
+  /** Where the turns behind the snapshot that counts are, in their order. */
   #places: number[];
   /** Where turns are that the snapshot holds: the next ones are written over them. */
   #free: number[];
@@ -102,15 +99,9 @@ export class SqliteJournal implements Journal {
     const current = this.#numbers("SELECT generation, through FROM current");
     this.#generation = current.generation!;
     this.#through = current.through!;
-    const turns = this.#database.prepare("SELECT place, id FROM turn ORDER BY id").all() as {
-      readonly place: number;
-      readonly id: number;
-    }[];
-    const placesOf = (rows: typeof turns) => rows.map(({ place }) => place);
-    this.#places = placesOf(turns.filter(({ id }) => id > this.#through));
-    this.#free = placesOf(turns.filter(({ id }) => id <= this.#through));
-    this.#lastPlace = turns.reduce((last, { place }) => Math.max(last, place), 0);
-    this.#lastTurn = turns.at(-1)?.id ?? this.#through;
+    this.#places = this.#placesOf("id > ?");
+    this.#free = this.#placesOf("id <= ?");
+    this.#lastPlace = this.#numbers("SELECT max(place) AS last FROM turn").last ?? 0;
     const last = this.#numbers("SELECT max(generation) AS last FROM snapshot").last ?? 0;
     this.#lastGeneration = Math.max(last, this.#generation);
     this.#at = this.size().at;
@@ -167,7 +158,6 @@ export class SqliteJournal implements Journal {
     );
     if (this.#free.pop() === undefined) this.#lastPlace = place;
     this.#places.push(place);
-    this.#lastTurn++;
     this.#entries += entries.length;
   }
 
@@ -209,22 +199,13 @@ export class SqliteJournal implements Journal {
 
   /** A new snapshot of the state, from its first row on. */
   #begin(state: ChatState): void {
-    this.#giveUp();
     this.#writing = {
       generation: ++this.#lastGeneration,
       through: this.#lastTurn,
       rows: snapshotRows(state),
       part: 0,
-      places: this.#places,
     };
-    this.#places = [];
     this.#entries = 0;
-  }
-
-  /** The snapshot that is being written, if one is, will not be: its rows are let go of later. */
-  #giveUp(): void {
-    this.#places = [...this.#writing?.places ?? [], ...this.#places];
-    this.#writing = undefined;
   }
 
   #sliceIn(ms: number): void {
@@ -234,8 +215,9 @@ export class SqliteJournal implements Journal {
         const nextMs = this.#slice();
         if (nextMs !== undefined) this.#sliceIn(nextMs);
       } catch (error) {
+        // Its rows are let go of later.
         if (this.#writing !== undefined) this.#sliceIn(this.#schedule.restMs);
-        this.#giveUp();
+        this.#writing = undefined;
         this.#isTidying = false;
         this.#teller.snapshotFailed(error);
       }
@@ -255,7 +237,7 @@ export class SqliteJournal implements Journal {
 
   /** The last slice switches to the new snapshot. */
   #writeRows(writing: Writing): number {
-    const { generation, through, rows, places } = writing;
+    const { generation, through, rows } = writing;
     const late = performance.now() + this.#schedule.sliceMs;
     const insert = this.#prepared("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
     let isLast = false;
@@ -275,9 +257,9 @@ export class SqliteJournal implements Journal {
     });
     if (isLast) {
       this.#generation = generation;
-      this.#through = through;
       this.#discardFree();
-      this.#free = [...places];
+      this.#free = this.#places.splice(0, through - this.#through);
+      this.#through = through;
       this.#writing = undefined;
       this.#isTidying = true;
     }
@@ -320,6 +302,17 @@ export class SqliteJournal implements Journal {
     return undefined;
   }
 
+  get #lastTurn(): number {
+    return this.#through + this.#places.length;
+  }
+
+  /** Where these turns are, in their order. */
+  #placesOf(which: "id > ?" | "id <= ?"): number[] {
+    const query = `SELECT json_group_array(place ORDER BY id) AS places FROM turn WHERE ${which}`;
+    const { places } = this.#database.prepare(query).get(this.#through) as { places: string };
+    return JSON.parse(places);
+  }
+
   #now(): number {
     return this.#at = Math.max(this.#at, Date.now());
   }
@@ -352,10 +345,9 @@ export class SqliteJournal implements Journal {
   }
 
   *#turns(): Generator<readonly Entry[]> {
-    const turn = this.#database.prepare(
-      "SELECT id AS number, body, crc FROM turn WHERE place = ?",
-    );
-    const rows = this.#places.values().map((place) => turn.get(place));
+    const query =
+      "SELECT turn.id AS number, body, crc FROM json_each(?) CROSS JOIN turn ON place = value";
+    const rows = this.#database.prepare(query).iterate(JSON.stringify(this.#places));
     for (const body of this.#checked(rows, this.#through + 1)) {
       const entries = parseTurn(body);
       this.#entries += entries.length;

@@ -1,9 +1,8 @@
 /** The entries of a turn as one text and back: what a journal stores of it. Pure. */
-import type { Entry } from "./chat.ts";
+import type { CommandEntry, Entry } from "./chat.ts";
 import type { Command } from "./command.ts";
 import type { Actor } from "./users.ts";
 
-type CommandEntry = Entry & { readonly kind: "command" };
 type Name = Command["name"];
 type Fields<Of> = Of extends { readonly name: string } ? readonly (keyof Of)[] : never;
 
@@ -25,6 +24,8 @@ const FIELDS: { readonly [Of in Name]: Fields<Command & { name: Of }> } = {
  * how long after the turn's first command, name, and the arguments of all of them.
  */
 type Stretch = [number, string, string, number, Name, ...(string | number)[]];
+/** The arguments stand behind so many words. */
+const STRETCH_HEAD = 5;
 /** The time of the first command, and what happened, in its order. */
 type Turn = [at: number, ...(Stretch | Entry)[]];
 
@@ -33,27 +34,25 @@ export function turnText(entries: readonly Entry[]): string {
   const start = entries.find((entry) => entry.kind === "command")?.at ?? 0;
   const turn: Turn = [start];
   let stretch: Stretch | undefined;
-  let before: CommandEntry | undefined;
+  let before: Entry | undefined;
   for (const entry of entries) {
-    if (entry.kind !== "command") {
-      turn.push(entry);
-      before = undefined;
-      continue;
+    if (entry.kind !== "command") turn.push(entry);
+    else {
+      if (stretch === undefined || !isAlike(before, entry)) {
+        const { actor, at, command } = entry;
+        stretch = [actor.session, actor.address, actor.peer, at - start, command.name];
+        turn.push(stretch);
+      }
+      addArguments(stretch, entry.command);
     }
-    if (stretch === undefined || before === undefined || !isAlike(before, entry)) {
-      const { actor, at, command } = entry;
-      stretch = [actor.session, actor.address, actor.peer, at - start, command.name];
-      turn.push(stretch);
-    }
-    addArguments(stretch, entry.command);
     before = entry;
   }
   return JSON.stringify(turn);
 }
 
 /** Can they stand in one stretch? Without arguments nobody could tell how many they are. */
-function isAlike(one: CommandEntry, other: CommandEntry): boolean {
-  return one.actor === other.actor && one.at === other.at &&
+function isAlike(one: Entry | undefined, other: CommandEntry): boolean {
+  return one?.kind === "command" && one.actor === other.actor && one.at === other.at &&
     one.command.name === other.command.name && FIELDS[one.command.name].length > 0;
 }
 
@@ -70,23 +69,30 @@ export function parseTurn(text: string): Entry[] {
   const turn: Turn | OldTurn = JSON.parse(text);
   if (isOld(turn)) return parseOldTurn(turn);
   const [start, ...items] = turn;
-  return items.flatMap((item) => "kind" in item ? [item] : commandsOf(item, start));
+  const entries: Entry[] = [];
+  for (const item of items) {
+    if ("kind" in item) entries.push(item);
+    else addCommands(entries, item, start);
+  }
+  return entries;
 }
 
-function commandsOf([session, address, peer, after, name, ...words]: Stretch, start: number) {
+function addCommands(entries: Entry[], stretch: Stretch, start: number): void {
+  const [session, address, peer, after, name] = stretch;
   const actor: Actor = { session, address, peer };
-  const { length } = FIELDS[name];
-  const commands = Math.max(1, words.length / length || 0);
-  return Array.from(
-    { length: commands },
-    (_, i) => commandEntry(start + after, actor, name, words.slice(i * length, (i + 1) * length)),
-  );
+  let place = STRETCH_HEAD;
+  do {
+    const command = commandOf(name, stretch, place);
+    entries.push({ kind: "command", at: start + after, actor, command });
+    place += FIELDS[name].length;
+  } while (place < stretch.length);
 }
 
-function commandEntry(at: number, actor: Actor, name: Name, words: readonly unknown[]): Entry {
-  const fields = FIELDS[name].map((field, i) => [field, words[i]] as const);
-  const command = { name, ...Object.fromEntries(fields) } as Command;
-  return { kind: "command", at, actor, command };
+/** The command whose arguments begin at this place. */
+function commandOf(name: Name, words: readonly unknown[], place: number): Command {
+  const command: Record<string, unknown> = { name };
+  for (const field of FIELDS[name]) command[field] = words[place++];
+  return command as unknown as Command;
 }
 
 /** Before format 3: all actors, then the entries; of a command the place of its actor, and its time. */
@@ -95,6 +101,9 @@ type OldTurn = readonly [
   actors: readonly (readonly [session: number, address: string, peer: string])[],
   lines: readonly (readonly [actor: number, after: number, name: Name, ...unknown[]] | Entry)[],
 ];
+
+/** The arguments stand behind so many words. */
+const OLD_HEAD = 3;
 
 function isOld(turn: Turn | OldTurn): turn is OldTurn {
   const [, first] = turn;
@@ -105,7 +114,8 @@ function parseOldTurn([start, actorLines, lines]: OldTurn): Entry[] {
   const actors = actorLines.map(([session, address, peer]) => ({ session, address, peer }));
   return lines.map((line) => {
     if ("kind" in line) return line;
-    const [actor, after, name, ...words] = line;
-    return commandEntry(start + after, actors[actor]!, name, words);
+    const [actor, after, name] = line;
+    const command = commandOf(name, line, OLD_HEAD);
+    return { kind: "command", at: start + after, actor: actors[actor]!, command };
   });
 }

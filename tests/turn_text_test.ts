@@ -59,7 +59,7 @@ describe("the text of a turn", () => {
     assertEquals(parseTurn("[0,[],[]]"), []);
   });
 
-  it("is a third of the entries in JSON for a pipeline of messages", () => {
+  it("is less than a third of the entries in JSON for a pipeline of messages", () => {
     const message = command(1_000_000_000_000, AL, {
       name: "send",
       to: "Bob",

@@ -2,7 +2,7 @@
  * The naive chat of several servers: what the turns of their common order lead to, one after another.
  * It shares nothing with `lib/` but the shape of the entries.
  */
-import type { Entry } from "../../lib/chat.ts";
+import type { CommandEntry, Entry } from "../../lib/chat.ts";
 import { Model, type ModelSettings } from "../model.ts";
 import { ask } from "./model_turns.ts";
 
@@ -105,7 +105,7 @@ export class ModelLog {
     return {};
   }
 
-  #obey({ actor, command }: Entry & { kind: "command" }): Outcome {
+  #obey({ actor, command }: CommandEntry): Outcome {
     const port = Number(actor.peer.split(":")[1]);
     this.#ports.set(actor.session, port);
     const { name, ...values } = command;
