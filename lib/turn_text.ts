@@ -4,10 +4,10 @@ import type { Command } from "./command.ts";
 import type { Actor } from "./users.ts";
 
 type Name = Command["name"];
-type Fields<Of> = Of extends { readonly name: string } ? readonly (keyof Of)[] : never;
+type Field<Of extends Name> = Exclude<keyof Extract<Command, { name: Of }>, "name">;
 
 /** The arguments of each command, in their order. */
-const FIELDS: { readonly [Of in Name]: Fields<Command & { name: Of }> } = {
+const FIELDS: { readonly [Of in Name]: readonly Field<Of>[] } = {
   register: ["user"],
   users: [],
   send: ["to", "text"],
@@ -90,9 +90,9 @@ function addCommands(entries: Entry[], stretch: Stretch, start: number): void {
 
 /** The command whose arguments begin at this place. */
 function commandOf(name: Name, words: readonly unknown[], place: number): Command {
-  const command: Record<string, unknown> = { name };
+  const command: { name: Name; [field: string]: unknown } = { name };
   for (const field of FIELDS[name]) command[field] = words[place++];
-  return command as unknown as Command;
+  return command as Command;
 }
 
 /** Before format 3: all actors, then the entries; of a command the place of its actor, and its time. */
