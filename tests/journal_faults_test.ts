@@ -2,7 +2,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
-import { type CommandEntry, type Entry, step } from "../lib/chat.ts";
+import { type Entry, step } from "../lib/chat.ts";
+import type { Command } from "../lib/command.ts";
 import { type ChatState, emptyChat } from "../lib/state.ts";
 import { committed, replay } from "../lib/journal.ts";
 import type { Schedule, SqliteJournal } from "../lib/journal_sqlite.ts";
@@ -19,7 +20,7 @@ type Turn = readonly Entry[];
 
 /** A turn of so many messages to all, from Al to Bob; turn 0 registers them. */
 function turn(number: number, messages = 1): Turn {
-  const entry = (session: number, command: CommandEntry["command"]): Entry => {
+  const entry = (session: number, command: Command): Entry => {
     const actor = { session, address: `10.0.0.${session}`, peer: "" };
     return { kind: "command", at: number, actor, command };
   };

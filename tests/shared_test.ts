@@ -1,7 +1,8 @@
 /** A chat that several servers share: what its entries mean, and how a server sends its own. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type CommandEntry, type Entry, stepTurn } from "../lib/chat.ts";
+import { type Entry, stepTurn } from "../lib/chat.ts";
+import type { Command } from "../lib/command.ts";
 import { type ChatState, emptyChat } from "../lib/state.ts";
 import { JournalError, LateError, type Origin } from "../lib/journal.ts";
 import * as mailbox from "../lib/mailbox.ts";
@@ -13,8 +14,6 @@ import { type SessionId, sessionOf } from "../lib/users.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
 const OTHERS = settingsOf(parseServerOptions(["--text-symbols-max", "61"]));
-
-type Command = CommandEntry["command"];
 
 function join(run: string, { settings = SETTINGS, rules = 2, at = 1 } = {}): Entry[] {
   return [{ kind: "join", at, run, rules, settings }];
