@@ -254,6 +254,14 @@ describe("frameStream()", () => {
     return frames;
   }
 
+  async function askAndGiveUp(stream: ReadableStream<unknown>): Promise<void> {
+    const impatient = stream.getReader();
+    const given = impatient.read().catch(() => "gave up");
+    await new Promise(setImmediate);
+    impatient.releaseLock();
+    assertEquals(await given, "gave up");
+  }
+
   it("gives all frames of a chunk at once", async () => {
     const reader = frameStream(readerOf(ReadableStream.from([encodeFrames(["a", "b"])])), LIMIT)
       .getReader();
@@ -300,11 +308,7 @@ describe("frameStream()", () => {
       return promise;
     };
     const stream = frameStream({ read }, LIMIT);
-    const impatient = stream.getReader();
-    const given = impatient.read().catch(() => "gave up");
-    await new Promise(setImmediate);
-    impatient.releaseLock();
-    assertEquals(await given, "gave up");
+    await askAndGiveUp(stream);
     const patient = stream.getReader();
     const next = patient.read();
     await new Promise(setImmediate);
@@ -315,6 +319,28 @@ describe("frameStream()", () => {
     await new Promise(setImmediate);
     reads[1]!(frames[1]!.length);
     assertEquals([(await last).value!.frames.text(0)], ["second"]);
+  });
+
+  it("keeps what came after its reader gave up until the next is asked for", async () => {
+    const frames = [encodeFrame("first"), encodeFrame("other")];
+    const { promise: late, resolve: arrive } = Promise.withResolvers<void>();
+    let reads = 0;
+    const read = async (p: Uint8Array) => {
+      const frame = frames[reads++]!;
+      if (reads === 1) await late;
+      p.set(frame);
+      return frame.length;
+    };
+    const stream = frameStream({ read }, LIMIT);
+    await askAndGiveUp(stream);
+    arrive();
+    await new Promise(setImmediate);
+    const patient = stream.getReader();
+    const { value } = await patient.read();
+    await new Promise(setImmediate);
+    assertEquals(reads, 1, "nothing is read into the memory of what was given");
+    assertEquals(Array.from(value!.frames, (frame) => decoder.decode(frame)), ["first"]);
+    assertEquals((await patient.read()).value!.frames.text(0), "other");
   });
 
   it("hands on the error of a connection", async () => {
