@@ -1,5 +1,5 @@
 /** Sends back what comes: what the runtime itself can do. `raw`, or through the `frames` of the server. */
-import { frameStream } from "../lib/frame_stream.ts";
+import { FrameStream } from "../lib/frame_stream.ts";
 import { TcpConnection } from "../lib/tcp.ts";
 
 /** Reads and writes, and nothing else. */
@@ -16,7 +16,7 @@ async function echoRaw(conn: Deno.TcpConn): Promise<void> {
 async function echoFrames(conn: Deno.TcpConn): Promise<void> {
   const connection = new TcpConnection(conn);
   const out = new Uint8Array(16_384);
-  for await (const { frames } of frameStream(connection, 4096)) {
+  for await (const { frames } of new FrameStream(connection, 4096)) {
     let end = 0;
     for (const frame of frames) {
       out[end] = frame.length;

@@ -1,6 +1,6 @@
 /** A typed client over any stream of bytes in both directions. */
 import { type CommandName, encodeCommand, WAIT_SECONDS_MAX } from "./command.ts";
-import { frameStream, readerOf } from "./frame_stream.ts";
+import { FrameStream, readerOf } from "./frame_stream.ts";
 import { type Mail, parseReplyText, REFUSALS, type TextCode, type TextReply } from "./reply.ts";
 
 /** What the server refused, and the text that it said; `"other"`: a text that it explains itself. */
@@ -209,11 +209,8 @@ function parseCount(text: string): number | undefined {
 }
 
 async function* eachFrame(readable: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = frameStream(readerOf(readable), FRAME_BYTES_MAX).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    yield* value.frames;
-    if (value.overLimit) throw new DisconnectedError("What the server sent is not the protocol");
+  for await (const { frames, overLimit } of new FrameStream(readerOf(readable), FRAME_BYTES_MAX)) {
+    yield* frames;
+    if (overLimit) throw new DisconnectedError("What the server sent is not the protocol");
   }
 }

@@ -4,7 +4,7 @@ import { Deadline, turnNow } from "./deadline.ts";
 import type { Engine } from "./engine.ts";
 import type { Answer, Session } from "./session.ts";
 import type { Split } from "./frame.ts";
-import { frameStream, type Reader } from "./frame_stream.ts";
+import { FrameStream, type Reader } from "./frame_stream.ts";
 import type { Log } from "./log.ts";
 import type { Meter } from "./meter.ts";
 import type { ServerOptions } from "./options.ts";
@@ -75,8 +75,7 @@ export class ConnectionHandler {
   readonly #pace: Pace;
   readonly #ticket = new Ticket();
   readonly #session: Session;
-  readonly #frames: ReadableStream<Split>;
-  #reader: ReadableStreamDefaultReader<Split>;
+  readonly #frames: FrameStream;
   readonly #commands: CommandReader;
   readonly #outbox: Outbox;
   readonly #deadline = new Deadline(() => this.#expire());
@@ -112,8 +111,7 @@ export class ConnectionHandler {
     this.#options = options;
     this.#log = log;
     this.#session = engine.open(connection.address, connection.peer);
-    this.#frames = frameStream(connection, options.frameBytesMax);
-    this.#reader = this.#frames.getReader();
+    this.#frames = new FrameStream(connection, options.frameBytesMax);
     this.#commands = new CommandReader(options);
     this.#pace = pace;
     const { actor } = this.#session;
@@ -244,7 +242,7 @@ export class ConnectionHandler {
     this.#armForReading();
     this.#commands.keep();
     this.#isReading = true;
-    return this.#reader.read();
+    return this.#frames.read();
   }
 
   /** Takes in what was read; the end of the stream is the end, or a mistake. */
@@ -271,7 +269,6 @@ export class ConnectionHandler {
   #recover(error: unknown): Next | undefined {
     this.#isReading = false;
     if (this.#expired === undefined) throw error;
-    this.#reader = this.#frames.getReader();
     if (this.#expired !== "stalled") return { kind: "ending", ending: this.#expired };
     if (this.#commands.isBegun) return this.#breakOff("stalled");
     // The rest came just as the time was over.
@@ -344,7 +341,7 @@ export class ConnectionHandler {
     this.#deadline.set(LINGER_MS);
     try {
       await this.#connection.closeWrite();
-      while (!(await this.#reader.read()).done);
+      while (!(await this.#frames.read()).done);
     } catch {
       // The other end is gone, or its time is over: there is nobody left to be polite to.
     }
@@ -369,7 +366,7 @@ export class ConnectionHandler {
       : this.#commands.isBegun
       ? "stalled"
       : "idle";
-    this.#reader.releaseLock();
+    this.#frames.giveUp();
   }
 }
 

@@ -47,41 +47,72 @@ export function readerOf(stream: ReadableStream<Uint8Array>): Reader {
 }
 
 /**
- * Splits a stream of bytes into frames, those of one read at a time.
+ * A stream of frames over a source of bytes: those of one read at a time.
  *
  * Nothing is read ahead: bytes are read when the consumer asks for the next split, so a consumer
  * that is busy writing stops the reading (back-pressure). All reads share one buffer, and the views
  * in a split stay valid until the next is asked for: new memory for each, as `conn.readable` takes,
  * halves the requests a second. Behind a length over `frameBytesMax` everything is thrown away.
  *
- * One stream with a `pull` of its own instead of `pipeThrough(new TransformStream(…))`: that
- * serves less than half the requests a second (`docs/decisions.md`).
+ * One stream that is filled by hand instead of `pipeThrough(new TransformStream(…))`: that serves
+ * less than half the requests a second (`docs/decisions.md`).
  */
-export function frameStream(reader: Reader, frameBytesMax: number): ReadableStream<Split> {
-  let buffer = new Uint8Array(READ_BYTES);
-  let rest: Uint8Array = NOTHING;
-  let overLimit = false;
-  let controller: ReadableStreamDefaultController<Split>;
-  let isReading = false;
-  // No async functions, and no promise for the stream to wait for: each costs up to a tenth of it.
-  const take = (length: number | null): void => {
-    isReading = false;
-    if (length === null) return controller.close();
-    if (overLimit) return pull();
-    const split = splitFrames(rest, buffer.subarray(0, length), frameBytesMax);
-    ({ rest, overLimit } = split);
-    buffer = fitting(buffer, length);
-    controller.enqueue(split);
+export class FrameStream implements AsyncIterable<Split> {
+  readonly #source: Reader;
+  readonly #frameBytesMax: number;
+  readonly #stream: ReadableStream<Split>;
+  #controller!: ReadableStreamDefaultController<Split>;
+  #reader: ReadableStreamDefaultReader<Split>;
+  #buffer = new Uint8Array(READ_BYTES);
+  #rest: Uint8Array = NOTHING;
+  #overLimit = false;
+  /** The source is being read, or at its end. */
+  #isBusy = false;
+
+  constructor(source: Reader, frameBytesMax: number) {
+    this.#source = source;
+    this.#frameBytesMax = frameBytesMax;
+    const start = (its: ReadableStreamDefaultController<Split>) => void (this.#controller = its);
+    this.#stream = new ReadableStream({ start }, { highWaterMark: 0 });
+    this.#reader = this.#stream.getReader();
+  }
+
+  /** The next split; the source's error where it has one. */
+  read(): Promise<ReadableStreamReadResult<Split>> {
+    // A split that came too late for who had asked is still there.
+    if (this.#controller.desiredSize === 0) this.#pull();
+    return this.#reader.read();
+  }
+
+  /** Who waits for a split gets an error, and who asks next gets what is being read. */
+  giveUp(): void {
+    this.#reader.releaseLock();
+    this.#reader = this.#stream.getReader();
+  }
+
+  /** All splits to the end of the source. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Split> {
+    for (let next = await this.read(); !next.done; next = await this.read()) yield next.value;
+  }
+
+  #pull(): void {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    this.#source.read(this.#buffer).then(this.#take, this.#fail);
+  }
+
+  // No async function: it would cost up to a tenth of a request.
+  readonly #take = (length: number | null): void => {
+    if (length === null) return this.#controller.close();
+    this.#isBusy = false;
+    if (this.#overLimit) return this.#pull();
+    const split = splitFrames(this.#rest, this.#buffer.subarray(0, length), this.#frameBytesMax);
+    ({ rest: this.#rest, overLimit: this.#overLimit } = split);
+    this.#buffer = fitting(this.#buffer, length);
+    this.#controller.enqueue(split);
   };
-  const fail = (error: unknown) => controller.error(error);
-  const pull = (): void => {
-    // Who gave up waiting, and asks again, gets what is being read.
-    if (isReading) return;
-    isReading = true;
-    reader.read(buffer).then(take, fail);
-  };
-  const start = (its: ReadableStreamDefaultController<Split>) => void (controller = its);
-  return new ReadableStream({ start, pull }, { highWaterMark: 0 });
+
+  readonly #fail = (error: unknown): void => this.#controller.error(error);
 }
 
 /** The buffer for the next read, after one of so many bytes. */

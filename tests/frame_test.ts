@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrame, encodeFrames, splitFrames, writeFrames } from "../lib/frame.ts";
-import { frameStream, readerOf } from "../lib/frame_stream.ts";
+import { FrameStream, readerOf } from "../lib/frame_stream.ts";
 import { wholeBelow, withSeed } from "./random.ts";
 
 const LIMIT = 300;
@@ -245,27 +245,25 @@ describe("writeFrames()", () => {
   });
 });
 
-describe("frameStream()", () => {
+describe("FrameStream", () => {
   async function framesOf(chunks: readonly Uint8Array[]): Promise<string[]> {
     const frames: string[] = [];
-    for await (const split of frameStream(readerOf(ReadableStream.from(chunks)), LIMIT)) {
+    for await (const split of new FrameStream(readerOf(ReadableStream.from(chunks)), LIMIT)) {
       frames.push(...Array.from(split.frames, (frame) => decoder.decode(frame)));
     }
     return frames;
   }
 
-  async function askAndGiveUp(stream: ReadableStream<unknown>): Promise<void> {
-    const impatient = stream.getReader();
-    const given = impatient.read().catch(() => "gave up");
+  async function askAndGiveUp(stream: FrameStream): Promise<void> {
+    const given = stream.read().catch(() => "gave up");
     await new Promise(setImmediate);
-    impatient.releaseLock();
+    stream.giveUp();
     assertEquals(await given, "gave up");
   }
 
   it("gives all frames of a chunk at once", async () => {
-    const reader = frameStream(readerOf(ReadableStream.from([encodeFrames(["a", "b"])])), LIMIT)
-      .getReader();
-    const { value } = await reader.read();
+    const source = readerOf(ReadableStream.from([encodeFrames(["a", "b"])]));
+    const { value } = await new FrameStream(source, LIMIT).read();
     assertEquals(value?.frames.length, 2);
   });
 
@@ -291,10 +289,11 @@ describe("frameStream()", () => {
         controller.enqueue(encodeFrame("a"));
       },
     }, { highWaterMark: 0 });
-    const reader = frameStream(readerOf(source), LIMIT).getReader();
-    await Promise.resolve();
+    const stream = new FrameStream(readerOf(source), LIMIT);
+    await new Promise(setImmediate);
     assertEquals(pulls, 0);
-    await reader.read();
+    await stream.read();
+    await new Promise(setImmediate);
     assertEquals(pulls, 1);
   });
 
@@ -307,15 +306,14 @@ describe("frameStream()", () => {
       reads.push(resolve);
       return promise;
     };
-    const stream = frameStream({ read }, LIMIT);
+    const stream = new FrameStream({ read }, LIMIT);
     await askAndGiveUp(stream);
-    const patient = stream.getReader();
-    const next = patient.read();
+    const next = stream.read();
     await new Promise(setImmediate);
     assertEquals(reads.length, 1, "one read at a time");
     reads[0]!(frames[0]!.length);
     assertEquals([(await next).value!.frames.text(0)], ["first"]);
-    const last = patient.read();
+    const last = stream.read();
     await new Promise(setImmediate);
     reads[1]!(frames[1]!.length);
     assertEquals([(await last).value!.frames.text(0)], ["second"]);
@@ -331,24 +329,23 @@ describe("frameStream()", () => {
       p.set(frame);
       return frame.length;
     };
-    const stream = frameStream({ read }, LIMIT);
+    const stream = new FrameStream({ read }, LIMIT);
     await askAndGiveUp(stream);
     arrive();
     await new Promise(setImmediate);
-    const patient = stream.getReader();
-    const { value } = await patient.read();
+    const { value } = await stream.read();
     await new Promise(setImmediate);
     assertEquals(reads, 1, "nothing is read into the memory of what was given");
     assertEquals(Array.from(value!.frames, (frame) => decoder.decode(frame)), ["first"]);
-    assertEquals((await patient.read()).value!.frames.text(0), "other");
+    assertEquals((await stream.read()).value!.frames.text(0), "other");
   });
 
   it("hands on the error of a connection", async () => {
     const source = new ReadableStream<Uint8Array>({
       pull: () => Promise.reject(new Error("reset")),
     });
-    const reader = frameStream(readerOf(source), LIMIT).getReader();
-    const error = await reader.read().then(() => undefined, (error: Error) => error);
+    const stream = new FrameStream(readerOf(source), LIMIT);
+    const error = await stream.read().then(() => undefined, (error: Error) => error);
     assertThrows(
       () => {
         throw error;

@@ -1,7 +1,7 @@
 /** What the tests share: skipping with a reason, a server in this process, a raw peer. */
 import { it } from "@std/testing/bdd";
 import { encodeFrames } from "../lib/frame.ts";
-import { frameStream, readerOf } from "../lib/frame_stream.ts";
+import { FrameStream, readerOf } from "../lib/frame_stream.ts";
 import { type Journal, memoryJournal } from "../lib/journal.ts";
 import { type Schedule, SqliteJournal, type Teller } from "../lib/journal_sqlite.ts";
 import { Log } from "../lib/log.ts";
@@ -242,10 +242,7 @@ export class Peer implements Disposable {
 }
 
 async function* frames(readable: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const reader = frameStream(readerOf(readable), 16_777_216).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    for (const frame of value.frames) yield decoder.decode(frame);
+  for await (const { frames } of new FrameStream(readerOf(readable), 16_777_216)) {
+    for (const frame of frames) yield decoder.decode(frame);
   }
 }

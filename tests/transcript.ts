@@ -5,8 +5,8 @@ import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import net from "node:net";
 import { Duplex } from "node:stream";
-import { encodeFrames, type Split } from "../lib/frame.ts";
-import { frameStream, readerOf } from "../lib/frame_stream.ts";
+import { encodeFrames } from "../lib/frame.ts";
+import { FrameStream, readerOf } from "../lib/frame_stream.ts";
 import type { TestServer } from "./support.ts";
 
 /** How the requests are cut into writes. */
@@ -68,7 +68,7 @@ function unquote(word: string): string {
 class Person {
   readonly #socket: net.Socket;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #reader: ReadableStreamDefaultReader<Split>;
+  readonly #stream: FrameStream;
   readonly #frames: string[] = [];
 
   private constructor(socket: net.Socket) {
@@ -79,7 +79,7 @@ class Person {
       writable: WritableStream<Uint8Array>;
     };
     this.#writer = writable.getWriter();
-    this.#reader = frameStream(readerOf(readable), 1_048_576).getReader();
+    this.#stream = new FrameStream(readerOf(readable), 1_048_576);
   }
 
   /** Connects from an address of loopback: in the chat a person has one. */
@@ -104,7 +104,7 @@ class Person {
   /** The next frame; `(closed)` where the server has ended its side. */
   async frame(): Promise<string> {
     while (this.#frames.length === 0) {
-      const { done, value } = await this.#reader.read();
+      const { done, value } = await this.#stream.read();
       if (done) return CLOSED;
       this.#frames.push(...Array.from(value.frames, (frame) => decoder.decode(frame)));
     }

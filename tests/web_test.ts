@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
 import { encodeFrames } from "../lib/frame.ts";
-import { frameStream } from "../lib/frame_stream.ts";
+import { FrameStream } from "../lib/frame_stream.ts";
 import { memoryJournal } from "../lib/journal.ts";
 import { webSocketConnection } from "../lib/web_socket.ts";
 import { itNeeds, NET, Peer, serveWeb, serveWebOn, type TestWeb, until } from "./support.ts";
@@ -26,7 +26,7 @@ class SocketPeer implements Disposable {
   private constructor(socket: WebSocket) {
     this.socket = socket;
     const connection = webSocketConnection(socket, { address: "", peer: "", bytesMax: 1e9 });
-    this.#frames = frames(frameStream(connection, 1e9));
+    this.#frames = frames(new FrameStream(connection, 1e9));
     this.closed = new Promise((resolve) =>
       socket.addEventListener("close", ({ code }) => resolve(code))
     );
@@ -54,7 +54,7 @@ class SocketPeer implements Disposable {
   }
 }
 
-async function* frames(stream: ReturnType<typeof frameStream>): AsyncGenerator<string> {
+async function* frames(stream: FrameStream): AsyncGenerator<string> {
   for await (const { frames } of stream) {
     for (const frame of frames) yield decoder.decode(frame);
   }
