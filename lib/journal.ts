@@ -71,11 +71,6 @@ export interface Sharing {
   ask(run: string, session: SessionId): Promise<boolean>;
 }
 
-/** Snapshots cost no more than the entries between them: so many, where so much is alive. */
-export function snapshotEntries(alive: number): number {
-  return Math.max(100_000, alive);
-}
-
 /** Nothing outlives the process, and there is nothing to wait for. */
 export const memoryJournal: Journal = {
   read: () => ({ rows: [], turns: [] }),

@@ -7,7 +7,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { Entry } from "./chat.ts";
 import type { ChatState } from "./state.ts";
-import { type CommitListener, type Journal, snapshotEntries, type Stored } from "./journal.ts";
+import type { CommitListener, Journal, Stored } from "./journal.ts";
 import { snapshotRows } from "./snapshot.ts";
 import { parseTurn, turnText } from "./turn_text.ts";
 import { damaged, explain, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
@@ -25,6 +25,14 @@ export interface Schedule {
   readonly restMs: number;
   /** A line of progress is due so often while much is read, in milliseconds. */
   readonly progressMs: number;
+}
+
+/**
+ * So many entries that the snapshot behind them costs no more than they did. Not more than needed for
+ * that: of fewer places that turns are written over, more are still in the processor's cache.
+ */
+function snapshotEntries(alive: number): number {
+  return Math.max(alive, Math.min(25_000 + 4 * alive, 100_000));
 }
 
 /** How a server does. */

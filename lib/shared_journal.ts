@@ -16,7 +16,6 @@ import {
   type Origin,
   type Sharing,
   type SharingListener,
-  snapshotEntries,
   type Stored,
 } from "./journal.ts";
 import { RULES } from "./state.ts";
@@ -29,6 +28,11 @@ import type { SessionId } from "./users.ts";
 const RESEND_MS = 500;
 /** Who has so many turns to read does not know enough to serve. */
 const BEHIND_TURNS = 1_000;
+
+/** A snapshot costs no more than the entries before it: so many, where so much is alive. */
+function snapshotAfter(alive: number): number {
+  return Math.max(100_000, alive);
+}
 
 /** What carries the turns: a stream, which outlives all who use it. */
 export interface Carrier {
@@ -161,7 +165,7 @@ export class SharedJournal implements Journal, Sharing {
   published(state: ChatState): void {
     this.#lookForRun(state);
     const alive = state.users.byId.size + state.mailboxes.waiting;
-    const due = (this.#options.snapshotEntries ?? snapshotEntries)(alive);
+    const due = (this.#options.snapshotEntries ?? snapshotAfter)(alive);
     if (this.#entries < due) return;
     this.#entries = 0;
     this.#carrier.save(state, this.#through);

@@ -46,10 +46,9 @@ function shortenTurns(database: DatabaseSync, path: string): void {
 
 /** The turn of 50 clients with a message each fits into a page of so many bytes. */
 const PAGE_BYTES = 8_192;
-/**
- * SQLite's own log is written anew from its beginning after 1,000 pages, and not cut off below so
- * many bytes: a file that grows takes half as long again to sync.
- */
+/** SQLite's own log is copied to the file, and written anew from its beginning, after so many pages. */
+const LOG_PAGES = 2_000;
+/** It is not cut off below so many bytes: a file that grows takes half as long again to sync. */
 const LOG_BYTES_MAX = 16_777_216;
 
 /** SQLite's codes of a damaged file, and of one that is no database. */
@@ -185,7 +184,9 @@ function prepareFile(path: string, database: DatabaseSync, found: number): void 
     database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
   }
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-  database.exec(`PRAGMA journal_size_limit = ${LOG_BYTES_MAX}`);
+  database.exec(
+    `PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA journal_size_limit = ${LOG_BYTES_MAX}`,
+  );
   for (; version < MIGRATIONS.length; version++) {
     database.exec("BEGIN");
     MIGRATIONS[version]!(database, path);

@@ -1,7 +1,7 @@
 /** What every engine of the journal must do, and what the server does with one that fails. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { concat } from "@std/bytes";
-import { describe } from "@std/testing/bdd";
+import { describe, it } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
 import { type Entry, step } from "../lib/chat.ts";
 import { type ChatState, emptyChat, RULES } from "../lib/state.ts";
@@ -47,6 +47,11 @@ const TURNS: readonly (readonly Entry[])[] = [
 
 function stepAll(state: ChatState, turns: readonly (readonly Entry[])[]): ChatState {
   return turns.flat().reduce((before, entry) => step(before, entry).state, state);
+}
+
+/** A file and SQLite's log of it, in bytes. */
+function sizeWithLog(path: string): number {
+  return Deno.statSync(path).size + Deno.statSync(`${path}-wal`).size;
 }
 
 function rows(state: ChatState): string[] {
@@ -154,6 +159,12 @@ describe("a journal in a file", () => {
     },
   );
 
+  it("takes a snapshot the sooner the less is alive, and none that costs more", () => {
+    const { snapshotEntries } = SCHEDULE;
+    assert(snapshotEntries(100) < snapshotEntries(10_000));
+    for (const alive of [0, 100, 10_000, 1_000_000]) assert(snapshotEntries(alive) >= alive);
+  });
+
   itNeeds(
     FILES,
     "writes snapshots in the background, and is at rest as small as what is alive",
@@ -170,7 +181,7 @@ describe("a journal in a file", () => {
         }
         state = stepAll(state, [[command(2, "send", `${round}`)]]);
         journal.published(state);
-        const isSmall = () => Deno.statSync(file.path).size < 100_000;
+        const isSmall = () => sizeWithLog(file.path) < 100_000;
         assertEquals(isSmall(), false);
         await until(isSmall, "it is as small as what is alive");
       }
