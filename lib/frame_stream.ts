@@ -54,8 +54,8 @@ export function readerOf(stream: ReadableStream<Uint8Array>): Reader {
  * in a split stay valid until the next is asked for: new memory for each, as `conn.readable` takes,
  * halves the requests a second. Behind a length over `frameBytesMax` everything is thrown away.
  *
- * One stream that is filled by hand instead of `pipeThrough(new TransformStream(…))`: that serves
- * less than half the requests a second (`docs/decisions.md`).
+ * One stream, filled by hand: `pipeThrough(new TransformStream(…))` serves less than half the requests
+ * a second, a stream with `pull` 2 % less (`docs/decisions.md`).
  */
 export class FrameStream implements AsyncIterable<Split> {
   readonly #source: Reader;

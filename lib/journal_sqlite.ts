@@ -28,8 +28,8 @@ export interface Schedule {
 }
 
 /**
- * So many entries that the snapshot behind them costs no more than they did. Not more than needed for
- * that: of fewer places that turns are written over, more are still in the processor's cache.
+ * A snapshot costs no more than the entries before it. Where little is alive it comes sooner: of fewer
+ * places that turns are written over, more are still in the processor's cache.
  */
 function snapshotEntries(alive: number): number {
   return Math.max(alive, Math.min(25_000 + 4 * alive, 100_000));
