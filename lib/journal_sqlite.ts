@@ -9,8 +9,9 @@ import type { Entry } from "./chat.ts";
 import type { ChatState } from "./state.ts";
 import type { CommitListener, Journal, Stored } from "./journal.ts";
 import { snapshotRows } from "./snapshot.ts";
-import { parseTurn, turnText } from "./turn_text.ts";
-import { damaged, explain, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
+import { explain, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
+import { SqliteReader } from "./sqlite_reader.ts";
+import { turnText } from "./turn_text.ts";
 
 /** How a journal spreads its work over time. */
 export interface Schedule {
@@ -69,9 +70,9 @@ interface Writing {
 
 /** A journal in a file. */
 export class SqliteJournal implements Journal {
-  readonly #path: string;
   readonly #file: OpenFile;
   readonly #database: DatabaseSync;
+  readonly #reader: SqliteReader;
   readonly #teller: Teller;
   readonly #schedule: Schedule;
   readonly #statements = new Map<string, StatementSync>();
@@ -99,18 +100,20 @@ export class SqliteJournal implements Journal {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(path: string, file: OpenFile, teller: Teller, schedule: Schedule) {
-    this.#path = path;
     this.#file = file;
     this.#database = file.database;
     this.#teller = teller;
     this.#schedule = schedule;
-    const current = this.#numbers("SELECT generation, through FROM current");
+    const progress = (rows: number) => teller.progress(rows);
+    const reader = new SqliteReader(path, file.database, schedule.progressMs, progress);
+    this.#reader = reader;
+    const current = reader.numbers("SELECT generation, through FROM current");
     this.#generation = current.generation!;
     this.#through = current.through!;
-    this.#places = this.#placesOf("id > ?");
-    this.#free = this.#placesOf("id <= ?");
-    this.#lastPlace = this.#numbers("SELECT max(place) AS last FROM turn").last ?? 0;
-    const last = this.#numbers("SELECT max(generation) AS last FROM snapshot").last ?? 0;
+    this.#places = reader.places("behind", this.#through);
+    this.#free = reader.places("up to", this.#through);
+    this.#lastPlace = reader.numbers("SELECT max(place) AS last FROM turn").last ?? 0;
+    const last = reader.numbers("SELECT max(generation) AS last FROM snapshot").last ?? 0;
     this.#lastGeneration = Math.max(last, this.#generation);
     this.#at = this.size().at;
   }
@@ -138,7 +141,7 @@ export class SqliteJournal implements Journal {
   }
 
   read(): Stored {
-    return { rows: this.#rows(), turns: this.#turns(), at: this.#at };
+    return { rows: this.#reader.snapshot(this.#generation), turns: this.#turns(), at: this.#at };
   }
 
   endTurn(commit: () => void): void {
@@ -191,12 +194,7 @@ export class SqliteJournal implements Journal {
 
   /** The size of the file in bytes, and when something was last stored, in milliseconds since 1970. */
   size(): { bytes: number; at: number } {
-    const { bytes, at } = this.#numbers(
-      `SELECT page_count * page_size AS bytes, (SELECT max(at) FROM
-         (SELECT at FROM current UNION ALL SELECT max(at) FROM turn)) AS at
-       FROM pragma_page_count, pragma_page_size`,
-    );
-    return { bytes: bytes ?? 0, at: at ?? 0 };
+    return this.#reader.size();
   }
 
   /** Closes without writing anything. */
@@ -314,19 +312,12 @@ export class SqliteJournal implements Journal {
     return this.#through + this.#places.length;
   }
 
-  /** Where these turns are, in their order. */
-  #placesOf(which: "id > ?" | "id <= ?"): number[] {
-    const query = `SELECT json_group_array(place ORDER BY id) AS places FROM turn WHERE ${which}`;
-    const { places } = this.#database.prepare(query).get(this.#through) as { places: string };
-    return JSON.parse(places);
-  }
-
   #now(): number {
     return this.#at = Math.max(this.#at, Date.now());
   }
 
   #freePages(): number {
-    return this.#numbers("PRAGMA freelist_count").freelist_count!;
+    return this.#reader.numbers("PRAGMA freelist_count").freelist_count!;
   }
 
   #transaction(work: () => void): void {
@@ -341,55 +332,11 @@ export class SqliteJournal implements Journal {
     }
   }
 
-  *#rows(): Generator<string> {
-    const query =
-      "SELECT part AS number, body, crc FROM snapshot WHERE generation = ? ORDER BY part";
-    let rows = 0;
-    for (const row of this.#checked(this.#database.prepare(query).iterate(this.#generation), 0)) {
-      rows++;
-      yield row;
-    }
-    if (rows === 0 && this.#generation > 0) throw damaged(this.#path);
-  }
-
   *#turns(): Generator<readonly Entry[]> {
-    const query =
-      "SELECT turn.id AS number, body, crc FROM json_each(?) CROSS JOIN turn ON place = value";
-    const rows = this.#database.prepare(query).iterate(JSON.stringify(this.#places));
-    for (const body of this.#checked(rows, this.#through + 1)) {
-      const entries = parseTurn(body);
+    for (const entries of this.#reader.turns(this.#places, this.#through + 1)) {
       this.#entries += entries.length;
       yield entries;
     }
-  }
-
-  /** The texts of rows, each checked, and that none is missing from the `first` on. */
-  *#checked(rows: Iterable<unknown>, first: number): Generator<string> {
-    let count = 0;
-    let tell = performance.now() + this.#schedule.progressMs;
-    try {
-      for (const row of rows) {
-        const { number, body, crc } = row as { number: number; body: string; crc: number };
-        if (number !== first + count || crc32(body) !== crc) throw damaged(this.#path);
-        count++;
-        if (performance.now() >= tell) {
-          this.#teller.progress(count);
-          tell += this.#schedule.progressMs;
-        }
-        yield body;
-      }
-    } catch (error) {
-      throw explain(this.#path, error);
-    }
-  }
-
-  #numbers(query: string): Record<string, number | undefined> {
-    const row = this.#database.prepare(query).get() ?? {};
-    return Object.fromEntries(
-      Object.entries(row).map((
-        [name, value],
-      ) => [name, value === null ? undefined : Number(value)]),
-    );
   }
 
   #prepared(query: string): StatementSync {

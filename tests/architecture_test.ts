@@ -39,6 +39,7 @@ const ROOMS = [
   "pace.ts",
   "journal.ts",
   "sqlite_file.ts",
+  "sqlite_reader.ts",
   "journal_sqlite.ts",
   "dump.ts",
   "hex_text.ts",
