@@ -6,7 +6,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { Entry } from "./chat.ts";
-import type { ChatState } from "./state.ts";
+import { aliveIn, type ChatState } from "./state.ts";
 import type { CommitListener, Journal, Stored } from "./journal.ts";
 import { snapshotRows } from "./snapshot.ts";
 import { explain, type OpenFile, openFile, openFileToRead } from "./sqlite_file.ts";
@@ -344,8 +344,4 @@ export class SqliteJournal implements Journal {
     this.#statements.set(query, known);
     return known;
   }
-}
-
-function aliveIn({ users, mailboxes }: ChatState): number {
-  return users.byId.size + mailboxes.waiting;
 }

@@ -7,7 +7,6 @@
  * what is acknowledged stays, and that everybody reads the same.
  */
 import type { Entry } from "./chat.ts";
-import type { ChatState } from "./state.ts";
 import {
   type CommitListener,
   type Journal,
@@ -18,7 +17,7 @@ import {
   type SharingListener,
   type Stored,
 } from "./journal.ts";
-import { RULES } from "./state.ts";
+import { aliveIn, type ChatState, RULES } from "./state.ts";
 import { findRun, lastBatch } from "./runs.ts";
 import type { Settings } from "./settings.ts";
 import { parseTurn, turnText } from "./turn_text.ts";
@@ -30,7 +29,7 @@ const RESEND_MS = 500;
 const BEHIND_TURNS = 1_000;
 
 /** A snapshot costs no more than the entries before it: so many, where so much is alive. */
-function snapshotAfter(alive: number): number {
+function snapshotEntries(alive: number): number {
   return Math.max(100_000, alive);
 }
 
@@ -164,8 +163,7 @@ export class SharedJournal implements Journal, Sharing {
 
   published(state: ChatState): void {
     this.#lookForRun(state);
-    const alive = state.users.byId.size + state.mailboxes.waiting;
-    const due = (this.#options.snapshotEntries ?? snapshotAfter)(alive);
+    const due = (this.#options.snapshotEntries ?? snapshotEntries)(aliveIn(state));
     if (this.#entries < due) return;
     this.#entries = 0;
     this.#carrier.save(state, this.#through);

@@ -48,7 +48,10 @@ function shortenTurns(database: DatabaseSync, path: string): void {
 const PAGE_BYTES = 8_192;
 /** SQLite's own log is copied to the file, and written anew from its beginning, after so many pages. */
 const LOG_PAGES = 2_000;
-/** It is not cut off below so many bytes: a file that grows takes half as long again to sync. */
+/**
+ * They fit into so many bytes, below which it is not cut off: a file that grows takes half as long
+ * again to sync.
+ */
 const LOG_BYTES_MAX = 16_777_216;
 
 /** SQLite's codes of a damaged file, and of one that is no database. */

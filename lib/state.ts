@@ -65,6 +65,11 @@ export function removeUser(state: ChatState, user: User): ChatState {
   };
 }
 
+/** How many users and messages there are: a snapshot costs as much. */
+export function aliveIn({ users, mailboxes }: ChatState): number {
+  return users.byId.size + mailboxes.waiting;
+}
+
 /** The mail of a user that a `wait` waits for, or the refusal where that user is gone. */
 export function mailFor(state: ChatState, { user: name, id }: Shown): Reply {
   const user = state.users.byName.get(name);
