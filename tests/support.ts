@@ -190,7 +190,7 @@ export class Peer implements Disposable {
   private constructor(conn: Deno.TcpConn) {
     this.conn = conn;
     conn.setNoDelay(true);
-    this.#frames = frames(conn.readable);
+    this.#frames = frames(conn);
   }
 
   /** Connects to a port of loopback. */
@@ -241,8 +241,14 @@ export class Peer implements Disposable {
   }
 }
 
-async function* frames(readable: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  for await (const { frames } of new FrameStream(readerOf(readable), 16_777_216)) {
+/** Takes the bytes when the first frame is asked for: a test may read them itself. */
+async function* frames({ readable }: Deno.TcpConn): AsyncGenerator<string> {
+  yield* texts(new FrameStream(readerOf(readable), 16_777_216));
+}
+
+/** The frames of a stream as texts. */
+export async function* texts(stream: FrameStream): AsyncGenerator<string> {
+  for await (const { frames } of stream) {
     for (const frame of frames) yield decoder.decode(frame);
   }
 }

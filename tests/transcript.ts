@@ -7,7 +7,7 @@ import net from "node:net";
 import { Duplex } from "node:stream";
 import { encodeFrames } from "../lib/frame.ts";
 import { FrameStream, readerOf } from "../lib/frame_stream.ts";
-import type { TestServer } from "./support.ts";
+import { type TestServer, texts } from "./support.ts";
 
 /** How the requests are cut into writes. */
 export type Cut = "whole" | "byte by byte" | "pipelined";
@@ -28,7 +28,6 @@ export interface Transcript {
 }
 
 const CLOSED = "(closed)";
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Parses a transcript. */
 export function parseTranscript(source: string): Transcript {
@@ -68,8 +67,7 @@ function unquote(word: string): string {
 class Person {
   readonly #socket: net.Socket;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #stream: FrameStream;
-  readonly #frames: string[] = [];
+  readonly #frames: AsyncGenerator<string>;
 
   private constructor(socket: net.Socket) {
     this.#socket = socket;
@@ -79,7 +77,7 @@ class Person {
       writable: WritableStream<Uint8Array>;
     };
     this.#writer = writable.getWriter();
-    this.#stream = new FrameStream(readerOf(readable), 1_048_576);
+    this.#frames = texts(new FrameStream(readerOf(readable), 1_048_576));
   }
 
   /** Connects from an address of loopback: in the chat a person has one. */
@@ -103,12 +101,8 @@ class Person {
 
   /** The next frame; `(closed)` where the server has ended its side. */
   async frame(): Promise<string> {
-    while (this.#frames.length === 0) {
-      const { done, value } = await this.#stream.read();
-      if (done) return CLOSED;
-      this.#frames.push(...Array.from(value.frames, (frame) => decoder.decode(frame)));
-    }
-    return this.#frames.shift()!;
+    const { done, value } = await this.#frames.next();
+    return done ? CLOSED : value;
   }
 
   /** Ends both sides and waits until the server has ended its own. */

@@ -6,7 +6,7 @@ import { encodeFrames } from "../lib/frame.ts";
 import { FrameStream } from "../lib/frame_stream.ts";
 import { memoryJournal } from "../lib/journal.ts";
 import { webSocketConnection } from "../lib/web_socket.ts";
-import { itNeeds, NET, Peer, serveWeb, serveWebOn, type TestWeb, until } from "./support.ts";
+import { itNeeds, NET, Peer, serveWeb, serveWebOn, type TestWeb, texts, until } from "./support.ts";
 
 const decoder = new TextDecoder();
 const NET_AND_READ = { permissions: ["net", "read"] } as const;
@@ -26,7 +26,7 @@ class SocketPeer implements Disposable {
   private constructor(socket: WebSocket) {
     this.socket = socket;
     const connection = webSocketConnection(socket, { address: "", peer: "", bytesMax: 1e9 });
-    this.#frames = frames(new FrameStream(connection, 1e9));
+    this.#frames = texts(new FrameStream(connection, 1e9));
     this.closed = new Promise((resolve) =>
       socket.addEventListener("close", ({ code }) => resolve(code))
     );
@@ -51,12 +51,6 @@ class SocketPeer implements Disposable {
 
   [Symbol.dispose](): void {
     this.socket.close();
-  }
-}
-
-async function* frames(stream: FrameStream): AsyncGenerator<string> {
-  for await (const { frames } of stream) {
-    for (const frame of frames) yield decoder.decode(frame);
   }
 }
 
