@@ -3,7 +3,7 @@ FROM denoland/deno:alpine-2.9.6
 WORKDIR /app
 COPY deno.json deno.lock main.ts ./
 COPY lib lib
-RUN deno cache --frozen main.ts lib/terminal.ts lib/web.ts lib/metrics.ts lib/journal_nats.ts && chmod -R a+rX /deno-dir
+RUN deno cache --frozen main.ts lib/cli/terminal.ts lib/http/http_server.ts lib/http/metrics.ts lib/engine/cluster.ts && chmod -R a+rX /deno-dir
 
 USER deno
 EXPOSE 31337 8080

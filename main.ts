@@ -1,5 +1,5 @@
 /** asvt-chat: a chat server with mailboxes, and the client to it. */
-import { listen } from "./lib/listen.ts";
+import { listen } from "./lib/server/listen.ts";
 import {
   CLIENT_FLAGS,
   DUMP_FLAGS,
@@ -14,7 +14,7 @@ import {
   type ServerOptions,
   UsageError,
 } from "./lib/options.ts";
-import type { Service } from "./lib/service.ts";
+import type { Service } from "./lib/cli/serve.ts";
 import config from "./deno.json" with { type: "json" };
 
 /** The text of `--help`. */
@@ -73,7 +73,7 @@ async function raise(args: string[]): Promise<void> {
   if (options.help) return console.log(help.raise());
   if (options.journal === "") throw new UsageError("raise needs --journal: where the chat is");
   requireNatsFiles(options);
-  const service = await import("./lib/service.ts");
+  const service = await import("./lib/cli/serve.ts");
   console.log(await service.raise({ options, failed: fail }));
 }
 
@@ -120,7 +120,7 @@ async function serve(args: string[]): Promise<void> {
   const isSimple = [options.data, options.journal, options.http].every((value) => value === "");
   const listener = isSimple ? listen(options) : undefined;
   const opened = once(async () => {
-    const { openService } = await import("./lib/service.ts");
+    const { openService } = await import("./lib/cli/serve.ts");
     return openService({ options, version: config.version, failed: fail, listener });
   });
   const { addr, page }: Pick<Service, "addr" | "page"> = listener ?? await opened();
@@ -174,7 +174,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
       if (positionals.length > 1) {
         throw new UsageError(`Unexpected "${positionals[1]}": client takes one name`);
       }
-      const { chat } = await import("./lib/terminal.ts");
+      const { chat } = await import("./lib/cli/terminal.ts");
       return await chat(parseHostPort(options.connect), positionals[0]);
     }
     case "ping": {
@@ -183,7 +183,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
       if (positionals.length !== 1) {
         throw new UsageError("ping takes one argument, HOST:PORT, as in ping 127.0.0.1:31337");
       }
-      const { ping } = await import("./lib/dialer.ts");
+      const { ping } = await import("./lib/client/dialer.ts");
       return await ping(parseHostPort(positionals[0]!));
     }
     case "inspect": {
@@ -191,7 +191,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
       if (options.help) return console.log(help.inspect());
       if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": inspect takes one FILE`);
       if (path !== "-") requireFile(path, `main.ts inspect ${args.join(" ")}`, ["read"]);
-      const { inspect } = await import("./lib/inspect.ts");
+      const { inspect } = await import("./lib/cli/inspect.ts");
       if (!await inspect(path, options)) Deno.exitCode = 1;
       return;
     }
@@ -202,7 +202,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
         throw new UsageError("dump takes one argument, FILE");
       }
       requireFile(path, `main.ts dump ${path}`);
-      const { dump, dumpTable } = await import("./lib/dump.ts");
+      const { dump, dumpTable } = await import("./lib/cli/dump.ts");
       const found = dump(path);
       return console.log(options.json ? JSON.stringify(found, null, 2) : dumpTable(found));
     }
@@ -213,7 +213,7 @@ async function main([subcommand, ...args]: string[]): Promise<void> {
         throw new UsageError("forget takes two arguments, FILE and NAME");
       }
       requireFile(path, `main.ts forget ${path} ${name}`);
-      const { forget } = await import("./lib/dump.ts");
+      const { forget } = await import("./lib/cli/dump.ts");
       return console.log(await forget(path, name));
     }
     case "raise":

@@ -1,5 +1,5 @@
 /** A client for measurements: it blocks, so that nothing stands between it and the server. */
-import { encodeFrames, LENGTH_BYTES, readLength } from "../lib/frame.ts";
+import { encodeFrames, LENGTH_BYTES, readLength } from "../lib/protocol/frame.ts";
 import type { Peer } from "./peers.ts";
 import { connect, receive, send } from "./sockets.ts";
 

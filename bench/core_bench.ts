@@ -1,8 +1,8 @@
 /** Times the pure core alone: `deno task bench`. */
-import { step } from "../lib/chat.ts";
-import { type ChatState, emptyChat } from "../lib/state.ts";
-import type { Command } from "../lib/command.ts";
-import { encodeFrames, splitFrames } from "../lib/frame.ts";
+import { step } from "../lib/chat/step.ts";
+import { type ChatState, emptyChat } from "../lib/chat/state.ts";
+import type { Command } from "../lib/protocol/command.ts";
+import { encodeFrames, splitFrames } from "../lib/protocol/frame.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
 
 const NOTHING = new Uint8Array(0);

@@ -1,6 +1,6 @@
 /** What the load generator says to each kind of server, and where each reply to it ends. */
-import { encodeFrame, encodeFrames, LENGTH_BYTES, readLength } from "../lib/frame.ts";
-import { replyText } from "../lib/reply.ts";
+import { encodeFrame, encodeFrames, LENGTH_BYTES, readLength } from "../lib/protocol/frame.ts";
+import { replyText } from "../lib/protocol/reply.ts";
 
 /** Every so many requests one takes out the messages that have come. */
 export const CYCLE = 32;

@@ -1,6 +1,6 @@
 /** Sends back what comes: what the runtime itself can do. `raw`, or through the `frames` of the server. */
-import { FrameStream } from "../lib/frame_stream.ts";
-import { TcpConnection } from "../lib/tcp.ts";
+import { FrameStream } from "../lib/protocol/frame_stream.ts";
+import { TcpConnection } from "../lib/server/tcp.ts";
 
 /** Reads and writes, and nothing else. */
 async function echoRaw(conn: Deno.TcpConn): Promise<void> {

@@ -1,11 +1,11 @@
 /** What is measured, scenario by scenario. Each gives figures, some of them with a target. */
 import process from "node:process";
-import { step } from "../lib/chat.ts";
-import { type ChatState, emptyChat } from "../lib/state.ts";
-import type { Command } from "../lib/command.ts";
-import { encodeFrame } from "../lib/frame.ts";
+import { step } from "../lib/chat/step.ts";
+import { type ChatState, emptyChat } from "../lib/chat/state.ts";
+import type { Command } from "../lib/protocol/command.ts";
+import { encodeFrame } from "../lib/protocol/frame.ts";
 import { parseServerOptions, settingsOf } from "../lib/options.ts";
-import type { Actor } from "../lib/users.ts";
+import type { Actor } from "../lib/chat/users.ts";
 import { BlockingClient } from "./client.ts";
 import { CYCLE, TEXT } from "./dialects.ts";
 import { type LoadPlan, type LoadResult, quantile, type Target } from "./load.ts";

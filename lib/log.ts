@@ -1,5 +1,5 @@
 /** The log: a line an event, written without ever holding up the server. */
-import { quoted } from "./web/printable.js";
+import { quoted } from "./text/printable.js";
 
 /** The values of an event. Strings may come from the wire: they are escaped. */
 export type Fields = Readonly<Record<string, string | number | undefined>>;

@@ -1,7 +1,7 @@
 /** What is measured while the server runs. It costs nothing where nobody measures. */
-import type { CommandName } from "./command.ts";
-import type { MistakeCode } from "./mistake.ts";
-import type { Reply } from "./reply.ts";
+import type { CommandName } from "./protocol/command.ts";
+import type { MistakeCode } from "./protocol/mistake.ts";
+import type { Reply } from "./protocol/reply.ts";
 
 /** Hears of everything that is counted or timed. */
 export interface Meter {

@@ -1,7 +1,7 @@
 /** The flags: one table for each subcommand gives the parsed options and the `--help` text. */
-import { nearest } from "./nearest.ts";
-import { wrongNetwork } from "./network.ts";
-import type { Settings } from "./settings.ts";
+import { nearest } from "./text/nearest.ts";
+import { wrongNetwork } from "./protocol/ip.ts";
+import type { Settings } from "./chat/settings.ts";
 
 /** The program can't go on: one clear line for the person who runs it, and its exit code. */
 export class ExitError extends Error {

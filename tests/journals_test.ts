@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { make, MODES, stateHash } from "./journals/make.ts";
 import { itNeeds, missing, serveOn, TempFile } from "./support.ts";
-import { parseTranscript, runTranscript } from "./transcript.ts";
+import { parseTranscript, runTranscript } from "./transcripts/transcript.ts";
 
 const NEEDS = { permissions: ["net", "read", "write"] } as const;
 const FOLDER = new URL("./journals/", import.meta.url);

@@ -1,16 +1,16 @@
 /** What the tests share: skipping with a reason, a server in this process, a raw peer. */
 import { it } from "@std/testing/bdd";
-import { encodeFrames } from "../lib/frame.ts";
-import { FrameStream, readerOf } from "../lib/frame_stream.ts";
-import { type Journal, memoryJournal } from "../lib/journal.ts";
-import { type Schedule, SqliteJournal, type Teller } from "../lib/journal_sqlite.ts";
+import { encodeFrames } from "../lib/protocol/frame.ts";
+import { FrameStream, readerOf } from "../lib/protocol/frame_stream.ts";
+import { type Journal, memoryJournal } from "../lib/journal/journal.ts";
+import { type Schedule, SqliteJournal, type Teller } from "../lib/journal/sqlite/sqlite_journal.ts";
 import { Log } from "../lib/log.ts";
 import type { Meter } from "../lib/meter.ts";
-import { Metrics } from "../lib/metrics.ts";
+import { Metrics } from "../lib/http/metrics.ts";
 import { parseServerOptions, type ServerOptions, settingsOf } from "../lib/options.ts";
-import { Server } from "../lib/server.ts";
-import { openTurns, type Turns } from "../lib/turns.ts";
-import { Web } from "../lib/web.ts";
+import { Server } from "../lib/server/server.ts";
+import { openTurns, type Turns } from "../lib/engine/group_commit.ts";
+import { Web } from "../lib/http/http_server.ts";
 
 type Permission = "net" | "run" | "read" | "write" | "env";
 

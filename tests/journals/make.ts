@@ -2,12 +2,12 @@
  * Makes the journals of this release, to be kept for good: `deno run -A tests/journals/make.ts`.
  */
 import { createHash } from "node:crypto";
-import { type Journal, replay } from "../../lib/journal.ts";
-import type { SqliteJournal } from "../../lib/journal_sqlite.ts";
+import { type Journal, replay } from "../../lib/journal/journal.ts";
+import type { SqliteJournal } from "../../lib/journal/sqlite/sqlite_journal.ts";
 import { parseServerOptions, settingsOf } from "../../lib/options.ts";
-import { snapshotRows } from "../../lib/snapshot.ts";
+import { snapshotRows } from "../../lib/chat/snapshot.ts";
 import { serveOn, TempFile } from "../support.ts";
-import { parseTranscript, runTranscript } from "../transcript.ts";
+import { parseTranscript, runTranscript } from "../transcripts/transcript.ts";
 import config from "../../deno.json" with { type: "json" };
 
 /** How a journal comes to be, and what whoever comes later must find in it. */

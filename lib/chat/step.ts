@@ -1,0 +1,213 @@
+/**
+ * The chat: `step` takes a state and an entry, which is whatever may happen, and returns the next
+ * state and the reply. Pure: no clock, no chance, no I/O; a state never changes.
+ */
+import type { Command } from "../protocol/command.ts";
+import * as mailbox from "./mailboxes.ts";
+import { obey } from "./commands.ts";
+import type { Mail, Reply, Shown } from "../protocol/reply.ts";
+import * as runs from "./members.ts";
+import { isSame, type Settings } from "./settings.ts";
+import {
+  type ChatState,
+  FIRST_RULES,
+  removeUser,
+  type Step,
+  takeShown,
+  withUsers,
+} from "./state.ts";
+import * as users from "./users.ts";
+import type { Actor, SessionId } from "./users.ts";
+
+/** A command that somebody gave; `at` is when, in milliseconds since 1970. */
+export interface CommandEntry {
+  readonly kind: "command";
+  readonly at: number;
+  readonly actor: Actor;
+  readonly command: Command;
+}
+
+/** What may happen to a chat. */
+export type Entry =
+  | CommandEntry
+  /** Mail that a `wait` showed was seen: it leaves the mailbox. */
+  | { readonly kind: "take"; readonly shown: Shown }
+  /** A session's stream has ended: it holds no name any more. */
+  | { readonly kind: "end"; readonly at: number; readonly session: SessionId }
+  /** Strict mode: the user of this address was here. */
+  | { readonly kind: "seen"; readonly at: number; readonly address: string }
+  /** A user was away for too long, or a person removed it by hand. */
+  | {
+    readonly kind: "forget";
+    readonly user: string;
+    readonly id: number;
+    /** Not if somebody was here since then. */
+    readonly freeSince?: number;
+  }
+  /** A server has started, with these settings: no session of the time before is left. */
+  | {
+    readonly kind: "start";
+    readonly at: number;
+    /** Not there: {@link FIRST_RULES}. */
+    readonly rules?: number;
+    readonly settings: Settings;
+  }
+  | SharedEntry;
+
+/** What happens where several servers share a chat; `run` is a server process. */
+export type SharedEntry =
+  /** It begins to take part; the first one brings the settings and the rules. */
+  | {
+    readonly kind: "join";
+    readonly at: number;
+    readonly run: string;
+    /** The newest rules that it knows. */
+    readonly rules: number;
+    readonly settings: Settings;
+  }
+  /** The first entry of a turn: which batch of the run the others are. */
+  | {
+    readonly kind: "batch";
+    readonly at: number;
+    readonly run: string;
+    readonly batch: number;
+  }
+  /** It is over: none of its sessions is left. */
+  | { readonly kind: "part"; readonly at: number; readonly run: string }
+  /** From now on it is decided by these rules, if all runs know them. */
+  | { readonly kind: "raise"; readonly rules: number }
+  /** A message that a `receive` took, whose reply nobody got, goes back to the front. */
+  | { readonly kind: "return"; readonly user: string; readonly id: number; readonly mail: Mail };
+
+/** What a turn leads to. */
+export interface TurnStep {
+  readonly state: ChatState;
+  /** To each entry. */
+  readonly replies: readonly (Reply | undefined)[];
+}
+
+/**
+ * The state after a turn that several servers hear of; `undefined` where it does not count: it came
+ * before, its run is over, or a batch before it is missing. All of it happens at one time, which
+ * never goes back, whatever the clocks say.
+ */
+export function stepTurn(state: ChatState, turn: readonly Entry[]): TurnStep | undefined {
+  const [first] = turn;
+  if (first?.kind === "batch" && !runs.isNextBatch(state.runs, first.run, first.batch)) {
+    return undefined;
+  }
+  const isShared = first?.kind === "batch" || first?.kind === "join" || first?.kind === "part";
+  const at = isShared ? Math.max(state.runs.at, first.at) : undefined;
+  let next = isShared ? { ...state, runs: { ...state.runs, at: at! } } : state;
+  const replies = turn.map((entry) => {
+    const stepped = step(next, at !== undefined && "at" in entry ? { ...entry, at } : entry);
+    next = stepped.state;
+    return stepped.reply;
+  });
+  return { state: next, replies };
+}
+
+/** The state after an entry, and the reply to it. */
+export function step(state: ChatState, entry: Entry): Step {
+  switch (entry.kind) {
+    case "command":
+      return obey(state, entry.actor, entry.at, entry.command);
+    case "take":
+      return { state: takeShown(state, entry.shown) };
+    case "end":
+      return { state: withUsers(state, users.endSession(state.users, entry.session, entry.at)) };
+    case "seen":
+      return { state: withUsers(state, users.seeAddress(state.users, entry.address, entry.at)) };
+    case "forget":
+      return { state: forget(state, entry) };
+    case "start":
+      return { state: start(state, entry) };
+    case "join":
+      return { state: join(state, entry) };
+    case "batch":
+      return { state: { ...state, runs: runs.countBatch(state.runs, entry.run, entry.batch) } };
+    case "part":
+      return { state: part(state, entry) };
+    case "raise":
+      return { state: raise(state, entry.rules) };
+    case "return":
+      return { state: putBack(state, entry) };
+  }
+}
+
+/** Why the chat can't go on under these settings; `undefined` where it can. */
+export function conflict(state: ChatState, settings: Settings): string | undefined {
+  if (!settings.strict || state.settings.strict) return undefined;
+  for (const { address } of state.users.byId.values()) {
+    const crowd = users.atAddress(state.users, address);
+    if (crowd.size === 1) continue;
+    const names = crowd.values().map(({ name }) => name);
+    return `with --strict an address has one user, and ${address} has ${crowd.size}: ` +
+      names.join(", ");
+  }
+  return undefined;
+}
+
+/** The same users and mail under other rules. What was decided before stays. */
+function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start" }): ChatState {
+  return {
+    rules: rules ?? FIRST_RULES,
+    settings,
+    runs: state.runs,
+    users: users.endAllSessions(state.users, at),
+    mailboxes: mailbox.resize(state.mailboxes, settings.mailboxMessagesMax),
+  };
+}
+
+/** Where others take part, the settings are theirs; and nobody takes part without knowing the rules. */
+function join(state: ChatState, { run, rules, settings }: Entry & { kind: "join" }): ChatState {
+  const isAlone = state.runs.all.length === 0;
+  const isFirst = state.runs.next === 1;
+  const isThere = runs.findRun(state.runs, run) !== undefined;
+  const isOld = !isFirst && rules < state.rules;
+  if (isThere || isOld || (!isAlone && !isSame(state.settings, settings))) return state;
+  return {
+    ...state,
+    rules: isFirst ? rules : state.rules,
+    settings,
+    mailboxes: isAlone
+      ? mailbox.resize(state.mailboxes, settings.mailboxMessagesMax)
+      : state.mailboxes,
+    runs: runs.addRun(state.runs, run, rules),
+  };
+}
+
+function part(state: ChatState, { run: id, at }: Entry & { kind: "part" }): ChatState {
+  const run = runs.findRun(state.runs, id);
+  if (run === undefined) return state;
+  return {
+    ...state,
+    users: users.endRun(state.users, run.number, at),
+    runs: runs.removeRun(state.runs, run),
+  };
+}
+
+function raise(state: ChatState, rules: number): ChatState {
+  const isKnown = state.runs.all.every((run) => run.rules >= rules);
+  return isKnown && rules > state.rules ? { ...state, rules } : state;
+}
+
+/** What is being shown to somebody at this moment comes again: its place is another. */
+function putBack(state: ChatState, { user, id, mail }: Entry & { kind: "return" }): ChatState {
+  if (state.users.byName.get(user)?.id !== id) return state;
+  const { mailboxes } = state;
+  const all = [mail, ...mailbox.read(mailboxes, id)];
+  const taken = mailbox.taken(mailboxes, id) + mailbox.count(mailboxes, id);
+  return { ...state, mailboxes: mailbox.restoreMailbox(mailboxes, id, all, taken) };
+}
+
+function forget(
+  state: ChatState,
+  { user: name, id, freeSince }: Entry & { kind: "forget" },
+): ChatState {
+  const user = state.users.byName.get(name);
+  if (user?.id !== id) return state;
+  const presence = state.users.presence.get(id)!;
+  const isAway = presence.session === undefined && presence.freeSince === freeSince;
+  return freeSince === undefined || isAway ? removeUser(state, user) : state;
+}

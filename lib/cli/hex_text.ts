@@ -1,0 +1,101 @@
+/** Bytes that somebody has written down in hex, as people and tools do. */
+import { clip } from "../protocol/mistake_evidence.ts";
+import { UsageError } from "../options.ts";
+import { quoted } from "../text/printable.js";
+
+const KNOWN = "--hex reads 05 00 75, 0x05, \\x05, and what xxd and hexdump -C print";
+
+/** A line of a dump: where its bytes begin, they themselves, and what shows them as text. */
+const XXD = /^([0-9a-f]+):((?: (?:[0-9a-f]{2})+)+)(?: {2}(.*))?$/i;
+const HEXDUMP = /^([0-9a-f]{8,})((?: {1,2}[0-9a-f]{2})+) +\|(.*)\|$/i;
+/** The last line of `hexdump`, which says how many bytes there were. */
+const HEXDUMP_END = /^([0-9a-f]{8,})$/i;
+/** The lines of dumps are shorter, and longer ones too much for the expressions above. */
+const ROW_SYMBOLS_MAX = 1_024;
+
+const DIGITS = /^[0-9a-f]+$/i;
+
+/** The bytes. Throws {@link UsageError}, which says what was seen and where. */
+export function parseHex(text: string): Uint8Array {
+  const lines = text.split(/\r?\n/).map((line, at) => ({ line, number: at + 1 }))
+    .filter(({ line }) => line.trim() !== "");
+  const first = lines[0]?.line.trim() ?? "";
+  const format = [XXD, HEXDUMP].find((row) => match(row, first));
+  const bytes: number[] = [];
+  for (const { line, number } of lines) {
+    const found = format === undefined
+      ? bytesOfWords(line, number)
+      : bytesOfRow(format, line.trim(), number, bytes.length);
+    for (const byte of found) bytes.push(byte);
+  }
+  return Uint8Array.from(bytes);
+}
+
+function match(row: RegExp, line: string): RegExpExecArray | null {
+  return line.length > ROW_SYMBOLS_MAX ? null : row.exec(line);
+}
+
+function* bytesOfWords(line: string, number: number): Iterable<number> {
+  const before: string[] = [];
+  for (const { 0: word, index } of line.matchAll(/[^\s,]+/g)) {
+    if (!isBytes(word)) throw refusal(`Line ${number}, column ${index + 1}`, word);
+    if (before.length < 2 && before.push(word) === 2) refuseOffset(before, number);
+    yield* pairs(word);
+  }
+}
+
+/** Is this `0x05`, or digits in pairs, each with or without `\x`? */
+function isBytes(word: string): boolean {
+  return /^0x[0-9a-f]{1,2}$/i.test(word) || word.replace(/(?:\\x)?[0-9a-f]{2}/gi, "") === "";
+}
+
+/** Bytes alone come in groups of one size; what stands first and is longer is something else. */
+function refuseOffset([first = "", second = ""]: readonly string[], number: number): void {
+  if (first.length <= second.length || !DIGITS.test(first)) return;
+  const seen = `is ${quoted(clip(first))} an offset? It is longer than ${quoted(clip(second))}`;
+  throw new UsageError(`Line ${number}: ${seen} behind it. ${KNOWN}`);
+}
+
+function refusal(place: string, word: string): UsageError {
+  const why = DIGITS.test(word)
+    ? "has an odd number of digits, and a byte has 2"
+    : "is no byte in hex";
+  const hint = /^b['"]/.test(word)
+    ? "Python shows bytes so, print(data.hex()) shows them in hex. "
+    : "";
+  return new UsageError(`${place}: ${quoted(clip(word))} ${why}. ${hint}${KNOWN}`);
+}
+
+/** The bytes of digits in pairs, whatever stands in front of each. */
+function pairs(digits: string): Uint8Array {
+  const found = digits.replace(/^0x(?=.$)/i, "0").replace(/0x|\\x/gi, "").match(/[0-9a-f]{2}/gi);
+  return Uint8Array.from(found ?? [], (pair) => parseInt(pair, 16));
+}
+
+function bytesOfRow(format: RegExp, line: string, number: number, count: number): Uint8Array {
+  const wrong = (what: string) => new UsageError(`Line ${number}: ${what}`);
+  if (line === "*") throw wrong("* stands for lines that hexdump left out. Use hexdump -v -C");
+  const found = match(format, line) ?? (format === HEXDUMP ? match(HEXDUMP_END, line) : null);
+  if (found === null) {
+    const tool = format === XXD ? "xxd" : "hexdump -C";
+    throw wrong(`${quoted(clip(line))} is no line of ${tool}, as the first is`);
+  }
+  const [, offset = "", digits = "", text] = found;
+  if (parseInt(offset, 16) !== count) {
+    throw wrong(
+      `it says that it begins at byte ${parseInt(offset, 16)} (${offset} in hex), but ${count} ` +
+        "came before it. Give all lines from the first",
+    );
+  }
+  const bytes = pairs(digits);
+  if (text !== undefined && text.trim() !== asText(bytes).trim()) {
+    throw wrong(`its bytes are ${quoted(asText(bytes))}, but beside them stands ${quoted(text)}`);
+  }
+  return bytes;
+}
+
+/** The bytes as a dump shows them beside the hex. */
+function asText(bytes: Uint8Array): string {
+  const symbols = Array.from(bytes, (byte) => String.fromCharCode(byte));
+  return symbols.join("").replace(/[^\x20-\x7e]/g, ".");
+}

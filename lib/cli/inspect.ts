@@ -1,0 +1,148 @@
+/** `inspect`: the bytes of a client from a file or a pipe, explained in the terminal. */
+import { parseHex } from "./hex_text.ts";
+import { type Line, RequestInspector } from "../protocol/inspector.ts";
+import { concat } from "@std/bytes";
+import { splitFrames } from "../protocol/frame.ts";
+import { type InspectOptions, parseServerOptions, UsageError } from "../options.ts";
+
+/** So much is read, and no more: what somebody wants to have explained is small. */
+const INPUT_BYTES_MAX = 16_777_216;
+/** So much is explained at a time, for that a long input does not fill the memory with lines. */
+const PIECE_BYTES = 65_536;
+
+/** The columns of the table; 12 bytes in hex are a length and the 8 of the longest name. */
+const COLUMNS = [
+  { title: "byte", width: 5 },
+  { title: "hex", width: 35 },
+  { title: "text", width: 12 },
+  { title: "meaning", width: 22 },
+] as const;
+const GAP = "  ";
+const WIDTH = 80;
+
+/**
+ * Prints what the bytes of a file, or of stdin (`-`), mean. Are they whole commands and nothing
+ * else? Throws {@link UsageError} where they can't be read.
+ */
+export async function inspect(path: string, options: InspectOptions): Promise<boolean> {
+  const input = await read(path);
+  const bytes = options.hex ? parseHex(new TextDecoder().decode(input)) : input;
+  if (bytes.length === 0) throw new UsageError("There is nothing to inspect: not a byte came");
+  console.log(row(COLUMNS.map(({ title }) => [title])));
+  let count = 0;
+  let wrong: Line | undefined;
+  for (const lines of explain(bytes, options)) {
+    console.log(lines.map(format).join("\n"));
+    count += lines.length;
+    wrong = lines.at(-1)!.mistake && lines.at(-1);
+  }
+  console.log("\n" + verdict(bytes.length, count, wrong, options.strict));
+  if (wrong?.offset === 0 && !options.hex && isHex(bytes)) {
+    console.log("If this is how you write bytes in hex, add --hex.");
+  }
+  return wrong === undefined;
+}
+
+/** Reads it all, if it is not too much. */
+async function read(path: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of await open(path)) {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > INPUT_BYTES_MAX) break;
+    }
+  } catch (error) {
+    throw new UsageError(`Cannot read ${path}: ${error instanceof Error ? error.message : error}`);
+  }
+  if (size <= INPUT_BYTES_MAX) return concat(chunks);
+  throw new UsageError(
+    `There is too much to inspect: more than ${INPUT_BYTES_MAX} bytes. Give the first ones alone`,
+  );
+}
+
+async function open(path: string): Promise<ReadableStream<Uint8Array>> {
+  if (path !== "-") return (await Deno.open(path)).readable;
+  if (Deno.stdin.isTerminal()) console.error("Reads the bytes from stdin; Ctrl+D ends them");
+  return Deno.stdin.readable;
+}
+
+function* explain(bytes: Uint8Array, { strict, frameBytesMax }: InspectOptions): Iterable<Line[]> {
+  const options = { ...parseServerOptions([]), strict, frameBytesMax, showTexts: true };
+  const inspector = new RequestInspector(options);
+  let rest: Uint8Array = new Uint8Array(0);
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+    const end = Math.min(at + PIECE_BYTES, bytes.length);
+    const split = splitFrames(rest, bytes.subarray(at, end), frameBytesMax);
+    rest = split.rest;
+    // A mistake is explained best from all that follows.
+    const lines = inspector.feed(
+      split.overLimit ? { ...split, rest: bytes.subarray(end - rest.length) } : split,
+    );
+    if (lines.length > 0) yield lines;
+    if (lines.at(-1)?.mistake !== undefined) return;
+  }
+  const lines = inspector.breakOff("cut-off");
+  if (lines.length > 0) yield lines;
+}
+
+/** A line as a row of the table, as high as it must be; a mistake stands below it, in words. */
+function format({ offset, hex, text, meaning, mistake }: Line): string {
+  const [, hexColumn, textColumn, meaningColumn] = COLUMNS;
+  const cells = [
+    [String(offset)],
+    wrapWords(hex, hexColumn.width),
+    wrapSymbols(text, textColumn.width),
+    wrapWords(meaning, meaningColumn.width),
+  ];
+  if (mistake === undefined) return row(cells);
+  const indent = " ".repeat(COLUMNS[0].width) + GAP;
+  const words = wrapWords(`${mistake.code}: ${mistake.text}`, WIDTH - indent.length);
+  return [row(cells), ...words.map((line) => indent + line)].join("\n");
+}
+
+/** A row of cells, each of several lines; the first cell is a number. */
+function row(cells: readonly (readonly string[])[]): string {
+  const height = Math.max(...cells.map((cell) => cell.length));
+  return Array.from({ length: height }, (_, line) => {
+    const [first = "", ...others] = cells.map((cell) => cell[line] ?? "");
+    const padded = others.map((part, at) => part.padEnd(COLUMNS[at + 1]!.width));
+    return [first.padStart(COLUMNS[0].width), ...padded].join(GAP).trimEnd();
+  }).join("\n");
+}
+
+/** Lines of at most so many symbols, parted at blanks where there are any. */
+function wrapWords(text: string, width: number): string[] {
+  const lines = text.match(new RegExp(`.{1,${width}}(?: |$)|.{${width}}`, "gu")) ?? [];
+  return lines.map((line) => line.trimEnd());
+}
+
+/** Lines of at most so many symbols; what stands for one, like `\u0000`, is not parted. */
+function wrapSymbols(text: string, width: number): string[] {
+  const lines = [""];
+  for (const [symbol] of text.matchAll(/\\u[0-9a-f]{4}|\\.|./gu)) {
+    if ([...lines.at(-1)! + symbol].length > width) lines.push("");
+    lines[lines.length - 1] += symbol;
+  }
+  return lines;
+}
+
+/** The last word: is all right, or what becomes of the connection. */
+function verdict(size: number, frames: number, wrong: Line | undefined, strict: boolean): string {
+  if (wrong === undefined) {
+    const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
+    return `All right: ${counted(frames, "frame")} in ${counted(size, "byte")}, whole commands.`;
+  }
+  const end = strict ? "close the connection and not say why" : "say so and close the connection";
+  return `Wrong from byte ${wrong.offset} of ${size} on: the server would ${end}.`;
+}
+
+/** Did somebody mean `--hex`? */
+function isHex(bytes: Uint8Array): boolean {
+  try {
+    return parseHex(new TextDecoder().decode(bytes)).length > 0;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,261 @@
+/** The engine: runs the commands of all connections, each in its turn. Time enters the chat here. */
+import { type CommandEntry, type Entry, step } from "../chat/step.ts";
+import type { Command } from "../protocol/command.ts";
+import type { Log } from "../log.ts";
+import { Others } from "./peers.ts";
+import type { Reply } from "../protocol/reply.ts";
+import { type Answer, Session } from "./session.ts";
+import type { ChatState } from "../chat/state.ts";
+import { STORAGE_AWAY, type Turns } from "./group_commit.ts";
+import { atAddress, runOf, type SessionId, sessionOf } from "../chat/users.ts";
+import { Waiters } from "./waiters.ts";
+
+/** A session from the same address that stands in the way gets so long to end, in milliseconds. */
+const GRACE_MS = 250;
+/** In strict mode it is noted once in so long that an address was here, in milliseconds. */
+const SEEN_MS = 3_600_000;
+
+/** One chat. */
+export class Engine {
+  readonly #turns: Turns;
+  readonly #log: Log;
+  #sessions = new Map<SessionId, Session>();
+  #nextSession = 1;
+  readonly #others: Others;
+  readonly #waiters: Waiters;
+  #stopping = false;
+  #onEnded = () => {};
+
+  constructor(turns: Turns, log: Log) {
+    this.#turns = turns;
+    this.#log = log;
+    this.#others = new Others(turns, log);
+    this.#waiters = new Waiters(turns);
+    turns.follow({
+      came: (turn) => this.#waiters.came(turn),
+      missed: () => this.#waiters.serveAll(),
+      ended: () => this.#onEnded(),
+      asked: (session) => this.#asked(session),
+    });
+  }
+
+  /** To be called when all sessions are over, and their connections with them. */
+  set onEnded(end: () => void) {
+    this.#onEnded = end;
+  }
+
+  /** A new session for a connection from `address`; `peer` is `address:port`. */
+  open(address: string, peer: string): Session {
+    const id = sessionOf(this.#turns.run ?? 0, this.#nextSession++);
+    const session = new Session({ session: id, address, peer });
+    this.#sessions.set(session.actor.session, session);
+    return session;
+  }
+
+  /**
+   * Runs a command. The answer comes as a promise where it has to wait: for mail, or for another
+   * session from the same address that may be about to end.
+   */
+  run(session: Session, command: Command): Answer | Promise<Answer> {
+    this.acknowledge(session);
+    session.hurried = false;
+    return this.#run(session, command, true);
+  }
+
+  /** The end of the turn, where one is open: before it no answer may leave. */
+  settled(): Promise<void> | undefined {
+    return this.#turns.settled();
+  }
+
+  /** A complete command has come, even if it was refused: what was shown before is taken. */
+  acknowledge(session: Session): void {
+    const { shown } = session;
+    if (shown === undefined) return;
+    this.#turns.apply({ kind: "take", shown });
+    this.#waiters.setShown(session, undefined);
+    this.#countPending(session);
+  }
+
+  /** The `wait` of this session, if there is one, is answered at once. */
+  hurry(session: Session): void {
+    this.#waiters.hurry(session);
+  }
+
+  /** The session's stream has ended: it holds no name, and what it was shown stays. */
+  end(session: Session): void {
+    const { actor } = session;
+    if (!this.#sessions.delete(actor.session)) return;
+    this.#waiters.end(session);
+    const { shown } = session;
+    session.shown = undefined;
+    const at = this.#turns.now();
+    const entries: Entry[] = [];
+    if (this.#isKnown(session)) entries.push({ kind: "end", at, session: actor.session });
+    if (this.#isLongUnseen(actor.address, at)) {
+      entries.push({ kind: "seen", at, address: actor.address });
+    }
+    for (const entry of entries) this.#turns.apply(entry);
+    this.#turns.add({
+      // It was shown mail that it did not take: somebody else may wait for it.
+      done: () => {
+        if (shown !== undefined) this.#waiters.serve(shown.id);
+      },
+      undo: (isLate) => isLate || this.#turns.owe(entries),
+    });
+    for (const notify of session.onEnd ?? []) notify();
+  }
+
+  /** Forgets users whom nobody has held for `ms` milliseconds; `at` is now, since 1970. */
+  forgetAbsent(at: number, ms: number): void {
+    const present = new Set(Array.from(this.#sessions.values(), ({ actor }) => actor.address));
+    const { settings, users } = this.#turns.candidate;
+    // Other servers do not see who is here.
+    for (const address of settings.strict && this.#turns.isShared ? present : []) {
+      if (!this.#isLongUnseen(address, at)) continue;
+      this.#turns.apply({ kind: "seen", at, address });
+      this.#turns.add({});
+    }
+    for (const { name: user, id, address } of users.byId.values()) {
+      const { session, freeSince } = users.presence.get(id)!;
+      if (session !== undefined || at - freeSince < ms) continue;
+      if (settings.strict && present.has(address)) continue;
+      const unseen = this.#turns.isShared ? { freeSince } : {};
+      this.#turns.apply({ kind: "forget", user, id, ...unseen });
+      this.#log.event("forgotten", { user });
+      this.#turns.add({ done: () => this.#waiters.serve(id) });
+    }
+  }
+
+  /** Where servers share the chat: ends the runs of those that are gone. */
+  lookAfterOthers(): void {
+    this.#others.lookAfter();
+  }
+
+  /** Nobody waits any more, now or later. */
+  stop(): void {
+    this.#stopping = true;
+    for (const session of this.#sessions.values()) this.hurry(session);
+  }
+
+  #run(session: Session, command: Command, mayWait: boolean): Answer | Promise<Answer> {
+    const before = this.#turns.candidate;
+    const { actor } = session;
+    // Only with a name a time is remembered, and to look at the clock is a tenth of a `send`.
+    const at = command.name === "register" ? this.#turns.now() : this.#turns.lastNow;
+    const entry: CommandEntry = { kind: "command", at, actor, command };
+    const { state, reply, heldBy } = step(before, entry);
+    if (reply === undefined) throw new Error(`'${command.name}' has no reply`);
+    const isHeld = mayWait && heldBy !== undefined && heldBy !== session.patientWith;
+    const isEntry = state !== before || this.#turns.isShared && mayChange(command);
+    if (session.pending > 0 && (isHeld || !isEntry)) return this.#runLater(session, command);
+    if (isHeld) return this.#runAfter(heldBy, session, command);
+    if (!isEntry) return this.#look(session, entry, reply);
+    if (!this.#isOpen(session)) return { name: command.name, reply: STORAGE_AWAY };
+    if (this.#turns.isShared) return this.#submit(session, entry);
+    const answer: Answer = { name: command.name, reply };
+    this.#turns.take(entry, state, answer);
+    // Who begins to wait later sees what the command did.
+    if (!this.#waiters.isEmpty) this.#deliver(entry, before);
+    return answer;
+  }
+
+  /** The answer to a command that changes nothing; it was read off a candidate. */
+  #look(session: Session, entry: CommandEntry, reply: Reply): Answer | Promise<Answer> {
+    const { command } = entry;
+    const answer: Answer = { name: command.name, reply };
+    const isWait = command.name === "wait";
+    const shows = isWait && reply.code === "mail";
+    if (shows) this.#waiters.show(session, reply);
+    this.#turns.add({
+      undo: () => this.#waiters.answerAnew(session, answer, this.#turns.replyAnew(entry), isWait),
+    });
+    const waits = shows && reply.count === 0 && command.seconds > 0 && !session.hurried &&
+      !this.#stopping;
+    return waits ? this.#waiters.begin(session, answer, reply.shown, command.seconds) : answer;
+  }
+
+  /** Those who wait hear of a command when it is stored. */
+  #deliver({ command, actor }: CommandEntry, before: ChatState): void {
+    this.#turns.add({ done: () => this.#waiters.deliver(command, before, actor) });
+  }
+
+  /** Runs the command again when the other session has ended, or its time is over. */
+  async #runAfter(other: SessionId, session: Session, command: Command): Promise<Answer> {
+    if (!this.#stopping) {
+      if (runOf(other) === this.#turns.run) await this.#asked(other);
+      else await this.#others.ask(other);
+    }
+    session.patientWith = other;
+    return this.#run(session, command, false);
+  }
+
+  /** A session is in the way of another: gives it some time to end. */
+  async #asked(id: SessionId): Promise<void> {
+    const session = this.#sessions.get(id);
+    if (session !== undefined) {
+      const ended = Promise.withResolvers<void>();
+      const timer = setTimeout(ended.resolve, GRACE_MS);
+      session.onEnd ??= new Set();
+      session.onEnd.add(ended.resolve);
+      await ended.promise;
+      clearTimeout(timer);
+      session.onEnd.delete(ended.resolve);
+    }
+    // Who asks from another server has to find the end in the common order.
+    if (this.#turns.isShared) await this.#turns.settledAll();
+  }
+
+  /** Runs the command when what the session did before is in the state. */
+  async #runLater(session: Session, command: Command): Promise<Answer> {
+    while (session.pending > 0) await this.#turns.settled();
+    return this.#run(session, command, true);
+  }
+
+  /** The reply is what the common order makes of the command. */
+  #submit(session: Session, entry: CommandEntry): Answer | Promise<Answer> {
+    const answer: Answer = { name: entry.command.name, reply: STORAGE_AWAY };
+    this.#turns.take(entry, this.#turns.candidate, answer);
+    this.#countPending(session);
+    // A reply may end the conversation.
+    const isStrict = this.#turns.candidate.settings.strict;
+    return isStrict ? this.#settledAnswer(answer) : answer;
+  }
+
+  async #settledAnswer(answer: Answer): Promise<Answer> {
+    await this.#turns.settled();
+    return answer;
+  }
+
+  /** Where the journal is shared: the state knows of an entry only when its turn has come. */
+  #countPending(session: Session): void {
+    if (!this.#turns.isShared) return;
+    session.hasActed = true;
+    session.pending++;
+    const over = () => void session.pending--;
+    this.#turns.add({ done: over, undo: over });
+  }
+
+  /** Else its connection is over, or is being closed: nobody would ever end what it did now. */
+  #isOpen({ actor: { session } }: Session): boolean {
+    return this.#sessions.has(session) && runOf(session) === this.#turns.run;
+  }
+
+  /** May the state know of the session? */
+  #isKnown(session: Session): boolean {
+    if (!this.#turns.isShared) return true;
+    return session.hasActed && runOf(session.actor.session) === this.#turns.run;
+  }
+
+  /** In strict mode: has it been noted for long that the user of this address was here? */
+  #isLongUnseen(address: string, at: number): boolean {
+    const { settings, users } = this.#turns.candidate;
+    if (!settings.strict) return false;
+    const [user] = atAddress(users, address).values();
+    return user !== undefined && at - users.presence.get(user.id)!.freeSince >= SEEN_MS;
+  }
+}
+
+/** May the command change the state? Then its reply is made where the order is. */
+function mayChange({ name }: Command): boolean {
+  return ["register", "send", "sendall", "receive", "logout"].includes(name);
+}

@@ -1,0 +1,414 @@
+/**
+ * The turns: what comes in one turn of the event loop is stepped on a candidate; the journal stores
+ * all that changed it as one; then the candidate is published, and the replies may leave, together.
+ * What comes while it is stored is the next turn, stepped on the same candidate. Where a turn can't
+ * be stored, both are dropped, and every job of them is undone.
+ *
+ * Where several servers share the journal there is no candidate: the order is made there, and only
+ * what comes back is stepped, whoever has sent it. Then the replies are known.
+ */
+import { conflict, type Entry, step, stepTurn } from "../chat/step.ts";
+import { type ChatState, RULES } from "../chat/state.ts";
+import { forgetNow } from "../server/deadline.ts";
+import {
+  type Journal,
+  JournalError,
+  known,
+  LateError,
+  type Origin,
+  replay,
+  type Sharing,
+  type SharingListener,
+} from "../journal/journal.ts";
+import type { Log } from "../log.ts";
+import type { Meter } from "../meter.ts";
+import type { Reply } from "../protocol/reply.ts";
+import type { Answer } from "./session.ts";
+import { findRun } from "../chat/members.ts";
+import type { Settings } from "../chat/settings.ts";
+
+/** Goes on from what the journal holds, under these settings. Throws {@link JournalError}. */
+export function openTurns(
+  settings: Settings,
+  journal: Journal,
+  log: Log,
+  meter?: Meter,
+): Turns {
+  const stored = journal.read();
+  const state = replay(stored, settings);
+  const why = conflict(state, settings);
+  if (why !== undefined) throw new JournalError(`The stored chat can't go on: ${why}`);
+  const turns = new Turns(state, journal, log, meter, stored.at);
+  turns.start(settings);
+  return turns;
+}
+
+/** At its end a server waits no longer for what it has sent away to be stored, in milliseconds. */
+const CLOSE_MS = 2_000;
+/** While turns can't be stored it is tried again so often, in milliseconds. */
+const RETRY_MS = 1_000;
+
+/** The reply to what could not be stored. */
+export const STORAGE_AWAY: Reply = { code: "storage-away" };
+
+/** One thing that was done in a turn. */
+export interface Job {
+  /** The turn was stored, and its answers are final. */
+  readonly done?: (() => void) | undefined;
+  /** The turn could not be stored: what it has overwritten is put back, the latest first. */
+  readonly restore?: () => void;
+  /**
+   * The turn could not be stored, and all that it has overwritten is put back: what follows. A turn
+   * that is late is stored some time.
+   */
+  readonly undo?: (isLate: boolean) => void;
+}
+
+/** Hears of a chat that several servers share. */
+export interface Follower extends Pick<SharingListener, "asked"> {
+  /** This run is over: its sessions are no more. */
+  ended(): void;
+  /** A turn has come, of whichever server, and is in the state. */
+  came(turn: readonly Entry[]): void;
+  /** The state is another one, by turns that nobody will hear of. */
+  missed(): void;
+}
+
+interface Turn {
+  readonly entries: Entry[];
+  /** To each entry the answer that waits for it, if somebody waits. */
+  readonly answers: (Answer | undefined)[];
+  readonly jobs: Job[];
+  /** When it was opened, for the meter. */
+  readonly begunAt: number;
+  /** Made for who asks. */
+  over?: PromiseWithResolvers<void>;
+}
+
+/** Owns the one mutable variable: the state of the chat, published and candidate. */
+export class Turns {
+  readonly #journal: Journal;
+  readonly #log: Log;
+  readonly #meter: Meter | undefined;
+  #published: ChatState;
+  #candidate: ChatState;
+  /** What comes now is of this turn. */
+  #open: Turn | undefined;
+  /** The journal has this one; the open one follows it, and falls with it. */
+  #storing: Turn | undefined;
+  /** Entries that must be stored, and could not be yet. */
+  #owed: Entry[] = [];
+  #isFailing = false;
+  /** The next try while it fails. */
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  /** Where the journal is shared: the replies of what has come of the turn that is stored. */
+  #came: (Reply | undefined)[] = [];
+  #follower: Follower | undefined;
+
+  /** The latest time that {@link Turns.now} has told. */
+  #at: number;
+
+  /** Goes on from the state that the journal holds, and at what time something was stored last. */
+  constructor(state: ChatState, journal: Journal, log: Log, meter?: Meter, at = 0) {
+    this.#at = at;
+    this.#published = state;
+    this.#candidate = state;
+    this.#journal = journal;
+    this.#log = log;
+    this.#meter = meter;
+    journal.sharing?.follow({
+      came: (turn, origin) => this.#hear(turn, origin),
+      reset: (next) => {
+        this.#published = this.#candidate = known(next);
+        this.#follower?.missed();
+      },
+      ended: (lost) => this.#begin(lost),
+      asked: (session) => this.#follower?.asked(session) ?? Promise.resolve(),
+    });
+  }
+
+  /** What other servers share; `undefined` where the chat is this server's alone. */
+  get sharing(): Sharing | undefined {
+    return this.#journal.sharing;
+  }
+
+  /** Do several servers share the chat? Then a command's reply is known when its turn is stored. */
+  get isShared(): boolean {
+    return this.sharing !== undefined;
+  }
+
+  /** This server in the ids of its sessions; `undefined` while it takes no part. */
+  get run(): number | undefined {
+    const { sharing } = this;
+    if (sharing === undefined) return 0;
+    return sharing.run === undefined
+      ? undefined
+      : findRun(this.#published.runs, sharing.run)?.number;
+  }
+
+  /**
+   * The time for entries, in milliseconds since 1970. It never goes back: who was here while the
+   * clock was years behind would be long absent when it is right again.
+   */
+  now(): number {
+    return this.#at = Math.max(this.#at, Date.now());
+  }
+
+  /** The time that it told last. */
+  get lastNow(): number {
+    return this.#at;
+  }
+
+  /** Could the last turn not be stored? */
+  get isFailing(): boolean {
+    return this.#isFailing;
+  }
+
+  /** Is there much that other servers did, and that this one does not know of yet? */
+  get isBehind(): boolean {
+    return this.run === undefined || this.sharing?.isBehind === true;
+  }
+
+  /** From now on this one hears of a chat that several servers share. */
+  follow(follower: Follower): void {
+    this.#follower = follower;
+  }
+
+  /** Stores the first entry of a run. */
+  start(settings: Settings): void {
+    this.owe([{ kind: "start", at: this.now(), rules: RULES, settings }]);
+    this.#storeNow();
+  }
+
+  /** The state that is stored. */
+  get published(): ChatState {
+    return this.#published;
+  }
+
+  /** The state with all that has come since; nobody may be told of it before the turn is over. */
+  get candidate(): ChatState {
+    return this.#candidate;
+  }
+
+  /** Steps the candidate; what changed it is stored at the end of the turn. */
+  apply(entry: Entry): void {
+    const { state } = this.isShared ? { state: this.#candidate } : step(this.#candidate, entry);
+    if (this.isShared || state !== this.#candidate) this.take(entry, state);
+  }
+
+  /**
+   * The same where the candidate was stepped already, to `state`. The answer is final when the turn
+   * is over.
+   */
+  take(entry: Entry, state: ChatState, answer?: Answer): void {
+    if (!this.isShared) this.#candidate = state;
+    const turn = this.#opened();
+    turn.entries.push(entry);
+    turn.answers.push(answer);
+  }
+
+  /** Adds a job to the turn; where nothing waits to be stored, it is done. */
+  add(job: Job): void {
+    if (this.#open === undefined && this.#storing === undefined) return job.done?.();
+    this.#opened().jobs.push(job);
+  }
+
+  /** These entries must be stored even if the turn can't be: they are tried again and again. */
+  owe(entries: readonly Entry[]): void {
+    this.#owed.push(...entries);
+    if (!this.isShared) this.#candidate = stepAll(this.#candidate, entries);
+  }
+
+  /** The reply after a turn was dropped; where it would change the state, the storage is needed. */
+  replyAnew(entry: Entry): Reply {
+    const { state, reply } = step(this.#candidate, entry);
+    return state === this.#candidate && reply !== undefined ? reply : STORAGE_AWAY;
+  }
+
+  /** The end of all that waits to be stored, where something does. */
+  settled(): Promise<void> | undefined {
+    const last = this.#open ?? this.#storing;
+    if (last === undefined) return undefined;
+    last.over ??= Promise.withResolvers();
+    return last.over.promise;
+  }
+
+  /** The same, and what is owed is tried once more. */
+  async settledAll(): Promise<void> {
+    while (this.#storing !== undefined) await this.settled();
+    if (this.#open !== undefined || this.#owed.length > 0) this.#storeNow();
+    while (this.#storing !== undefined) await this.settled();
+  }
+
+  /** Stores what is left, and closes the journal. */
+  async close(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
+    await Promise.race([this.settledAll(), late]);
+    clearTimeout(timer);
+    clearTimeout(this.#retry);
+    await this.#journal.close(this.#published);
+  }
+
+  /** The open turn. It ends when the journal says so, or behind the one that is being stored. */
+  #opened(): Turn {
+    if (this.#open !== undefined) return this.#open;
+    const turn = this.#newTurn();
+    this.#open = turn;
+    if (this.#storing === undefined) this.#journal.endTurn(() => this.#end(turn));
+    return turn;
+  }
+
+  #newTurn(): Turn {
+    return { entries: [], answers: [], jobs: [], begunAt: this.#clock() };
+  }
+
+  /** In milliseconds; the time is looked at only where somebody measures. */
+  #clock(): number {
+    return this.#meter === undefined ? 0 : performance.now();
+  }
+
+  #end(turn: Turn): void {
+    // A stop may have ended it already.
+    if (turn !== this.#open) return;
+    const isOwing = this.#owed.length > 0 && !this.#isFailing;
+    if (turn.entries.length > 0 || isOwing) return this.#store(turn);
+    this.#open = undefined;
+    this.#settle(turn, () => done(turn));
+  }
+
+  /** The open turn ends before its time; where none is open, what is owed is stored alone. */
+  #storeNow(): void {
+    this.#store(this.#open ?? this.#newTurn());
+  }
+
+  /** The journal has the open turn from now on, with all that is owed. */
+  #store(turn: Turn): void {
+    this.#open = undefined;
+    this.#storing = turn;
+    const state = this.#candidate;
+    const from = this.#clock();
+    const owed = this.#owed;
+    const entries = owed.length === 0 ? turn.entries : [...owed, ...turn.entries];
+    this.#journal.commit(entries, (error) => {
+      forgetNow();
+      this.#meter?.committed(this.#clock() - from);
+      this.#tell(error);
+      const isLate = error instanceof LateError;
+      if (error === undefined || isLate) this.#owed = this.#owed.slice(owed.length);
+      this.#settle(turn, () => {
+        if (error !== undefined) this.#drop(turn, isLate);
+        else if (this.isShared) this.#answer(turn, owed.length);
+        else this.#publish(turn, state);
+      });
+    });
+  }
+
+  /** The turn is over; what has come meanwhile is the next. */
+  #settle(turn: Turn, settle: () => void): void {
+    try {
+      settle();
+    } finally {
+      this.#storing = undefined;
+      turn.over?.resolve();
+      this.#meter?.turned(this.#clock() - turn.begunAt);
+      if (this.#open !== undefined) this.#end(this.#open);
+    }
+  }
+
+  #tell(error: unknown): void {
+    if (error === undefined) {
+      if (this.#isFailing) this.#log.event("journal-recovered", {});
+    } else if (!this.#isFailing) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#log.event("journal-failed", { error: message });
+    }
+    this.#isFailing = error !== undefined;
+    if (this.#isFailing && !this.isShared) {
+      // No other timer is touched before: the first one costs 8 ms of a server's start.
+      this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY_MS);
+    }
+  }
+
+  /** Who sends nobody here while it fails, as a proxy does, would never let it find out otherwise. */
+  #tryAgain(): void {
+    this.#retry = undefined;
+    if (this.#isFailing && this.#storing === undefined) this.#storeNow();
+  }
+
+  #publish(turn: Turn, state: ChatState): void {
+    this.#published = state;
+    done(turn);
+    this.#journal.published(state);
+  }
+
+  /** What came behind the turn was stepped on it, and goes with it. */
+  #drop(turn: Turn, isLate: boolean): void {
+    const next = this.#open;
+    this.#open = undefined;
+    this.#candidate = this.isShared ? this.#published : stepAll(this.#published, this.#owed);
+    const answers = [...turn.answers, ...next?.answers ?? []];
+    for (const answer of answers) if (answer !== undefined) answer.reply = STORAGE_AWAY;
+    const jobs = [...turn.jobs, ...next?.jobs ?? []];
+    for (const job of jobs.toReversed()) job.restore?.();
+    for (const job of turn.jobs) job.undo?.(isLate);
+    for (const job of next?.jobs ?? []) job.undo?.(false);
+    next?.over?.resolve();
+    const came = this.#came;
+    this.#came = [];
+    this.#putBack(came);
+  }
+
+  /** A turn of the common order. */
+  #hear(turn: readonly Entry[], origin: Origin): void {
+    const stepped = stepTurn(this.#published, turn);
+    if (stepped === undefined) return;
+    this.#published = this.#candidate = known(stepped.state);
+    this.#tell(undefined);
+    const replies = stepped.replies.slice(1);
+    if (origin === "own") this.#came.push(...replies);
+    else if (origin === "late") this.#putBack(replies);
+    this.#follower?.came(turn);
+    this.#journal.published(this.#published);
+    // Turns come again, and nobody else may ever open one here.
+    if (this.#owed.length > 0 && this.#storing === undefined) this.#opened();
+  }
+
+  /** All of the turn has come, behind what was owed. */
+  #answer(turn: Turn, owed: number): void {
+    const replies = this.#came.slice(owed);
+    this.#came = [];
+    for (const [place, answer] of turn.answers.entries()) {
+      if (answer !== undefined) answer.reply = replies[place] ?? answer.reply;
+    }
+    done(turn);
+  }
+
+  /** Mail that was taken for replies that nobody gets goes back. */
+  #putBack(replies: readonly (Reply | undefined)[]): void {
+    for (const reply of replies) {
+      if (reply?.code !== "mail" || reply.count === 0) continue;
+      const { user, id } = reply.shown;
+      const entries = reply.mail().map((mail) => ({ kind: "return", user, id, mail } as const));
+      // Each goes to the front.
+      entries.reverse();
+      for (const entry of entries) this.apply(entry);
+      this.add({ undo: (isLate) => isLate || this.owe(entries) });
+    }
+  }
+
+  /** The run before is over, with all that its sessions owed. What nobody got still goes back. */
+  #begin(lost: readonly Entry[]): void {
+    this.#log.event("ended-by-others", {});
+    this.#owed = [...lost, ...this.#owed].filter(({ kind }) => kind === "return");
+    this.#follower?.ended();
+  }
+}
+
+function done({ jobs }: Turn): void {
+  for (const job of jobs) job.done?.();
+}
+
+function stepAll(state: ChatState, entries: readonly Entry[]): ChatState {
+  return entries.reduce((before, entry) => step(before, entry).state, state);
+}

@@ -1,0 +1,126 @@
+/** The connection to NATS: who is believed to be it, and who this server says it is. */
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import {
+  type Authenticator,
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  tokenAuthenticator,
+  usernamePasswordAuthenticator,
+} from "@nats-io/transport-node";
+import { JournalError } from "../journal.ts";
+import type { ServerOptions } from "../../options.ts";
+
+/** A first connection takes no longer, in milliseconds. */
+const ANSWER_MS = 5_000;
+/** Between two tries to connect again, in milliseconds. */
+const AGAIN_MS = 250;
+/** A NATS server that does not answer so many pings, one in so long, is left for another. */
+const PING_MS = 1_000;
+const PINGS_MAX = 2;
+
+/** Connects to the first of the servers that answers. Throws {@link JournalError}. */
+export async function connectNats(options: ServerOptions): Promise<NatsConnection> {
+  const connection = await connected(options);
+  const { version = "" } = connection.info ?? {};
+  if (options.replicas === 1 || !isOlder(version)) return connection;
+  await connection.close();
+  throw new JournalError(
+    `NATS is ${version} at ${connection.getServer()}, and with --replicas ${options.replicas} it ` +
+      "must be 2.10 or later: the copies of an older one may differ when its servers are killed",
+  );
+}
+
+/** Is it older than 2.10? */
+function isOlder(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major < 2 || major === 2 && minor < 10;
+}
+
+async function connected(options: ServerOptions): Promise<NatsConnection> {
+  const servers = options.journal.split(",");
+  const { natsCreds, natsCa, natsCert, natsKey } = options;
+  const tls = {
+    ...natsCa !== "" && { ca: readFile(natsCa) },
+    ...natsCert !== "" && { cert: readFile(natsCert) },
+    ...natsKey !== "" && { key: readFile(natsKey) },
+  };
+  const hosts = servers.map((server) => new URL(server).hostname.replace(/^\[|\]$/g, ""));
+  // Of it the types say nothing; the whole object goes to the runtime.
+  const proof = { ...tls, checkServerIdentity: identityOf(hosts) };
+  const isTls = Object.keys(tls).length > 0 || servers.some((server) => server.startsWith("tls:"));
+  const authenticator = natsCreds === "" ? undefined : credentials(natsCreds);
+  try {
+    return await connect({
+      servers,
+      name: "asvt-chat",
+      timeout: ANSWER_MS,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: AGAIN_MS,
+      pingInterval: PING_MS,
+      maxPingOut: PINGS_MAX,
+      // Credentials that are being changed everywhere are wrong for a moment.
+      ignoreAuthErrorAbort: true,
+      ...authenticator && { authenticator },
+      ...isTls && { tls: proof },
+    });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const hint = hintFor(message, isTls, options);
+    throw new JournalError(`NATS can't be used at ${options.journal}: ${message}${hint}`);
+  }
+}
+
+/** What to do about it, where the words of the client let one guess. */
+function hintFor(message: string, isTls: boolean, { natsCreds, natsCert }: ServerOptions): string {
+  if (/authorization|authentication/i.test(message)) {
+    return natsCreds === ""
+      ? ". It wants a login: --nats-creds names a file with it"
+      : `. It does not take the login in ${natsCreds}`;
+  }
+  if (/credentials|nkeys/i.test(message)) return `. Is ${natsCreds} a whole .creds file?`;
+  if (isTls && natsCert === "" && /timeout/i.test(message)) {
+    return ". It may want a certificate: --nats-cert and --nats-key name one";
+  }
+  if (/certificate|cert's|protocol/i.test(message)) {
+    return ". --nats-ca names the authority of its certificate, --nats-cert and --nats-key what " +
+      "this server shows";
+  }
+  return /refused/i.test(message) ? ". Does it run there?" : "";
+}
+
+/**
+ * Whose certificate is right: that of any of these, or of one that they name. `localhost` is none:
+ * the runtime says that of every server whose address is a number.
+ */
+function identityOf(hosts: readonly string[]) {
+  return (host: string, certificate: PeerCertificate): Error | undefined => {
+    const names = host === "localhost" ? hosts : [...hosts, host];
+    const errors = names.map((name) => checkServerIdentity(name, certificate));
+    return errors.includes(undefined) ? undefined : errors[0];
+  };
+}
+
+/** Throws {@link JournalError}. */
+function readFile(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new JournalError(
+      `${path} can't be read: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
+
+/** In the file is what `nsc` makes, or a line with `user:password` or a token. */
+function credentials(path: string): Authenticator {
+  const text = readFile(path).trim();
+  if (text === "") throw new JournalError(`${path} is empty: a login for NATS should stand there`);
+  if (text.includes("BEGIN NATS USER JWT")) {
+    return credsAuthenticator(new TextEncoder().encode(text));
+  }
+  const [user = "", ...password] = text.split(":");
+  return password.length === 0
+    ? tokenAuthenticator(text)
+    : usernamePasswordAuthenticator(user, password.join(":"));
+}

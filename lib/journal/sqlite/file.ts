@@ -1,0 +1,225 @@
+/** A SQLite file that is a journal: opening it for one server alone, its format, its damages. */
+import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import { JournalError } from "../journal.ts";
+import { turnText } from "../../chat/entry_codec.ts";
+
+/** "asvt" in ASCII: tells our files from other databases. */
+const APPLICATION_ID = 0x61737674;
+
+/** From each version of the format to the next; a new file begins at version 0. */
+const MIGRATIONS: readonly ((database: DatabaseSync, path: string) => void)[] = [
+  (database) => database.exec(TABLES),
+  shortenTurns,
+  (database) => database.exec(PLACES),
+];
+
+const TABLES = `
+   CREATE TABLE turn (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL,
+     crc INTEGER NOT NULL) STRICT;
+   CREATE TABLE snapshot (generation INTEGER NOT NULL, part INTEGER NOT NULL, body TEXT NOT NULL,
+     crc INTEGER NOT NULL, PRIMARY KEY (generation, part)) STRICT, WITHOUT ROWID;
+   CREATE TABLE current (at INTEGER NOT NULL, generation INTEGER NOT NULL,
+     through INTEGER NOT NULL) STRICT;
+   INSERT INTO current VALUES (0, 0, 0);`;
+
+/** Since format 3 a turn may be anywhere: over one that is of no use any more. */
+const PLACES = `
+   CREATE TABLE placed (place INTEGER PRIMARY KEY, id INTEGER NOT NULL, at INTEGER NOT NULL,
+     body TEXT NOT NULL, crc INTEGER NOT NULL) STRICT;
+   INSERT INTO placed SELECT id, id, at, body, crc FROM turn;
+   DROP TABLE turn;
+   ALTER TABLE placed RENAME TO turn;`;
+
+/** Until format 2 a turn was stored as its entries in JSON. */
+function shortenTurns(database: DatabaseSync, path: string): void {
+  const update = database.prepare("UPDATE turn SET body = ?, crc = ? WHERE id = ?");
+  const ids = database.prepare("SELECT id FROM turn").all();
+  const turn = database.prepare("SELECT body, crc FROM turn WHERE id = ?");
+  for (const { id } of ids as { id: number }[]) {
+    const { body, crc } = turn.get(id) as { body: string; crc: number };
+    if (crc32(body) !== crc) throw damaged(path);
+    const text = turnText(JSON.parse(body));
+    update.run(text, crc32(text), id);
+  }
+}
+
+/** The turn of 50 clients with a message each fits into a page of so many bytes. */
+const PAGE_BYTES = 8_192;
+/** SQLite's own log is copied to the file, and written anew from its beginning, after so many pages. */
+const LOG_PAGES = 2_000;
+/**
+ * They fit into so many bytes, below which it is not cut off: a file that grows takes half as long
+ * again to sync.
+ */
+const LOG_BYTES_MAX = 16_777_216;
+
+/** SQLite's codes of a damaged file, and of one that is no database. */
+const DAMAGED = 11;
+const NO_DATABASE = 26;
+/** A database begins with so many bytes; SQLite takes some shorter files for an empty one. */
+const HEADER_BYTES = 100;
+
+/** A file that is open for this process alone; other processes may read it meanwhile. */
+export interface OpenFile {
+  readonly database: DatabaseSync;
+  close(): void;
+}
+
+/** Opens a journal's file, or makes it. Throws {@link JournalError}. */
+export function openFile(path: string): OpenFile {
+  const lock = lockFile(path);
+  try {
+    const version = checkFile(path);
+    const database = new DatabaseSync(nameOf(path));
+    try {
+      prepareFile(path, database, version);
+      return {
+        database,
+        close: () => {
+          database.close();
+          lock.close();
+        },
+      };
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  } catch (error) {
+    lock.close();
+    throw explain(path, error);
+  }
+}
+
+/** Opens a journal's file to read it, even while a server uses it. Throws {@link JournalError}. */
+export function openFileToRead(path: string): OpenFile {
+  requireThere(path);
+  try {
+    const database = new DatabaseSync(nameOf(path), { readOnly: true });
+    try {
+      if (checkFormat(path, database) < MIGRATIONS.length) {
+        throw new JournalError(`${path} has an older format: start the server on it once`);
+      }
+      // One view of the file, whatever the server does meanwhile.
+      database.exec("BEGIN");
+      return { database, close: () => database.close() };
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  } catch (error) {
+    throw explain(path, error);
+  }
+}
+
+/** Throws {@link JournalError} where there is no file: opening it to write would make one. */
+export function requireThere(path: string): void {
+  try {
+    Deno.statSync(path);
+  } catch {
+    throw new JournalError(`Cannot read ${path}: there is no such file`);
+  }
+}
+
+/** The path as SQLite knows it: some names, as `:memory:`, have a meaning of their own. */
+function nameOf(path: string): string {
+  return /^([/\\.]|[a-z]:[/\\])/i.test(path) ? path : `./${path}`;
+}
+
+/**
+ * The version of the format; 0: an empty file. Throws where it is none of ours, and leaves it as it
+ * is: a connection that may write would tidy up at its end.
+ */
+function checkFile(path: string): number {
+  const { size } = Deno.statSync(path);
+  if (size === 0) return 0;
+  if (size < HEADER_BYTES) throw noJournal(path);
+  const database = new DatabaseSync(nameOf(path), { readOnly: true });
+  try {
+    return checkFormat(path, database);
+  } finally {
+    database.close();
+  }
+}
+
+/** What SQLite or the system says of the file as one clear line. */
+export function explain(path: string, error: unknown): unknown {
+  if (error instanceof JournalError || error instanceof Deno.errors.NotCapable) return error;
+  const { message, errcode } = error as Error & { errcode?: number };
+  if (errcode === NO_DATABASE) return noJournal(path);
+  if (errcode === DAMAGED) return damaged(path);
+  return new JournalError(`Cannot use ${path}: ${message}`);
+}
+
+function noJournal(path: string): JournalError {
+  return new JournalError(`${path} is no journal of this server: choose another --data`);
+}
+
+/** The error of a file whose content can't be trusted. */
+export function damaged(path: string): JournalError {
+  return new JournalError(
+    `${path} is damaged: move it away, with -wal and -shm of that name, and put a copy of a good ` +
+      "one in its place",
+  );
+}
+
+/** A lock that ends with the process, however it ends. */
+function lockFile(path: string): Deno.FsFile {
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(path, { read: true, write: true, create: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new JournalError(`Cannot open ${path}: ${message}`);
+  }
+  if (file.tryLockSync(true)) return file;
+  file.close();
+  throw new JournalError(
+    `${path} is in use by another server: stop that one, or choose another --data`,
+  );
+}
+
+function prepareFile(path: string, database: DatabaseSync, found: number): void {
+  let version = found;
+  // Before the first table: neither can be changed later.
+  if (version === 0) {
+    database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
+  }
+  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+  database.exec(
+    `PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA journal_size_limit = ${LOG_BYTES_MAX}`,
+  );
+  for (; version < MIGRATIONS.length; version++) {
+    database.exec("BEGIN");
+    MIGRATIONS[version]!(database, path);
+    database.exec(
+      `PRAGMA user_version = ${version + 1}; PRAGMA application_id = ${APPLICATION_ID}; COMMIT`,
+    );
+  }
+}
+
+/** The version of the format; 0: an empty file. Throws where it is none of ours. */
+function checkFormat(path: string, database: DatabaseSync): number {
+  const pragma = (name: string) =>
+    Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
+  const version = pragma("user_version");
+  const tables = Number(
+    Object.values(database.prepare("SELECT count(*) FROM sqlite_schema").get() ?? {})[0],
+  );
+  const isEmpty = tables === 0 && version === 0 && pragma("application_id") === 0;
+  if (!isEmpty && pragma("application_id") !== APPLICATION_ID) {
+    throw new JournalError(
+      `${path} is a database, but no journal of this server: choose another --data`,
+    );
+  }
+  if (version > MIGRATIONS.length) {
+    throw new JournalError(
+      `${path} was written by a newer release (format ${version}, this one knows ` +
+        `${MIGRATIONS.length}): use that release, or choose another --data`,
+    );
+  }
+  const [check] = Object.values(database.prepare("PRAGMA quick_check(1)").get() ?? {});
+  if (check !== "ok" || version < 0) throw damaged(path);
+  return version;
+}

@@ -1,0 +1,98 @@
+/** A WebSocket as the server sees every connection. */
+import type { Connection } from "./connection.ts";
+import { ChunkReader } from "../protocol/frame_stream.ts";
+
+/** While more waits to be sent than may, it is looked at again after so long, in milliseconds. */
+const LOOK_MS = 20;
+
+/** Close codes of RFC 6455, section 7.4. */
+const NORMAL = 1000;
+const BINARY_ONLY = 1003;
+const TOO_MUCH = 1009;
+const TRY_AGAIN_LATER = 1013;
+
+/**
+ * Makes a {@link Connection} of a WebSocket that is open. Its messages are the pieces of one stream
+ * of bytes, wherever they begin and end. Nothing can stop a WebSocket from reading, so one that
+ * sends more than `bytesMax` before it is worked off is closed.
+ */
+export function webSocketConnection(
+  socket: WebSocket,
+  { address, peer, bytesMax }: { address: string; peer: string; bytesMax: number },
+): Connection {
+  const messages = new Messages(socket, bytesMax);
+  const reader = new ChunkReader(() => messages.next());
+  const isBlocked = () => socket.bufferedAmount > bytesMax;
+  return {
+    address,
+    peer,
+    read: (p) => reader.read(p),
+    async write(bytes) {
+      socket.send(bytes as Uint8Array<ArrayBuffer>);
+      while (isBlocked() && socket.readyState === WebSocket.OPEN) {
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      }
+      if (socket.readyState !== WebSocket.OPEN) {
+        throw messages.failure ?? new Error("the WebSocket is closed");
+      }
+      return bytes.length;
+    },
+    closeWrite: () => Promise.resolve(socket.close(NORMAL)),
+    close: () => socket.close(isBlocked() ? TRY_AGAIN_LATER : NORMAL),
+  };
+}
+
+/** The messages of a WebSocket. */
+class Messages {
+  readonly #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  /** What a read finds when all chunks are read: the end, or what went wrong. */
+  #end: Error | "end" | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(socket: WebSocket, bytesMax: number) {
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => {
+      if (this.#end !== undefined) return;
+      if (typeof data === "string") return this.#refuse(socket, BINARY_ONLY, "a text message came");
+      if (data.byteLength === 0) return;
+      this.#chunks.push(new Uint8Array(data));
+      this.#bytes += data.byteLength;
+      if (this.#bytes > bytesMax) {
+        this.#chunks.length = 0;
+        return this.#refuse(socket, TOO_MUCH, `more than ${bytesMax} bytes came unprocessed`);
+      }
+      this.#wake?.();
+    };
+    socket.onclose = ({ wasClean }) =>
+      this.#finish(wasClean ? "end" : new Error("the WebSocket broke"));
+    // What is wrong stands in the close event behind it.
+    socket.onerror = () => {};
+  }
+
+  /** What went wrong, if anything did. */
+  get failure(): Error | undefined {
+    return this.#end instanceof Error ? this.#end : undefined;
+  }
+
+  /** The next message; none behind the last. */
+  async next(): Promise<Uint8Array | undefined> {
+    while (this.#chunks.length === 0 && this.#end === undefined) {
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) this.#bytes -= chunk.length;
+    else if (this.failure !== undefined) throw this.failure;
+    return chunk;
+  }
+
+  #refuse(socket: WebSocket, code: number, reason: string): void {
+    socket.close(code, reason);
+    this.#finish(new Error(reason));
+  }
+
+  #finish(end: Error | "end"): void {
+    this.#end ??= end;
+    this.#wake?.();
+  }
+}

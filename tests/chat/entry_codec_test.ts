@@ -1,0 +1,71 @@
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import type { Entry } from "../../lib/chat/step.ts";
+import { parseTurn, turnText } from "../../lib/chat/entry_codec.ts";
+
+const AL = { session: 3, address: "10.0.0.1", peer: "10.0.0.1:5000" };
+const BOB = { session: 4, address: "fe80::1", peer: "[fe80::1]:5001" };
+const command = (at: number, actor: typeof AL, command: object) =>
+  ({ kind: "command", at, actor, command }) as Entry;
+
+describe("the text of a turn", () => {
+  it("gives back every kind of entry", () => {
+    const entries: Entry[] = [
+      { kind: "start", at: 1, settings: {} as Entry & never },
+      command(1_000_000_000_007, AL, { name: "register", user: "Al" }),
+      command(1_000_000_000_005, BOB, { name: "register", user: "Бо👍" }),
+      command(1_000_000_000_007, AL, { name: "send", to: "Бо👍", text: 'a "quoted"\n\0 text' }),
+      { kind: "take", shown: { user: "Al", id: 1, through: 2 } },
+      command(1_000_000_000_008, AL, { name: "sendall", text: "" }),
+      command(1_000_000_000_009, BOB, { name: "receive" }),
+      command(1_000_000_000_009, BOB, { name: "wait", seconds: 2.5 }),
+      command(1_000_000_000_009, BOB, { name: "logout" }),
+      { kind: "seen", at: 5, address: "10.0.0.1" },
+      { kind: "forget", user: "Al", id: 1 },
+      { kind: "end", at: 9, session: 4 },
+    ];
+    assertEquals(parseTurn(turnText(entries)), entries);
+    assertEquals(parseTurn(turnText([])), []);
+  });
+
+  it("gives back commands of every number and name behind each other", () => {
+    const send = (text: string) => command(7, AL, { name: "send", to: "Bob", text });
+    const receive = command(7, AL, { name: "receive" });
+    const end: Entry = { kind: "end", at: 7, session: 4 };
+    const entries = [
+      ...[send("1"), send("2"), send("3"), receive, receive, receive, send("4")],
+      ...[command(7, BOB, { name: "sendall", text: "5" }), send("6"), end, send("7")],
+      ...[command(8, AL, { name: "send", to: "Al", text: "8" }), send("9")],
+    ];
+    for (let from = 0; from < entries.length; from++) {
+      for (let to = from; to <= entries.length; to++) {
+        const part = entries.slice(from, to);
+        assertEquals(parseTurn(turnText(part)), part);
+      }
+    }
+  });
+
+  it("is read as it was written before format 3", () => {
+    const before = '[7,[[3,"10.0.0.1","10.0.0.1:5000"],[4,"fe80::1","[fe80::1]:5001"]],[' +
+      '[0,0,"send","Bob","1"],{"kind":"end","at":9,"session":9},[1,1,"receive"],[0,1,"wait",2.5]]]';
+    assertEquals(parseTurn(before), [
+      command(7, AL, { name: "send", to: "Bob", text: "1" }),
+      { kind: "end", at: 9, session: 9 },
+      command(8, BOB, { name: "receive" }),
+      command(8, AL, { name: "wait", seconds: 2.5 }),
+    ]);
+    const part: Entry = { kind: "part", at: 1, run: "a" };
+    assertEquals(parseTurn(`[0,[],[${JSON.stringify(part)}]]`), [part]);
+    assertEquals(parseTurn("[0,[],[]]"), []);
+  });
+
+  it("is less than a third of the entries in JSON for a pipeline of messages", () => {
+    const message = command(1_000_000_000_000, AL, {
+      name: "send",
+      to: "Bob",
+      text: "x".repeat(40),
+    });
+    const entries = Array<Entry>(16).fill(message);
+    assert(turnText(entries).length < JSON.stringify(entries).length / 3);
+  });
+});

@@ -1,0 +1,108 @@
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import { type Entry, step } from "../../lib/chat/step.ts";
+import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
+import type { Command } from "../../lib/protocol/command.ts";
+import { type Reply, replyText } from "../../lib/protocol/reply.ts";
+import { Model } from "../harness/simulator/model.ts";
+import { pick, wholeBelow, withSeed } from "../random.ts";
+
+const NAMES = ["Al", "Bob", "Cy", "Dan", "👍👍👍", "too long", "", "Al2"];
+const TEXTS = ["", "hi", "👍👍👍👍", "a text that is too long"];
+
+function framesOf(reply: Reply): string[] {
+  switch (reply.code) {
+    case "users":
+      return [String(reply.users.size), ...reply.users.values().map(({ name }) => name)];
+    case "mail":
+      return [
+        String(reply.count),
+        ...reply.mail().flatMap(({ from, text }) => [from, text]),
+      ];
+    case "help":
+    case "mistake":
+      return [reply.code];
+    default:
+      return [replyText(reply)];
+  }
+}
+
+function randomCommand(random: () => number): Command {
+  return pick<() => Command>(random, [
+    () => ({ name: "register", user: pick(random, NAMES) }),
+    () => ({ name: "register", user: pick(random, NAMES) }),
+    () => ({ name: "users" }),
+    () => ({ name: "send", to: pick(random, NAMES), text: pick(random, TEXTS) }),
+    () => ({ name: "send", to: pick(random, NAMES), text: pick(random, TEXTS) }),
+    () => ({ name: "sendall", text: pick(random, TEXTS) }),
+    () => ({ name: "sendall", text: pick(random, TEXTS) }),
+    () => ({ name: "receive" }),
+    () => ({ name: "logout" }),
+  ])();
+}
+
+function askModel(model: Model, session: number, address: string, command: Command): string[] {
+  const asker = { session, address };
+  switch (command.name) {
+    case "register":
+      return model.register(asker, command.user);
+    case "send":
+      return model.send(asker, command.to, command.text);
+    case "sendall":
+      return model.sendall(asker, command.text);
+    case "receive":
+      return model.receive(asker);
+    case "logout":
+      return model.logout(asker);
+    default:
+      return model.users();
+  }
+}
+
+/** Some sessions from few addresses do what they like; the state and the model must agree. */
+function compare(random: () => number, strict: boolean, steps: number): void {
+  const settings = {
+    strict,
+    nameSymbolsMax: 4,
+    textSymbolsMax: 5,
+    usersMax: 1 + wholeBelow(random, 5),
+    usersPerAddressMax: 1 + wholeBelow(random, 3),
+    mailboxMessagesMax: 1 + wholeBelow(random, 4),
+    messagesMax: 1 + wholeBelow(random, 12),
+    usersExpireH: 0,
+  };
+  const model = new Model(settings);
+  let state: ChatState = emptyChat(settings);
+  const sessions = [1, 2, 3, 4, 5];
+  let next = 6;
+  const apply = (entry: Entry): Reply | undefined => {
+    const { state: after, reply } = step(state, entry);
+    state = after;
+    return reply;
+  };
+  for (let i = 0; i < steps; i++) {
+    const place = wholeBelow(random, sessions.length);
+    const session = sessions[place]!;
+    if (random() < 0.1) {
+      apply({ kind: "end", at: 0, session });
+      model.end(session);
+      sessions[place] = next++;
+      continue;
+    }
+    const address = `10.0.0.${session % 3}`;
+    const command = randomCommand(random);
+    const actor = { session, address, peer: `${address}:${session}` };
+    const reply = apply({ kind: "command", at: 0, actor, command });
+    assertEquals(framesOf(reply!), askModel(model, session, address, command));
+  }
+}
+
+describe("step()", () => {
+  for (const strict of [false, true]) {
+    it(`says what a naive chat says, ${strict ? "strict" : "default"} mode, whatever happens`, () => {
+      withSeed((random) => {
+        for (let round = 0; round < 150; round++) compare(random, strict, 100);
+      });
+    });
+  }
+});

@@ -1,0 +1,212 @@
+/** `--data` as a person uses it: real processes on a file. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { itNeeds, Peer, until } from "../support.ts";
+
+const NEEDS = { permissions: ["net", "run", "read", "write"] } as const;
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+const decoder = new TextDecoder();
+
+function start(folder: string, args: string[], mayUse = true): Deno.ChildProcess {
+  const path = `${folder}/chat.db`;
+  const allowed = mayUse ? [`--allow-read=${path}`, `--allow-write=${path}`] : [];
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--allow-net", ...allowed, MAIN, ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Runs main.ts to its end. */
+async function run(folder: string, args: string[], mayUse = true) {
+  const { code, stdout, stderr } = await start(folder, args, mayUse).output();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** A server process on the file of a folder. */
+async function serve(folder: string, ...flags: string[]) {
+  const child = start(folder, ["--port", "0", "--data", `${folder}/chat.db`, ...flags]);
+  let log = "";
+  (async () => {
+    for await (const chunk of child.stderr) log += decoder.decode(chunk);
+  })();
+  let said = "";
+  (async () => {
+    for await (const chunk of child.stdout) said += decoder.decode(chunk);
+  })();
+  await until(() => said.includes("\n"), "it listens");
+  const port = Number(/:(\d+)\n/.exec(said)?.[1]);
+  return {
+    port,
+    log: () => log,
+    end: async (signal: Deno.Signal) => {
+      child.kill(signal);
+      return (await child.status).code;
+    },
+  };
+}
+
+async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+describe("--data", () => {
+  itNeeds(NEEDS, "keeps what was acknowledged over kill -9", () =>
+    withFolder(async (folder) => {
+      const first = await serve(folder);
+      using al = await Peer.connect(first.port);
+      await al.ask("register", "Al");
+      assertEquals(await al.ask("send", "Al", "kept"), "Message added to storage!");
+      await first.end("SIGKILL");
+      const second = await serve(folder);
+      using again = await Peer.connect(second.port);
+      assertEquals(await again.ask("register", "Al"), "Nice to see you, Al");
+      assertEquals(await again.mail("receive"), ["Al: kept"]);
+      again.close();
+      assertEquals(await second.end("SIGTERM"), 0);
+    }));
+
+  itNeeds(
+    NEEDS,
+    "without the permission says the command to type, and exits with 2",
+    () =>
+      withFolder(async (folder) => {
+        const path = `${folder}/chat.db`;
+        for (const args of [["--data", path], ["dump", path], ["forget", path, "Al"]]) {
+          const { code, stderr } = await run(folder, args, false);
+          assertEquals(code, 2);
+          assertStringIncludes(
+            stderr,
+            `Run: deno run --allow-net --allow-read=${path} --allow-write=${path} main.ts ${
+              args.join(" ")
+            }\n`,
+          );
+        }
+      }),
+  );
+
+  itNeeds(
+    NEEDS,
+    "refuses a name that is empty, and forgets nobody in a file that is not there",
+    () =>
+      withFolder(async (folder) => {
+        const { code, stderr } = await run(folder, ["--port", "0", "--data", ""]);
+        assertEquals(code, 2);
+        assertEquals(stderr, 'Cannot parse --data: "" is empty\n');
+        const missing = await run(folder, ["forget", `${folder}/chat.db`, "Al"]);
+        assertEquals(missing.code, 1);
+        assertMatch(missing.stderr, /^Cannot read .*chat\.db: there is no such file\n$/);
+      }),
+  );
+
+  itNeeds(
+    NEEDS,
+    "refuses a file that another server uses, or that is none, with one line and 1",
+    () =>
+      withFolder(async (folder) => {
+        const path = `${folder}/chat.db`;
+        const server = await serve(folder);
+        const inUse = await run(folder, ["--port", "0", "--data", path]);
+        assertEquals(inUse.code, 1);
+        assertMatch(inUse.stderr, /^.*chat\.db is in use by another server: .*\n$/);
+        await server.end("SIGTERM");
+        await Deno.writeTextFile(path, "These are my notes. ".repeat(100));
+        const notes = await run(folder, ["--port", "0", "--data", path]);
+        assertEquals(notes.code, 1);
+        assertMatch(notes.stderr, /^.*chat\.db is no journal of this server: .*\n$/);
+        await Deno.remove(path);
+        await Deno.mkdir(path);
+        const folders = await run(folder, ["--port", "0", "--data", path]);
+        assertEquals(folders.code, 1);
+        assertMatch(folders.stderr, /^Cannot open .*chat\.db: Is a directory.*\n$/);
+        const shown = await run(folder, ["dump", path]);
+        assertEquals(shown.code, 1);
+        assertMatch(shown.stderr, /^Cannot use .*chat\.db: .*\n$/);
+      }),
+  );
+
+  itNeeds(
+    NEEDS,
+    "is shown by dump while the server runs, and changed by forget when it does not",
+    () =>
+      withFolder(async (folder) => {
+        const path = `${folder}/chat.db`;
+        const server = await serve(folder);
+        using al = await Peer.connect(server.port);
+        await al.ask("register", "Al");
+        await al.ask("send", "Al", "a secret");
+        const table = await run(folder, ["dump", path]);
+        assertMatch(
+          table.stdout,
+          /^1 user, 1 message, \d+ bytes, rules 2, last entry .*\nuser +address.*\nAl +127\.0\.0\.1 +1 +now\n$/,
+        );
+        const { users, messages } = JSON.parse(
+          (await run(folder, ["dump", path, "--json"])).stdout,
+        );
+        assertEquals({ users, messages }, {
+          users: [{ name: "Al", address: "127.0.0.1", messages: 1 }],
+          messages: 1,
+        });
+        assert(!table.stdout.includes("secret"));
+        assertEquals((await run(folder, ["forget", path, "Al"])).code, 1);
+        al.close();
+        assertEquals(await server.end("SIGTERM"), 0);
+        assertEquals((await run(folder, ["forget", path, "Bob"])).code, 1);
+        assertEquals((await run(folder, ["forget", path, "Al"])).stdout, "'Al' is forgotten\n");
+        assertMatch((await run(folder, ["dump", path])).stdout, /^0 users, 0 messages/);
+      }),
+  );
+
+  itNeeds(
+    { ...NEEDS, programs: ["mount"] },
+    "on a full disk acknowledges nothing that is not stored, and recovers by itself",
+    () =>
+      withFolder(async (folder) => {
+        const mount = new Deno.Command("mount", {
+          args: ["-t", "tmpfs", "-o", "size=2m", "tmpfs", folder],
+        });
+        if (!(await mount.output()).success) {
+          console.log("only root may mount a small disk: not tried");
+          return;
+        }
+        try {
+          await fillAndEmpty(folder);
+        } finally {
+          await new Deno.Command("umount", { args: [folder] }).output();
+        }
+      }),
+  );
+});
+
+async function fillAndEmpty(folder: string): Promise<void> {
+  const server = await serve(folder);
+  using al = await Peer.connect(server.port);
+  await al.ask("register", "Al");
+  await al.ask("send", "Al", "before");
+  await Deno.writeFile(`${folder}/ballast`, new Uint8Array(4_000_000)).catch(() => {});
+  let stored = 1;
+  let reply = await al.ask("send", "Al", "x".repeat(60));
+  while (reply === "Message added to storage!") {
+    stored++;
+    reply = await al.ask("send", "Al", "x".repeat(60));
+  }
+  assertEquals(reply, "Storage is not available, try again!");
+  assertEquals(await al.ask("ping"), "pong");
+  await until(() => server.log().includes("journal-failed"), "the log says so");
+  await Deno.remove(`${folder}/ballast`);
+  assertEquals(await al.ask("send", "Al", "after"), "Message added to storage!");
+  await until(() => server.log().includes("journal-recovered"), "the log says so");
+  await server.end("SIGKILL");
+  const again = await serve(folder);
+  using peer = await Peer.connect(again.port);
+  await peer.ask("register", "Al");
+  assertEquals((await peer.mail("receive")).length, stored + 1);
+  peer.close();
+  await again.end("SIGTERM");
+}

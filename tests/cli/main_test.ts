@@ -1,0 +1,310 @@
+/** The program as a process: start line, exit codes, signals, a log that nobody reads. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import net from "node:net";
+import { encodeFrames } from "../../lib/protocol/frame.ts";
+import { itNeeds, Peer, until } from "../support.ts";
+
+const NEEDS = { permissions: ["net", "run", "read"] } as const;
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+const ROOT = new URL("../..", import.meta.url).pathname;
+const decoder = new TextDecoder();
+
+function command(args: string[], options: Deno.CommandOptions = {}): Deno.Command {
+  return new Deno.Command(Deno.execPath(), { cwd: ROOT, args, stdin: "null", ...options });
+}
+
+/** Runs main.ts to its end. */
+async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { code, stdout, stderr } = await command([
+    "run",
+    "--no-prompt",
+    "--allow-net",
+    MAIN,
+    ...args,
+  ]).output();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** What a stream says, up to and with the chunk in which `text` is complete. */
+async function readUntil(stream: ReadableStream<Uint8Array>, text: string): Promise<string> {
+  let said = "";
+  for await (const chunk of stream) {
+    said += decoder.decode(chunk);
+    if (said.includes(text)) break;
+  }
+  return said;
+}
+
+/** A server process, from its start line on. */
+class Process implements AsyncDisposable {
+  readonly child: Deno.ChildProcess;
+  readonly line: string;
+
+  private constructor(child: Deno.ChildProcess, line: string) {
+    this.child = child;
+    this.line = line;
+  }
+
+  static async start(args: string[], options: Deno.CommandOptions = {}): Promise<Process> {
+    return await Process.of(
+      command(args, { stdout: "piped", stderr: "null", ...options }).spawn(),
+    );
+  }
+
+  /** A child that is a server, or a shell or task that becomes one. */
+  static async of(child: Deno.ChildProcess): Promise<Process> {
+    return new Process(child, (await readUntil(child.stdout, "\n")).trimEnd());
+  }
+
+  static serve(...flags: string[]): Promise<Process> {
+    return Process.start(["run", "--no-prompt", "--allow-net", MAIN, "--port", "0", ...flags]);
+  }
+
+  get port(): number {
+    return Number(/(\d+)\}?$/.exec(this.line)![1]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.child.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+    await this.child.status;
+  }
+}
+
+/** A client that is gone with a reset, often before it was accepted. */
+async function connectAndReset(port: number): Promise<void> {
+  const socket = net.connect({ host: "127.0.0.1", port });
+  await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+  await new Promise((resolve) => {
+    socket.once("close", resolve);
+    socket.resetAndDestroy();
+  });
+}
+
+describe("main.ts", () => {
+  itNeeds(NEEDS, "prints one line when it listens", async () => {
+    await using server = await Process.serve("--hostname", "127.0.0.1");
+    assertMatch(server.line, /^asvt-chat listens on 127\.0\.0\.1:\d+$/);
+    using peer = await Peer.connect(server.port);
+    assertEquals(await peer.ask("ping"), "pong");
+  });
+
+  itNeeds(NEEDS, "prints that line as JSON with --log json, and also with --log off", async () => {
+    await using json = await Process.serve("--log", "json");
+    assertEquals(JSON.parse(json.line), {
+      event: "listening",
+      hostname: "0.0.0.0",
+      port: json.port,
+    });
+    await using off = await Process.serve("--log", "off");
+    assertMatch(off.line, /^asvt-chat listens on 0\.0\.0\.0:\d+$/);
+  });
+
+  itNeeds(
+    NEEDS,
+    "with --http serves its page before it says so, and ends it with SIGTERM",
+    async () => {
+      await using server = await Process.serve("--http", "0");
+      const [, url] =
+        /^asvt-chat listens on 0\.0\.0\.0:\d+, its page is (http:\S+)$/.exec(server.line) ??
+          [];
+      const page = await fetch(url!);
+      assertStringIncludes(await page.text(), "<title>asvt-chat</title>");
+      const watched = await fetch(`${url}wire?connection=next`);
+      server.child.kill("SIGTERM");
+      assertEquals((await server.child.status).code, 0);
+      assertEquals(await watched.text(), "");
+      const { port } = new URL(url!);
+      const inUse = Deno.listen({ hostname: "127.0.0.1", port: Number(port) });
+      const { code, stderr } = await run("--port", "0", "--http", port);
+      inUse.close();
+      assertEquals([code, stderr], [
+        1,
+        `Cannot listen on 127.0.0.1:${port}: the port is in use. ` +
+        "Stop what uses it, or choose another with --http\n",
+      ]);
+    },
+  );
+
+  itNeeds(NEEDS, "takes serve as the name of what it does anyway", async () => {
+    await using server = await Process.start([
+      ...["run", "--no-prompt", "--allow-net", MAIN, "serve", "--port", "0"],
+    ]);
+    assertMatch(server.line, /listens on/);
+  });
+
+  itNeeds(NEEDS, "says in one line what is wrong with a flag, and exits with 2", async () => {
+    for (
+      const args of [["--prot"], ["--port", "x"], ["serve", "x"], ["srve"], ["ping"], [
+        "client",
+        "a",
+        "b",
+      ]]
+    ) {
+      const { code, stdout, stderr } = await run(...args);
+      assertEquals({ code, stdout, lines: stderr.split("\n").length }, {
+        code: 2,
+        stdout: "",
+        lines: 2,
+      });
+    }
+  });
+
+  itNeeds(NEEDS, "says in one line that the port is in use, and exits with 1", async () => {
+    await using server = await Process.serve();
+    const { code, stderr } = await run("--port", `${server.port}`);
+    assertEquals(code, 1);
+    assertMatch(stderr, /^Cannot listen on 0\.0\.0\.0:\d+: the port is in use\..*\n$/);
+  });
+
+  itNeeds(NEEDS, "prints help and version", async () => {
+    const help = await run("--help");
+    assertEquals(help.code, 0);
+    assertStringIncludes(help.stdout, "--mailbox-messages-max N");
+    assertEquals((await run("-h")).stdout, help.stdout);
+    assert(!(await run("client", "--help")).stdout.includes("--port"));
+    assertMatch((await run("--version")).stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    itNeeds(NEEDS, `answers what has arrived on ${signal}, and exits with 0`, async () => {
+      await using server = await Process.serve();
+      using peer = await Peer.connect(server.port);
+      await peer.ask("register", "Al");
+      await peer.send("wait", "60");
+      server.child.kill(signal);
+      assertEquals(await peer.frame(), "0");
+      assertEquals(await peer.frame(), undefined);
+      peer.close();
+      assertEquals((await server.child.status).code, 0);
+    });
+  }
+
+  itNeeds(
+    NEEDS,
+    "exits with 0 on a signal that comes with its line, before all is loaded",
+    async () => {
+      for (let i = 0; i < 5; i++) {
+        await using server = await Process.serve();
+        server.child.kill("SIGTERM");
+        assertEquals((await server.child.status).code, 0);
+      }
+    },
+  );
+
+  itNeeds(NEEDS, "answers who comes with its line, before all is loaded", async () => {
+    for (let i = 0; i < 5; i++) {
+      await using server = await Process.serve();
+      using peer = await Peer.connect(server.port);
+      assertEquals(await peer.ask("ping"), "pong");
+    }
+  });
+
+  itNeeds(NEEDS, "exits with 0 on a signal, though a client never reads or closes", async () => {
+    await using server = await Process.serve();
+    using peer = await Peer.connect(server.port);
+    const help = encodeFrames(Array.from({ length: 1000 }, () => "help"));
+    (async () => {
+      for (;;) await peer.conn.write(help);
+    })().catch(() => {});
+    using idle = await Peer.connect(server.port);
+    await idle.ask("ping");
+    server.child.kill("SIGTERM");
+    assertEquals((await server.child.status).code, 0);
+  });
+
+  itNeeds(NEEDS, "ends at once on a second signal more than a second later", async () => {
+    await using server = await Process.serve();
+    using peer = await Peer.connect(server.port);
+    await peer.ask("ping");
+    server.child.kill("SIGTERM");
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    server.child.kill("SIGTERM");
+    assertEquals((await server.child.status).code, 143);
+  });
+
+  itNeeds(
+    { ...NEEDS, programs: ["sh"] },
+    "takes a signal to its process group, which comes twice under deno task, for one",
+    async () => {
+      const task = `exec setsid ${Deno.execPath()} task start --port 0`;
+      const child = new Deno.Command("sh", {
+        args: ["-c", task],
+        cwd: ROOT,
+        stdin: "null",
+        stdout: "piped",
+        stderr: "null",
+      }).spawn();
+      await using server = await Process.of(child);
+      using peer = await Peer.connect(server.port);
+      await peer.ask("register", "Al");
+      await peer.send("wait", "60");
+      new Deno.Command("kill", { args: ["-INT", "--", `-${child.pid}`] }).outputSync();
+      assertEquals(await peer.frame(), "0");
+      peer.close();
+      assertEquals((await child.status).code, 0);
+    },
+  );
+
+  itNeeds(
+    { ...NEEDS, programs: ["sh"] },
+    "goes on accepting when it had too many open files",
+    async () => {
+      const script =
+        `ulimit -n 64; exec ${Deno.execPath()} run --no-prompt --allow-net ${MAIN} --port 0`;
+      const child = new Deno.Command("sh", {
+        args: ["-c", script],
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      await using server = await Process.of(child);
+      const peers = await Promise.all(
+        Array.from({ length: 100 }, () => Peer.connect(server.port)),
+      );
+      const log = await readUntil(child.stderr, "accept-failed");
+      assertStringIncludes(log, "reason=accept-failed");
+      for (const peer of peers) peer.close();
+      using peer = await Peer.connect(server.port);
+      assertEquals(await peer.ask("ping"), "pong");
+    },
+  );
+
+  itNeeds(
+    NEEDS,
+    "goes on accepting behind many that were gone before they were accepted",
+    async () => {
+      await using server = await Process.serve("--log", "off");
+      server.child.kill("SIGSTOP");
+      for (let i = 0; i < 200; i++) await connectAndReset(server.port);
+      server.child.kill("SIGCONT");
+      using peer = await Peer.connect(server.port);
+      let isAnswered = false;
+      peer.ask("ping").then(() => isAnswered = true);
+      await until(() => isAnswered, "it is accepted");
+    },
+  );
+
+  itNeeds(NEEDS, "goes on serving when nobody reads its log, and still stops", async () => {
+    await using server = await Process.start(
+      ["run", "--no-prompt", "--allow-net", MAIN, "--port", "0"],
+      { stderr: "piped" },
+    );
+    for (let i = 0; i < 40; i++) {
+      const peers = await Promise.all(Array.from({ length: 50 }, () => Peer.connect(server.port)));
+      assertEquals(
+        await Promise.all(peers.map((peer) => peer.ask("ping"))),
+        peers.map(() => "pong"),
+      );
+      for (const peer of peers) peer.close();
+    }
+    server.child.kill("SIGTERM");
+    assertEquals((await server.child.status).code, 0);
+    const log = await new Response(server.child.stderr).text();
+    assert(log.length < 1_000_000);
+  });
+});

@@ -1,0 +1,224 @@
+/** A journal that several servers share, on a stream whose every message the test hands over. */
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import type { Entry } from "../../lib/chat/step.ts";
+import { emptyChat, RULES } from "../../lib/chat/state.ts";
+import { Engine } from "../../lib/engine/engine.ts";
+import { Metrics } from "../../lib/http/metrics.ts";
+import { parseServerOptions, settingsOf } from "../../lib/options.ts";
+import type { Settings } from "../../lib/chat/settings.ts";
+import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
+import { parseTurn, turnText } from "../../lib/chat/entry_codec.ts";
+import { Turns } from "../../lib/engine/group_commit.ts";
+import { sessionOf } from "../../lib/chat/users.ts";
+import { Web } from "../../lib/http/http_server.ts";
+import { itNeeds, NET, Peer, serveIn, SILENT_LOG, type TestServer, until } from "../support.ts";
+
+const SETTINGS = settingsOf(parseServerOptions([]));
+const STRICT = settingsOf(parseServerOptions(["--strict"]));
+const HOUR_MS = 3_600_000;
+
+/** A stream, and one server's journal on it. */
+class Stream implements Carrier {
+  readonly journal: SharedJournal;
+  readonly turns: Turns;
+  asked: ((isThere: boolean) => void) | undefined;
+  /** So many turns are in the stream behind the one that comes. */
+  pending = 0;
+  readonly #sent: string[] = [];
+  #runs = 0;
+  #last = 0;
+
+  constructor(settings: Settings) {
+    this.journal = new SharedJournal(this, 0, {
+      settings,
+      timeoutMs: 5_000,
+      bodyLengthMax: 100_000,
+      newId: () => `run ${++this.#runs}`,
+      failed: (error) => {
+        throw error;
+      },
+    });
+    this.turns = new Turns(emptyChat(settings), this.journal, SILENT_LOG);
+  }
+
+  send(_id: string, body: string, sent: (error?: unknown) => void): void {
+    this.#sent.push(body);
+    sent();
+  }
+
+  /** Somebody else's turn comes. */
+  hear(...turn: readonly Entry[]): void {
+    this.journal.receive(++this.#last, turnText(turn), this.pending);
+  }
+
+  /** What the server has sent comes back, as soon as it has sent something. */
+  async comeBack(): Promise<void> {
+    await until(() => this.#sent.length > 0, "something is sent");
+    for (const body of this.#sent.splice(0)) this.hear(...parseTurn(body));
+  }
+
+  /** Another run is asked; the test says whether it answers. */
+  ask(): Promise<boolean> {
+    return new Promise((resolve) => this.asked = resolve);
+  }
+
+  answer(): void {}
+
+  save(): void {}
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+const OVER: Entry = { kind: "part", at: 1, run: "run 1" };
+const BATCH = { kind: "batch", at: 1, run: "other", batch: 1 } as const;
+
+/** A server that takes part, beside another one. */
+async function join(settings = SETTINGS): Promise<{ stream: Stream }> {
+  const stream = new Stream(settings);
+  const joined = stream.journal.join();
+  await stream.comeBack();
+  await joined;
+  stream.hear({ kind: "join", at: 1, run: "other", rules: RULES, settings });
+  return { stream };
+}
+
+describe("a server that is behind the others", () => {
+  itNeeds(NET, "accepts nobody until it has read what they did, and says that", async () => {
+    const { stream } = await join();
+    const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
+    const options = parseServerOptions(["--http", "0"]);
+    const web = new Web(server.server, options, new Metrics("0.0.0"), SILENT_LOG);
+    const health = async () => (await fetch(`${web.url}healthz`)).text();
+    using old = await Peer.connect(server.port);
+    assertEquals(await old.ask("ping"), "pong");
+    assertEquals(await health(), "It serves\n");
+    stream.pending = 1_000;
+    stream.hear(BATCH);
+    using al = await Peer.connect(server.port);
+    await al.send("ping");
+    assertEquals(await old.ask("ping"), "pong");
+    assertEquals(await health(), "Not now: it has not read yet what other servers did\n");
+    assertEquals(await opens(`${web.url}ws`), false);
+    assertEquals(server.server.connections().length, 1);
+    stream.pending = 999;
+    stream.hear({ ...BATCH, batch: 2 });
+    assertEquals(await al.frame(), "pong");
+    assertEquals(await health(), "It serves\n");
+    assertEquals(await opens(`${web.url}ws`), true);
+    old.close();
+    al.close();
+    await web.stop();
+    await stop(server, stream);
+  });
+
+  itNeeds(NET, "tells who waits for it nothing that is not so when it is stopped", async () => {
+    const { stream } = await join();
+    const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
+    stream.pending = 1_000;
+    stream.hear(BATCH);
+    using al = await Peer.connect(server.port);
+    await al.send("ping");
+    // It is accepted, and waits.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await stop(server, stream);
+    assertEquals(await al.frame().catch(() => undefined), undefined);
+  });
+});
+
+describe("a strict server beside others", () => {
+  it("notes now and then who is here, so that nobody is forgotten elsewhere", async () => {
+    const { stream } = await join(STRICT);
+    const engine = new Engine(stream.turns, SILENT_LOG);
+    const answer = engine.run(engine.open("10.0.0.1", "10.0.0.1:1"), {
+      name: "register",
+      user: "Al",
+    });
+    await stream.comeBack();
+    await answer;
+    const later = Date.now() + 2 * HOUR_MS;
+    stream.hear({ ...BATCH, at: later });
+    engine.forgetAbsent(later, 3 * HOUR_MS);
+    await stream.comeBack();
+    const { byName, presence } = stream.turns.published.users;
+    assertEquals(presence.get(byName.get("Al")!.id)!.freeSince, later);
+    engine.forgetAbsent(later + HOUR_MS / 2, 3 * HOUR_MS);
+    assertEquals(stream.turns.settled(), undefined);
+  });
+});
+
+describe("a server whose run another one has ended", () => {
+  itNeeds(NET, "serves who comes meanwhile as soon as it takes part again", async () => {
+    const { stream } = await join();
+    const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
+    using old = await Peer.connect(server.port);
+    await old.send("register", "Old");
+    await stream.comeBack();
+    assertEquals(await old.frame(), "Hello, Old");
+    stream.hear(OVER);
+    assertEquals(await old.frame(), undefined);
+    using al = await Peer.connect(server.port);
+    await al.send("register", "Al");
+    await stream.comeBack();
+    await stream.comeBack();
+    assertEquals(await al.frame(), "Hello, Al");
+    // What it holds ends with it.
+    al.close();
+    await stream.comeBack();
+    assertEquals(namesHeld(stream.turns), []);
+    await stop(server, stream);
+  });
+
+  itNeeds(NET, "gives no name to who has waited for it since before", async () => {
+    const { stream } = await join();
+    const { turns } = stream;
+    const server = await serveIn({ open: () => Promise.resolve(turns) });
+    const actor = { session: sessionOf(2, 1), address: "127.0.0.1", peer: "" };
+    const command = { name: "register", user: "Al" } as const;
+    stream.hear(BATCH, { kind: "command", at: 1, actor, command });
+    using al = await Peer.connect(server.port);
+    await al.send("register", "Al");
+    await until(() => stream.asked !== undefined, "the other server is asked to give it away");
+    stream.hear(OVER);
+    assertEquals(await al.frame(), undefined);
+    await stream.comeBack();
+    stream.hear({ ...BATCH, batch: 2 }, { kind: "end", at: 1, session: actor.session });
+    stream.asked!(true);
+    using bob = await Peer.connect(server.port);
+    await bob.send("register", "Bob");
+    await stream.comeBack();
+    assertEquals(await bob.frame(), "Hello, Bob");
+    assertEquals(namesHeld(turns), ["Bob"]);
+    bob.close();
+    await stream.comeBack();
+    await stop(server, stream);
+  });
+});
+
+/** Is a WebSocket to this address opened? */
+async function opens(url: string): Promise<boolean> {
+  const socket = new WebSocket(url);
+  const isOpen = await new Promise<boolean>((resolve) => {
+    socket.onopen = () => resolve(true);
+    socket.onclose = () => resolve(false);
+  });
+  const closed = new Promise((resolve) => socket.onclose = resolve);
+  socket.close();
+  if (isOpen) await closed;
+  return isOpen;
+}
+
+/** Stops a server, whose journal says that it parts. */
+async function stop(server: TestServer, stream: Stream): Promise<void> {
+  const stopped = server[Symbol.asyncDispose]();
+  await stream.comeBack();
+  await stopped;
+}
+
+/** The names that a session holds. */
+function namesHeld({ published: { users } }: Turns): string[] {
+  return users.byId.values().filter(({ id }) => users.presence.get(id)!.session !== undefined)
+    .map(({ name }) => name);
+}

@@ -1,0 +1,211 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import type { Entry } from "../../lib/chat/step.ts";
+import { type Journal, memoryJournal, replay } from "../../lib/journal/journal.ts";
+import { Log } from "../../lib/log.ts";
+import { parseServerOptions, settingsOf } from "../../lib/options.ts";
+import { snapshotRows } from "../../lib/chat/snapshot.ts";
+import { openTurns } from "../../lib/engine/group_commit.ts";
+import { SimulatedJournal } from "../harness/simulator/journal.ts";
+
+const SETTINGS = settingsOf(parseServerOptions([]));
+const SILENT = new Log({ write: (bytes) => Promise.resolve(bytes.length) }, {
+  format: "off",
+  linesMax: 0,
+});
+const AL = { session: 1, address: "10.0.0.1", peer: "10.0.0.1:1" };
+
+function register(user: string): Entry {
+  return { kind: "command", at: 1, actor: AL, command: { name: "register", user } };
+}
+
+const END: Entry = { kind: "end", at: 2, session: AL.session };
+
+/** The names of the users that a journal holds, and who is held. */
+function usersIn(journal: Journal): string[] {
+  const { users } = replay(journal.read(), SETTINGS);
+  return users.byId.values().map(({ name, id }) => {
+    return users.presence.get(id)!.session === undefined ? name : `${name} (here)`;
+  });
+}
+
+/** Turns over a journal that does what it is told, and what was said of every job. */
+function openWorld() {
+  const journal = new SimulatedJournal();
+  const turns = openTurns(SETTINGS, journal, SILENT);
+  const said: string[] = [];
+  const add = (job: string) =>
+    turns.add({
+      done: () => said.push(`${job} is done`),
+      undo: () => said.push(`${job} is undone`),
+    });
+  return { journal, turns, said, add };
+}
+
+describe("Turns.close()", () => {
+  it("stores the open turn, and who waits for its end hears that it is done", async () => {
+    const { journal, turns, said, add } = openWorld();
+    turns.apply(register("Al"));
+    add("register");
+    const settled = turns.settled();
+    turns.close();
+    await settled;
+    assertEquals(said, ["register is done"]);
+    assertEquals(usersIn(journal), ["Al (here)"]);
+  });
+
+  it("undoes the open turn where it can't be stored, and stores what was before", async () => {
+    const { journal, turns, said, add } = openWorld();
+    turns.apply(register("Al"));
+    add("register");
+    journal.end("well");
+    turns.apply(END);
+    turns.apply(register("Bob"));
+    add("register of Bob");
+    add("receive");
+    const settled = turns.settled();
+    journal.mood = "fails";
+    turns.close();
+    await settled;
+    assertEquals(said, ["register is done", "register of Bob is undone", "receive is undone"]);
+    assertEquals(usersIn(journal), ["Al (here)"]);
+    // The turn is over: a timer that comes late finds nothing.
+    journal.end("well");
+    assertEquals(usersIn(journal), ["Al (here)"]);
+  });
+
+  for (const mood of ["well", "fails"] as const) {
+    it(`tries once more to store what is owed: it goes ${mood}`, () => {
+      const { journal, turns, add } = openWorld();
+      turns.apply(register("Al"));
+      add("register");
+      journal.end("well");
+      turns.apply(END);
+      turns.add({ undo: () => turns.owe([END]) });
+      journal.end("fails");
+      assertEquals(usersIn(journal), ["Al (here)"]);
+      journal.mood = mood;
+      turns.close();
+      assertEquals(usersIn(journal), [mood === "well" ? "Al" : "Al (here)"]);
+      // The next server holds nobody anyway.
+      openTurns(SETTINGS, journal, SILENT);
+      assertEquals(usersIn(journal), ["Al"]);
+    });
+  }
+});
+
+describe("a turn that was stored", () => {
+  it("counts, even if what is done behind the commit fails", () => {
+    const { journal, turns, said, add } = openWorld();
+    turns.apply(register("Al"));
+    add("register");
+    turns.add({
+      done: () => {
+        throw new Error("a mistake of ours");
+      },
+      undo: () => said.push("it is undone"),
+    });
+    assertThrows(() => journal.end("well"), Error, "a mistake of ours");
+    assertEquals(said, ["register is done"]);
+    assertEquals(usersIn(journal), ["Al (here)"]);
+    assertEquals([...snapshotRows(turns.published)], [
+      ...snapshotRows(replay(journal.read(), SETTINGS)),
+    ]);
+    assertEquals(turns.candidate, turns.published);
+    turns.apply(END);
+    add("end");
+    journal.end("well");
+    assertEquals(said, ["register is done", "end is done"]);
+    assertEquals(usersIn(journal), ["Al"]);
+  });
+
+  it("counts, even if the journal can't be told of the state", () => {
+    const said: string[] = [];
+    let published = () => {};
+    let end = () => {};
+    const endTurn = (commit: () => void) => void (end = commit);
+    const journal = { ...memoryJournal, endTurn, published: () => published() };
+    const turns = openTurns(SETTINGS, journal, SILENT);
+    published = () => {
+      throw new Error("a mistake of ours");
+    };
+    turns.apply(register("Al"));
+    turns.add({ done: () => said.push("done"), undo: () => said.push("undone") });
+    assertThrows(end, Error, "a mistake of ours");
+    assertEquals(said, ["done"]);
+    assertEquals(turns.published.users.byId.values().map(({ name }) => name), ["Al"]);
+    assertEquals(turns.candidate, turns.published);
+  });
+});
+
+describe("a turn that comes while the one before is stored", () => {
+  it("is stored next, and its jobs are done then", () => {
+    const { journal, turns, said, add } = openWorld();
+    turns.apply(register("Al"));
+    add("register");
+    journal.begin();
+    add("a look at Al");
+    turns.apply(END);
+    add("end");
+    assertEquals(said, []);
+    assertEquals(usersIn(journal), []);
+    journal.end("well");
+    assertEquals([said, usersIn(journal)], [["register is done"], ["Al (here)"]]);
+    journal.end("well");
+    assertEquals(said.slice(1), ["a look at Al is done", "end is done"]);
+    assertEquals(usersIn(journal), ["Al"]);
+  });
+
+  it("is done at once when it holds nothing to store", async () => {
+    const { journal, turns, said, add } = openWorld();
+    turns.apply(register("Al"));
+    add("register");
+    journal.begin();
+    add("a look at Al");
+    const settled = turns.settled();
+    journal.end("well");
+    await settled;
+    assertEquals(said, ["register is done", "a look at Al is done"]);
+    assertEquals(journal.isAwaited, false);
+  });
+
+  it("falls with it: what was overwritten is put back, the latest first, then all is undone", () => {
+    const { journal, turns, said } = openWorld();
+    const note = (what: string) => () => said.push(what);
+    const job = (name: string) => ({
+      done: note(`${name} is done`),
+      restore: note(`${name} is put back`),
+      undo: note(`${name} is undone`),
+    });
+    turns.apply(register("Al"));
+    turns.add(job("1"));
+    turns.add(job("2"));
+    journal.begin();
+    turns.apply(END);
+    turns.add(job("3"));
+    journal.end("fails");
+    assertEquals(said, [
+      ...["3 is put back", "2 is put back", "1 is put back"],
+      ...["1 is undone", "2 is undone", "3 is undone"],
+    ]);
+    assertEquals(usersIn(journal), []);
+    assertEquals(turns.candidate, turns.published);
+    assertEquals(turns.settled(), undefined);
+  });
+
+  it("is waited for by a stop, like the one before", async () => {
+    const { journal, turns, said, add } = openWorld();
+    turns.apply(register("Al"));
+    add("register");
+    journal.begin();
+    turns.apply(END);
+    add("end");
+    const closed = turns.close();
+    journal.end("well");
+    assertEquals(said, ["register is done"]);
+    journal.end("well");
+    await closed;
+    assertEquals(said, ["register is done", "end is done"]);
+    assertEquals(usersIn(journal), ["Al"]);
+  });
+});

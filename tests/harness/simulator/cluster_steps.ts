@@ -1,0 +1,120 @@
+/** The steps of a simulation with several servers, as data and as lines of a transcript. */
+import type { ModelSettings } from "./model.ts";
+import type { Words } from "./model_batches.ts";
+import { formatSettings, formatWords, parseSettings, parseWords } from "./steps.ts";
+
+/** One thing that happens. A step that makes no sense where it stands does nothing. */
+export type ClusterStep =
+  /** The first one: so many servers, which have these settings where a step says nothing else. */
+  | {
+    readonly kind: "servers";
+    readonly count: number;
+    /** A longer text of a batch is parted. */
+    readonly lengthMax: number;
+    readonly settings: ModelSettings;
+  }
+  | { readonly kind: "joins as"; readonly server: number; readonly settings: ModelSettings }
+  | { readonly kind: ServerEvent; readonly server: number }
+  | { readonly kind: ServerAmount; readonly server: number; readonly amount: number }
+  /** Sends a command, on a new connection where there is none. */
+  | {
+    readonly kind: "say";
+    readonly server: number;
+    readonly session: number;
+    readonly address: string;
+    readonly words: Words;
+    /** It arrives with what the session says next. */
+    readonly more: boolean;
+  }
+  | { readonly kind: "ends" | "breaks"; readonly session: number }
+  | { readonly kind: "time passes"; readonly ms: number }
+  | { readonly kind: Event };
+
+/** What happens to a server, or to what it has sent. */
+export type ServerEvent = typeof SERVER_EVENTS[number];
+/** What a server does so many times, or for so long. */
+export type ServerAmount = typeof SERVER_AMOUNTS[number];
+/** What happens to the stream. */
+export type Event = typeof EVENTS[number];
+
+const SERVER_EVENTS = [
+  "starts",
+  "dies",
+  "stops",
+  "sleeps",
+  "wakes",
+  "is cut off",
+  "is connected again",
+  "ends its turn",
+  "is heard",
+  "is heard and not told",
+  "is heard and sends again",
+  "is heard late",
+  "is not heard",
+  "gets its question through",
+  "looks after others",
+  "stores its snapshot",
+  "seems to skip a batch",
+] as const;
+const SERVER_AMOUNTS = ["reads", "moves its clock by", "forgets after"] as const;
+const EVENTS = ["the stream is purged", "all goes on"] as const;
+
+/** A step as a line. */
+export function formatClusterStep(step: ClusterStep): string {
+  switch (step.kind) {
+    case "servers":
+      return `${step.count} servers, messages of ${step.lengthMax}: ` +
+        formatSettings(step.settings);
+    case "joins as":
+      return `server ${step.server} joins as ${formatSettings(step.settings)}`;
+    case "say":
+      return `session ${step.session} of ${step.address} at server ${step.server}: ` +
+        formatWords(step.words) + (step.more ? " (and more)" : "");
+    case "ends":
+    case "breaks":
+      return `session ${step.session} ${step.kind}`;
+    case "time passes":
+      return `time passes ${step.ms}`;
+    default:
+      if (!("server" in step)) return step.kind;
+      return `server ${step.server} ${step.kind}${"amount" in step ? ` ${step.amount}` : ""}`;
+  }
+}
+
+/** A line as a step. */
+export function parseClusterStep(line: string): ClusterStep {
+  const event = EVENTS.find((kind) => kind === line);
+  if (event !== undefined) return { kind: event };
+  const first = /^(\d+) servers, messages of (\d+): (.*)$/.exec(line);
+  if (first !== null) {
+    const [, count, lengthMax, limits = ""] = first;
+    const settings = parseSettings(limits.split(" "));
+    return { kind: "servers", count: Number(count), lengthMax: Number(lengthMax), settings };
+  }
+  const said = /^session (\d+) of (\S+) at server (\d+): (.*?)( \(and more\))?$/.exec(line);
+  if (said !== null) {
+    const [, session, address = "", server, words = "", more] = said;
+    const places = { session: Number(session), server: Number(server), address };
+    return { kind: "say", ...places, words: parseWords(words), more: more !== undefined };
+  }
+  const session = /^session (\d+) (ends|breaks)$/.exec(line);
+  if (session !== null) {
+    return { kind: session[2] as "ends" | "breaks", session: Number(session[1]) };
+  }
+  const time = /^time passes (\d+)$/.exec(line);
+  if (time !== null) return { kind: "time passes", ms: Number(time[1]) };
+  return parseServerStep(line);
+}
+
+function parseServerStep(line: string): ClusterStep {
+  const [, number, what = ""] = /^server (\d+) (.*)$/.exec(line) ?? [];
+  const server = Number(number);
+  const event = SERVER_EVENTS.find((kind) => kind === what);
+  if (event !== undefined) return { kind: event, server };
+  const amount = SERVER_AMOUNTS.find((kind) => what.startsWith(`${kind} `));
+  if (amount !== undefined) {
+    return { kind: amount, server, amount: Number(what.slice(amount.length)) };
+  }
+  if (!what.startsWith("joins as ")) throw new Error(`What does this step mean: ${line}`);
+  return { kind: "joins as", server, settings: parseSettings(what.split(" ").slice(2)) };
+}

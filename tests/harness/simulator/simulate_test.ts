@@ -1,0 +1,160 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import type { Command } from "../../../lib/protocol/command.ts";
+import { type ChatState, emptyChat } from "../../../lib/chat/state.ts";
+import { parseTurn, turnText } from "../../../lib/chat/entry_codec.ts";
+import {
+  CLUSTER,
+  formatSteps,
+  parseSteps,
+  SERVER,
+  simulateRounds,
+  type Simulation,
+  someSeed,
+} from "./simulate.ts";
+import { itNeeds, missing } from "../../support.ts";
+
+const READ = { permissions: ["read"] } as const;
+const ROUNDS = 300;
+
+/** The transcripts of a folder. */
+function namesIn(folder: URL): string[] {
+  if (missing(READ) !== undefined) return ["..."];
+  return Array.from(Deno.readDirSync(folder), ({ name }) => name)
+    .filter((name) => name.endsWith(".txt")).sort();
+}
+
+/** The transcript that is printed when a fault is found. It fails with the fault alone. */
+async function foundIn<Step, Faults>(
+  simulation: Simulation<Step, Faults>,
+  faults: Faults,
+): Promise<string[]> {
+  const failing = simulateRounds(simulation, 1, ROUNDS, faults);
+  const { message } = await assertRejects(() => failing, Error);
+  assertMatch(message, /^It fails with --seed \d+ --rounds 1\./);
+  const transcript = message.slice(message.indexOf("\n\n") + 2);
+  const steps = parseSteps(simulation, transcript);
+  await assertRejects(async () => await simulation.simulate(steps, faults));
+  await simulation.simulate(steps);
+  return transcript.trimEnd().split("\n");
+}
+
+/** What both kinds of simulation do. */
+function describeSimulation<Step, Faults>(
+  name: string,
+  simulation: Simulation<Step, Faults>,
+  folder: URL,
+  more: () => void,
+): void {
+  describe(name, () => {
+    for (const name of namesIn(folder)) {
+      itNeeds(READ, `${name} goes as the naive chat says`, async () => {
+        const transcript = Deno.readTextFileSync(new URL(name, folder));
+        await simulation.simulate(parseSteps(simulation, transcript));
+      });
+    }
+
+    it("finds nothing wrong, whatever happens", async () => {
+      await simulateRounds(simulation, someSeed(), ROUNDS);
+    });
+
+    it("writes all steps down", () => {
+      for (let seed = 0; seed < 50; seed++) {
+        const steps = simulation.stepsOf(seed);
+        assertEquals(parseSteps(simulation, formatSteps(simulation, steps)), steps);
+      }
+    });
+
+    more();
+  });
+}
+
+describeSimulation("simulate()", SERVER, new URL("./found/", import.meta.url), () => {
+  it("finds a message that is lost, and how", async () => {
+    const hear = (command: Command): Command =>
+      command.name === "send" && command.text === "22" ? { name: "ping" } : command;
+    const lines = await foundIn(SERVER, { hear });
+    assert(lines.length <= 3, lines.join("\n"));
+    assertMatch(lines.at(-1)!, /^session \d+ of 10\.0\.0\.\d: send \S+ 22$/);
+  });
+
+  it("finds one of fifty messages that is lost", async () => {
+    let sent = 0;
+    const hear = (command: Command): Command =>
+      command.name === "sendall" && ++sent % 50 === 0 ? { name: "users" } : command;
+    const failing = simulateRounds(SERVER, 1, ROUNDS, { hear });
+    await assertRejects(() => failing, Error, "It fails with --seed");
+  });
+
+  it("finds a turn that a replay leaves out, and how", async () => {
+    const lines = await foundIn(SERVER, {
+      read: ({ rows, turns }) => ({ rows, turns: [...turns].slice(0, -1) }),
+    });
+    assert(lines.length <= 4, lines.join("\n"));
+  });
+
+  it("finds a snapshot that lacks its last row, and how", async () => {
+    const lines = await foundIn(SERVER, {
+      read: ({ rows, turns }) => ({ rows: [...rows].slice(0, -1), turns }),
+    });
+    assert(lines.length <= 6, lines.join("\n"));
+    assert(lines.some((line) => line.startsWith("snapshot") || line.startsWith("start")));
+  });
+});
+
+/** The turn with another text in it. */
+function withText(body: string, is: string, becomes: string): string {
+  return turnText(
+    parseTurn(body).map((entry) => {
+      if (entry.kind !== "command" || entry.command.name !== "send") return entry;
+      const { command } = entry;
+      return command.text === is ? { ...entry, command: { ...command, text: becomes } } : entry;
+    }),
+  );
+}
+
+describeSimulation(
+  "simulateCluster()",
+  CLUSTER,
+  new URL("./found/cluster/", import.meta.url),
+  () => {
+    it("finds a server that reads what is not there, and how", async () => {
+      const read = (body: string, { runs }: ChatState) =>
+        runs.all.length < 2 ? body : withText(body, "2", "22");
+      const lines = await foundIn(CLUSTER, { read });
+      assert(lines.length <= 9, lines.join("\n"));
+      assertMatch(lines.at(-1)!, / send \S+ 2$/);
+    });
+
+    it("finds a message that is lost on its way into the stream, and how", async () => {
+      const send = (body: string) => {
+        const turn = parseTurn(body);
+        return turn.length > 3 ? turnText(turn.slice(0, -1)) : body;
+      };
+      const lines = await foundIn(CLUSTER, { send });
+      assert(lines.length <= 9, lines.join("\n"));
+    });
+
+    it("finds a snapshot that does not know who takes part, and how", async () => {
+      const save = (state: ChatState) => ({ ...state, runs: { ...state.runs, all: [] } });
+      const lines = await foundIn(CLUSTER, { save });
+      assert(lines.length <= 14, lines.join("\n"));
+      assert(lines.some((line) => line.endsWith(" stores its snapshot")));
+    });
+
+    it("finds a snapshot that forgets the mail, and how", async () => {
+      const save = (state: ChatState) => ({
+        ...state,
+        mailboxes: emptyChat(state.settings).mailboxes,
+      });
+      const lines = await foundIn(CLUSTER, { save });
+      assert(lines.length <= 11, lines.join("\n"));
+      assert(lines.some((line) => line.endsWith(" stores its snapshot")));
+    });
+
+    it("finds a server that takes what it sends for stored, and how", async () => {
+      const lines = await foundIn(CLUSTER, { echoes: true });
+      assert(lines.length <= 4, lines.join("\n"));
+    });
+  },
+);

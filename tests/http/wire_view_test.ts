@@ -1,0 +1,295 @@
+/** Watching connections: what the page's wire view is told. */
+import { assert, assertEquals } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { encodeFrames } from "../../lib/protocol/frame.ts";
+import type { WireEvent } from "../../lib/http/wire_view.ts";
+import { itNeeds, NET, Peer, serveWeb, type TestWeb, until } from "../support.ts";
+
+/** Somebody who watches. */
+class Viewer implements AsyncDisposable {
+  readonly #events: AsyncGenerator<WireEvent>;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+
+  private constructor(body: ReadableStream<Uint8Array>) {
+    this.#reader = body.getReader();
+    this.#events = eventsOf(this.#reader);
+  }
+
+  static async watch({ url }: TestWeb, connection: number | "next"): Promise<Viewer> {
+    const response = await fetch(`${url}/wire?connection=${connection}`);
+    assertEquals(response.headers.get("content-type"), "application/x-ndjson");
+    return new Viewer(response.body!);
+  }
+
+  /** The next event; `undefined` when it is over. */
+  async next(): Promise<WireEvent | undefined> {
+    const { done, value } = await this.#events.next();
+    return done ? undefined : value;
+  }
+
+  /** The next event, which is a line. */
+  async line(): Promise<WireEvent & { kind: "line" }> {
+    const event = await this.next();
+    if (event?.kind === "line") return event;
+    throw new Error(`A line was to come, not ${JSON.stringify(event)}`);
+  }
+
+  /** The next lines, as `in 4: the command 'ping' "ping"`. */
+  async lines(count: number): Promise<string[]> {
+    const lines: string[] = [];
+    while (lines.length < count) {
+      const { direction, offset, meaning, text } = await this.line();
+      lines.push(`${direction} ${offset}: ${meaning} ${text}`.trim());
+    }
+    return lines;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reader.cancel();
+  }
+}
+
+async function* eventsOf(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): AsyncGenerator<WireEvent> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) yield JSON.parse(line);
+  }
+}
+
+/** The number that the server knows the only connection by. */
+async function numberOf({ url }: TestWeb): Promise<number> {
+  const [{ connection }] = await (await fetch(`${url}/wire/connections`)).json();
+  return connection;
+}
+
+describe("the wire", () => {
+  itNeeds(NET, "shows the next connection from its first byte to its end", async () => {
+    await using server = serveWeb("--wire-texts");
+    await using viewer = await Viewer.watch(server, "next");
+    const al = await Peer.connect(server.port);
+    assertEquals((await viewer.next())?.kind, "connected");
+    await al.ask("register", "Al");
+    assertEquals(await viewer.lines(3), [
+      "in 0: the command 'register' \"register\"",
+      "in 12: the name of 'register' \"Al\"",
+      'out 0: reply: done "Hello, Al"',
+    ]);
+    await al.ask("send", "Al", "hi");
+    assertEquals(await viewer.lines(4), [
+      "in 18: the command 'send' \"send\"",
+      "in 26: the receiver of 'send' \"Al\"",
+      "in 32: the text of 'send' \"hi\"",
+      'out 13: reply: done "Message added to storage!"',
+    ]);
+    await al.mail("receive");
+    assertEquals((await viewer.lines(4)).slice(1), [
+      'out 42: reply: the number of messages "1"',
+      'out 47: reply: the sender of message 1 "Al"',
+      'out 53: reply: the text of message 1 "hi"',
+    ]);
+    al.close();
+    assertEquals(await viewer.next(), { kind: "ended", reason: "closed by the client" });
+    assertEquals(await viewer.next(), undefined);
+  });
+
+  itNeeds(NET, "explains a mistake at the byte where it is", async () => {
+    await using server = serveWeb();
+    await using viewer = await Viewer.watch(server, "next");
+    using al = await Peer.connect(server.port);
+    await viewer.next();
+    await al.ask("ping");
+    await viewer.lines(2);
+    await al.write(Uint8Array.of(0, 0, 0, 5));
+    const { offset, hex, mistake } = await viewer.line();
+    assertEquals([offset, hex, mistake?.code], [8, "00 00 00 05", "big-endian"]);
+    assert(mistake?.text.includes("little-endian"));
+    assert((await viewer.lines(1))[0]!.startsWith("out 8: reply: what is wrong (big-endian)"));
+    al.close();
+    assertEquals(await viewer.next(), { kind: "ended", reason: "mistake" });
+  });
+
+  itNeeds(NET, "explains what was begun and not completed", async () => {
+    await using server = serveWeb();
+    await using viewer = await Viewer.watch(server, "next");
+    using al = await Peer.connect(server.port);
+    await viewer.next();
+    await al.write(Uint8Array.of(4, 0, 0, 0, 0x70));
+    await al.conn.closeWrite();
+    const { offset, mistake } = await viewer.line();
+    assertEquals([offset, mistake?.code], [0, "incomplete-frame"]);
+  });
+
+  itNeeds(NET, "hides texts of mail, on the way in and on the way out", async () => {
+    await using server = serveWeb();
+    await using viewer = await Viewer.watch(server, "next");
+    using al = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    await al.ask("send", "Al", "a secret");
+    await al.ask("sendall", "a secret");
+    await al.mail("wait", "1");
+    await al.write(encodeFrames(["send", "Al"]));
+    await al.write(Uint8Array.of(0, 0, 0, 8, ...new TextEncoder().encode("a secret")));
+    await until(() => server.lines.some((line) => line.includes("refused")), "it is refused");
+    al.close();
+    const seen: WireEvent[] = [];
+    for (let event = await viewer.next(); event; event = await viewer.next()) seen.push(event);
+    assertEquals(seen.filter((event) => JSON.stringify(event).includes("secret")), []);
+    const meanings = seen.map((event) => event.kind === "line" ? event.meaning : "");
+    assertEquals(meanings.filter((meaning) => meaning.endsWith(", hidden")).length, 4);
+    assert(!JSON.stringify(seen).includes("61 20 73 65"), "not in hex either");
+  });
+
+  for (const cut of [1, 4, 7, 8, 9, 12, 14, 18, 20]) {
+    itNeeds(NET, `is taken up in the midst of a command, behind ${cut} bytes of it`, async () => {
+      await using server = serveWeb();
+      using al = await Peer.connect(server.port);
+      await al.ask("register", "Al");
+      const bytes = encodeFrames(["send", "Al", "a text"]);
+      await al.write(bytes.slice(0, cut));
+      await until(() => server.server.facts.bytes.in === 18 + cut, "it has come");
+      await using viewer = await Viewer.watch(server, await numberOf(server));
+      assertEquals((await viewer.next())?.kind, "connected");
+      await al.write(bytes.slice(cut));
+      assertEquals(await viewer.lines(4), [
+        "in 18: the command 'send' \"send\"",
+        "in 26: the receiver of 'send' \"Al\"",
+        "in 32: the text of 'send', hidden",
+        'out 13: reply: done "Message added to storage!"',
+      ]);
+    });
+  }
+
+  itNeeds(NET, "may be watched by many, who come and leave", async () => {
+    await using server = serveWeb();
+    using al = await Peer.connect(server.port);
+    await al.ask("ping");
+    const number = await numberOf(server);
+    await using one = await Viewer.watch(server, number);
+    {
+      await using two = await Viewer.watch(server, number);
+      await al.ask("ping");
+      for (const viewer of [one, two]) {
+        await viewer.next();
+        assertEquals(await viewer.lines(2), [
+          "in 8: the command 'ping' \"ping\"",
+          'out 8: reply: done "pong"',
+        ]);
+      }
+    }
+    await al.ask("ping");
+    assertEquals((await one.lines(2)).length, 2);
+  });
+
+  itNeeds(NET, "costs nothing when nobody watches any more", async () => {
+    await using server = serveWeb("--watchers-max", "1");
+    using al = await Peer.connect(server.port);
+    await al.ask("ping");
+    const number = await numberOf(server);
+    for (const connection of [number, "next", number] as const) {
+      {
+        await using viewer = await Viewer.watch(server, connection);
+        if (connection !== "next") await viewer.next();
+        const response = await fetch(`${server.url}/wire?connection=${number}`);
+        assertEquals([response.status, await response.text()], [
+          503,
+          "1 watch already, and --watchers-max allows no more\n",
+        ]);
+      }
+      // The server learns of it when it next looks.
+      const isFree = async () => {
+        const response = await fetch(`${server.url}/wire?connection=999`);
+        await response.body?.cancel();
+        return response.status === 404;
+      };
+      for (let tries = 0; !await isFree(); tries++) assert(tries < 1000, "the place is free again");
+    }
+    assertEquals(server.server.onNext.size, 0);
+    assertEquals(await al.ask("ping"), "pong");
+  });
+
+  itNeeds(NET, "drops lines for a watcher that does not read, and says how many", async () => {
+    await using server = serveWeb("--wire-lines-max", "10");
+    await using viewer = await Viewer.watch(server, "next");
+    using al = await Peer.connect(server.port);
+    const pings = encodeFrames(Array.from({ length: 100 }, () => "ping"));
+    let sent = 0;
+    const flood = async () => {
+      await al.write(pings);
+      sent += 100;
+      for (let i = 0; i < 100; i++) assertEquals(await al.frame(), "pong");
+    };
+    await flood();
+    assertEquals((await viewer.next())?.kind, "connected");
+    await flood();
+    al.close();
+    let lines = 0;
+    let dropped = 0;
+    for (let event = await viewer.next(); event; event = await viewer.next()) {
+      if (event.kind === "line") lines++;
+      if (event.kind === "dropped") dropped += event.lines;
+    }
+    assert(dropped > 0);
+    assertEquals(lines + dropped, 2 * sent);
+  });
+
+  itNeeds(NET, "drops the lines of long replies that nobody would read", async () => {
+    await using server = serveWeb("--wire-lines-max", "10");
+    using al = await Peer.connect(server.port);
+    for (let i = 0; i < 150; i++) await al.ask("register", `user${i}`);
+    await using viewer = await Viewer.watch(server, await numberOf(server));
+    await al.write(encodeFrames(Array.from({ length: 50 }, () => "users")));
+    for (let i = 0; i < 50 * 151; i++) await al.frame();
+    al.close();
+    let lines = 0;
+    for (let event = await viewer.next(); event; event = await viewer.next()) {
+      lines += event.kind === "line" ? 1 : event.kind === "dropped" ? event.lines : 0;
+    }
+    assertEquals(lines, 50 * (1 + 100));
+  });
+
+  itNeeds(NET, "lists the connections and who is registered on them", async () => {
+    await using server = serveWeb();
+    using al = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    using nobody = await Peer.connect(server.port);
+    await nobody.ask("ping");
+    const list = await (await fetch(`${server.url}/wire/connections`)).json();
+    const { port } = al.conn.localAddr;
+    assertEquals(list.map(({ since: _, ...rest }: { since: number }) => rest), [
+      { connection: 1, peer: `127.0.0.1:${port}`, bytesIn: 18, bytesOut: 13, user: "Al" },
+      {
+        connection: 2,
+        peer: `127.0.0.1:${nobody.conn.localAddr.port}`,
+        bytesIn: 8,
+        bytesOut: 8,
+        user: null,
+      },
+    ]);
+    for (const wrong of ["999", "x", ""]) {
+      const response = await fetch(`${server.url}/wire?connection=${wrong}`);
+      assertEquals([response.status, await response.text()], [
+        404,
+        `There is no connection ${wrong}: /wire/connections lists them\n`,
+      ]);
+    }
+  });
+
+  itNeeds(NET, "ends when the server stops", async () => {
+    const server = serveWeb();
+    const viewer = await Viewer.watch(server, "next");
+    using al = await Peer.connect(server.port);
+    await viewer.next();
+    await al.ask("ping");
+    await viewer.lines(2);
+    await server[Symbol.asyncDispose]();
+    assertEquals(await viewer.next(), { kind: "ended", reason: "the server stops" });
+    assertEquals(await viewer.next(), undefined);
+  });
+});

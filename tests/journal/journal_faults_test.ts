@@ -1,0 +1,278 @@
+/** What a journal in a file is after its disk was full, or after only a part of a write got there. */
+import { assert, assertEquals } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { DatabaseSync } from "node:sqlite";
+import { type Entry, step } from "../../lib/chat/step.ts";
+import type { Command } from "../../lib/protocol/command.ts";
+import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
+import { committed, replay } from "../../lib/journal/journal.ts";
+import type { Schedule, SqliteJournal } from "../../lib/journal/sqlite/sqlite_journal.ts";
+import { parseServerOptions, settingsOf } from "../../lib/options.ts";
+import { snapshotRows } from "../../lib/chat/snapshot.ts";
+import { itNeeds, SILENT, TempFile, until } from "../support.ts";
+
+const FILES = { permissions: ["read", "write"] } as const;
+const SETTINGS = settingsOf(parseServerOptions([]));
+/** A snapshot after every turn, written row by row. */
+const HASTY: Schedule = { snapshotEntries: () => 1, sliceMs: 0, restMs: 0, progressMs: 1_000 };
+
+type Turn = readonly Entry[];
+
+/** A turn of so many messages to all, from Al to Bob; turn 0 registers them. */
+function turn(number: number, messages = 1): Turn {
+  const entry = (session: number, command: Command): Entry => {
+    const actor = { session, address: `10.0.0.${session}`, peer: "" };
+    return { kind: "command", at: number, actor, command };
+  };
+  if (number === 0) {
+    return [1, 2].map((one) => entry(one, { name: "register", user: ["Al", "Bob"][one - 1]! }));
+  }
+  return Array.from(
+    { length: messages },
+    (_, index) => entry(1, { name: "sendall", text: `${number}, ${index}`.padEnd(60) }),
+  );
+}
+
+function stepAll(state: ChatState, entries: Turn): ChatState {
+  return entries.reduce((before, entry) => step(before, entry).state, state);
+}
+
+function textOf(state: ChatState): string {
+  return [...snapshotRows(state)].join("\n");
+}
+
+/** A journal, and what it writes with. */
+function openWithDatabase(open: () => SqliteJournal) {
+  const { exec } = DatabaseSync.prototype;
+  let database!: DatabaseSync;
+  DatabaseSync.prototype.exec = function (this: DatabaseSync, sql: string) {
+    database = this;
+    exec.call(this, sql);
+  };
+  try {
+    return { journal: open(), database };
+  } finally {
+    DatabaseSync.prototype.exec = exec;
+  }
+}
+
+/** How SQLite can fail when a part of its work is done, and how that is mended. */
+const FAULTS = {
+  "whose disk gets full": {
+    error: "database or disk is full",
+    amidTurns: "PRAGMA max_page_count = 40",
+    amidSnapshot: (pages: number) => `PRAGMA max_page_count = ${pages + 6}`,
+    mend: "PRAGMA max_page_count = 1000000",
+  },
+  "that fails": {
+    error: "a fault",
+    amidTurns: `CREATE TEMP TRIGGER fault AFTER INSERT ON turn WHEN length(NEW.body) > 5000
+      BEGIN SELECT RAISE(ABORT, 'a fault'); END`,
+    amidSnapshot: () =>
+      `CREATE TEMP TRIGGER fault AFTER INSERT ON snapshot WHEN NEW.part = 3
+      BEGIN SELECT RAISE(ABORT, 'a fault'); END`,
+    mend: "DROP TRIGGER fault",
+  },
+} as const;
+
+/** What kill -9 would leave of a journal that is open. */
+function killed(file: TempFile): { content: Uint8Array; wal: Uint8Array } {
+  return { content: Deno.readFileSync(file.path), wal: Deno.readFileSync(`${file.path}-wal`) };
+}
+
+function walBytes(file: TempFile): number {
+  return Deno.statSync(`${file.path}-wal`).size;
+}
+
+/** The state that a file leads to. */
+function stateIn(content: Uint8Array, wal: Uint8Array): string {
+  using file = new TempFile();
+  Deno.writeFileSync(file.path, content);
+  Deno.writeFileSync(`${file.path}-wal`, wal);
+  const journal = file.open();
+  try {
+    return textOf(replay(journal.read(), SETTINGS));
+  } finally {
+    journal.abandon();
+  }
+}
+
+for (const [what, { error, amidTurns, amidSnapshot, mend }] of Object.entries(FAULTS)) {
+  describe(`a journal ${what}`, () => {
+    itNeeds(
+      FILES,
+      "in the midst of a turn holds the turns that it took, and no other",
+      async () => {
+        using file = new TempFile();
+        const { journal, database } = openWithDatabase(() => file.open());
+        // With next to no memory to spare, a turn is on the disk in part long before its commit.
+        database.exec(`PRAGMA cache_size = 5; ${amidTurns}`);
+        const taken: Turn[] = [];
+        let refused = 0;
+        for (let number = 0; number < 60; number++) {
+          const entries = turn(number, 1 + (number * 37) % 200);
+          try {
+            await committed(journal, entries);
+            taken.push(entries);
+          } catch (thrown) {
+            assertEquals((thrown as Error).message, error);
+            refused++;
+          }
+        }
+        assert(refused > 5 && taken.length > 5, `${refused} of 60 were refused`);
+        const { content, wal } = killed(file);
+        assertEquals(stateIn(content, wal), textOf(stepAll(emptyChat(SETTINGS), taken.flat())));
+        journal.abandon();
+        const again = file.open();
+        assertEquals([...again.read().turns], taken);
+        again.abandon();
+      },
+    );
+
+    itNeeds(
+      FILES,
+      "in the midst of a snapshot says so, and loses nothing then or later",
+      async () => {
+        using file = new TempFile();
+        const failures: unknown[] = [];
+        const teller = { ...SILENT, snapshotFailed: (thrown: unknown) => failures.push(thrown) };
+        const { journal, database } = openWithDatabase(() => file.open(teller, HASTY));
+        let state = emptyChat(SETTINGS);
+        const commit = async (entries: Turn) => {
+          await committed(journal, entries);
+          state = stepAll(state, entries);
+          const { content, wal } = killed(file);
+          assertEquals(stateIn(content, wal), textOf(state));
+        };
+        await commit(turn(0));
+        await commit(turn(1, 900));
+        const { page_count: pages } = database.prepare("PRAGMA page_count").get()!;
+        database.exec(amidSnapshot(Number(pages)));
+        journal.published(state);
+        await until(() => failures.length > 0, "the snapshot fails");
+        assertEquals(failures.map((thrown) => (thrown as Error).message), [error]);
+        await commit(turn(2));
+        database.exec(mend);
+        await commit(turn(3));
+        journal.published(state);
+        await journal.close(state);
+        assertEquals(failures.length, 1);
+        const again = file.open();
+        assertEquals([...again.read().turns], []);
+        assertEquals(textOf(replay(again.read(), SETTINGS)), textOf(state));
+        again.abandon();
+      },
+    );
+  });
+}
+
+/** Stores turns, and notes after each what is held, and how long the log is. */
+class Writer {
+  readonly notes: { readonly state: string; readonly end: number }[] = [];
+  readonly #file: TempFile;
+  #state = emptyChat(SETTINGS);
+  #number = 0;
+
+  constructor(file: TempFile) {
+    this.#file = file;
+  }
+
+  /** All that is held by now is in the file, or in so much of the log. */
+  begin(end: number): void {
+    this.notes.splice(0, Infinity, { state: textOf(this.#state), end });
+  }
+
+  async write(journal: SqliteJournal, turns: number): Promise<ChatState> {
+    for (let i = 0; i < turns; i++) {
+      const entries = turn(this.#number, 1 + (this.#number % 3) * 40);
+      this.#number++;
+      await committed(journal, entries);
+      this.#state = stepAll(this.#state, entries);
+      this.notes.push({ state: textOf(this.#state), end: walBytes(this.#file) });
+    }
+    return this.#state;
+  }
+}
+
+type Killed = ReturnType<typeof killed>;
+
+/** Ways to a killed journal. */
+const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> = {
+  "a new file": async (file, writer) => {
+    const journal = file.open();
+    writer.begin(0);
+    await writer.write(journal, 10);
+    const left = killed(file);
+    journal.abandon();
+    return left;
+  },
+  "turns behind a snapshot": async (file, writer) => {
+    const first = file.open();
+    await first.close(await writer.write(first, 5));
+    const journal = file.open();
+    writer.begin(0);
+    await writer.write(journal, 10);
+    const left = killed(file);
+    journal.abandon();
+    return left;
+  },
+  "turns over those of a snapshot": async (file, writer) => {
+    const journal = file.open(SILENT, { ...HASTY, restMs: 60_000 });
+    journal.published(await writer.write(journal, 10));
+    const looker = new DatabaseSync(file.path, { readOnly: true });
+    const isSwitched = () =>
+      looker.prepare("SELECT generation FROM current").get()!.generation === 1;
+    await until(isSwitched, "the snapshot is written");
+    looker.close();
+    writer.begin(walBytes(file));
+    await writer.write(journal, 15);
+    const left = killed(file);
+    journal.abandon();
+    return left;
+  },
+  "a snapshot between turns": async (file, writer) => {
+    const journal = file.open(SILENT, HASTY);
+    // Whoever reads keeps the log from being moved to the file.
+    const reader = new DatabaseSync(file.path, { readOnly: true });
+    reader.exec("BEGIN; SELECT * FROM turn");
+    writer.begin(walBytes(file));
+    journal.published(await writer.write(journal, 10));
+    const looker = new DatabaseSync(file.path, { readOnly: true });
+    const turns = () => looker.prepare("SELECT count(*) AS count FROM turn").get()!.count;
+    await until(() => turns() === 0, "the snapshot is written, and the turns in it are gone");
+    looker.close();
+    await writer.write(journal, 5);
+    const left = killed(file);
+    reader.close();
+    journal.abandon();
+    return left;
+  },
+};
+
+const WAL_HEADER_BYTES = 32;
+const FRAME_HEADER_BYTES = 24;
+
+describe("a journal whose log was written in part when the machine went down", () => {
+  for (const [way, kill] of Object.entries(WAYS)) {
+    itNeeds(FILES, `holds the first of its turns, and no others: ${way}`, async () => {
+      using file = new TempFile();
+      const writer = new Writer(file);
+      const { content, wal } = await kill(file, writer);
+      const { notes } = writer;
+      const frameBytes = FRAME_HEADER_BYTES + new DataView(wal.buffer).getUint32(8);
+      const check = (log: Uint8Array, end: number, how: string) => {
+        const found = stateIn(content, log);
+        const held = notes.findIndex(({ state }) => state === found);
+        assertEquals(held, notes.findLastIndex((note) => note.end <= end), `${how} at ${end}`);
+      };
+      for (let end = notes[0]!.end || WAL_HEADER_BYTES; end < wal.length; end += frameBytes) {
+        check(wal.subarray(0, end), end, "cut");
+        const between = end + 1 + end * 7919 % (frameBytes - 1);
+        check(wal.subarray(0, between), between, "cut");
+        // What was written behind a gap does not count either.
+        check(wal.slice().fill(0x55, between - 1, end + frameBytes), end, "a gap");
+      }
+      check(wal, wal.length, "whole");
+    });
+  }
+});

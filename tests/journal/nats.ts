@@ -1,0 +1,261 @@
+/** Real nats-servers for the tests: on loopback, in a folder of their own, and ended with it. */
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
+import { openNats } from "../../lib/engine/cluster.ts";
+import type { Log } from "../../lib/log.ts";
+import type { ServerOptions } from "../../lib/options.ts";
+import type { SharingOptions } from "../../lib/journal/shared_journal.ts";
+import type { Turns } from "../../lib/engine/group_commit.ts";
+import { wholeBelow } from "../random.ts";
+import type { Needs } from "../support.ts";
+
+/** What a test with a nats-server needs. */
+export const NATS: Needs = {
+  permissions: ["net", "run", "read", "write"],
+  programs: ["nats-server"],
+};
+
+/** What a test with several of them needs: the copies of older ones may differ after a kill. */
+export const NATS_CLUSTER: Needs = { ...NATS, programs: ["nats-server 2.10"] };
+
+/** Below the ports that the system gives to who asks for any: nobody else takes one of these. */
+const PORT_MIN = 10_000;
+const PORT_MAX = 32_000;
+/** It is looked so often whether a server is there, and so long at most, in milliseconds. */
+const LOOK_MS = 20;
+const READY_MS = 60_000;
+/** Servers that start at once sometimes leave one of them out for good: then others are started. */
+const STARTS_MAX = 5;
+const MEET_MS = 5_000;
+/** A question to the monitoring port has so long, in milliseconds. */
+const ANSWER_MS = 1_000;
+
+function freePort(): number {
+  for (;;) {
+    const port = PORT_MIN + wholeBelow(Math.random, PORT_MAX - PORT_MIN);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+/** One server: its ports and its store outlive its processes. */
+export class NatsNode {
+  readonly name: string;
+  readonly port = freePort();
+  readonly #monitor = freePort();
+  readonly #folder: string;
+  readonly #flags: readonly string[];
+  #process: Deno.ChildProcess | undefined;
+
+  constructor(folder: string, name: string, flags: readonly string[]) {
+    this.#folder = folder;
+    this.name = name;
+    this.#flags = flags;
+  }
+
+  /** Starts it on its store. */
+  start(): void {
+    this.#process = new Deno.Command("nats-server", {
+      args: [
+        ...["--name", this.name, "--addr", "127.0.0.1", "--port", `${this.port}`],
+        ...["--http_port", `${this.#monitor}`],
+        ...["--jetstream", "--store_dir", this.#folder, "--log", `${this.#folder}/log`],
+        ...this.#flags,
+      ],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+
+  /** Ends it: by default as `kill -9` does. */
+  async end(signal: Deno.Signal = "SIGKILL"): Promise<void> {
+    this.signal(signal);
+    await this.#process?.status;
+    this.#process = undefined;
+  }
+
+  /** Sends a signal to its process, if there is one. */
+  signal(signal: Deno.Signal): void {
+    try {
+      this.#process?.kill(signal);
+    } catch {
+      // It has ended already.
+    }
+  }
+
+  /** Waits until it serves, and all that it stores is what the others store. */
+  async ready(): Promise<void> {
+    const late = performance.now() + READY_MS;
+    while (performance.now() < late) {
+      if (await this.#isReady()) return;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+    const log = await Deno.readTextFile(`${this.#folder}/log`);
+    throw new Error(`A nats-server does not get ready: ${log.slice(-1_000)}`);
+  }
+
+  /** What it says of itself on its monitoring port. */
+  look(path: string): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.#monitor}/${path}`, {
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+  }
+
+  /**
+   * Its health is no measure: it may miss for ever the reader of a server that was killed. What was
+   * removed while it was away it keeps for a while, in no group.
+   */
+  async #isReady(): Promise<boolean> {
+    try {
+      (await Deno.connect({ hostname: "127.0.0.1", port: this.port })).close();
+      const { account_details: accounts = [], meta_cluster: meta }: Facts =
+        await (await this.look("jsz?streams=true")).json();
+      const groups = accounts.flatMap(({ stream_detail }) => stream_detail ?? [])
+        .map(({ cluster }) => cluster).filter((group) => group?.raft_group !== undefined);
+      return [meta, ...groups].every((group) => group === undefined || this.#isWhole(group));
+    } catch {
+      return false;
+    }
+  }
+
+  /** How far the others are knows the leader. */
+  #isWhole({ leader, replicas = [] }: Group): boolean {
+    if (leader !== this.name) return leader !== undefined;
+    return replicas.length > 0 && replicas.every(({ current }) => current);
+  }
+}
+
+/** Servers with copies of the same. */
+interface Group {
+  readonly leader?: string;
+  /** Has a name, but for the servers themselves. */
+  readonly raft_group?: string;
+  /** All but the one that was asked. */
+  readonly replicas?: readonly { readonly current: boolean }[];
+}
+
+/** What a server says of its JetStream. */
+interface Facts {
+  readonly account_details?: readonly { readonly stream_detail?: readonly StreamFacts[] }[];
+  readonly meta_cluster?: Group;
+}
+
+/** What it says of a stream. */
+interface StreamFacts {
+  readonly name: string;
+  readonly state: { readonly first_seq: number; readonly last_seq: number };
+  readonly cluster?: Group;
+}
+
+/** Some servers; more than one are a cluster. */
+export class Nats implements AsyncDisposable {
+  readonly nodes: readonly NatsNode[];
+  readonly #folder = Deno.makeTempDirSync();
+
+  private constructor(count: number, flags: readonly string[]) {
+    const routes = Array.from({ length: count }, () => `nats://127.0.0.1:${freePort()}`);
+    this.nodes = routes.map((route, index) => {
+      const cluster = ["--cluster_name", "asvt", "--cluster", route, "--routes", routes.join(",")];
+      return new NatsNode(`${this.#folder}/${index}`, `n${index}`, [
+        ...count > 1 ? cluster : [],
+        ...flags,
+      ]);
+    });
+  }
+
+  /** Starts so many, and waits until they are ready. */
+  static async start(count = 1, ...flags: string[]): Promise<Nats> {
+    for (let starts = 1;; starts++) {
+      const nats = new Nats(count, flags);
+      try {
+        await nats.#begin();
+        return nats;
+      } catch (error) {
+        await nats[Symbol.asyncDispose]();
+        if (starts === STARTS_MAX) throw error;
+      }
+    }
+  }
+
+  async #begin(): Promise<void> {
+    for (const [index, node] of this.nodes.entries()) {
+      await Deno.mkdir(`${this.#folder}/${index}`);
+      node.start();
+    }
+    await this.ready();
+    const late = performance.now() + MEET_MS;
+    while (!await this.#haveMet()) {
+      if (performance.now() > late) throw new Error("The nats-servers do not find each other");
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
+  /** Do all of them take part? That knows the one that leads. */
+  async #haveMet(): Promise<boolean> {
+    const counts = await Promise.all(this.nodes.map(async (node) => {
+      const { meta_cluster: meta }: Facts = await (await node.look("jsz")).json();
+      return 1 + (meta?.replicas ?? []).length;
+    }));
+    return Math.max(...counts) === this.nodes.length;
+  }
+
+  /** What `--journal` takes. */
+  get urls(): string {
+    return this.nodes.map(({ port }) => `nats://127.0.0.1:${port}`).join(",");
+  }
+
+  get flags(): readonly string[] {
+    return ["--journal", this.urls];
+  }
+
+  /** Waits until all of them are there, and hold the same. */
+  async ready(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.ready()));
+  }
+
+  /** Opens the chat that is stored here, as one more server of it. */
+  async open(
+    options: ServerOptions,
+    log: Log,
+    snapshotEntries?: SharingOptions["snapshotEntries"],
+  ): Promise<Turns> {
+    const failed = (error: Error) => log.event("failed", { error: error.message });
+    const context = { log, failed, ...snapshotEntries && { snapshotEntries } };
+    return await openNats({ ...options, journal: this.urls }, context);
+  }
+
+  /** The numbers of the first and the last message that the stream holds. */
+  async stream(): Promise<{ readonly first: number; readonly last: number }> {
+    const { state } = await this.#look();
+    return { first: state.first_seq, last: state.last_seq };
+  }
+
+  /** The node that leads the copies of the stream. */
+  async leader(): Promise<NatsNode> {
+    const { cluster } = await this.#look();
+    return this.nodes.find(({ name }) => name === cluster?.leader)!;
+  }
+
+  async #look(): Promise<StreamFacts> {
+    const { account_details: accounts = [] }: Facts =
+      await (await this.nodes[0]!.look("jsz?streams=true")).json();
+    return accounts[0]!.stream_detail!.find(({ name }) => name === "asvt-chat")!;
+  }
+
+  /** Removes a stream. */
+  async remove(stream: string): Promise<void> {
+    const connection = await connect({ servers: this.urls });
+    await (await jetstreamManager(connection)).streams.delete(stream);
+    await connection.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.end()));
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}

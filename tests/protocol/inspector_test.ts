@@ -1,0 +1,419 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { concat } from "@std/bytes";
+import { describe, it } from "@std/testing/bdd";
+import { encodeFrame, encodeFrames, splitFrames } from "../../lib/protocol/frame.ts";
+import {
+  type InspectorOptions,
+  type Line,
+  replyLines,
+  RequestInspector,
+  SYMBOLS_MAX,
+} from "../../lib/protocol/inspector.ts";
+import { MISTAKE_CODES } from "../../lib/protocol/mistake.ts";
+import { parseServerOptions } from "../../lib/options.ts";
+import { IntMap } from "../../lib/chat/persistent.ts";
+import { encodeReplies, REFUSALS, type Reply, replyTexts } from "../../lib/protocol/reply.ts";
+import { makeStream } from "../harness/fuzz/streams.ts";
+import { ascii, EXAMPLES, MAIL_IN_A_MISTAKE, REGISTER } from "./mistakes.ts";
+import { wholeBelow, withSeed } from "../random.ts";
+
+const HIDING: InspectorOptions = { ...parseServerOptions([]), showTexts: false };
+const SHOWING: InspectorOptions = { ...HIDING, showTexts: true };
+
+/** The lines of pieces of a stream, and of its end. */
+function inspect(pieces: readonly Uint8Array[], options = SHOWING, offset = 0): Line[] {
+  const inspector = new RequestInspector(options, offset);
+  const lines: Line[] = [];
+  let rest: Uint8Array = new Uint8Array(0);
+  for (const piece of pieces) {
+    // As the server reads: into memory that is used again.
+    const memory = piece.slice();
+    const split = splitFrames(rest, memory, options.frameBytesMax);
+    lines.push(...inspector.feed(split));
+    memory.fill(0xff);
+    rest = split.rest;
+    if (split.overLimit) break;
+  }
+  return [...lines, ...inspector.breakOff("cut-off")];
+}
+
+/** A stream whole, byte by byte, and cut in two at every place. */
+function everySplit(bytes: Uint8Array): Uint8Array[][] {
+  const halves = Array.from(bytes, (_, at) => [bytes.subarray(0, at), bytes.subarray(at)]);
+  return [[bytes], Array.from(bytes, (byte) => Uint8Array.of(byte)), ...halves];
+}
+
+function meanings(bytes: Uint8Array, options = SHOWING): string[] {
+  return inspect([bytes], options).map(({ meaning }) => meaning);
+}
+
+/** A line without that of a mistake which depends on how much came behind it. */
+function certain({ size: _size, hex, text: _text, mistake, ...line }: Line) {
+  return { ...line, hex: mistake === undefined ? hex : hex.slice(0, 2), code: mistake?.code };
+}
+
+const CONVERSATION = encodeFrames(
+  ["register", "Вася", "users", "send", "Вася", "Hello", "wait", "0.5", "sendall", "", "receive"],
+);
+
+describe("RequestInspector", () => {
+  it("says of every frame where it stands and what it means", () => {
+    assertEquals(inspect([encodeFrames(["ping", "send", "Bob", "Hi"])]), [
+      {
+        offset: 0,
+        size: 8,
+        hex: "04 00 00 00 70 69 6e 67",
+        text: '"ping"',
+        meaning: "the command 'ping'",
+      },
+      {
+        offset: 8,
+        size: 8,
+        hex: "04 00 00 00 73 65 6e 64",
+        text: '"send"',
+        meaning: "the command 'send'",
+      },
+      {
+        offset: 16,
+        size: 7,
+        hex: "03 00 00 00 42 6f 62",
+        text: '"Bob"',
+        meaning: "the receiver of 'send'",
+      },
+      {
+        offset: 23,
+        size: 6,
+        hex: "02 00 00 00 48 69",
+        text: '"Hi"',
+        meaning: "the text of 'send'",
+      },
+    ]);
+  });
+
+  it("names the arguments of every command", () => {
+    assertEquals(meanings(CONVERSATION), [
+      "the command 'register'",
+      "the name of 'register'",
+      "the command 'users'",
+      "the command 'send'",
+      "the receiver of 'send'",
+      "the text of 'send'",
+      "the command 'wait'",
+      "the seconds of 'wait'",
+      "the command 'sendall'",
+      "the text of 'sendall'",
+      "the command 'receive'",
+    ]);
+  });
+
+  it("hides texts, but for the length", () => {
+    const [, , text] = inspect([encodeFrames(["send", "Bob", "Hello"])], HIDING);
+    assertEquals(text, {
+      offset: 15,
+      size: 9,
+      hex: "05 00 00 00",
+      text: "",
+      meaning: "the text of 'send', hidden",
+    });
+  });
+
+  it("shows at most 64 bytes in hex, and as many symbols of a text", () => {
+    const [, long] = inspect([encodeFrames(["sendall", "👍".repeat(61)])]);
+    assertEquals(long!.size, 248);
+    assertEquals(long!.hex, "f4 00 00 00" + " f0 9f 91 8d".repeat(15) + " ...");
+    assertEquals(long!.text, `"${"👍".repeat(SYMBOLS_MAX)}..."`);
+  });
+
+  it("shows what is not UTF-8, and what could paint a screen, escaped", () => {
+    const [, name] = inspect([encodeFrames(["register", Uint8Array.of(0x1b, 0xff)])]);
+    assertEquals(name!.text, '"\\u001b\ufffd"');
+  });
+
+  it("says behind the last argument why a command is refused", () => {
+    const bad = Uint8Array.of(0xff);
+    assertEquals(meanings(encodeFrames(["send", bad, "Hi", "send", "Al", bad])), [
+      "the command 'send'",
+      "the receiver of 'send'",
+      "the text of 'send'; refused: Can't decode receiver! It is not UTF-8.",
+      "the command 'send'",
+      "the receiver of 'send'",
+      "the text of 'send'; refused: Can't decode message! It is not UTF-8.",
+    ]);
+    assertEquals(
+      meanings(encodeFrames(["wait", "soon"]))[1],
+      "the seconds of 'wait'; refused: Bad number of seconds!",
+    );
+  });
+
+  it("says what is missing when the stream ends", () => {
+    const { mistake, ...line } = inspect([encodeFrames(["send", "Bob"])])[2]!;
+    assertEquals(mistake!.code, "argument-missing");
+    assertEquals(line, {
+      offset: 15,
+      size: 0,
+      hex: "",
+      text: "",
+      meaning: "the text of 'send', missing",
+    });
+    assertEquals(meanings(ascii("\x05\0\0\0use")), ["a command, incomplete"]);
+    assertEquals(meanings(concat([encodeFrames(["register"]), ascii("\x05\0")])), [
+      "the command 'register'",
+      "the name of 'register', incomplete",
+    ]);
+  });
+
+  it("says nothing at the end of whole commands, nor behind a mistake", () => {
+    assertEquals(inspect([encodeFrames(["ping"])]).length, 1);
+    const inspector = new RequestInspector(SHOWING);
+    const feed = (bytes: Uint8Array) => inspector.feed(splitFrames(new Uint8Array(0), bytes, 4096));
+    assertEquals(feed(encodeFrames(["pong", "ping"])).length, 1);
+    assertEquals(feed(encodeFrames(["ping"])), []);
+    assertEquals(inspector.breakOff("stalled"), []);
+  });
+
+  it("knows in strict mode only the commands of the original", () => {
+    const [line] = inspect([encodeFrames(["ping"])], { ...SHOWING, strict: true });
+    assertEquals(line!.mistake?.code, "unknown-command");
+  });
+
+  it("explains each conversation alike, however its bytes come", () => {
+    const whole = inspect([CONVERSATION]);
+    for (const pieces of everySplit(CONVERSATION)) assertEquals(inspect(pieces), whole);
+  });
+
+  it("leaves out no byte of random streams, and gives the same lines however they come", () => {
+    withSeed((random) => {
+      for (let streams = 0; streams < 300; streams++) {
+        const { bytes } = makeStream(random, false);
+        const cuts = Array.from({ length: 5 }, () => wholeBelow(random, bytes.length + 1))
+          .concat(0, bytes.length).sort((a, b) => a - b);
+        const pieces = cuts.slice(1).map((cut, at) => bytes.subarray(cuts[at], cut));
+        const lines = inspect([bytes]);
+        const places = ({ offset, meaning }: Line) => ({ offset, meaning });
+        assertEquals(inspect(pieces).map(places), lines.map(places));
+        let end = 0;
+        for (const { offset, size } of lines) {
+          assertEquals(offset, end);
+          end += size;
+        }
+        assert(end === bytes.length || lines.at(-1)!.mistake !== undefined);
+      }
+    });
+  });
+
+  it("begins where it is told to, and there trusts no bytes of a mistake", () => {
+    const [line, mistake] = inspect([encodeFrames(["ping", "SECRET"])], HIDING, 1000);
+    assertEquals(line!.offset, 1000);
+    assertEquals([mistake!.offset, mistake!.hex, mistake!.text], [1008, "", ""]);
+    assert(!JSON.stringify(mistake).includes("SECRET"));
+  });
+});
+
+describe("the line of a mistake", () => {
+  it("has an example here, whatever its code", () => {
+    const found = new Set(EXAMPLES.map(({ bytes }) => inspect([bytes]).at(-1)!.mistake?.code));
+    assertEquals(MISTAKE_CODES.filter((code) => !found.has(code)), []);
+  });
+
+  for (const { code, name, bytes, at = 0, says } of EXAMPLES) {
+    it(`stands at byte ${at} of ${name} (${code})`, () => {
+      for (const strict of [false, true]) {
+        const lines = inspect([bytes], { ...SHOWING, strict });
+        const [last, ...before] = lines.toReversed();
+        assertEquals({ code: last!.mistake?.code, at: last!.offset }, { code, at });
+        assertEquals(before.filter(({ mistake }) => mistake !== undefined), []);
+        // A strict server knows fewer commands, and says so.
+        assert(strict || last!.mistake!.text.includes(says.replace("10 s", "the stream ended")));
+      }
+    });
+
+    it(`is the same however the bytes come: ${name}`, () => {
+      const whole = inspect([bytes]).map(certain);
+      for (const pieces of everySplit(bytes)) assertEquals(inspect(pieces).map(certain), whole);
+    });
+  }
+
+  it("shows the bytes that came, and as text what they may be", () => {
+    const [mistake] = inspect([ascii("users\n")]);
+    assertEquals([mistake!.size, mistake!.hex, mistake!.text, mistake!.meaning], [
+      6,
+      "75 73 65 72 73 0a",
+      '"users\\n"',
+      "not a command",
+    ]);
+    const [, wrong] = inspect([concat([encodeFrames(["register"]), ascii("Robert")])]);
+    assertEquals(wrong!.meaning, "not the name of 'register'");
+  });
+});
+
+/** Streams of clients whose mail is the word SECRET, and that go wrong in and around it. */
+const NASTY: readonly (readonly [name: string, bytes: Uint8Array])[] = [
+  ...MAIL_IN_A_MISTAKE,
+  ["a text", encodeFrames(["send", "Bob", "SECRET", "sendall", "SECRET"])],
+  [
+    "a big-endian length of a text",
+    concat([encodeFrames(["send", "Bob"]), Uint8Array.of(0, 0, 0, 6), ascii("SECRET")]),
+  ],
+  ["a text without a length", concat([encodeFrames(["sendall"]), ascii("SECRET\n")])],
+  ["a text that is cut off", concat([encodeFrames(["sendall"]), ascii("\x09\0\0\0SECRET")])],
+  [
+    "a text that is longer than its length",
+    concat([encodeFrames(["sendall", ""]), ascii("SECRET")]),
+  ],
+  ["a text as a command", encodeFrames(["sendall", "", "SECRET"])],
+  ["a text over the limit", concat([encodeFrames(["sendall"]), ascii("\0\0\x40\0SECRET")])],
+  [
+    "a receiver that takes in the text",
+    concat([encodeFrames(["send"]), ascii("\x0d\0\0\0Bob\x06\0\0\0SECRET")]),
+  ],
+  [
+    "a name that takes in a whole command",
+    encodeFrames(["register", concat([ascii("Al"), encodeFrames(["sendall", "SECRET"])])]),
+  ],
+  [
+    "a name that takes in a part of a command, cut off",
+    concat([
+      encodeFrames(["register"]),
+      ascii("\x40\0\0\0Al"),
+      encodeFrames(["sendall", "SECRET"]),
+    ]),
+  ],
+  [
+    "seconds that take in a whole command",
+    encodeFrames(["wait", concat([ascii("1"), encodeFrames(["sendall", "SECRET"])])]),
+  ],
+  [
+    "a text that is not UTF-8",
+    encodeFrames(["sendall", concat([ascii("SECRET"), Uint8Array.of(0xff)])]),
+  ],
+];
+
+describe("a hidden text", () => {
+  for (const [name, bytes] of NASTY) {
+    it(`is in no line: ${name}`, () => {
+      for (const pieces of everySplit(concat([REGISTER, bytes]))) {
+        const lines = inspect(pieces, HIDING);
+        assert(!/SECRET|53 45 43|45 43 52/.test(JSON.stringify(lines)), JSON.stringify(lines));
+      }
+    });
+  }
+
+  it("is there when it is not hidden, but for UTF-16, which ends before it", () => {
+    const absent = NASTY.filter(([, bytes]) =>
+      !JSON.stringify(inspect([bytes])).includes("SECRET")
+    );
+    assertEquals(absent.map(([name]) => name), ["UTF-16"]);
+  });
+
+  it("hides no name or receiver of the usual kind, not even with a NUL behind it", () => {
+    const lines = inspect([encodeFrames(["register", "Eve\0", "send", "Bob\0", "Hi"])], HIDING);
+    assertEquals(lines.map(({ text }) => text), [
+      '"register"',
+      '"Eve\\u0000"',
+      '"send"',
+      '"Bob\\u0000"',
+      "",
+    ]);
+  });
+});
+
+describe("replyLines()", () => {
+  const SHOWN = { user: "Al", id: 1, through: 2 };
+  const MAIL: Reply = {
+    code: "mail",
+    mail: () => [{ from: "Al", text: "SECRET" }, { from: "Bob", text: "SECRET" }],
+    count: 2,
+    shown: SHOWN,
+  };
+
+  function bytesOf(reply: Reply): Uint8Array {
+    return concat(
+      Array.from(encodeReplies([reply], new Uint8Array(4096)), (piece) => piece.slice()),
+    );
+  }
+
+  function usersOf(...names: readonly string[]): Reply {
+    const add = (users: IntMap<{ name: string }>, name: string, id: number) =>
+      users.set(id, { name });
+    return { code: "users", users: names.reduce(add, IntMap.empty<{ name: string }>()) };
+  }
+
+  it("says what each frame of a reply is", () => {
+    assertEquals(
+      replyLines(usersOf("Al", "Bob"), 7, false).map((
+        { offset, text, meaning },
+      ) => [offset, text, meaning]),
+      [
+        [7, '"2"', "reply: the number of names"],
+        [12, '"Al"', "reply: name 1"],
+        [18, '"Bob"', "reply: name 2"],
+      ],
+    );
+    assertEquals(replyLines(MAIL, 0, true).map(({ text, meaning }) => [text, meaning]), [
+      ['"2"', "reply: the number of messages"],
+      ['"Al"', "reply: the sender of message 1"],
+      ['"SECRET"', "reply: the text of message 1"],
+      ['"Bob"', "reply: the sender of message 2"],
+      ['"SECRET"', "reply: the text of message 2"],
+    ]);
+  });
+
+  it("hides the texts of mail, what shows bytes, and a receiver that may be a text", () => {
+    const mistake = { code: "plain-text", text: "This is text: SECRET" } as const;
+    for (
+      const reply of [MAIL, { code: "mistake", mistake }, {
+        code: "no-such-user",
+        user: "SECRET",
+      }] as const
+    ) {
+      const lines = replyLines(reply, 0, false);
+      assert(!/SECRET|53 45 43/.test(JSON.stringify(lines)));
+      assert(lines.some(({ meaning, text }) => meaning.endsWith(", hidden") && text === ""));
+      assert(JSON.stringify(replyLines(reply, 0, true)).includes("SECRET"));
+    }
+  });
+
+  const FIELDS = { user: "Al", peer: "127.0.0.1:5", max: 60, full: 2 };
+  const DONE = ["welcome", "welcome-back", "sent", "sent-in-part", "logged-out", "pong"] as const;
+  const REPLIES: readonly (readonly [reply: Reply, meaning: string])[] = [
+    ...REFUSALS.map((code) => [{ code, ...FIELDS }, "reply: refused"] as const),
+    ...DONE.map((code) => [{ code, ...FIELDS }, "reply: done"] as const),
+    [{ code: "help", text: "users\nping" }, "reply: the commands and limits"],
+    [
+      { code: "mistake", mistake: { code: "tls", text: "This is TLS" } },
+      "reply: what is wrong (tls)",
+    ],
+    [{ code: "mail", mail: () => [], count: 0, shown: SHOWN }, "reply: the number of messages"],
+  ];
+
+  for (const [reply, meaning] of REPLIES) {
+    it(`shows the bytes of '${reply.code}' as they are sent`, () => {
+      const [line, ...more] = replyLines(reply, 100, true);
+      assertEquals(more, []);
+      assertEquals([line!.offset, line!.size, line!.meaning], [
+        100,
+        bytesOf(reply).length,
+        meaning,
+      ]);
+      assertEquals(JSON.parse(line!.text), replyTexts(reply)[0]);
+    });
+  }
+
+  it("takes 100 lines for 10,000 names, and counts the rest", () => {
+    const reply = usersOf(...Array.from({ length: 10_000 }, (_, number) => `имя${number}`));
+    const lines = replyLines(reply, 5, false);
+    assertEquals(lines.length, 100);
+    const last = lines.at(-1)!;
+    assertMatch(last.meaning, /^reply: 9902 more frames, not shown$/);
+    assertEquals(last.offset + last.size, 5 + bytesOf(reply).length);
+    for (const [at, line] of lines.slice(1).entries()) {
+      assertEquals(line.offset, lines[at]!.offset + lines[at]!.size);
+    }
+  });
+
+  it("takes a line for each of 100 frames", () => {
+    const reply = usersOf(...Array.from({ length: 99 }, (_, number) => `${number}`));
+    const { meaning, size } = replyLines(reply, 0, false).at(-1)!;
+    assertEquals([meaning, size], ["reply: name 99", encodeFrame("98").length]);
+  });
+});

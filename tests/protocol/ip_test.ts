@@ -1,0 +1,106 @@
+import { assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
+import {
+  formatAddress,
+  fromIPv4,
+  isWithin,
+  parseNetworks,
+  wrongNetwork,
+} from "../../lib/protocol/ip.ts";
+
+function isIn(list: string, address: string): boolean {
+  assertEquals(wrongNetwork(list), undefined);
+  return isWithin(parseNetworks(list), address);
+}
+
+describe("a list of networks", () => {
+  for (
+    const [list, inside, outside] of [
+      ["10.0.0.5", ["10.0.0.5", "::ffff:10.0.0.5", "::ffff:a00:5"], ["10.0.0.4", "::10.0.0.5"]],
+      ["10.1.0.0/16", ["10.1.0.0", "10.1.255.255"], ["10.0.255.255", "10.2.0.0", "a01::"]],
+      ["10.0.0.4/31", ["10.0.0.4", "10.0.0.5"], ["10.0.0.3", "10.0.0.6"]],
+      ["0.0.0.0/0", ["0.0.0.0", "255.255.255.255", "::ffff:1.2.3.4"], ["::", "::1", "fd00::"]],
+      ["::1", ["::1", "0:0:0:0:0:0:0:1"], ["::", "::2", "127.0.0.1", "0.0.0.1"]],
+      ["fd00::/8", ["fd00::", "fdff:ffff::1", "FD12:3:4:5:6:7:8:9"], ["fc00::", "fe00::"]],
+      ["2001:db8::/33", ["2001:db8:7fff::"], ["2001:db8:8000::"]],
+      ["::/0", ["::", "ffff::", "::1"], ["0.0.0.0", "10.0.0.5", "::ffff:10.0.0.5"]],
+      ["::ffff:10.0.0.0/120", ["10.0.0.255", "::ffff:10.0.0.1"], ["10.0.1.0"]],
+      ["10.0.0.5,10.1.0.0/16,fd00::/8", ["10.0.0.5", "10.1.2.3", "fd00::1"], ["10.0.0.6"]],
+      ["127.0.0.1", ["127.0.0.1"], ["", "localhost", "127.0.0.1:80", "fe80::1%eth0"]],
+    ] as const
+  ) {
+    it(`of ${list} holds what is in it and nothing else`, () => {
+      for (const address of inside) assertEquals([address, isIn(list, address)], [address, true]);
+      for (const address of outside) assertEquals([address, isIn(list, address)], [address, false]);
+    });
+  }
+
+  it("that is empty holds no address", () => {
+    assertEquals(isWithin(parseNetworks(""), "127.0.0.1"), false);
+  });
+
+  for (
+    const entry of [
+      "10.0.0",
+      "10.0.0.256",
+      "10.0.0.05",
+      "10.0.0.0x5",
+      "10.0.0.5.",
+      "10.0.0.5:80",
+      "10.0.0.0/33",
+      "10.0.0.0/",
+      "10.0.0.0/08",
+      "10.0.0.0/-1",
+      "10.0.0.0/8/8",
+      "/8",
+      " 10.0.0.5",
+      "localhost",
+      "fd00::/129",
+      "fd00::1::",
+      "fd00",
+      "1:2:3:4:5:6:7",
+      "1:2:3:4:5:6:7:8:9",
+      "::12345",
+      "::1]/",
+      "[::1]",
+      "fe80::1%1",
+      "*",
+      "",
+    ]
+  ) {
+    it(`has no entry "${entry}", and says so`, () => {
+      assertEquals(
+        wrongNetwork(`10.0.0.1,${entry}`),
+        `holds "${entry}", which is no IP address and no network, as in ` +
+          "10.0.0.5,10.1.0.0/16,fd00::/8",
+      );
+    });
+  }
+
+  for (
+    const [entry, mended] of [
+      ["10.1.2.3/16", "10.1.0.0/16"],
+      ["fd00::1/8", "fd00::/8"],
+      ["::ffff:10.0.0.5/120", "10.0.0.0/24"],
+      ["1.2.3.4/0", "0.0.0.0/0"],
+    ] as const
+  ) {
+    it(`says that the network of ${entry} is written ${mended}`, () => {
+      assertEquals(wrongNetwork(entry), `holds "${entry}": write that network ${mended}`);
+      assertEquals(wrongNetwork(mended), undefined);
+    });
+  }
+});
+
+describe("formatAddress()", () => {
+  it("writes addresses as the system does", () => {
+    assertEquals(formatAddress(fromIPv4(0x0a00_0005)), "10.0.0.5");
+    assertEquals(formatAddress(fromIPv4(0xffff_ffff)), "255.255.255.255");
+    assertEquals(formatAddress(fromIPv4(0)), "0.0.0.0");
+    assertEquals(formatAddress(0n), "::");
+    assertEquals(formatAddress(1n), "::1");
+    assertEquals(formatAddress(0x2001_0db8_0000_0000_0000_0000_0000_0001n), "2001:db8::1");
+    assertEquals(formatAddress(0x0001_0000_0002_0000_0000_0003_0000_0000n), "1:0:2::3:0:0");
+    assertEquals(formatAddress(0x0001_0000_0002_0003_0004_0005_0006_0007n), "1:0:2:3:4:5:6:7");
+  });
+});

@@ -1,0 +1,62 @@
+import { assert, assertEquals } from "@std/assert";
+import { concat } from "@std/bytes";
+import { describe, it } from "@std/testing/bdd";
+import { encodeFrames, readLength } from "../../lib/protocol/frame.ts";
+import { IntMap } from "../../lib/chat/persistent.ts";
+import { encodeReplies, type Mail, type Reply, replyTexts } from "../../lib/protocol/reply.ts";
+import { wholeBelow, withSeed } from "../random.ts";
+
+const SCRATCH_BYTES = 500;
+const LETTERS = ["a", "Б", "👍"];
+
+function randomText(random: () => number): string {
+  const letter = LETTERS[wholeBelow(random, LETTERS.length)]!;
+  // Now and then one that is longer than a piece.
+  return letter.repeat(wholeBelow(random, random() < 0.1 ? SCRATCH_BYTES : 30));
+}
+
+function randomMail(random: () => number): Reply {
+  const count = wholeBelow(random, random() < 0.2 ? 60 : 4);
+  const mail = Array.from({ length: count }, (): Mail => {
+    return { from: randomText(random), text: randomText(random) };
+  });
+  return { code: "mail", mail: () => mail, count, shown: { user: "Bob", id: 1, through: count } };
+}
+
+function randomReply(random: () => number): Reply {
+  const names = Array.from({ length: wholeBelow(random, 40) }, () => randomText(random));
+  const users = names.reduce((map, name, id) => map.set(id, { name }), IntMap.empty<Named>());
+  const replies: Reply[] = [
+    { code: "sent" },
+    { code: "welcome", user: randomText(random) },
+    { code: "help", text: randomText(random) },
+    { code: "users", users },
+    randomMail(random),
+  ];
+  return replies[wholeBelow(random, replies.length)]!;
+}
+
+interface Named {
+  readonly name: string;
+}
+
+describe("encodeReplies()", () => {
+  it("gives the frames of all replies, in pieces that are no longer than they have to be", () => {
+    withSeed((random) => {
+      for (let round = 0; round < 1_000; round++) {
+        const replies = Array.from({ length: wholeBelow(random, 20) }, () => randomReply(random));
+        const pieces: Uint8Array[] = [];
+        for (const piece of encodeReplies(replies, new Uint8Array(SCRATCH_BYTES))) {
+          pieces.push(piece.slice());
+        }
+        assertEquals(concat(pieces), encodeFrames(replies.flatMap(replyTexts)));
+        // Lists of names have pieces of their own.
+        if (replies.some(({ code }) => code === "users")) continue;
+        for (const piece of pieces) {
+          const isFrame = piece.length === 4 + readLength(piece);
+          assert(piece.length <= SCRATCH_BYTES || isFrame, `${piece.length} bytes`);
+        }
+      }
+    });
+  });
+});

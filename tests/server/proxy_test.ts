@@ -1,0 +1,208 @@
+/** The chat behind a proxy that names the users' addresses. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { concat } from "@std/bytes";
+import { describe } from "@std/testing/bdd";
+import { encodeFrames } from "../../lib/protocol/frame.ts";
+import { from, header, LOCAL, tcp6 } from "../protocol/proxy_headers.ts";
+import { itNeeds, NET, Peer, serve, type TestServer, until } from "../support.ts";
+
+const TRUSTED = ["--proxy-protocol", "127.0.0.1"];
+const DB8 = "20010db8000000000000000000000001";
+
+function logHas(server: TestServer, text: string): () => boolean {
+  return () => server.lines.some((line) => line.includes(text));
+}
+
+/** Connects, as a proxy does for a user. */
+async function connect(server: TestServer, first: Uint8Array): Promise<Peer> {
+  const peer = await Peer.connect(server.port);
+  await peer.write(first);
+  return peer;
+}
+
+describe("behind a trusted proxy", () => {
+  itNeeds(NET, "a user has the address of the header, also in the log", async () => {
+    await using server = serve("--strict", ...TRUSTED);
+    using al = await connect(server, from("192.0.2.7", 50_001));
+    using bob = await connect(server, from("192.0.2.8", 50_002));
+    using eve = await connect(server, from("192.0.2.7", 50_003));
+    assertEquals(await al.ask("register", "Al"), "Hello, Al");
+    assertEquals(await bob.ask("register", "Bob"), "Hello, Bob");
+    assertEquals(await eve.ask("register", "Eve"), "'192.0.2.7:50003' was used before!");
+    await until(logHas(server, "connected connection=1 peer=192.0.2.7:50001"), "it is logged");
+  });
+
+  itNeeds(NET, "a user may have an IPv6 address", async () => {
+    await using server = serve("--strict", ...TRUSTED);
+    using al = await connect(server, header(0x21, 0x21, tcp6(DB8, 50_001)));
+    using eve = await connect(server, header(0x21, 0x21, tcp6(DB8, 50_002)));
+    await al.ask("register", "Al");
+    assertEquals(await eve.ask("register", "Eve"), "'[2001:db8::1]:50002' was used before!");
+  });
+
+  itNeeds(NET, "a proxy is known by its IPv4 address on a dual-stack socket", async () => {
+    let server;
+    try {
+      server = serve("--hostname", "::", ...TRUSTED);
+    } catch {
+      console.log("this machine has no IPv6");
+      return;
+    }
+    await using _ = server;
+    using peer = await connect(server, from("192.0.2.7"));
+    assertEquals(await peer.ask("ping"), "pong");
+  });
+
+  itNeeds(NET, "a name belongs to the address of the header", async () => {
+    await using server = serve(...TRUSTED);
+    const al = await connect(server, from("192.0.2.7"));
+    await al.ask("register", "Al");
+    al.close();
+    await until(logHas(server, "disconnected connection=1"), "Al is away");
+    using other = await connect(server, from("192.0.2.8"));
+    assertEquals(await other.ask("register", "Al"), "'Al' already exists!");
+    using back = await connect(server, from("192.0.2.7"));
+    assertEquals(await back.ask("register", "Al"), "Nice to see you, Al");
+  });
+
+  itNeeds(NET, "the limits of an address are for that of the header", async () => {
+    await using server = serve("--connections-per-address-max", "1", ...TRUSTED);
+    using al = await connect(server, from("192.0.2.7"));
+    assertEquals(await al.ask("ping"), "pong");
+    using bob = await connect(server, from("192.0.2.8"));
+    assertEquals(await bob.ask("ping"), "pong");
+    using again = await connect(server, from("192.0.2.7"));
+    assertEquals(await again.frame(), "Server is full!");
+  });
+
+  itNeeds(
+    NET,
+    "commands in one piece with the header are answered, wherever it is cut",
+    async () => {
+      await using server = serve(...TRUSTED);
+      const bytes = concat([from("192.0.2.7"), encodeFrames(["ping", "users"])]);
+      for (let at = 0; at < bytes.length; at++) {
+        using peer = await connect(server, bytes.subarray(0, at));
+        await new Promise((resolve) => setTimeout(resolve));
+        await peer.write(bytes.subarray(at));
+        assertEquals([await peer.frame(), await peer.frame()], ["pong", "0"]);
+      }
+    },
+  );
+
+  itNeeds(NET, "a header may come byte by byte", async () => {
+    await using server = serve(...TRUSTED);
+    using peer = await Peer.connect(server.port);
+    for (const byte of concat([from("192.0.2.7"), encodeFrames(["ping"])])) {
+      await peer.write(Uint8Array.of(byte));
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    assertEquals(await peer.frame(), "pong");
+  });
+
+  itNeeds(NET, "the proxy itself keeps its address, as for a health check", async () => {
+    await using server = serve(...TRUSTED);
+    for (const own of [LOCAL, header(0x21, 0x00)]) {
+      using peer = await connect(server, concat([own, encodeFrames(["ping"])]));
+      assertEquals(await peer.frame(), "pong");
+      const { port } = peer.conn.localAddr as Deno.NetAddr;
+      await until(logHas(server, `peer=127.0.0.1:${port}`), "the log shows its address");
+    }
+  });
+
+  itNeeds(NET, "a header that does not come holds up nobody", async () => {
+    await using server = serve(...TRUSTED);
+    using silent = await Peer.connect(server.port);
+    using slow = await connect(server, LOCAL.subarray(0, 5));
+    using peer = await connect(server, from("192.0.2.7"));
+    assertEquals(await peer.ask("ping"), "pong");
+    await slow.write(concat([LOCAL.subarray(5), encodeFrames(["ping"])]));
+    assertEquals(await slow.frame(), "pong");
+    await silent.write(LOCAL);
+    assertEquals(await silent.ask("ping"), "pong");
+  });
+
+  itNeeds(NET, "a connection whose header has not come counts", async () => {
+    await using server = serve("--connections-max", "1", ...TRUSTED);
+    const silent = await Peer.connect(server.port);
+    await until(() => server.server.facts.connections === 1, "it is accepted");
+    using peer = await connect(server, from("192.0.2.7"));
+    assertEquals(await peer.frame(), "Server is full!");
+    silent.close();
+    await until(() => server.server.facts.connections === 0, "it is gone");
+    using next = await connect(server, from("192.0.2.7"));
+    assertEquals(await next.ask("ping"), "pong");
+  });
+
+  itNeeds(NET, "a stop does not wait for a header", async () => {
+    await using server = serve(...TRUSTED);
+    using silent = await Peer.connect(server.port);
+    await until(() => server.server.facts.connections === 1, "it is accepted");
+    await server.server.stop();
+    await until(() => server.server.facts.connections === 0, "it is closed");
+    assertEquals(await silent.frame().catch(() => undefined), undefined);
+    assertEquals(server.lines, []);
+  });
+});
+
+describe("what comes from a trusted proxy without a header", () => {
+  const MEND = ". 127.0.0.1 is in --proxy-protocol, so it must begin with a header of the PROXY " +
+    "protocol, version 2: turn that on there (send-proxy-v2 in HAProxy), or take the address out " +
+    "of the list";
+
+  for (
+    const [name, bytes, seen] of [
+      ["a command", encodeFrames(["ping"]), "No header came: byte 1 is 04, not 0d"],
+      [
+        "a header of version 1",
+        new TextEncoder().encode("PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n"),
+        "A header of version 1 came, which is text",
+      ],
+      ["a broken header", header(0x51, 0x11), "A header of version 5 came"],
+      [
+        "half a header",
+        LOCAL.subarray(0, 9),
+        "9 bytes of a header came, then nothing more for 0.3 s",
+      ],
+      ["nothing", new Uint8Array(0), "0 bytes of a header came, then nothing more for 0.3 s"],
+    ] as const
+  ) {
+    itNeeds(NET, `${name} ends the connection, the log says why, and others go on`, async () => {
+      await using server = serve("--command-timeout-s", "0.3", ...TRUSTED);
+      using other = await connect(server, from("192.0.2.7"));
+      assertEquals(await other.ask("ping"), "pong");
+      using peer = await connect(server, bytes);
+      assertEquals(await peer.frame().catch(() => undefined), undefined);
+      const { port } = peer.conn.localAddr as Deno.NetAddr;
+      const line =
+        `refused peer=127.0.0.1:${port} explanation="${seen}${MEND}" reason=proxy-header`;
+      await until(logHas(server, line), "the log says why");
+      assertEquals(await other.ask("ping"), "pong");
+      assertEquals(server.server.facts.connections, 1);
+    });
+  }
+
+  itNeeds(NET, "is explained where the connection ends too soon", async () => {
+    await using server = serve(...TRUSTED);
+    (await connect(server, LOCAL.subarray(0, 9))).close();
+    await until(logHas(server, "9 bytes of a header came, then the connection ended"), "it is");
+  });
+});
+
+describe("from elsewhere", () => {
+  itNeeds(NET, "nobody needs a header", async () => {
+    await using server = serve("--proxy-protocol", "192.0.2.0/24,::1");
+    using peer = await Peer.connect(server.port);
+    assertEquals(await peer.ask("ping"), "pong");
+  });
+
+  itNeeds(NET, "a header gives nobody another address: it is a mistake", async () => {
+    for (const flags of [[], ["--proxy-protocol", "192.0.2.0/24"]]) {
+      await using server = serve(...flags);
+      using peer = await connect(server, from("192.0.2.7"));
+      assertStringIncludes(await peer.frame(), "your address is not in --proxy-protocol");
+      assertEquals(await peer.frame(), undefined);
+      assert(!logHas(server, "192.0.2.7")());
+    }
+  });
+});
