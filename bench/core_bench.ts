@@ -3,7 +3,8 @@ import { step } from "../lib/chat/step.ts";
 import { type ChatState, emptyChat } from "../lib/chat/state.ts";
 import type { Command } from "../lib/protocol/command.ts";
 import { encodeFrames, splitFrames } from "../lib/protocol/frame.ts";
-import { parseServerOptions, settingsOf } from "../lib/options.ts";
+import { parseServerOptions } from "../lib/options.ts";
+import { settingsOf } from "../lib/chat/settings.ts";
 
 const NOTHING = new Uint8Array(0);
 const SETTINGS = settingsOf(parseServerOptions(["--users-per-address-max", "100000"]));

@@ -1,5 +1,6 @@
 /** The log: a line an event, written without ever holding up the server. */
-import { quoted } from "./text/printable.js";
+import { within } from "./clock.ts";
+import { quoted } from "./text/printable.ts";
 
 /** The values of an event. Strings may come from the wire: they are escaped. */
 export type Fields = Readonly<Record<string, string | number | undefined>>;
@@ -69,10 +70,7 @@ export class Log {
   /** Writes what waits, sums included, but takes no longer than `ms` milliseconds. */
   async close(ms: number): Promise<void> {
     this.#writeSums();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
-    await Promise.race([this.#writing, late]);
-    clearTimeout(timer);
+    if (this.#writing !== undefined) await within(ms, this.#writing);
   }
 
   #writeSums(): void {

@@ -2,8 +2,9 @@
 import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
-import { hex } from "../lib/text/printable.js";
-import { helpLines, SERVER_FLAGS } from "../lib/options.ts";
+import { hex } from "../lib/text/printable.ts";
+import { SERVER_FLAGS } from "../lib/options.ts";
+import { helpLines } from "../lib/flags.ts";
 import { itNeeds, Peer, serve } from "./support.ts";
 
 const ROOT = new URL("../", import.meta.url);

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Log } from "../lib/log.ts";
-import { hex, printable, quoted } from "../lib/text/printable.js";
+import { hex, printable, quoted } from "../lib/text/printable.ts";
 
 const decoder = new TextDecoder();
 

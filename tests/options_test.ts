@@ -1,12 +1,8 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import {
-  helpLines,
-  parseHostPort,
-  parseServerOptions,
-  SERVER_FLAGS,
-  UsageError,
-} from "../lib/options.ts";
+import { parseServerOptions, SERVER_FLAGS } from "../lib/options.ts";
+import { helpLines, parseHostPort } from "../lib/flags.ts";
+import { UsageError } from "../lib/errors.ts";
 
 function wrong(...args: string[]): string {
   return assertThrows(() => parseServerOptions(args), UsageError).message;

@@ -7,10 +7,11 @@ import { type Schedule, SqliteJournal, type Teller } from "../lib/journal/sqlite
 import { Log } from "../lib/log.ts";
 import type { Meter } from "../lib/meter.ts";
 import { Metrics } from "../lib/http/metrics.ts";
-import { parseServerOptions, type ServerOptions, settingsOf } from "../lib/options.ts";
+import { parseServerOptions, type ServerOptions } from "../lib/options.ts";
+import { settingsOf } from "../lib/chat/settings.ts";
 import { Server } from "../lib/server/server.ts";
-import { openTurns, type Turns } from "../lib/engine/group_commit.ts";
-import { Web } from "../lib/http/http_server.ts";
+import { type GroupCommit, openChat } from "../lib/engine/group_commit.ts";
+import { HttpServer } from "../lib/http/http_server.ts";
 
 type Permission = "net" | "run" | "read" | "write" | "env";
 
@@ -91,7 +92,7 @@ export function serve(...flags: string[]): TestServer {
 export interface TestWeb extends TestServer {
   /** As in `http://127.0.0.1:8080`. */
   readonly url: string;
-  readonly web: Web;
+  readonly web: HttpServer;
 }
 
 /** A log that nobody reads. */
@@ -102,9 +103,9 @@ export function serveWebOn(journal: Journal, ...flags: string[]): TestWeb {
   const options = parseServerOptions(["--http", "0", ...flags]);
   const metrics = new Metrics("0.0.0");
   const plan = planServer(flags);
-  const turns = openTurns(settingsOf(plan.options), journal, plan.log, metrics);
+  const turns = openChat(settingsOf(plan.options), journal, plan.log, metrics);
   const server = startServer(plan, turns, metrics);
-  const web = new Web(server.server, options, metrics, SILENT_LOG);
+  const web = new HttpServer(server.server, options, metrics, SILENT_LOG);
   const dispose = async () => {
     await server[Symbol.asyncDispose]();
     await web.stop();
@@ -120,7 +121,7 @@ export function serveWeb(...flags: string[]): TestWeb {
 /** Where a chat is kept, by one engine of the journal. */
 export interface Room extends AsyncDisposable {
   /** Opens the chat; whoever closes it may open it again. */
-  open(options: ServerOptions, log: Log): Promise<Turns>;
+  open(options: ServerOptions, log: Log): Promise<GroupCommit>;
   /** What a server on it is started with. */
   readonly flags?: readonly string[];
 }
@@ -128,7 +129,7 @@ export interface Room extends AsyncDisposable {
 /** Starts a server on a journal, which it closes when it stops. */
 export function serveOn(journal: Journal, ...flags: string[]): TestServer {
   const plan = planServer(flags);
-  return startServer(plan, openTurns(settingsOf(plan.options), journal, plan.log));
+  return startServer(plan, openChat(settingsOf(plan.options), journal, plan.log));
 }
 
 /** Starts a server on the chat of a room. */
@@ -159,7 +160,7 @@ function planServer(flags: readonly string[]): Plan {
   return { options, lines, log: new Log(sink, { format: options.log, linesMax: 100_000 }) };
 }
 
-function startServer({ options, lines, log }: Plan, turns: Turns, meter?: Meter): TestServer {
+function startServer({ options, lines, log }: Plan, turns: GroupCommit, meter?: Meter): TestServer {
   const server = new Server(options, log, turns, meter);
   return {
     port: server.address.port,

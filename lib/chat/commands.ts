@@ -1,6 +1,13 @@
 /** What every command does, in both modes. Pure. */
-import { type Command, type CommandName, helpText } from "../protocol/command.ts";
+import {
+  type Command,
+  commandHelp,
+  type CommandName,
+  WAIT_SECONDS_MAX,
+} from "../protocol/command.ts";
+import type { Settings } from "./settings.ts";
 import * as mailbox from "./mailboxes.ts";
+import { hasMoreSymbols } from "../text/symbols.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { type ChatState, removeUser, showMail, type Step, takeShown, withUsers } from "./state.ts";
 import * as users from "./users.ts";
@@ -53,7 +60,9 @@ export function strictEnding(
 function register(state: ChatState, actor: ActorNow, name: string): Step {
   const { settings } = state;
   if (name === "") return refuse(state, { code: "name-empty" });
-  if (isLonger(name, settings.nameSymbolsMax)) return refuse(state, { code: "name-too-long" });
+  if (hasMoreSymbols(name, settings.nameSymbolsMax)) {
+    return refuse(state, { code: "name-too-long" });
+  }
   const user = state.users.byName.get(name);
   if (user !== undefined) return comeBack(state, actor, user);
   const neighbours = users.atAddress(state.users, actor.address).size;
@@ -102,7 +111,7 @@ function logout(state: ChatState, actor: Actor): Step {
 
 function send(state: ChatState, actor: Actor, to: string, text: string): Step {
   const { settings, mailboxes } = state;
-  if (isLonger(text, settings.textSymbolsMax)) return tooLong(state);
+  if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
   const { user, heldBy } = identify(state, actor);
   if (user === undefined) return refuse(state, { code: "not-registered" }, heldBy);
   const receiver = state.users.byName.get(to);
@@ -118,7 +127,7 @@ function send(state: ChatState, actor: Actor, to: string, text: string): Step {
 
 function sendAll(state: ChatState, actor: Actor, text: string): Step {
   const { settings, mailboxes } = state;
-  if (isLonger(text, settings.textSymbolsMax)) return tooLong(state);
+  if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
   const { user, heldBy } = identify(state, actor);
   if (user === undefined) return refuse(state, { code: "not-registered" }, heldBy);
   const { reached, full } = mailbox.reach(mailboxes, user.id);
@@ -162,8 +171,15 @@ function tooLong(state: ChatState): Step {
   return refuse(state, { code: "text-too-long", max: state.settings.textSymbolsMax });
 }
 
-/** Has the text more than so many symbols? */
-export function isLonger(text: string, symbolsMax: number): boolean {
-  if (text.length <= symbolsMax) return false;
-  return text.length > 2 * symbolsMax || [...text].length > symbolsMax;
+/** The text of `help`: every command, its arguments, and the limits. */
+function helpText(settings: Settings): string {
+  return [
+    "Every string is a frame: a 4-byte little-endian length in bytes, then that many bytes of UTF-8.",
+    "A command is a frame, followed by a frame for each argument.",
+    ...commandHelp(settings.strict).map(({ call, does }) => call.padEnd(24) + does),
+    `name: 1 to ${settings.nameSymbolsMax} symbols`,
+    `text: 0 to ${settings.textSymbolsMax} symbols`,
+    `seconds: 0 to ${WAIT_SECONDS_MAX}, a fraction is allowed`,
+    `mailbox: ${settings.mailboxMessagesMax} messages`,
+  ].join("\n");
 }

@@ -1,5 +1,5 @@
 /** The entries of a turn as one text and back: what a journal stores of it. Pure. */
-import type { CommandEntry, Entry } from "./step.ts";
+import type { CommandEntry, Entry } from "./entry.ts";
 import type { Command } from "../protocol/command.ts";
 import type { Actor } from "./users.ts";
 

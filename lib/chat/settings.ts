@@ -1,26 +1,47 @@
-/** The rules of a chat that a person chooses: its mode and its limits. They are part of its state. */
+/** The settings of a chat: its mode and its limits, which a person chooses. The state holds them. */
+
 export interface Settings {
-  /** Exactly the original: a user is an IP address. */
+  /** Exactly the original server: a user is an IP address. */
   readonly strict: boolean;
+  /** Symbols in a name. */
   readonly nameSymbolsMax: number;
+  /** Symbols in a text. */
   readonly textSymbolsMax: number;
+  /** Registered users. */
   readonly usersMax: number;
-  /** Default mode only; in strict mode it is one. */
+  /** Registered users of one IP address. In strict mode it is one, whatever stands here. */
   readonly usersPerAddressMax: number;
+  /** Messages in a mailbox. */
   readonly mailboxMessagesMax: number;
-  /** In all mailboxes together. */
+  /** Messages in all mailboxes together. */
   readonly messagesMax: number;
-  /** A user whom nobody held for so many hours is forgotten; 0: never. */
+  /** A user whom no connection held for this many hours is forgotten; 0: never. */
   readonly usersExpireH: number;
 }
 
-/** Are these the same rules? */
-export function isSame(one: Settings, other: Settings): boolean {
-  return differences(one, other).length === 0;
+/** What a server has that is started without flags. */
+export const DEFAULT_SETTINGS: Settings = {
+  strict: false,
+  nameSymbolsMax: 8,
+  textSymbolsMax: 60,
+  usersMax: 100_000,
+  usersPerAddressMax: 1_000,
+  mailboxMessagesMax: 1_000,
+  messagesMax: 1_000_000,
+  usersExpireH: 168,
+};
+
+const NAMES = Object.keys(DEFAULT_SETTINGS) as (keyof Settings)[];
+
+/** The settings that stand among other options. */
+export function settingsOf(options: Settings): Settings {
+  return NAMES.reduce(
+    (settings, name) => ({ ...settings, [name]: options[name] }),
+    DEFAULT_SETTINGS,
+  );
 }
 
-/** The names of what differs. */
+/** The names of the settings that differ. */
 export function differences(one: Settings, other: Settings): (keyof Settings)[] {
-  const names = Object.keys(one) as (keyof Settings)[];
-  return names.filter((name) => one[name] !== other[name]);
+  return NAMES.filter((name) => one[name] !== other[name]);
 }

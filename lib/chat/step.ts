@@ -2,12 +2,13 @@
  * The chat: `step` takes a state and an entry, which is whatever may happen, and returns the next
  * state and the reply. Pure: no clock, no chance, no I/O; a state never changes.
  */
-import type { Command } from "../protocol/command.ts";
 import * as mailbox from "./mailboxes.ts";
 import { obey } from "./commands.ts";
-import type { Mail, Reply, Shown } from "../protocol/reply.ts";
+import type { Reply } from "../protocol/reply.ts";
 import * as runs from "./members.ts";
-import { isSame, type Settings } from "./settings.ts";
+import type { Entry } from "./entry.ts";
+import { differences } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 import {
   type ChatState,
   FIRST_RULES,
@@ -17,67 +18,6 @@ import {
   withUsers,
 } from "./state.ts";
 import * as users from "./users.ts";
-import type { Actor, SessionId } from "./users.ts";
-
-/** A command that somebody gave; `at` is when, in milliseconds since 1970. */
-export interface CommandEntry {
-  readonly kind: "command";
-  readonly at: number;
-  readonly actor: Actor;
-  readonly command: Command;
-}
-
-/** What may happen to a chat. */
-export type Entry =
-  | CommandEntry
-  /** Mail that a `wait` showed was seen: it leaves the mailbox. */
-  | { readonly kind: "take"; readonly shown: Shown }
-  /** A session's stream has ended: it holds no name any more. */
-  | { readonly kind: "end"; readonly at: number; readonly session: SessionId }
-  /** Strict mode: the user of this address was here. */
-  | { readonly kind: "seen"; readonly at: number; readonly address: string }
-  /** A user was away for too long, or a person removed it by hand. */
-  | {
-    readonly kind: "forget";
-    readonly user: string;
-    readonly id: number;
-    /** Not if somebody was here since then. */
-    readonly freeSince?: number;
-  }
-  /** A server has started, with these settings: no session of the time before is left. */
-  | {
-    readonly kind: "start";
-    readonly at: number;
-    /** Not there: {@link FIRST_RULES}. */
-    readonly rules?: number;
-    readonly settings: Settings;
-  }
-  | SharedEntry;
-
-/** What happens where several servers share a chat; `run` is a server process. */
-export type SharedEntry =
-  /** It begins to take part; the first one brings the settings and the rules. */
-  | {
-    readonly kind: "join";
-    readonly at: number;
-    readonly run: string;
-    /** The newest rules that it knows. */
-    readonly rules: number;
-    readonly settings: Settings;
-  }
-  /** The first entry of a turn: which batch of the run the others are. */
-  | {
-    readonly kind: "batch";
-    readonly at: number;
-    readonly run: string;
-    readonly batch: number;
-  }
-  /** It is over: none of its sessions is left. */
-  | { readonly kind: "part"; readonly at: number; readonly run: string }
-  /** From now on it is decided by these rules, if all runs know them. */
-  | { readonly kind: "raise"; readonly rules: number }
-  /** A message that a `receive` took, whose reply nobody got, goes back to the front. */
-  | { readonly kind: "return"; readonly user: string; readonly id: number; readonly mail: Mail };
 
 /** What a turn leads to. */
 export interface TurnStep {
@@ -165,7 +105,9 @@ function join(state: ChatState, { run, rules, settings }: Entry & { kind: "join"
   const isFirst = state.runs.next === 1;
   const isThere = runs.findRun(state.runs, run) !== undefined;
   const isOld = !isFirst && rules < state.rules;
-  if (isThere || isOld || (!isAlone && !isSame(state.settings, settings))) return state;
+  if (isThere || isOld || (!isAlone && differences(state.settings, settings).length > 0)) {
+    return state;
+  }
   return {
     ...state,
     rules: isFirst ? rules : state.rules,

@@ -3,9 +3,15 @@ import { step } from "../chat/step.ts";
 import { committed, JournalError, replay } from "../journal/journal.ts";
 import { SqliteJournal, type Teller } from "../journal/sqlite/sqlite_journal.ts";
 import * as mailbox from "../chat/mailboxes.ts";
-import { parseServerOptions, settingsOf } from "../options.ts";
+import { UsageError } from "../errors.ts";
+import { parseFlags } from "../flags.ts";
+import { DUMP_FLAGS, NO_FLAGS } from "../options.ts";
+import { DUMP_HELP, FORGET_HELP, print } from "./help.ts";
+import { requireFile } from "./permissions.ts";
+import { DEFAULT_SETTINGS } from "../chat/settings.ts";
 import { requireThere } from "../journal/sqlite/file.ts";
-import { printable } from "../text/printable.js";
+import { counted } from "../text/phrases.ts";
+import { printable } from "../text/printable.ts";
 
 /** What a file holds, without the texts of mail. */
 export interface Dump {
@@ -28,14 +34,21 @@ export interface Dump {
 /** Somebody at a terminal waits and sees. */
 const SILENT: Teller = { progress: () => {}, snapshotFailed: () => {} };
 
-/** A file in which nothing was ever stored has the settings that a server has without flags. */
-const SETTINGS = settingsOf(parseServerOptions([]));
+/** Prints what a file holds. The exit code. Throws `ExitError`. */
+export function dump(args: string[]): number {
+  const { options, positionals: [path, ...more] } = parseFlags(DUMP_FLAGS, args);
+  if (options.help) return print(DUMP_HELP);
+  if (path === undefined || more.length > 0) throw new UsageError("dump takes one argument, FILE");
+  requireFile(path, `main.ts dump ${path}`);
+  const found = read(path);
+  return print(options.json ? JSON.stringify(found, null, 2) : table(found));
+}
 
-/** Reads a file, even while a server uses it. Throws {@link JournalError}. */
-export function dump(path: string): Dump {
+/** Reads a file, even while a server uses it. */
+function read(path: string): Dump {
   const journal = SqliteJournal.openToRead(path, SILENT);
   try {
-    const { rules, settings, users, mailboxes } = replay(journal.read(), SETTINGS);
+    const { rules, settings, users, mailboxes } = replay(journal.read(), DEFAULT_SETTINGS);
     const { bytes, at } = journal.size();
     return {
       bytes,
@@ -55,32 +68,37 @@ export function dump(path: string): Dump {
 }
 
 /** A dump for people. */
-export function dumpTable({ bytes, lastEntry, strict, rules, messages, users }: Dump): string {
+function table({ bytes, lastEntry, strict, rules, messages, users }: Dump): string {
   const rows = users.map(({ name, address, messages, freeSince }) => [
     printable(name),
     address,
     String(messages),
     freeSince ?? "now",
   ]);
-  const table = [["user", "address", "mail", "last here"], ...rows];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...table.map((row) => row[column]!.length)));
-  const lines = table.map((row) =>
+  const lines = [["user", "address", "mail", "last here"], ...rows];
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...lines.map((row) => row[column]!.length)));
+  const padded = lines.map((row) =>
     row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
   );
   const mode = strict ? ", strict mode" : "";
-  const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
   const head = `${counted(users.length, "user")}, ${counted(messages, "message")}, ${bytes} bytes`;
-  return [`${head}${mode}, rules ${rules}, last entry ${lastEntry}`, ...lines].join("\n");
+  return [`${head}${mode}, rules ${rules}, last entry ${lastEntry}`, ...padded].join("\n");
 }
 
 /**
- * Removes a user and the mail from a file that no server uses, and says so. Throws
- * {@link JournalError}.
+ * Removes a user and the mail from a file that no server uses, and says so. The exit code. Throws
+ * `ExitError`.
  */
-export async function forget(path: string, name: string): Promise<string> {
+export async function forget(args: string[]): Promise<number> {
+  const { options, positionals: [path, name, ...more] } = parseFlags(NO_FLAGS, args);
+  if (options.help) return print(FORGET_HELP);
+  if (path === undefined || name === undefined || more.length > 0) {
+    throw new UsageError("forget takes two arguments, FILE and NAME");
+  }
+  requireFile(path, `main.ts forget ${path} ${name}`);
   requireThere(path);
   const journal = SqliteJournal.open(path, SILENT);
-  const state = replay(journal.read(), SETTINGS);
+  const state = replay(journal.read(), DEFAULT_SETTINGS);
   const user = state.users.byName.get(name);
   if (user === undefined) {
     journal.abandon();
@@ -89,5 +107,5 @@ export async function forget(path: string, name: string): Promise<string> {
   const entry = { kind: "forget", user: name, id: user.id } as const;
   await committed(journal, [entry]);
   await journal.close(step(state, entry).state);
-  return `'${printable(name)}' is forgotten`;
+  return print(`'${printable(name)}' is forgotten`);
 }

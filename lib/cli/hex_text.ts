@@ -1,7 +1,7 @@
 /** Bytes that somebody has written down in hex, as people and tools do. */
-import { clip } from "../protocol/mistake_evidence.ts";
-import { UsageError } from "../options.ts";
-import { quoted } from "../text/printable.js";
+import { clip } from "../text/symbols.ts";
+import { UsageError } from "../errors.ts";
+import { quoted } from "../text/printable.ts";
 
 const KNOWN = "--hex reads 05 00 75, 0x05, \\x05, and what xxd and hexdump -C print";
 

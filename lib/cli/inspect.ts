@@ -2,8 +2,13 @@
 import { parseHex } from "./hex_text.ts";
 import { type Line, RequestInspector } from "../protocol/inspector.ts";
 import { concat } from "@std/bytes";
+import { counted } from "../text/phrases.ts";
 import { splitFrames } from "../protocol/frame.ts";
-import { type InspectOptions, parseServerOptions, UsageError } from "../options.ts";
+import { INSPECT_FLAGS, type InspectOptions, parseServerOptions } from "../options.ts";
+import { messageOf, UsageError } from "../errors.ts";
+import { parseFlags } from "../flags.ts";
+import { INSPECT_HELP, print } from "./help.ts";
+import { requireFile } from "./permissions.ts";
 
 /** So much is read, and no more: what somebody wants to have explained is small. */
 const INPUT_BYTES_MAX = 16_777_216;
@@ -21,17 +26,21 @@ const GAP = "  ";
 const WIDTH = 80;
 
 /**
- * Prints what the bytes of a file, or of stdin (`-`), mean. Are they whole commands and nothing
- * else? Throws {@link UsageError} where they can't be read.
+ * Prints what the bytes of a file, or of stdin (`-`), mean. The exit code: 0 where they are whole
+ * commands and nothing else. Throws {@link UsageError} where they can't be read.
  */
-export async function inspect(path: string, options: InspectOptions): Promise<boolean> {
+export async function inspect(args: string[]): Promise<number> {
+  const { options, positionals: [path = "-", ...more] } = parseFlags(INSPECT_FLAGS, args);
+  if (options.help) return print(INSPECT_HELP);
+  if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": inspect takes one FILE`);
+  if (path !== "-") requireFile(path, `main.ts inspect ${args.join(" ")}`, ["read"]);
   const input = await read(path);
   const bytes = options.hex ? parseHex(new TextDecoder().decode(input)) : input;
   if (bytes.length === 0) throw new UsageError("There is nothing to inspect: not a byte came");
   console.log(row(COLUMNS.map(({ title }) => [title])));
   let count = 0;
   let wrong: Line | undefined;
-  for (const lines of explain(bytes, options)) {
+  for (const lines of inspectBytes(bytes, options)) {
     console.log(lines.map(format).join("\n"));
     count += lines.length;
     wrong = lines.at(-1)!.mistake && lines.at(-1);
@@ -40,7 +49,7 @@ export async function inspect(path: string, options: InspectOptions): Promise<bo
   if (wrong?.offset === 0 && !options.hex && isHex(bytes)) {
     console.log("If this is how you write bytes in hex, add --hex.");
   }
-  return wrong === undefined;
+  return wrong === undefined ? 0 : 1;
 }
 
 /** Reads it all, if it is not too much. */
@@ -54,7 +63,7 @@ async function read(path: string): Promise<Uint8Array> {
       if (size > INPUT_BYTES_MAX) break;
     }
   } catch (error) {
-    throw new UsageError(`Cannot read ${path}: ${error instanceof Error ? error.message : error}`);
+    throw new UsageError(`Cannot read ${path}: ${messageOf(error)}`);
   }
   if (size <= INPUT_BYTES_MAX) return concat(chunks);
   throw new UsageError(
@@ -68,7 +77,10 @@ async function open(path: string): Promise<ReadableStream<Uint8Array>> {
   return Deno.stdin.readable;
 }
 
-function* explain(bytes: Uint8Array, { strict, frameBytesMax }: InspectOptions): Iterable<Line[]> {
+function* inspectBytes(
+  bytes: Uint8Array,
+  { strict, frameBytesMax }: InspectOptions,
+): Iterable<Line[]> {
   const options = { ...parseServerOptions([]), strict, frameBytesMax, showTexts: true };
   const inspector = new RequestInspector(options);
   let rest: Uint8Array = new Uint8Array(0);
@@ -131,7 +143,6 @@ function wrapSymbols(text: string, width: number): string[] {
 /** The last word: is all right, or what becomes of the connection. */
 function verdict(size: number, frames: number, wrong: Line | undefined, strict: boolean): string {
   if (wrong === undefined) {
-    const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
     return `All right: ${counted(frames, "frame")} in ${counted(size, "byte")}, whole commands.`;
   }
   const end = strict ? "close the connection and not say why" : "say so and close the connection";

@@ -1,7 +1,7 @@
 /** What the terminal client writes on and reads from: a terminal with a line editor, or pipes. */
 import { createInterface, type Interface } from "node:readline";
 import process from "node:process";
-import { printable } from "../text/printable.js";
+import { printable } from "../text/printable.ts";
 
 /** Colours that read well on dark and on light, of the 256. */
 const COLOURS = [33, 37, 64, 70, 99, 125, 130, 136, 161, 166, 172, 204];

@@ -1,11 +1,18 @@
 /** The terminal chat: type a line and it goes to everybody. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, DisconnectedError, type Result } from "../client/client.ts";
-import { Dialer, explain, SILENCE_MS, type Target } from "../client/dialer.ts";
-import { printable } from "../text/printable.js";
+import { messageOf, UsageError } from "../errors.ts";
+import { parseFlags, parseHostPort } from "../flags.ts";
+import { CLIENT_FLAGS } from "../options.ts";
+import { Dialer, SILENCE_MS } from "../client/dialer.ts";
+import type { SocketAddress } from "../protocol/ip.ts";
+import { printable } from "../text/printable.ts";
 import type { Mail } from "../protocol/reply.ts";
+import { CLIENT_HELP, print } from "./help.ts";
 import { Screen } from "./screen.ts";
-import { type Order, parseLine } from "../text/input_line.ts";
-import { tooLong } from "../text/message.js";
+import { type Action, parseLine } from "../text/input_line.ts";
+import { sentence } from "../text/phrases.ts";
+import { tooLong } from "../text/symbols.ts";
 
 const HELP = `Type a line and it goes to everybody.
 @Bob hi      to one person; @"A b" hi for a name with blanks
@@ -27,8 +34,8 @@ const SCRIPT_RECONNECT_MS = 30_000;
 /** The server is there, and doesn't want us under this name. */
 class RefusedError extends Error {}
 
-/** Orders that are carried out by the server. */
-type ServerOrder = Extract<Order, { kind: "all" | "one" | "users" | "logout" }>;
+/** Actions that the server carries out. */
+type ServerAction = Extract<Action, { kind: "all" | "one" | "users" | "logout" }>;
 
 /** Somebody's chat in the terminal. */
 class Terminal {
@@ -44,7 +51,7 @@ class Terminal {
   /** What ends now ends by our own will. */
   #leaving = false;
 
-  constructor(target: Target, name: string | undefined) {
+  constructor(target: SocketAddress, name: string | undefined) {
     this.#dialer = new Dialer(target);
     this.#name = name;
   }
@@ -58,7 +65,7 @@ class Terminal {
       return code;
     } catch (error) {
       this.#screen.close();
-      console.error(printable(explain(error)));
+      console.error(printable(messageOf(error)));
       return 1;
     }
   }
@@ -69,11 +76,11 @@ class Terminal {
     for (;;) {
       const line = await this.#screen.line();
       if (line === undefined) break;
-      const order = parseLine(line);
-      if (order.kind === "quit") return 0;
-      const obeyed = this.#obey(order, line);
+      const action = parseLine(line);
+      if (action.kind === "quit") return 0;
+      const done = this.#perform(action, line);
       // Somebody at a terminal may go on, and leave, while the server says nothing.
-      if (!this.#screen.isTerminal || order.kind === "logout") await obeyed;
+      if (!this.#screen.isTerminal || action.kind === "logout") await done;
       if (this.#leaving) return 0;
     }
     if (!this.#screen.isTerminal) await this.#lastMail();
@@ -111,7 +118,7 @@ class Terminal {
     const client = await this.#dialer.connect();
     const long = tooLong("name", name, this.#dialer.limits.name);
     if (long !== undefined) throw new RefusedError(long);
-    const result = await this.#dialer.within(SILENCE_MS, client.register(name));
+    const result = await this.#dialer.replyWithin(SILENCE_MS, client.register(name));
     if (!result.ok) {
       // The server's text would show the port of this connection, another with every try.
       const isStrict = result.code === "address-used";
@@ -133,7 +140,7 @@ class Terminal {
       } catch (error) {
         if (this.#leaving) return;
         this.#lose(client);
-        this.#complain(`${sentence(explain(error))} Connecting again ...`);
+        this.#complain(`${sentence(messageOf(error))} Connecting again ...`);
         client = await this.#comeBack();
       }
     }
@@ -141,8 +148,8 @@ class Terminal {
 
   async #showNext(client: Client): Promise<void> {
     const result = this.#dialer.extended
-      ? await this.#dialer.within(1000 * WAIT_S + SILENCE_MS, client.wait(WAIT_S))
-      : await this.#dialer.within(SILENCE_MS, client.receive());
+      ? await this.#dialer.replyWithin(1000 * WAIT_S + SILENCE_MS, client.wait(WAIT_S))
+      : await this.#dialer.replyWithin(SILENCE_MS, client.receive());
     if (!result.ok && result.code === "not-registered") throw new Error("Your name was removed");
     if (!result.ok) throw new Error(result.text);
     this.#show(result.mail);
@@ -160,7 +167,7 @@ class Terminal {
       } catch (error) {
         const isOver = performance.now() - started > SCRIPT_RECONNECT_MS;
         if (isOver && !this.#screen.isTerminal) throw error;
-        const why = explain(error);
+        const why = messageOf(error);
         if (why !== said) this.#complain(`${sentence(why)} Trying again ...`);
         said = why;
       }
@@ -175,17 +182,17 @@ class Terminal {
   }
 
   /** Does what a line says. */
-  async #obey(order: Exclude<Order, { kind: "quit" }>, line: string): Promise<void> {
-    if (order.kind === "nothing") return;
-    if (order.kind === "help") return this.#screen.print(HELP);
-    if (order.kind === "wrong") return this.#complain(order.why);
-    const long = this.#tooLong(order);
+  async #perform(action: Exclude<Action, { kind: "quit" }>, line: string): Promise<void> {
+    if (action.kind === "nothing") return;
+    if (action.kind === "help") return this.#screen.print(HELP);
+    if (action.kind === "wrong") return this.#complain(action.why);
+    const long = this.#tooLong(action);
     if (long !== undefined) return this.#complain(long);
     // A script waits for the connection to come back. A person is told, and decides.
     const client = this.#screen.isTerminal ? this.#client : await this.#ready.promise;
     if (client === undefined) return this.#complain(`Not connected, so this was not sent: ${line}`);
     try {
-      await this.#carryOut(order, client);
+      await this.#carryOut(action, client);
     } catch (error) {
       if (!(error instanceof DisconnectedError)) throw error;
       this.#lose(client);
@@ -193,13 +200,13 @@ class Terminal {
     }
   }
 
-  #tooLong(order: ServerOrder): string | undefined {
-    return ("to" in order ? tooLong("name", order.to, this.#dialer.limits.name) : undefined) ??
-      ("text" in order ? tooLong("text", order.text, this.#dialer.limits.text) : undefined);
+  #tooLong(action: ServerAction): string | undefined {
+    return ("to" in action ? tooLong("name", action.to, this.#dialer.limits.name) : undefined) ??
+      ("text" in action ? tooLong("text", action.text, this.#dialer.limits.text) : undefined);
   }
 
-  async #carryOut(order: ServerOrder, client: Client): Promise<void> {
-    switch (order.kind) {
+  async #carryOut(action: ServerAction, client: Client): Promise<void> {
+    switch (action.kind) {
       case "users": {
         const result = await client.users();
         if (!result.ok) return this.#complain(result.text);
@@ -207,12 +214,12 @@ class Terminal {
         return this.#screen.print(`${result.users.length} here: ${names}`);
       }
       case "all": {
-        const result = await client.sendall(order.text);
+        const result = await client.sendall(action.text);
         if (result.ok && result.full > 0) this.#complain(result.text);
         return this.#complainOf(result);
       }
       case "one":
-        return this.#complainOf(await client.send(order.to, order.text));
+        return this.#complainOf(await client.send(action.to, action.text));
       case "logout":
         this.#leaving = true;
         return this.#complainOf(await client.logout());
@@ -223,7 +230,7 @@ class Terminal {
   async #lastMail(): Promise<void> {
     const client = await this.#ready.promise;
     this.#leaving = true;
-    const result = await this.#dialer.within(SILENCE_MS, client.receive());
+    const result = await this.#dialer.replyWithin(SILENCE_MS, client.receive());
     if (result.ok) this.#show(result.mail);
   }
 
@@ -242,16 +249,10 @@ class Terminal {
   }
 }
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** The text with a full stop, where it has no mark at its end. */
-function sentence(text: string): string {
-  return /[.!?]$/.test(text) ? text : `${text}.`;
-}
-
-/** Chats in the terminal until the person leaves, then ends the process. */
-export async function chat(target: Target, name: string | undefined): Promise<never> {
-  Deno.exit(await new Terminal(target, name).run());
+/** Chats in the terminal until the person leaves. The exit code. */
+export async function client(args: string[]): Promise<number> {
+  const { options, positionals: [name, ...more] } = parseFlags(CLIENT_FLAGS, args);
+  if (options.help) return print(CLIENT_HELP);
+  if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": client takes one name`);
+  return await new Terminal(parseHostPort(options.connect), name).run();
 }

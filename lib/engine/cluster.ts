@@ -1,15 +1,19 @@
 /** The journal in NATS JetStream: many servers, one chat. */
-import { conflict, type SharedEntry } from "../chat/step.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { conflict } from "../chat/step.ts";
+import type { SharedEntry } from "../chat/entry.ts";
 import { emptyChat, RULES } from "../chat/state.ts";
+import { messageOf } from "../errors.ts";
 import { JournalError, known } from "../journal/journal.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import { NatsStream } from "../journal/nats/stream.ts";
-import { flagName, type ServerOptions, settingsOf } from "../options.ts";
-import { differences, type Settings } from "../chat/settings.ts";
+import { type ServerOptions } from "../options.ts";
+import { flagName } from "../flags.ts";
+import { differences, type Settings, settingsOf } from "../chat/settings.ts";
 import { SharedJournal, type SharingOptions } from "../journal/shared_journal.ts";
 import { turnText } from "../chat/entry_codec.ts";
-import { Turns } from "./group_commit.ts";
+import { GroupCommit } from "./group_commit.ts";
 import { NO_SESSION } from "../chat/users.ts";
 
 /** While much is read, a line of progress is due so often, in milliseconds. */
@@ -33,12 +37,12 @@ export interface NatsContext {
 interface Reading {
   readonly stream: NatsStream;
   readonly journal: SharedJournal;
-  readonly turns: Turns;
+  readonly turns: GroupCommit;
   readonly log: Log;
 }
 
 /** Takes part in the chat that the stream holds. Throws {@link JournalError}. */
-export function openNats(options: ServerOptions, context: NatsContext): Promise<Turns> {
+export function openNats(options: ServerOptions, context: NatsContext): Promise<GroupCommit> {
   return withReading(options, context, async (reading) => {
     const { journal, turns } = reading;
     const settings = settingsOf(options);
@@ -100,7 +104,7 @@ async function withReading<Result>(
       failed,
       ...snapshotEntries && { snapshotEntries },
     });
-    const turns = new Turns(known(state), journal, log, meter);
+    const turns = new GroupCommit(known(state), journal, log, meter);
     const reading = { stream, journal, turns, log };
     await checkEnd(reading);
     stream.follow(journal);
@@ -117,7 +121,7 @@ async function catchUp({ stream, journal, log }: Reading): Promise<void> {
   const end = await stream.end();
   let tell = performance.now() + PROGRESS_MS;
   while (journal.through < end) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await sleep(LOOK_MS);
     if (performance.now() < tell) continue;
     tell += PROGRESS_MS;
     log.event("reading", { turns: journal.through, of: end });
@@ -152,7 +156,7 @@ async function endSilent(reading: Reading): Promise<void> {
 }
 
 /** Which settings of the servers that take part are others; `undefined` where none is. */
-function differing({ published }: Turns, settings: Settings): string | undefined {
+function differing({ published }: GroupCommit, settings: Settings): string | undefined {
   if (published.runs.all.length === 0) return undefined;
   const names = differences(published.settings, settings);
   if (names.length === 0) return undefined;
@@ -176,6 +180,5 @@ function checkRoom({ stream: { bodyLengthMax } }: Reading, options: ServerOption
 
 function explained(error: unknown): JournalError {
   if (error instanceof JournalError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new JournalError(`The chat in NATS can't be read: ${message}`, { cause: error });
+  return new JournalError(`The chat in NATS can't be read: ${messageOf(error)}`, { cause: error });
 }

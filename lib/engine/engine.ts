@@ -1,12 +1,13 @@
 /** The engine: runs the commands of all connections, each in its turn. Time enters the chat here. */
-import { type CommandEntry, type Entry, step } from "../chat/step.ts";
+import { step } from "../chat/step.ts";
+import type { CommandEntry, Entry } from "../chat/entry.ts";
 import type { Command } from "../protocol/command.ts";
 import type { Log } from "../log.ts";
 import { Others } from "./peers.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { type Answer, Session } from "./session.ts";
 import type { ChatState } from "../chat/state.ts";
-import { STORAGE_AWAY, type Turns } from "./group_commit.ts";
+import { type GroupCommit, STORAGE_AWAY } from "./group_commit.ts";
 import { atAddress, runOf, type SessionId, sessionOf } from "../chat/users.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -17,7 +18,7 @@ const SEEN_MS = 3_600_000;
 
 /** One chat. */
 export class Engine {
-  readonly #turns: Turns;
+  readonly #turns: GroupCommit;
   readonly #log: Log;
   #sessions = new Map<SessionId, Session>();
   #nextSession = 1;
@@ -26,7 +27,7 @@ export class Engine {
   #stopping = false;
   #onEnded = () => {};
 
-  constructor(turns: Turns, log: Log) {
+  constructor(turns: GroupCommit, log: Log) {
     this.#turns = turns;
     this.#log = log;
     this.#others = new Others(turns, log);

@@ -7,9 +7,10 @@
  * Where several servers share the journal there is no candidate: the order is made there, and only
  * what comes back is stepped, whoever has sent it. Then the replies are known.
  */
-import { conflict, type Entry, step, stepTurn } from "../chat/step.ts";
+import { conflict, step, stepTurn } from "../chat/step.ts";
+import type { Entry } from "../chat/entry.ts";
 import { type ChatState, RULES } from "../chat/state.ts";
-import { forgetNow } from "../server/deadline.ts";
+import { forgetLoopTime, within } from "../clock.ts";
 import {
   type Journal,
   JournalError,
@@ -20,6 +21,7 @@ import {
   type Sharing,
   type SharingListener,
 } from "../journal/journal.ts";
+import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import type { Reply } from "../protocol/reply.ts";
@@ -28,17 +30,17 @@ import { findRun } from "../chat/members.ts";
 import type { Settings } from "../chat/settings.ts";
 
 /** Goes on from what the journal holds, under these settings. Throws {@link JournalError}. */
-export function openTurns(
+export function openChat(
   settings: Settings,
   journal: Journal,
   log: Log,
   meter?: Meter,
-): Turns {
+): GroupCommit {
   const stored = journal.read();
   const state = replay(stored, settings);
   const why = conflict(state, settings);
   if (why !== undefined) throw new JournalError(`The stored chat can't go on: ${why}`);
-  const turns = new Turns(state, journal, log, meter, stored.at);
+  const turns = new GroupCommit(state, journal, log, meter, stored.at);
   turns.start(settings);
   return turns;
 }
@@ -86,7 +88,7 @@ interface Turn {
 }
 
 /** Owns the one mutable variable: the state of the chat, published and candidate. */
-export class Turns {
+export class GroupCommit {
   readonly #journal: Journal;
   readonly #log: Log;
   readonly #meter: Meter | undefined;
@@ -105,7 +107,7 @@ export class Turns {
   #came: (Reply | undefined)[] = [];
   #follower: Follower | undefined;
 
-  /** The latest time that {@link Turns.now} has told. */
+  /** The latest time that {@link GroupCommit.now} has told. */
   #at: number;
 
   /** Goes on from the state that the journal holds, and at what time something was stored last. */
@@ -242,10 +244,7 @@ export class Turns {
 
   /** Stores what is left, and closes the journal. */
   async close(): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_MS));
-    await Promise.race([this.settledAll(), late]);
-    clearTimeout(timer);
+    await within(CLOSE_MS, this.settledAll());
     clearTimeout(this.#retry);
     await this.#journal.close(this.#published);
   }
@@ -291,7 +290,7 @@ export class Turns {
     const owed = this.#owed;
     const entries = owed.length === 0 ? turn.entries : [...owed, ...turn.entries];
     this.#journal.commit(entries, (error) => {
-      forgetNow();
+      forgetLoopTime();
       this.#meter?.committed(this.#clock() - from);
       this.#tell(error);
       const isLate = error instanceof LateError;
@@ -320,8 +319,7 @@ export class Turns {
     if (error === undefined) {
       if (this.#isFailing) this.#log.event("journal-recovered", {});
     } else if (!this.#isFailing) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#log.event("journal-failed", { error: message });
+      this.#log.event("journal-failed", { error: messageOf(error) });
     }
     this.#isFailing = error !== undefined;
     if (this.#isFailing && !this.isShared) {
@@ -370,7 +368,7 @@ export class Turns {
     else if (origin === "late") this.#putBack(replies);
     this.#follower?.came(turn);
     this.#journal.published(this.#published);
-    // Turns come again, and nobody else may ever open one here.
+    // GroupCommit come again, and nobody else may ever open one here.
     if (this.#owed.length > 0 && this.#storing === undefined) this.#opened();
   }
 

@@ -1,7 +1,7 @@
 /** The other servers that share the chat: which of them holds a name, and which are gone. */
 import type { Log } from "../log.ts";
 import { findRun } from "../chat/members.ts";
-import type { Turns } from "./group_commit.ts";
+import type { GroupCommit } from "./group_commit.ts";
 import { NO_SESSION, runOf, type SessionId } from "../chat/users.ts";
 
 /** A run that has not answered so often, asked once in a while, is over. */
@@ -9,12 +9,12 @@ const SILENCES_MAX = 3;
 
 /** Asks the runs of the other servers; where a server has its chat for itself there are none. */
 export class Others {
-  readonly #turns: Turns;
+  readonly #turns: GroupCommit;
   readonly #log: Log;
   /** How often runs have not answered, one time after another. */
   readonly #silences = new Map<string, number>();
 
-  constructor(turns: Turns, log: Log) {
+  constructor(turns: GroupCommit, log: Log) {
     this.#turns = turns;
     this.#log = log;
   }

@@ -1,19 +1,19 @@
 /** Who waits for mail, for how long, and what is shown to whom. */
-import type { Entry } from "../chat/step.ts";
+import type { Entry } from "../chat/entry.ts";
 import type { Command } from "../protocol/command.ts";
 import type { Reply, Shown } from "../protocol/reply.ts";
 import type { Answer, Session, Waiter } from "./session.ts";
 import { type ChatState, mailFor } from "../chat/state.ts";
-import type { Turns } from "./group_commit.ts";
+import type { GroupCommit } from "./group_commit.ts";
 import { type Actor, identify } from "../chat/users.ts";
 
 /** All sessions that wait, by whose mail they wait for. */
 export class Waiters {
-  readonly #turns: Turns;
+  readonly #turns: GroupCommit;
   /** By the id of the user, the longest first. */
   readonly #waiting = new Map<number, Set<Session>>();
 
-  constructor(turns: Turns) {
+  constructor(turns: GroupCommit) {
     this.#turns = turns;
   }
 

@@ -1,34 +1,16 @@
 /** HTTP: the page, WebSockets, the wire view, health and metrics. */
 import { createHash, timingSafeEqual } from "node:crypto";
+import { within } from "../clock.ts";
+import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Server } from "../server/server.ts";
-import { remoteOf } from "../server/tcp.ts";
+import { formatHost, formatHostPort } from "../protocol/ip.ts";
+import { type Remote, remoteOf } from "../server/tcp.ts";
 import { webSocketConnection } from "../server/web_socket.ts";
 import { Wire } from "./wire_view.ts";
-import indexHtml from "./page/index.html" with { type: "text" };
-import styleCss from "./page/style.css" with { type: "text" };
-import framesJs from "./page/frames.js" with { type: "text" };
-import pageJs from "./page/page.js" with { type: "text" };
-import printableJs from "../text/printable.js" with { type: "text" };
-import talkJs from "./page/talk.js" with { type: "text" };
-import messageJs from "../text/message.js" with { type: "text" };
-import chatJs from "./page/chat.js" with { type: "text" };
-import wireJs from "./page/wire.js" with { type: "text" };
-
-/** The files of the page, by their paths. */
-const ASSETS: Readonly<Record<string, readonly [type: string, text: string]>> = {
-  "/": ["text/html", indexHtml],
-  "/style.css": ["text/css", styleCss],
-  "/frames.js": ["text/javascript", framesJs],
-  "/page.js": ["text/javascript", pageJs],
-  "/text/printable.js": ["text/javascript", printableJs],
-  "/talk.js": ["text/javascript", talkJs],
-  "/text/message.js": ["text/javascript", messageJs],
-  "/chat.js": ["text/javascript", chatJs],
-  "/wire.js": ["text/javascript", wireJs],
-};
+import { pageFile } from "./page_files.ts";
 
 const SECURITY_HEADERS = {
   "content-security-policy":
@@ -49,10 +31,8 @@ const LISTEN_AGAIN_MS = 500;
 /** A stop waits no longer for requests that go on, in milliseconds. */
 const STOP_MS_MAX = 1_000;
 
-type Remote = ReturnType<typeof remoteOf>;
-
 /** The HTTP side of a server. */
-export class Web {
+export class HttpServer {
   readonly #server: Server;
   readonly #log: Log;
   readonly #options: ServerOptions;
@@ -80,7 +60,7 @@ export class Web {
     metrics.observe(server);
     this.#http = this.#listen(Number(options.http));
     const { port } = this.#http.addr;
-    const hosts = ["localhost", "127.0.0.1", "[::1]", bracketed(options.httpHostname)];
+    const hosts = ["localhost", "127.0.0.1", "[::1]", formatHost(options.httpHostname)];
     const given = options.httpOrigins.split(",").filter((origin) => origin !== "");
     this.#origins = new Set([
       ...hosts.map((host) => new URL(`http://${host}:${port}`).origin),
@@ -90,18 +70,14 @@ export class Web {
 
   /** Where the page is, for people. */
   get url(): string {
-    const { hostname, port } = this.#http.addr;
-    return `http://${bracketed(hostname)}:${port}/`;
+    return `http://${formatHostPort(this.#http.addr)}/`;
   }
 
   /** Ends all that goes on; the server itself has stopped already. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#wire.close();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, STOP_MS_MAX));
-    await Promise.race([this.#http.shutdown(), late]);
-    clearTimeout(timer);
+    await within(STOP_MS_MAX, this.#http.shutdown());
   }
 
   #listen(port: number): Deno.HttpServer<Deno.NetAddr> {
@@ -113,8 +89,7 @@ export class Web {
     }, (request, info) => this.#answer(request, remoteOf(info.remoteAddr)));
     // A failed accept, as without a free file descriptor, ends it: else the process would end too.
     http.finished.catch((error) => {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#log.refused("", "accept-failed", { error: message });
+      this.#log.refused("", "accept-failed", { error: messageOf(error) });
       this.#listenAgain(http.addr.port);
     });
     return http;
@@ -152,10 +127,10 @@ export class Web {
       case "/wire/connections":
         return this.#refusal(request, remote) ?? json(this.#server.connections());
     }
-    const asset = ASSETS[url.pathname];
-    return asset === undefined
+    const file = pageFile(url.pathname);
+    return file === undefined
       ? plain(404, `There is no ${url.pathname} here`)
-      : respond(200, asset[1], `${asset[0]}; charset=utf-8`);
+      : respond(200, file.text, `${file.type}; charset=utf-8`);
   }
 
   #health(): Response {
@@ -186,7 +161,7 @@ export class Web {
     try {
       upgrade = Deno.upgradeWebSocket(request);
     } catch (error) {
-      return plain(400, error instanceof Error ? error.message : "This is no WebSocket");
+      return plain(400, messageOf(error));
     }
     this.#admit(upgrade.socket, remote);
     return upgrade.response;
@@ -226,7 +201,7 @@ export class Web {
     const { headers } = request;
     if (adminToken !== "") {
       const given = /^Bearer (.*)$/i.exec(headers.get("authorization") ?? "")?.[1];
-      if (given !== undefined && isSame(given, adminToken)) return undefined;
+      if (given !== undefined && isEqualSecret(given, adminToken)) return undefined;
       const challenge = { "www-authenticate": 'Bearer realm="asvt-chat"' };
       return plain(401, "This needs the token of --admin-token", challenge);
     }
@@ -244,13 +219,9 @@ export class Web {
 }
 
 /** Compared in a time that says nothing of how much is right. */
-function isSame(given: string, expected: string): boolean {
+function isEqualSecret(given: string, expected: string): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));
-}
-
-function bracketed(hostname: string): string {
-  return hostname.includes(":") ? `[${hostname}]` : hostname;
 }
 
 function respond(

@@ -4,7 +4,8 @@ import type { Split } from "../protocol/frame.ts";
 import { type Line, REPLY_LINES_MAX, replyLines, RequestInspector } from "../protocol/inspector.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Tap } from "../server/outbox.ts";
-import { type Reply, replyFrames, replySize } from "../protocol/reply.ts";
+import { type Reply } from "../protocol/reply.ts";
+import { replyFrames, replySize } from "../protocol/reply_encoder.ts";
 import type { Server } from "../server/server.ts";
 import type { SessionId } from "../chat/users.ts";
 

@@ -1,7 +1,8 @@
 /** The journal: puts what happens to a chat in order, and makes it durable before it is answered. */
-import { type Entry, step } from "../chat/step.ts";
+import { step } from "../chat/step.ts";
+import type { Entry } from "../chat/entry.ts";
 import { type ChatState, emptyChat, RULES } from "../chat/state.ts";
-import { ExitError } from "../options.ts";
+import { ExitError } from "../errors.ts";
 import type { Settings } from "../chat/settings.ts";
 import { restoreSnapshot } from "../chat/snapshot.ts";
 import type { SessionId } from "../chat/users.ts";

@@ -6,7 +6,7 @@
  * is missing, and `stepTurn` knows which came before. Of the stream itself nothing is asked but that
  * what is acknowledged stays, and that everybody reads the same.
  */
-import type { Entry } from "../chat/step.ts";
+import type { Entry } from "../chat/entry.ts";
 import {
   type CommitListener,
   type Journal,

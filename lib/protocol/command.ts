@@ -1,7 +1,6 @@
 /** Frames to typed commands and back: the one table of commands and their arguments. Pure. */
 import { encodeFrames, type Frames, shapeOf } from "./frame.ts";
 import type { TextCode, TextReply } from "./reply.ts";
-import type { Settings } from "../chat/settings.ts";
 
 export type Command =
   | { readonly name: "register"; readonly user: string }
@@ -173,27 +172,17 @@ export function encodeCommand(name: CommandName, ...values: readonly string[]): 
   return encodeFrames([name, ...values]);
 }
 
-const helpTexts = new WeakMap<Settings, string>();
-
-/** The text of `help`: every command, its arguments, and the limits. */
-export function helpText(settings: Settings): string {
-  const text = helpTexts.get(settings) ?? makeHelpText(settings);
-  helpTexts.set(settings, text);
-  return text;
+/** A command with its arguments, `send <receiver> <text>`, and what it does, in words. */
+export interface CommandHelp {
+  readonly call: string;
+  readonly does: string;
 }
 
-function makeHelpText(settings: Settings): string {
-  const rows = commandNames(settings.strict).map((name) => {
-    const call = [name, ...COMMANDS[name].arguments.map((argument) => `<${argument}>`)].join(" ");
-    return `${call.padEnd(24)}${COMMANDS[name].does}`;
+/** The commands that a server knows, for people. */
+export function commandHelp(strict: boolean): CommandHelp[] {
+  return commandNames(strict).map((name) => {
+    const spec = COMMANDS[name];
+    const call = [name, ...spec.arguments.map((argument) => `<${argument}>`)].join(" ");
+    return { call, does: spec.does };
   });
-  return [
-    "Every string is a frame: a 4-byte little-endian length in bytes, then that many bytes of UTF-8.",
-    "A command is a frame, followed by a frame for each argument.",
-    ...rows,
-    `name: 1 to ${settings.nameSymbolsMax} symbols`,
-    `text: 0 to ${settings.textSymbolsMax} symbols`,
-    `seconds: 0 to ${WAIT_SECONDS_MAX}, a fraction is allowed`,
-    `mailbox: ${settings.mailboxMessagesMax} messages`,
-  ].join("\n");
 }

@@ -2,7 +2,7 @@
  * Frames: a 4-byte little-endian length, then that many bytes. Pure; `docs/protocol.md` is the text.
  */
 import { concat } from "@std/bytes";
-import { decode, decodeAscii, decodeShort, SHORT_BYTES } from "./utf8.ts";
+import { type Decode, decodeUtf8 } from "./utf8.ts";
 
 /** The length in front of every frame takes this many bytes. */
 export const LENGTH_BYTES = 4;
@@ -77,6 +77,8 @@ function endOfText(bytes: Uint8Array, start: number, units: number): number {
  * costs as much as 80 letters. A message that waits keeps so much of its neighbours, and no more.
  */
 const STRETCH_BYTES = 256;
+/** A text of at most this many bytes is decoded alone: the server's decoder remembers such texts. */
+const SHORT_BYTES = 16;
 
 /** One frame. */
 export function encodeFrame(payload: string | Uint8Array): Uint8Array {
@@ -96,15 +98,17 @@ export function encodeFrames(payloads: Iterable<string | Uint8Array>): Uint8Arra
 export class Frames implements Iterable<Uint8Array> {
   readonly #bytes: Uint8Array;
   readonly #ends: readonly number[];
+  readonly #decode: Decode;
   /** The text of several frames that lie side by side; none where not all of it is ASCII. */
   #stretch: string | undefined;
   #stretchStart = 0;
   #stretchEnd = 0;
 
   /** The bytes, lengths included, and the offset behind each frame. */
-  constructor(bytes: Uint8Array, ends: readonly number[]) {
+  constructor(bytes: Uint8Array, ends: readonly number[], decode: Decode = decodeUtf8) {
     this.#bytes = bytes;
     this.#ends = ends;
+    this.#decode = decode;
   }
 
   get length(): number {
@@ -131,7 +135,7 @@ export class Frames implements Iterable<Uint8Array> {
     const start = this.#begin(index) + LENGTH_BYTES;
     const end = this.#ends[index]!;
     const isShort = end - start <= SHORT_BYTES;
-    return isShort ? decodeShort(this.#bytes, start, end) : this.#cut(index, start, end);
+    return isShort ? this.#decode(this.#bytes, start, end) : this.#cut(index, start, end);
   }
 
   /** A number that tells short payloads apart, mostly: the length and the first byte. */
@@ -154,10 +158,11 @@ export class Frames implements Iterable<Uint8Array> {
   from(index: number, others: Frames = NO_FRAMES): Frames {
     const begin = this.#begin(index);
     const shift = this.#bytes.length - begin;
-    return new Frames(concat([this.#bytes.subarray(begin), others.#bytes]), [
+    const ends = [
       ...this.#ends.slice(index).map((end) => end - begin),
       ...others.#ends.map((end) => end + shift),
-    ]);
+    ];
+    return new Frames(concat([this.#bytes.subarray(begin), others.#bytes]), ends, this.#decode);
   }
 
   *[Symbol.iterator](): Generator<Uint8Array> {
@@ -168,7 +173,7 @@ export class Frames implements Iterable<Uint8Array> {
   #cut(index: number, start: number, end: number): string | undefined {
     const isInStretch = start >= this.#stretchStart && end <= this.#stretchEnd;
     if (!isInStretch) this.#decodeStretch(index, start);
-    if (this.#stretch === undefined) return decode(this.#bytes, start, end);
+    if (this.#stretch === undefined) return this.#decode(this.#bytes, start, end);
     return this.#stretch.slice(start - this.#stretchStart, end - this.#stretchStart);
   }
 
@@ -178,7 +183,9 @@ export class Frames implements Iterable<Uint8Array> {
     const end = this.#ends[last]!;
     // What does not begin with ASCII is in another script, mostly.
     const mayBeAscii = last > index && this.#bytes[start]! < 0x80;
-    this.#stretch = mayBeAscii ? decodeAscii(this.#bytes, start, end) : undefined;
+    const text = mayBeAscii ? this.#decode(this.#bytes, start, end) : undefined;
+    // As many UTF-16 units as bytes: all of it is ASCII.
+    this.#stretch = text?.length === end - start ? text : undefined;
     this.#stretchStart = start;
     this.#stretchEnd = end;
   }
@@ -211,7 +218,12 @@ export interface Split {
  * Splits what came before (`rest` of the last split) and a new chunk into frames.
  * A length over `bytesMax` ends the splitting; the frames before it still count.
  */
-export function splitFrames(rest: Uint8Array, chunk: Uint8Array, bytesMax: number): Split {
+export function splitFrames(
+  rest: Uint8Array,
+  chunk: Uint8Array,
+  bytesMax: number,
+  decode: Decode = decodeUtf8,
+): Split {
   const bytes = rest.length === 0 ? chunk : concat([rest, chunk]);
   const ends: number[] = [];
   let offset = 0;
@@ -227,7 +239,7 @@ export function splitFrames(rest: Uint8Array, chunk: Uint8Array, bytesMax: numbe
   const isWhole = offset === bytes.length;
   return {
     size: chunk.length,
-    frames: new Frames(isWhole ? bytes : bytes.subarray(0, offset), ends),
+    frames: new Frames(isWhole ? bytes : bytes.subarray(0, offset), ends, decode),
     rest: isWhole ? NOTHING : bytes.slice(offset),
     overLimit,
   };

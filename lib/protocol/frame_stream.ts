@@ -1,5 +1,6 @@
 /** The stream of frames over a connection's bytes. */
 import { type Split, splitFrames } from "./frame.ts";
+import { type Decode, decodeUtf8 } from "./utf8.ts";
 
 const NOTHING = new Uint8Array(0);
 
@@ -60,6 +61,7 @@ export function readerOf(stream: ReadableStream<Uint8Array>): Reader {
 export class FrameStream implements AsyncIterable<Split> {
   readonly #source: Reader;
   readonly #frameBytesMax: number;
+  readonly #decode: Decode;
   readonly #stream: ReadableStream<Split>;
   #controller!: ReadableStreamDefaultController<Split>;
   #reader: ReadableStreamDefaultReader<Split>;
@@ -69,9 +71,11 @@ export class FrameStream implements AsyncIterable<Split> {
   /** The source is being read, or at its end. */
   #isBusy = false;
 
-  constructor(source: Reader, frameBytesMax: number) {
+  /** The texts of the frames are decoded by `decode`. */
+  constructor(source: Reader, frameBytesMax: number, decode: Decode = decodeUtf8) {
     this.#source = source;
     this.#frameBytesMax = frameBytesMax;
+    this.#decode = decode;
     const start = (its: ReadableStreamDefaultController<Split>) => void (this.#controller = its);
     this.#stream = new ReadableStream({ start }, { highWaterMark: 0 });
     this.#reader = this.#stream.getReader();
@@ -106,7 +110,8 @@ export class FrameStream implements AsyncIterable<Split> {
     if (length === null) return this.#controller.close();
     this.#isBusy = false;
     if (this.#overLimit) return this.#pull();
-    const split = splitFrames(this.#rest, this.#buffer.subarray(0, length), this.#frameBytesMax);
+    const chunk = this.#buffer.subarray(0, length);
+    const split = splitFrames(this.#rest, chunk, this.#frameBytesMax, this.#decode);
     ({ rest: this.#rest, overLimit: this.#overLimit } = split);
     this.#buffer = fitting(this.#buffer, length);
     this.#controller.enqueue(split);

@@ -4,14 +4,13 @@
  * Commands are read by `command.ts` and mistakes are found by `command_reader.ts`, as the server
  * does it. Texts of mail are hidden unless they are asked for. Pure.
  */
-import { isLonger } from "../chat/commands.ts";
+import { clip, hasMoreSymbols } from "../text/symbols.ts";
 import { type ArgumentName, commandArguments, type CommandName, takeCommand } from "./command.ts";
 import { CommandReader, type Item, type ReaderOptions } from "./request_reader.ts";
-import { clip } from "./mistake_evidence.ts";
 import { encodeFrame, type Frames, LENGTH_BYTES, readLength, type Split } from "./frame.ts";
-import { hex, quoted } from "../text/printable.js";
-import { isRefusal, type Reply, replySize, replyText, replyTexts } from "./reply.ts";
-import type { Settings } from "../chat/settings.ts";
+import { hex, quoted } from "../text/printable.ts";
+import { isRefusal, type Reply, replyText } from "./reply.ts";
+import { replySize, replyTexts } from "./reply_encoder.ts";
 
 /** At most so many bytes of a frame are shown in hex. */
 export const HEX_BYTES_MAX = 64;
@@ -40,7 +39,9 @@ export interface Line {
 }
 
 /** What an inspector must know of the server's options. */
-export type InspectorOptions = ReaderOptions & Pick<Settings, "nameSymbolsMax"> & {
+export type InspectorOptions = ReaderOptions & {
+  /** A longer receiver may be a text in the wrong place. */
+  readonly nameSymbolsMax: number;
   /** Show the texts of mail, also where they are part of a mistake. */
   readonly showTexts: boolean;
 };
@@ -157,7 +158,7 @@ function mayBeMail(argument: ArgumentName, payload: Uint8Array, nameSymbolsMax: 
   if (argument === "text") return true;
   const text = decoder.decode(payload);
   return /\p{Cc}[^\p{Cc}]/u.test(text) ||
-    (argument === "receiver" && isLonger(text, nameSymbolsMax));
+    (argument === "receiver" && hasMoreSymbols(text, nameSymbolsMax));
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

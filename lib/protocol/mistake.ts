@@ -6,7 +6,6 @@
  */
 import {
   bigEndian,
-  clip,
   commandAtStart,
   commandWithMore,
   content,
@@ -24,9 +23,10 @@ import {
   swallowedLength,
   swallowsByte,
 } from "./mistake_evidence.ts";
+import { clip } from "../text/symbols.ts";
 import { nearest } from "../text/nearest.ts";
 import { LENGTH_BYTES, readLength } from "./frame.ts";
-import { hex, quoted } from "../text/printable.js";
+import { hex, quoted } from "../text/printable.ts";
 
 export type MistakeCode =
   | "tls"

@@ -50,12 +50,6 @@ function missing(seen: Evidence): number {
   return readLength(seen.bytes) - content(seen).length;
 }
 
-/** At most so many symbols of a text: 40, so that an explanation stays short. */
-export function clip(text: string, max = 40): string {
-  const symbols = [...text];
-  return symbols.length > max ? symbols.slice(0, max).join("") + "..." : text;
-}
-
 /** Is this the content of a frame that is cut short by exactly so many bytes? */
 export function isShortBy(seen: Evidence, bytes: number): boolean {
   const cutShort = seen.kind === "stalled" || seen.kind === "cut-off";

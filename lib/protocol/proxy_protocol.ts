@@ -2,8 +2,8 @@
  * The header by which a proxy says for whom it connects: the PROXY protocol of HAProxy, version 2,
  * for TCP. Pure.
  */
-import { formatAddress, fromIPv4 } from "./ip.ts";
-import { hex } from "../text/printable.js";
+import { formatAddress, type SocketAddress } from "./ip.ts";
+import { hex } from "../text/printable.ts";
 
 /** The first bytes of every header. */
 export const PROXY_SIGNATURE = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10);
@@ -22,19 +22,13 @@ const TCP6 = 0x21;
 /** The bytes of two addresses and two ports. */
 const BLOCK_BYTES = new Map([[UNSPEC, 0], [TCP4, 12], [TCP6, 36]]);
 
-/** The user's end of a connection. */
-export interface Source {
-  readonly hostname: string;
-  readonly port: number;
-}
-
 /** What the first bytes of a connection say. */
 export type ProxyHeader =
   | { readonly kind: "incomplete" }
   /** What came, as a sentence without its end; it holds no text of a mail. */
   | { readonly kind: "wrong"; readonly text: string }
   /** Without a source the proxy connects for itself, or can't say for whom. */
-  | { readonly kind: "whole"; readonly size: number; readonly source: Source | undefined };
+  | { readonly kind: "whole"; readonly size: number; readonly source: SocketAddress | undefined };
 
 /** Reads the header at the beginning of all that has come. */
 export function parseProxyHeader(bytes: Uint8Array): ProxyHeader {
@@ -89,14 +83,12 @@ function wrongField(bytes: Uint8Array): string | undefined {
   return undefined;
 }
 
-function sourceOf(bytes: Uint8Array): Source | undefined {
+/** The user's end of the connection: the addresses of both ends come first, then their ports. */
+function sourceOf(bytes: Uint8Array): SocketAddress | undefined {
   const [first, family] = bytes.subarray(PROXY_SIGNATURE.length);
   if ((first! & 15) === LOCAL || family === UNSPEC) return undefined;
-  const block = new DataView(bytes.buffer, bytes.byteOffset + FIXED_BYTES);
-  return family === TCP4
-    ? { hostname: formatAddress(fromIPv4(block.getUint32(0))), port: block.getUint16(8) }
-    : {
-      hostname: formatAddress(block.getBigUint64(0) << 64n | block.getBigUint64(8)),
-      port: block.getUint16(32),
-    };
+  const size = family === TCP4 ? 4 : 16;
+  const block = bytes.subarray(FIXED_BYTES);
+  const [high = 0, low = 0] = block.subarray(2 * size);
+  return { hostname: formatAddress(block.subarray(0, size)), port: high << 8 | low };
 }

@@ -1,10 +1,13 @@
 /** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
 import { CommandReader, type Item } from "../protocol/request_reader.ts";
-import { Deadline, turnNow } from "./deadline.ts";
+import { loopTime } from "../clock.ts";
+import { Deadline } from "./deadline.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Answer, Session } from "../engine/session.ts";
 import type { Split } from "../protocol/frame.ts";
 import { FrameStream, type Reader } from "../protocol/frame_stream.ts";
+import type { Decode } from "../protocol/utf8.ts";
+import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import type { ServerOptions } from "../options.ts";
@@ -65,14 +68,20 @@ interface Answered {
   readonly answer: Answer;
 }
 
+/** What all connections of a server share. */
+export interface ConnectionContext {
+  readonly engine: Engine;
+  readonly options: ServerOptions;
+  readonly log: Log;
+  readonly pace: Pace;
+  readonly meter: Meter | undefined;
+  readonly decode: Decode;
+}
+
 /** One connection that is served. */
 export class ConnectionHandler {
   readonly #connection: Connection;
-  readonly #engine: Engine;
-  readonly #options: ServerOptions;
-  readonly #log: Log;
-  readonly #meter: Meter | undefined;
-  readonly #pace: Pace;
+  readonly #context: ConnectionContext;
   readonly #ticket = new Ticket();
   readonly #session: Session;
   readonly #frames: FrameStream;
@@ -97,23 +106,13 @@ export class ConnectionHandler {
   #commandsTaken = 0;
   #bytesIn = 0;
 
-  constructor(
-    connection: Connection,
-    engine: Engine,
-    options: ServerOptions,
-    log: Log,
-    pace: Pace,
-    meter: Meter | undefined,
-  ) {
+  constructor(connection: Connection, context: ConnectionContext) {
+    const { engine, options, log, meter, decode } = context;
     this.#connection = connection;
-    this.#meter = meter;
-    this.#engine = engine;
-    this.#options = options;
-    this.#log = log;
+    this.#context = context;
     this.#session = engine.open(connection.address, connection.peer);
-    this.#frames = new FrameStream(connection, options.frameBytesMax);
+    this.#frames = new FrameStream(connection, options.frameBytesMax, decode);
     this.#commands = new CommandReader(options);
-    this.#pace = pace;
     const { actor } = this.#session;
     this.#outbox = new Outbox({ actor, deadline: this.#deadline, options, log, meter });
   }
@@ -136,21 +135,28 @@ export class ConnectionHandler {
   async run(): Promise<void> {
     const { peer } = this.#connection;
     const connection = this.#session.actor.session;
-    this.#log.event("connected", { connection, peer });
+    this.#context.log.event("connected", { connection, peer });
     let reason: string;
     try {
       reason = await this.#converse();
       await this.#part();
     } catch (error) {
-      reason = this.#expired ?? `lost: ${error instanceof Error ? error.message : error}`;
-      this.#engine.end(this.#session);
+      reason = this.#expired ?? `lost: ${messageOf(error)}`;
+      this.#context.engine.end(this.#session);
     }
     this.#deadline.close();
     closeQuietly(this.#connection);
     this.#outbox.tap?.ended(reason);
     const { bytesIn, bytesOut } = this.facts;
     const commands = this.#commandsTaken;
-    this.#log.event("disconnected", { connection, peer, reason, commands, bytesIn, bytesOut });
+    this.#context.log.event("disconnected", {
+      connection,
+      peer,
+      reason,
+      commands,
+      bytesIn,
+      bytesOut,
+    });
   }
 
   /** Answers what has arrived, and ends. */
@@ -173,13 +179,13 @@ export class ConnectionHandler {
     for (let next: Next | undefined;;) {
       const halt = this.#answerStretch(next);
       const isOver = typeof halt === "string";
-      if (isOver) this.#engine.end(this.#session);
+      if (isOver) this.#context.engine.end(this.#session);
       if (!outbox.isEmpty) {
-        const settled = this.#engine.settled();
+        const settled = this.#context.engine.settled();
         if (settled !== undefined) await settled;
         for (let piece = outbox.first(); piece !== undefined;) {
           const written = await this.#connection.write(piece);
-          const turn = this.#pace.next(this.#ticket, this.#commandsTaken);
+          const turn = this.#context.pace.next(this.#ticket, this.#commandsTaken);
           if (turn !== undefined) await turn;
           piece = outbox.next(written);
         }
@@ -250,12 +256,12 @@ export class ConnectionHandler {
     this.#isReading = false;
     if (read.done) {
       // A name is held until the end of the stream is read.
-      this.#engine.end(this.#session);
+      this.#context.engine.end(this.#session);
       return this.#commands.isBegun
         ? this.#breakOff("cut-off")
         : { kind: "ending", ending: "closed by the client" };
     }
-    this.#pace.events++;
+    this.#context.pace.events++;
     this.#bytesIn += read.value.size;
     this.#outbox.tap?.received(read.value);
     this.#commands.feed(read.value);
@@ -300,8 +306,8 @@ export class ConnectionHandler {
   /** The deadline of a read: for the rest of a command, or for the first byte of the next. */
   #armForReading(): void {
     if (this.#outbox.isWriting) return;
-    const { idleTimeoutS, commandTimeoutS } = this.#options;
-    const now = turnNow();
+    const { idleTimeoutS, commandTimeoutS } = this.#context.options;
+    const now = loopTime();
     let ms = this.#phase === "waiting" ? Infinity : 1000 * idleTimeoutS;
     this.#begunAt = this.#commands.isBegun ? this.#begunAt ?? now : undefined;
     if (this.#begunAt !== undefined) ms = this.#begunAt + 1000 * commandTimeoutS - now;
@@ -312,8 +318,8 @@ export class ConnectionHandler {
 
   #answerTo(item: Exclude<Item, { kind: "mistake" }>): Answer | Promise<Answer> {
     this.#commandsTaken++;
-    if (item.kind === "command") return this.#engine.run(this.#session, item.command);
-    this.#engine.acknowledge(this.#session);
+    if (item.kind === "command") return this.#context.engine.run(this.#session, item.command);
+    this.#context.engine.acknowledge(this.#session);
     return { name: item.name, reply: item.reply };
   }
 
@@ -322,7 +328,7 @@ export class ConnectionHandler {
     if (!isWait) return { kind: "answered", answer: await answer };
     this.#phase = "waiting";
     this.#ahead = this.#readAhead();
-    const hurry = () => this.#engine.hurry(this.#session);
+    const hurry = () => this.#context.engine.hurry(this.#session);
     this.#ahead.then(hurry, hurry);
     const done = await answer;
     this.#phase = "reading";
@@ -331,8 +337,8 @@ export class ConnectionHandler {
 
   #tellMistake({ mistake, explanation }: Item & { kind: "mistake" }): void {
     const { address, peer, session: connection } = this.#session.actor;
-    this.#meter?.mistaken(mistake.code);
-    this.#log.refused(address, mistake.code, { connection, peer, explanation });
+    this.#context.meter?.mistaken(mistake.code);
+    this.#context.log.refused(address, mistake.code, { connection, peer, explanation });
   }
 
   /** Closing at once would make TCP reset the connection, and the last reply might be lost. */
@@ -352,7 +358,7 @@ export class ConnectionHandler {
     const now = performance.now();
     if (this.#stopAt === undefined || now >= this.#stopAt) return false;
     const before = this.#eventsBefore;
-    this.#eventsBefore = this.#pace.events;
+    this.#eventsBefore = this.#context.pace.events;
     return before !== this.#eventsBefore || now - this.#armedAt > 1.2 * STOP_PAUSE_MS;
   }
 

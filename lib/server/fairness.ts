@@ -1,5 +1,5 @@
 /** Lets the event loop turn, and everybody have a turn in it: who is busy waits for the others. */
-import { turnNow } from "./deadline.ts";
+import { loopTime } from "../clock.ts";
 
 /** The loop is late when a timer that was due at once has not fired after so long, in milliseconds. */
 const LATE_MS = 5;
@@ -72,7 +72,7 @@ export class Pace {
   next(ticket: Ticket, commandsTaken: number): Promise<void> | undefined {
     const mayBeCrowd = this.#connections() > CROWD;
     if (mayBeCrowd) this.#lookAt ??= this.#lookSoon(performance.now());
-    const since = this.#lookAt ?? turnNow();
+    const since = this.#lookAt ?? loopTime();
     if (ticket.interval !== this.#interval) this.#count(ticket);
     ticket.served += Math.max(1, commandsTaken - ticket.commandsTaken);
     ticket.commandsTaken = commandsTaken;

@@ -1,5 +1,5 @@
 /** Opens a port, or says in one line why it can't be opened. */
-import { ExitError } from "../options.ts";
+import { ExitError, messageOf } from "../errors.ts";
 
 /** So many connections may wait to be accepted: a class that starts at once fits in. */
 const BACKLOG = 4_096;
@@ -31,5 +31,5 @@ export function cannotListen(
   if (error instanceof Deno.errors.PermissionDenied) {
     return new ExitError(`${where}: not allowed. Choose a ${flag} above 1023`);
   }
-  return new ExitError(`${where}: ${error instanceof Error ? error.message : error}`);
+  return new ExitError(`${where}: ${messageOf(error)}`);
 }

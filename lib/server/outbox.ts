@@ -1,18 +1,14 @@
 /** The replies of a connection that have not left: in their order, in pieces, within a time. */
-import { isLonger, strictEnding } from "../chat/commands.ts";
+import { strictEnding } from "../chat/commands.ts";
+import { hasMoreSymbols } from "../text/symbols.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Answer } from "../engine/session.ts";
 import type { Split } from "../protocol/frame.ts";
 import type { Log } from "../log.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Meter } from "../meter.ts";
-import {
-  constantReply,
-  encodeReplies,
-  isRefusal,
-  type Reply,
-  replyText,
-} from "../protocol/reply.ts";
+import { isRefusal, type Reply, replyText } from "../protocol/reply.ts";
+import { constantReply, encodeReplies } from "../protocol/reply_encoder.ts";
 import type { Actor } from "../chat/users.ts";
 
 /** While the server stops, a client has so long to take a reply, in milliseconds. */
@@ -146,7 +142,7 @@ export class Outbox {
       log.event(event, { connection, peer, user: reply.user });
     } else if (isRefusal(reply)) {
       // A receiver that is longer than a name may be a text in the wrong place.
-      const isLong = isLonger(reply.user ?? "", options.nameSymbolsMax);
+      const isLong = hasMoreSymbols(reply.user ?? "", options.nameSymbolsMax);
       const text = isLong ? {} : { reply: replyText(reply) };
       log.refused(address, reply.code, { connection, peer, command: name, ...text });
     }

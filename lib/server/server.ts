@@ -3,9 +3,13 @@ import { Pace } from "./fairness.ts";
 import {
   closeQuietly,
   type Connection,
+  type ConnectionContext,
   type ConnectionFacts,
   ConnectionHandler,
 } from "./connection.ts";
+import { fastDecoder } from "./fast_utf8.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../errors.ts";
 import { Engine } from "../engine/engine.ts";
 import { encodeFrame } from "../protocol/frame.ts";
 import { memoryJournal } from "../journal/journal.ts";
@@ -13,10 +17,11 @@ import { listen } from "./listen.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import { isWithin, type Network, parseNetworks } from "../protocol/ip.ts";
-import { type ServerOptions, settingsOf } from "../options.ts";
+import { type ServerOptions } from "../options.ts";
+import { settingsOf } from "../chat/settings.ts";
 import { replyText } from "../protocol/reply.ts";
 import { behindHeader, TcpConnection } from "./tcp.ts";
-import { openTurns, type Turns } from "../engine/group_commit.ts";
+import { type GroupCommit, openChat } from "../engine/group_commit.ts";
 import { heldBy, type SessionId } from "../chat/users.ts";
 
 /** After a failed `accept` the next is tried after so long, in milliseconds; then twice as long. */
@@ -50,7 +55,7 @@ export interface ServerFacts {
 export class Server {
   readonly #options: ServerOptions;
   readonly #log: Log;
-  readonly #turns: Turns;
+  readonly #turns: GroupCommit;
   readonly #expireMs: number;
   readonly #engine: Engine;
   readonly #listener: Deno.TcpListener;
@@ -62,9 +67,9 @@ export class Server {
   readonly #arriving = new Set<Connection>();
   /** To be called once, with the next connection. */
   readonly onNext = new Set<(handler: ConnectionHandler) => void>();
-  readonly #meter: Meter | undefined;
+  /** What it shares with its connections. */
+  readonly #context: ConnectionContext;
   readonly #bytesOfThoseWhoLeft = { in: 0, out: 0 };
-  readonly #pace = new Pace(() => this.#handlers.size);
   #expiring: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
@@ -72,18 +77,19 @@ export class Server {
   constructor(
     options: ServerOptions,
     log: Log,
-    turns: Turns = openTurns(settingsOf(options), memoryJournal, log),
+    turns: GroupCommit = openChat(settingsOf(options), memoryJournal, log),
     meter?: Meter,
     listener: Deno.TcpListener = listen(options),
   ) {
     this.#options = options;
     this.#log = log;
-    this.#meter = meter;
     this.#proxies = parseNetworks(options.proxyProtocol);
     this.#turns = turns;
     const { usersExpireH } = options;
     this.#expireMs = usersExpireH === 0 ? Infinity : 3_600_000 * usersExpireH;
     this.#engine = new Engine(turns, log);
+    const pace = new Pace(() => this.#handlers.size);
+    this.#context = { engine: this.#engine, options, log, pace, meter, decode: fastDecoder() };
     this.#engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };
@@ -132,18 +138,15 @@ export class Server {
       try {
         const connection = new TcpConnection(await this.#listener.accept());
         // It may be behind only now: who has come waits too.
-        while (this.isBehind && !this.#stopping) await pause(BEHIND_MS);
+        while (this.isBehind && !this.#stopping) await sleep(BEHIND_MS);
         this.#receive(connection);
         backOffMs = BACK_OFF_MS;
       } catch (error) {
         if (this.#stopping) return;
         if (isGone(error)) continue;
-        const message = error instanceof Error ? error.message : String(error);
-        this.#log.refused("", "accept-failed", {
-          error: message,
-          connections: this.#open,
-        });
-        await pause(backOffMs);
+        const fields = { error: messageOf(error), connections: this.#open };
+        this.#log.refused("", "accept-failed", fields);
+        await sleep(backOffMs);
         backOffMs = Math.min(2 * backOffMs, BACK_OFF_MS_MAX);
       }
     }
@@ -206,14 +209,7 @@ export class Server {
     }
     // A session without a run could never end.
     if (this.#turns.run === undefined) return closeQuietly(connection);
-    const handler = new ConnectionHandler(
-      connection,
-      this.#engine,
-      this.#options,
-      this.#log,
-      this.#pace,
-      this.#meter,
-    );
+    const handler = new ConnectionHandler(connection, this.#context);
     this.#perAddress.set(address, neighbours + 1);
     this.#handlers.set(handler, handler.run().then(() => this.#leave(handler, address)));
     for (const greet of this.onNext) greet(handler);
@@ -280,10 +276,6 @@ export class Server {
     closeQuietly(connection);
     this.#refusing.delete(connection);
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** The client has left before it was accepted. */

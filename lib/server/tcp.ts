@@ -3,17 +3,22 @@ import { concat } from "@std/bytes";
 import { closeQuietly, type Connection } from "./connection.ts";
 import { Deadline } from "./deadline.ts";
 import { fill } from "../protocol/frame_stream.ts";
+import { formatHostPort, type SocketAddress, unmapped } from "../protocol/ip.ts";
 import { parseProxyHeader } from "../protocol/proxy_protocol.ts";
 
 /** So much of a proxy's header is read at once. */
 const READ_BYTES = 512;
 
-/** The address of the other end, and with the port; an IPv4 one that is written as IPv6 is IPv4. */
-export function remoteOf(
-  { hostname, port }: Pick<Deno.NetAddr, "hostname" | "port">,
-): { address: string; peer: string } {
-  const address = hostname.replace(/^::ffff:(?=\d+\.)/, "");
-  return { address, peer: address.includes(":") ? `[${address}]:${port}` : `${address}:${port}` };
+/** The other end of a connection: its address, and `address:port`. */
+export interface Remote {
+  readonly address: string;
+  readonly peer: string;
+}
+
+/** The other end as the system names it; IPv4 that the system writes as IPv6 is IPv4. */
+export function remoteOf({ hostname, port }: SocketAddress): Remote {
+  const address = unmapped(hostname);
+  return { address, peer: formatHostPort({ hostname: address, port }) };
 }
 
 /** A TCP connection; a class, as thousands of them cost less memory without a closure for each method. */

@@ -1,4 +1,5 @@
 /** A WebSocket as the server sees every connection. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Connection } from "./connection.ts";
 import { ChunkReader } from "../protocol/frame_stream.ts";
 
@@ -30,7 +31,7 @@ export function webSocketConnection(
     async write(bytes) {
       socket.send(bytes as Uint8Array<ArrayBuffer>);
       while (isBlocked() && socket.readyState === WebSocket.OPEN) {
-        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+        await sleep(LOOK_MS);
       }
       if (socket.readyState !== WebSocket.OPEN) {
         throw messages.failure ?? new Error("the WebSocket is closed");

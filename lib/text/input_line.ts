@@ -1,9 +1,14 @@
-/** What a line means that somebody typed into the terminal client. */
+/** What a line means that a person has typed, in the terminal and on the page. */
 import { nearest } from "./nearest.ts";
-import { type Message, parseMessage } from "./message.js";
 
-/** An order of the person at the terminal. */
-export type Order =
+/** A line that goes to everybody, to one person, or that can't be sent. */
+export type Message =
+  | { readonly kind: "all"; readonly text: string }
+  | { readonly kind: "one"; readonly to: string; readonly text: string }
+  | { readonly kind: "wrong"; readonly why: string };
+
+/** What a person wants done. */
+export type Action =
   | Message
   | { readonly kind: "nothing" }
   | { readonly kind: "users" }
@@ -11,16 +16,20 @@ export type Order =
   | { readonly kind: "logout" }
   | { readonly kind: "quit" };
 
+/** The words that may follow a slash. */
 const WORDS = ["users", "help", "logout", "quit"] as const;
 
-/** Parses a typed line; `//` and `@@` begin a text with a slash or an at sign. */
-export function parseLine(line: string): Order {
+/** How a message to one person is written. */
+export const TO_ONE = 'To one person: @Bob hi, or @"A b" hi for a name with blanks';
+
+/** Parses a line of the terminal; `//` and `@@` begin a text with a slash or an at sign. */
+export function parseLine(line: string): Action {
   if (line === "") return { kind: "nothing" };
   if (line.startsWith("//")) return { kind: "all", text: line.slice(1) };
   return line.startsWith("/") ? parseWord(line.slice(1).trim().toLowerCase()) : parseMessage(line);
 }
 
-function parseWord(word: string): Order {
+function parseWord(word: string): Action {
   const kind = WORDS.find((known) => known === word);
   if (kind !== undefined) return { kind };
   const near = nearest(word, WORDS);
@@ -28,4 +37,21 @@ function parseWord(word: string): Order {
     ? "/help lists what there is, and // begins a text with a slash"
     : `did you mean /${near}?`;
   return { kind: "wrong", why: `There is no /${word}: ${hint}` };
+}
+
+/** Parses a line that is a message; `@@` begins a text with an at sign. */
+export function parseMessage(line: string): Message {
+  if (line.startsWith("@@")) return { kind: "all", text: line.slice(1) };
+  return line.startsWith("@") ? parseDirect(line) : { kind: "all", text: line };
+}
+
+function parseDirect(line: string): Message {
+  const match = /^@(?:("(?:[^"\\]|\\.)*")|([^\s"]\S*)) (.*)$/u.exec(line);
+  if (match === null) return { kind: "wrong", why: TO_ONE };
+  const [, quoted = "", plain, text = ""] = match;
+  try {
+    return { kind: "one", to: plain ?? JSON.parse(quoted), text };
+  } catch {
+    return { kind: "wrong", why: `${quoted} is no name: between quotes, write \\" and \\\\` };
+  }
 }

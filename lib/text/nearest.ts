@@ -1,16 +1,21 @@
-/** Which word was meant. Pure. */
+/** Finds the word that somebody meant who mistyped it. */
 
-/** The known word that is fewest edits away, where that is near enough to be meant. */
+/** A word that is more edits away than this was not meant. */
+const EDITS_MAX = 2;
+/** Only this many symbols of a long word are compared. */
+const COMPARED_MAX = 64;
+
+/** The known word that is the fewest edits away from `word`, if it is at most two. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const distances = known.map((name) => ({ name, edits: editDistance(word.toLowerCase(), name) }));
   const best = distances.sort((a, b) => a.edits - b.edits)[0];
-  return best !== undefined && best.edits <= 2 ? best.name : undefined;
+  return best !== undefined && best.edits <= EDITS_MAX ? best.name : undefined;
 }
 
-/** Levenshtein's distance: insertions, deletions and replacements from `a` to `b`. */
+/** Levenshtein's distance: how many insertions, deletions and replacements turn `a` into `b`. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
-  for (let i = 0; i < Math.min(a.length, 64); i++) {
+  for (let i = 0; i < Math.min(a.length, COMPARED_MAX); i++) {
     const next = [i + 1];
     for (let j = 0; j < b.length; j++) {
       const replaced = row[j]! + (a[i] === b[j] ? 0 : 1);

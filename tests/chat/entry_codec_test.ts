@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { Entry } from "../../lib/chat/step.ts";
+import type { Entry } from "../../lib/chat/entry.ts";
 import { parseTurn, turnText } from "../../lib/chat/entry_codec.ts";
 
 const AL = { session: 3, address: "10.0.0.1", peer: "10.0.0.1:5000" };

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type Entry, step } from "../../lib/chat/step.ts";
+import { step } from "../../lib/chat/step.ts";
+import type { Entry } from "../../lib/chat/entry.ts";
 import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type Reply, replyText } from "../../lib/protocol/reply.ts";

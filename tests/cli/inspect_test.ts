@@ -4,7 +4,7 @@ import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { parseHex } from "../../lib/cli/hex_text.ts";
-import { UsageError } from "../../lib/options.ts";
+import { UsageError } from "../../lib/errors.ts";
 import { ascii, EXAMPLES } from "../protocol/mistakes.ts";
 import { itNeeds, TempFile } from "../support.ts";
 

@@ -1,17 +1,17 @@
 /** A journal that several servers share, on a stream whose every message the test hands over. */
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { Entry } from "../../lib/chat/step.ts";
+import type { Entry } from "../../lib/chat/entry.ts";
 import { emptyChat, RULES } from "../../lib/chat/state.ts";
 import { Engine } from "../../lib/engine/engine.ts";
 import { Metrics } from "../../lib/http/metrics.ts";
-import { parseServerOptions, settingsOf } from "../../lib/options.ts";
-import type { Settings } from "../../lib/chat/settings.ts";
+import { parseServerOptions } from "../../lib/options.ts";
+import { type Settings, settingsOf } from "../../lib/chat/settings.ts";
 import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
 import { parseTurn, turnText } from "../../lib/chat/entry_codec.ts";
-import { Turns } from "../../lib/engine/group_commit.ts";
+import { GroupCommit } from "../../lib/engine/group_commit.ts";
 import { sessionOf } from "../../lib/chat/users.ts";
-import { Web } from "../../lib/http/http_server.ts";
+import { HttpServer } from "../../lib/http/http_server.ts";
 import { itNeeds, NET, Peer, serveIn, SILENT_LOG, type TestServer, until } from "../support.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
@@ -21,7 +21,7 @@ const HOUR_MS = 3_600_000;
 /** A stream, and one server's journal on it. */
 class Stream implements Carrier {
   readonly journal: SharedJournal;
-  readonly turns: Turns;
+  readonly turns: GroupCommit;
   asked: ((isThere: boolean) => void) | undefined;
   /** So many turns are in the stream behind the one that comes. */
   pending = 0;
@@ -39,7 +39,7 @@ class Stream implements Carrier {
         throw error;
       },
     });
-    this.turns = new Turns(emptyChat(settings), this.journal, SILENT_LOG);
+    this.turns = new GroupCommit(emptyChat(settings), this.journal, SILENT_LOG);
   }
 
   send(_id: string, body: string, sent: (error?: unknown) => void): void {
@@ -90,7 +90,7 @@ describe("a server that is behind the others", () => {
     const { stream } = await join();
     const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
     const options = parseServerOptions(["--http", "0"]);
-    const web = new Web(server.server, options, new Metrics("0.0.0"), SILENT_LOG);
+    const web = new HttpServer(server.server, options, new Metrics("0.0.0"), SILENT_LOG);
     const health = async () => (await fetch(`${web.url}healthz`)).text();
     using old = await Peer.connect(server.port);
     assertEquals(await old.ask("ping"), "pong");
@@ -218,7 +218,7 @@ async function stop(server: TestServer, stream: Stream): Promise<void> {
 }
 
 /** The names that a session holds. */
-function namesHeld({ published: { users } }: Turns): string[] {
+function namesHeld({ published: { users } }: GroupCommit): string[] {
   return users.byId.values().filter(({ id }) => users.presence.get(id)!.session !== undefined)
     .map(({ name }) => name);
 }

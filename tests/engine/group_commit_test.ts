@@ -1,11 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import type { Entry } from "../../lib/chat/step.ts";
+import type { Entry } from "../../lib/chat/entry.ts";
 import { type Journal, memoryJournal, replay } from "../../lib/journal/journal.ts";
 import { Log } from "../../lib/log.ts";
-import { parseServerOptions, settingsOf } from "../../lib/options.ts";
+import { parseServerOptions } from "../../lib/options.ts";
+import { settingsOf } from "../../lib/chat/settings.ts";
 import { snapshotRows } from "../../lib/chat/snapshot.ts";
-import { openTurns } from "../../lib/engine/group_commit.ts";
+import { openChat } from "../../lib/engine/group_commit.ts";
 import { SimulatedJournal } from "../harness/simulator/journal.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
@@ -29,10 +30,10 @@ function usersIn(journal: Journal): string[] {
   });
 }
 
-/** Turns over a journal that does what it is told, and what was said of every job. */
+/** GroupCommit over a journal that does what it is told, and what was said of every job. */
 function openWorld() {
   const journal = new SimulatedJournal();
-  const turns = openTurns(SETTINGS, journal, SILENT);
+  const turns = openChat(SETTINGS, journal, SILENT);
   const said: string[] = [];
   const add = (job: string) =>
     turns.add({
@@ -42,7 +43,7 @@ function openWorld() {
   return { journal, turns, said, add };
 }
 
-describe("Turns.close()", () => {
+describe("GroupCommit.close()", () => {
   it("stores the open turn, and who waits for its end hears that it is done", async () => {
     const { journal, turns, said, add } = openWorld();
     turns.apply(register("Al"));
@@ -88,7 +89,7 @@ describe("Turns.close()", () => {
       turns.close();
       assertEquals(usersIn(journal), [mood === "well" ? "Al" : "Al (here)"]);
       // The next server holds nobody anyway.
-      openTurns(SETTINGS, journal, SILENT);
+      openChat(SETTINGS, journal, SILENT);
       assertEquals(usersIn(journal), ["Al"]);
     });
   }
@@ -125,7 +126,7 @@ describe("a turn that was stored", () => {
     let end = () => {};
     const endTurn = (commit: () => void) => void (end = commit);
     const journal = { ...memoryJournal, endTurn, published: () => published() };
-    const turns = openTurns(SETTINGS, journal, SILENT);
+    const turns = openChat(SETTINGS, journal, SILENT);
     published = () => {
       throw new Error("a mistake of ours");
     };

@@ -4,7 +4,7 @@ import { describe, it } from "@std/testing/bdd";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { encodeFrames as encodeOnPage, FrameSplitter } from "../../lib/http/page/frames.js";
 import { type Mail, type State, Talk } from "../../lib/http/page/talk.js";
-import { countSymbols } from "../../lib/text/message.js";
+import { countSymbols } from "../../lib/text/symbols.ts";
 import { itNeeds, NET, Peer, serveWeb, serveWebOn, type TestWeb, until } from "../support.ts";
 import { memoryJournal } from "../../lib/journal/journal.ts";
 

@@ -2,12 +2,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
-import { type Entry, step } from "../../lib/chat/step.ts";
+import { step } from "../../lib/chat/step.ts";
+import type { Entry } from "../../lib/chat/entry.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
 import { committed, replay } from "../../lib/journal/journal.ts";
 import type { Schedule, SqliteJournal } from "../../lib/journal/sqlite/sqlite_journal.ts";
-import { parseServerOptions, settingsOf } from "../../lib/options.ts";
+import { parseServerOptions } from "../../lib/options.ts";
+import { settingsOf } from "../../lib/chat/settings.ts";
 import { snapshotRows } from "../../lib/chat/snapshot.ts";
 import { itNeeds, SILENT, TempFile, until } from "../support.ts";
 

@@ -3,7 +3,8 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
-import { type Entry, step } from "../../lib/chat/step.ts";
+import { step } from "../../lib/chat/step.ts";
+import type { Entry } from "../../lib/chat/entry.ts";
 import { type ChatState, emptyChat, RULES } from "../../lib/chat/state.ts";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import {
@@ -15,7 +16,8 @@ import {
 } from "../../lib/journal/journal.ts";
 import { SCHEDULE, SqliteJournal } from "../../lib/journal/sqlite/sqlite_journal.ts";
 import { read } from "../../lib/chat/mailboxes.ts";
-import { parseServerOptions, settingsOf } from "../../lib/options.ts";
+import { parseServerOptions } from "../../lib/options.ts";
+import { settingsOf } from "../../lib/chat/settings.ts";
 import { restoreSnapshot, snapshotRows } from "../../lib/chat/snapshot.ts";
 import { ENGINES } from "./kinds.ts";
 import {

@@ -1,7 +1,7 @@
 /** Every engine of the journal, for the tests that all of them must pass. */
 import { type Journal, memoryJournal } from "../../lib/journal/journal.ts";
-import { settingsOf } from "../../lib/options.ts";
-import { openTurns } from "../../lib/engine/group_commit.ts";
+import { settingsOf } from "../../lib/chat/settings.ts";
+import { openChat } from "../../lib/engine/group_commit.ts";
 import { NATS, Nats } from "./nats.ts";
 import { type Needs, NET, type Room, TempFile } from "../support.ts";
 
@@ -34,7 +34,7 @@ export const ENGINES: Readonly<Record<string, Engine>> = {
 
 function roomOf(journal: () => Journal, leave: () => void): Room {
   return {
-    open: (options, log) => Promise.resolve(openTurns(settingsOf(options), journal(), log)),
+    open: (options, log) => Promise.resolve(openChat(settingsOf(options), journal(), log)),
     [Symbol.asyncDispose]: () => Promise.resolve(leave()),
   };
 }

@@ -5,7 +5,7 @@ import { openNats } from "../../lib/engine/cluster.ts";
 import type { Log } from "../../lib/log.ts";
 import type { ServerOptions } from "../../lib/options.ts";
 import type { SharingOptions } from "../../lib/journal/shared_journal.ts";
-import type { Turns } from "../../lib/engine/group_commit.ts";
+import type { GroupCommit } from "../../lib/engine/group_commit.ts";
 import { wholeBelow } from "../random.ts";
 import type { Needs } from "../support.ts";
 
@@ -223,7 +223,7 @@ export class Nats implements AsyncDisposable {
     options: ServerOptions,
     log: Log,
     snapshotEntries?: SharingOptions["snapshotEntries"],
-  ): Promise<Turns> {
+  ): Promise<GroupCommit> {
     const failed = (error: Error) => log.event("failed", { error: error.message });
     const context = { log, failed, ...snapshotEntries && { snapshotEntries } };
     return await openNats({ ...options, journal: this.urls }, context);

@@ -1,16 +1,17 @@
 /** What the journal in NATS does that no other has to: with real nats-servers. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import type { Entry } from "../../lib/chat/step.ts";
+import type { Entry } from "../../lib/chat/entry.ts";
 import { RULES } from "../../lib/chat/state.ts";
 import { JournalError } from "../../lib/journal/journal.ts";
 import { count } from "../../lib/chat/mailboxes.ts";
 import { connectNats } from "../../lib/journal/nats/connection.ts";
 import { NatsStream } from "../../lib/journal/nats/stream.ts";
-import { parseServerOptions, settingsOf } from "../../lib/options.ts";
+import { parseServerOptions } from "../../lib/options.ts";
+import { settingsOf } from "../../lib/chat/settings.ts";
 import { snapshotRows } from "../../lib/chat/snapshot.ts";
 import { turnText } from "../../lib/chat/entry_codec.ts";
-import type { Turns } from "../../lib/engine/group_commit.ts";
+import type { GroupCommit } from "../../lib/engine/group_commit.ts";
 import { ServerProcess } from "../harness/crash/process.ts";
 import { NATS, Nats, NATS_CLUSTER } from "./nats.ts";
 import { itNeeds, NET, Peer, serveIn, SILENT_LOG, type TestServer, until } from "../support.ts";
@@ -37,7 +38,7 @@ function events({ lines }: TestServer): (string | undefined)[] {
 }
 
 /** Stores entries as one turn. */
-async function store(turns: Turns, entries: readonly Entry[]): Promise<void> {
+async function store(turns: GroupCommit, entries: readonly Entry[]): Promise<void> {
   for (const entry of entries) turns.apply(entry);
   turns.add({});
   await turns.settled();
@@ -65,7 +66,7 @@ async function purged(nats: Nats, messages: number): Promise<void> {
   }, "the stream is purged");
 }
 
-function rows(turns: Turns): string[] {
+function rows(turns: GroupCommit): string[] {
   return [...snapshotRows(turns.published)];
 }
 

@@ -1,12 +1,14 @@
 /** A chat that several servers share: what its entries mean, and how a server sends its own. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type Entry, stepTurn } from "../../lib/chat/step.ts";
+import { stepTurn } from "../../lib/chat/step.ts";
+import type { Entry } from "../../lib/chat/entry.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
 import { JournalError, LateError, type Origin } from "../../lib/journal/journal.ts";
 import * as mailbox from "../../lib/chat/mailboxes.ts";
-import { parseServerOptions, settingsOf } from "../../lib/options.ts";
+import { parseServerOptions } from "../../lib/options.ts";
+import { settingsOf } from "../../lib/chat/settings.ts";
 import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
 import { restoreSnapshot, snapshotRows } from "../../lib/chat/snapshot.ts";
 import { parseTurn, turnText } from "../../lib/chat/entry_codec.ts";

@@ -4,7 +4,8 @@
 import { createHash } from "node:crypto";
 import { type Journal, replay } from "../../lib/journal/journal.ts";
 import type { SqliteJournal } from "../../lib/journal/sqlite/sqlite_journal.ts";
-import { parseServerOptions, settingsOf } from "../../lib/options.ts";
+import { parseServerOptions } from "../../lib/options.ts";
+import { settingsOf } from "../../lib/chat/settings.ts";
 import { snapshotRows } from "../../lib/chat/snapshot.ts";
 import { serveOn, TempFile } from "../support.ts";
 import { parseTranscript, runTranscript } from "../transcripts/transcript.ts";

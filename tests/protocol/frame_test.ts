@@ -3,6 +3,8 @@ import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrame, encodeFrames, splitFrames, writeFrames } from "../../lib/protocol/frame.ts";
 import { FrameStream, readerOf } from "../../lib/protocol/frame_stream.ts";
+import { decodeUtf8 } from "../../lib/protocol/utf8.ts";
+import { fastDecoder } from "../../lib/server/fast_utf8.ts";
 import { wholeBelow, withSeed } from "../random.ts";
 
 const LIMIT = 300;
@@ -156,16 +158,33 @@ describe("splitFrames()", () => {
   });
 });
 
-describe("Frames.text()", () => {
-  const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+/** The plain decoder, which splits nothing and remembers nothing, says what is right. */
+function read(bytes: Uint8Array): string | undefined {
+  return decodeUtf8(bytes, 0, bytes.length);
+}
 
-  function read(bytes: Uint8Array): string | undefined {
-    try {
-      return strict.decode(bytes);
-    } catch {
-      return undefined;
-    }
-  }
+describe("decodeUtf8()", () => {
+  it("reads UTF-8 as Python does", () => {
+    for (
+      const [digits, text] of [
+        ["", ""],
+        ["616263", "abc"],
+        ["d0b1f09f918d", "б👍"],
+        ["efbbbf61", "\ufeffa"],
+        ["efbfbd", "\ufffd"],
+        ["00", "\0"],
+        ["ff", undefined],
+        ["c3", undefined],
+        ["c080", undefined],
+        ["eda080", undefined],
+        ["f4908080", undefined],
+      ] as const
+    ) assertEquals([digits, read(bytesOf(digits))], [digits, text]);
+  });
+});
+
+describe("Frames.text() with the server's decoder", () => {
+  const decode = fastDecoder();
 
   it("reads what a strict decoder reads, whatever came before in the same place", () => {
     withSeed((random) => {
@@ -173,7 +192,7 @@ describe("Frames.text()", () => {
       const bytes = () => [0x61, 0x62, 0x7f, 0x80, 0xc3, 0xa9, 0xff, 0][wholeBelow(random, 8)]!;
       for (let i = 0; i < 50_000; i++) {
         const payload = Uint8Array.from({ length: wholeBelow(random, 18) }, bytes);
-        const { frames } = splitFrames(new Uint8Array(0), encodeFrame(payload), LIMIT);
+        const { frames } = splitFrames(new Uint8Array(0), encodeFrame(payload), LIMIT, decode);
         assertEquals(frames.text(0), read(payload));
       }
     });
@@ -188,7 +207,7 @@ describe("Frames.text()", () => {
           const bytes = () => letters[wholeBelow(random, kinds)]!;
           return Uint8Array.from(Array.from({ length: wholeBelow(random, 100) }, bytes).flat());
         });
-        const { frames } = splitFrames(new Uint8Array(0), encodeFrames(payloads), 1_000);
+        const { frames } = splitFrames(new Uint8Array(0), encodeFrames(payloads), 1_000, decode);
         const isForward = random() < 0.5;
         for (let i = 0; i < payloads.length; i++) {
           const at = isForward ? i : wholeBelow(random, payloads.length);

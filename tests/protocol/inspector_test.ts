@@ -12,7 +12,8 @@ import {
 import { MISTAKE_CODES } from "../../lib/protocol/mistake.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { IntMap } from "../../lib/chat/persistent.ts";
-import { encodeReplies, REFUSALS, type Reply, replyTexts } from "../../lib/protocol/reply.ts";
+import { REFUSALS, type Reply } from "../../lib/protocol/reply.ts";
+import { encodeReplies, replyTexts } from "../../lib/protocol/reply_encoder.ts";
 import { makeStream } from "../harness/fuzz/streams.ts";
 import { ascii, EXAMPLES, MAIL_IN_A_MISTAKE, REGISTER } from "./mistakes.ts";
 import { wholeBelow, withSeed } from "../random.ts";

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import {
   formatAddress,
-  fromIPv4,
+  formatHostPort,
   isWithin,
   parseNetworks,
   wrongNetwork,
@@ -93,14 +93,32 @@ describe("a list of networks", () => {
 });
 
 describe("formatAddress()", () => {
-  it("writes addresses as the system does", () => {
-    assertEquals(formatAddress(fromIPv4(0x0a00_0005)), "10.0.0.5");
-    assertEquals(formatAddress(fromIPv4(0xffff_ffff)), "255.255.255.255");
-    assertEquals(formatAddress(fromIPv4(0)), "0.0.0.0");
-    assertEquals(formatAddress(0n), "::");
-    assertEquals(formatAddress(1n), "::1");
-    assertEquals(formatAddress(0x2001_0db8_0000_0000_0000_0000_0000_0001n), "2001:db8::1");
-    assertEquals(formatAddress(0x0001_0000_0002_0000_0000_0003_0000_0000n), "1:0:2::3:0:0");
-    assertEquals(formatAddress(0x0001_0000_0002_0003_0004_0005_0006_0007n), "1:0:2:3:4:5:6:7");
+  for (
+    const [digits, address] of [
+      ["0a000005", "10.0.0.5"],
+      ["ffffffff", "255.255.255.255"],
+      ["00000000", "0.0.0.0"],
+      ["00000000000000000000000000000000", "::"],
+      ["00000000000000000000000000000001", "::1"],
+      ["20010db8000000000000000000000001", "2001:db8::1"],
+      ["00010000000200000000000300000000", "1:0:2::3:0:0"],
+      ["00010000000200030004000500060007", "1:0:2:3:4:5:6:7"],
+      ["00000000000000000000ffff0a000005", "10.0.0.5"],
+    ] as const
+  ) {
+    it(`writes ${digits} as the system does`, () => {
+      assertEquals(formatAddress(decodeHex(digits)), address);
+    });
+  }
+});
+
+describe("formatHostPort()", () => {
+  it("puts an IPv6 address into brackets", () => {
+    assertEquals(formatHostPort({ hostname: "127.0.0.1", port: 1 }), "127.0.0.1:1");
+    assertEquals(formatHostPort({ hostname: "::1", port: 31337 }), "[::1]:31337");
   });
 });
+
+function decodeHex(digits: string): Uint8Array {
+  return Uint8Array.from(digits.match(/../g)!, (pair) => parseInt(pair, 16));
+}

@@ -3,7 +3,8 @@ import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrames, readLength } from "../../lib/protocol/frame.ts";
 import { IntMap } from "../../lib/chat/persistent.ts";
-import { encodeReplies, type Mail, type Reply, replyTexts } from "../../lib/protocol/reply.ts";
+import { type Mail, type Reply } from "../../lib/protocol/reply.ts";
+import { encodeReplies, replyTexts } from "../../lib/protocol/reply_encoder.ts";
 import { wholeBelow, withSeed } from "../random.ts";
 
 const SCRATCH_BYTES = 500;

@@ -1,11 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type Order, parseLine } from "../../lib/text/input_line.ts";
-import { parseMessage, tooLong } from "../../lib/text/message.js";
+import { type Action, parseLine, parseMessage } from "../../lib/text/input_line.ts";
+import { tooLong } from "../../lib/text/symbols.ts";
 
 const HOW = 'To one person: @Bob hi, or @"A b" hi for a name with blanks';
 
-const LINES: readonly { readonly line: string; readonly means: Order }[] = [
+const LINES: readonly { readonly line: string; readonly means: Action }[] = [
   { line: "", means: { kind: "nothing" } },
   { line: "hello", means: { kind: "all", text: "hello" } },
   { line: " ", means: { kind: "all", text: " " } },

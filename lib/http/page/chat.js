@@ -1,17 +1,15 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The view to chat in. */
+import { add, clearHistory, receiverOf, scrollDown } from "./history.js";
 import { arrange, element, forBrowser, forTab, make, setText } from "./page.js";
-import { printable } from "../../text/printable.js";
+import { printable } from "../../text/printable.ts";
 import { Talk } from "./talk.js";
-import { countSymbols, parseMessage, TO_ONE, tooLong } from "../../text/message.js";
+import { parseMessage, TO_ONE } from "../../text/input_line.ts";
+import { countSymbols, tooLong } from "../../text/symbols.ts";
 
 /** @import { Mail, State } from "./talk.js" */
 
-/** So many messages of a visit are kept: more than a mailbox holds by default. */
-const HISTORY_MAX = 2_000;
-/** So many symbols of it, as JSON, outlast a reload: a browser keeps 5 million for all pages here. */
-const HISTORY_SYMBOLS_MAX = 1_000_000;
 /** So many users have a button; the others are written to by `@name`. */
 const BUTTONS_MAX = 200;
 /** The counter is there when so many symbols, or less, are left. */
@@ -20,7 +18,6 @@ const COUNTER_LEFT = 20;
 const SETTINGS_MS = 10_000;
 const SETTINGS_AGAIN_MS = 2_000;
 const NAME = "asvt-chat.name";
-const HISTORY = "asvt-chat.history";
 
 const join = element("join", HTMLFormElement);
 const nameField = element("name", HTMLInputElement);
@@ -28,7 +25,6 @@ const nameError = element("name-error", HTMLElement);
 const room = element("room", HTMLElement);
 const allButton = element("all", HTMLElement);
 const users = element("users", HTMLElement);
-const messages = element("messages", HTMLElement);
 const compose = element("compose", HTMLFormElement);
 const textField = element("text", HTMLInputElement);
 const textError = element("text-error", HTMLElement);
@@ -37,20 +33,12 @@ const status = element("status", HTMLElement);
 const away = element("away", HTMLElement);
 const pause = element("pause", HTMLElement);
 
-/**
- * A line of the history: a message, ours or another's, or a note.
- * @typedef {{ at: number, from: string, text: string, to?: string | undefined, mine?: boolean,
- *   again?: boolean, note?: boolean }} Entry
- */
-
 const talk = new Talk(
   new URL("ws", location.href.replace(/^http/, "ws")).href.replace(/#.*/, ""),
   askSettings,
   { state: showState, mail: showMail, users: showUsers },
   forTab,
 );
-/** @type {Entry[]} */
-const history = JSON.parse(forTab.getItem(HISTORY) ?? "[]");
 /** Without limits while those of the server are not known: then it is the judge. */
 let settings = { strict: false, nameSymbolsMax: Infinity, textSymbolsMax: Infinity };
 /** To whom the next message goes; all where it is left out.
@@ -86,7 +74,6 @@ element("rename", HTMLElement).addEventListener("click", () => {
 // The server need not find out by itself that the page is gone.
 addEventListener("pagehide", () => talk.stop());
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
-for (const entry of history) messages.append(messageOf(entry));
 // A reload goes on under the same name.
 const before = forTab.getItem(NAME);
 if (before === null) {
@@ -152,9 +139,7 @@ function showState(state) {
       askName(printable(state.why));
       break;
     case "left":
-      forTab.removeItem(HISTORY);
-      history.length = 0;
-      messages.replaceChildren();
+      clearHistory();
       askName("");
       setText(status, "You have left.");
   }
@@ -232,14 +217,6 @@ function address(name) {
   }
 }
 
-/**
- * Who is written to, in a way that no name can look like all.
- * @param {string | undefined} name
- */
-function receiverOf(name) {
-  return name === undefined ? "everyone" : `@${printable(name)}`;
-}
-
 /** What is typed, and to whom it goes, or why it can't be sent. */
 function typed() {
   const message = parseMessage(textField.value);
@@ -311,50 +288,4 @@ async function leave() {
   } catch {
     showTextError("The server could not be told: your name stays.");
   }
-}
-
-/** @param {...Entry} entries */
-function add(...entries) {
-  const isAtEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 40;
-  history.push(...entries);
-  messages.append(...entries.map(messageOf));
-  while (history.length > HISTORY_MAX) {
-    history.shift();
-    messages.firstElementChild?.remove();
-  }
-  forTab.setItem(HISTORY, newestOf(history));
-  if (isAtEnd || entries.some(({ mine }) => mine)) scrollDown();
-}
-
-/**
- * The newest entries that fit in the storage, as JSON.
- * @param {readonly Entry[]} entries
- */
-function newestOf(entries) {
-  const kept = [];
-  let symbols = 2;
-  for (let at = entries.length - 1; at >= 0; at--) {
-    const entry = JSON.stringify(entries[at]);
-    symbols += entry.length + 1;
-    if (symbols > HISTORY_SYMBOLS_MAX) break;
-    kept.push(entry);
-  }
-  return `[${kept.reverse()}]`;
-}
-
-function scrollDown() {
-  messages.scrollTop = messages.scrollHeight;
-}
-
-/** @param {Entry} entry */
-function messageOf({ at, from, text, to, mine, again, note }) {
-  if (note) return make("p", "notice", printable(text));
-  const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const other = make("bdi", "", mine ? receiverOf(to) : printable(from));
-  const who = mine ? ["You to ", other] : [other];
-  const meta = make("div", "meta", make("span", "", ...who), make("span", "", time));
-  if (again) meta.append(make("span", "", "perhaps shown before"));
-  const body = make("div", "text", text);
-  body.dir = "auto";
-  return make("div", mine ? "message mine" : "message", meta, body);
 }

@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 /** The view that watches the frames of a connection. */
 import { arrange, element, forTab, make, setText } from "./page.js";
-import { printable } from "../../text/printable.js";
+import { printable } from "../../text/printable.ts";
 
 /**
  * What the server tells a watcher, a line of JSON each: see lib/wire.ts.

@@ -8,6 +8,7 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from "@nats-io/transport-node";
+import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
 import type { ServerOptions } from "../../options.ts";
 
@@ -65,7 +66,7 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
       ...isTls && { tls: proof },
     });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const hint = hintFor(message, isTls, options);
     throw new JournalError(`NATS can't be used at ${options.journal}: ${message}${hint}`);
   }
@@ -106,9 +107,7 @@ function readFile(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    throw new JournalError(
-      `${path} can't be read: ${error instanceof Error ? error.message : error}`,
-    );
+    throw new JournalError(`${path} can't be read: ${messageOf(error)}`);
   }
 }
 

@@ -3,10 +3,13 @@
  * The entry is a lease too: who wants to write a snapshot says so there first, at the revision that
  * was read, so that one server does at a time.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import { StorageType } from "@nats-io/jetstream";
 import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
 import { Objm } from "@nats-io/obj";
+import { within } from "../../clock.ts";
+import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
 import type { ChatState } from "../../chat/state.ts";
 import { findRun } from "../../chat/members.ts";
@@ -85,7 +88,7 @@ export class NatsSnapshots {
         if (state !== undefined) return { state, through };
       } catch (error) {
         // Perhaps a newer one has replaced it meanwhile.
-        why = error instanceof Error ? error.message : String(error);
+        why = messageOf(error);
       }
       if (tries >= LOADS_MAX) {
         throw new JournalError(
@@ -93,7 +96,7 @@ export class NatsSnapshots {
             `${why}. Where it is lost, restore it with the stream`,
         );
       }
-      await new Promise((resolve) => setTimeout(resolve, LOAD_PAUSE_MS));
+      await sleep(LOAD_PAUSE_MS);
     }
   }
 
@@ -192,14 +195,13 @@ async function readText(data: ReadableStream<Uint8Array>): Promise<string> {
   const reader = data.getReader();
   const decoder = new TextDecoder();
   let text = "";
-  let isStalled = false;
   for (;;) {
-    const timer = setTimeout(() => {
-      isStalled = true;
+    const read = await within(STALL_MS, reader.read());
+    if (read === undefined) {
       reader.cancel();
-    }, STALL_MS);
-    const { done, value } = await reader.read().finally(() => clearTimeout(timer));
-    if (isStalled) throw new Error("The snapshot stopped coming");
+      throw new Error("The snapshot stopped coming");
+    }
+    const { done, value } = read;
     if (done) return text + decoder.decode();
     text += decoder.decode(value, { stream: true });
   }

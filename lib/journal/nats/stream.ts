@@ -1,4 +1,5 @@
 /** The stream of NATS JetStream that carries the turns of a shared journal. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { type NatsConnection, type Subscription, TimeoutError } from "@nats-io/transport-node";
 import {
   AckPolicy,
@@ -13,6 +14,7 @@ import {
   StorageType,
 } from "@nats-io/jetstream";
 import type { ChatState } from "../../chat/state.ts";
+import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
 import { connectNats } from "./connection.ts";
 import { NatsSnapshots } from "./snapshots.ts";
@@ -114,7 +116,7 @@ export class NatsStream implements Carrier {
     } catch (error) {
       await connection.close();
       if (error instanceof JournalError) throw error;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       throw new JournalError(
         /permissions violation/i.test(message)
           ? `The login in NATS is not allowed what the chat needs: ${message}. It must be able to ` +
@@ -342,8 +344,4 @@ async function makeStream(
 
 function subjectsOf(name: string): string[] {
   return [`${name}.turns`];
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

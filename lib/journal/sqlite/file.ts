@@ -1,6 +1,7 @@
 /** A SQLite file that is a journal: opening it for one server alone, its format, its damages. */
 import { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
+import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
 import { turnText } from "../../chat/entry_codec.ts";
 
@@ -170,8 +171,7 @@ function lockFile(path: string): Deno.FsFile {
     file = Deno.openSync(path, { read: true, write: true, create: true });
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    throw new JournalError(`Cannot open ${path}: ${message}`);
+    throw new JournalError(`Cannot open ${path}: ${messageOf(error)}`);
   }
   if (file.tryLockSync(true)) return file;
   file.close();

@@ -1,7 +1,7 @@
 /** Reading a journal's file: where what is, the rows of a snapshot and the turns, each checked. */
 import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
-import type { Entry } from "../../chat/step.ts";
+import type { Entry } from "../../chat/entry.ts";
 import { damaged, explain } from "./file.ts";
 import { parseTurn } from "../../chat/entry_codec.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
-import type { Entry } from "../../chat/step.ts";
+import type { Entry } from "../../chat/entry.ts";
 import { aliveIn, type ChatState } from "../../chat/state.ts";
 import type { CommitListener, Journal, Stored } from "../journal.ts";
 import { snapshotRows } from "../../chat/snapshot.ts";

@@ -2,7 +2,7 @@
  * The server of the cluster test with a journal that breaks its promise, for the test to find out:
  * it says that a turn is stored, and sends it to the stream only then.
  */
-import type { Entry } from "../../../lib/chat/step.ts";
+import type { Entry } from "../../../lib/chat/entry.ts";
 import type { SharingListener } from "../../../lib/journal/journal.ts";
 import { SharedJournal } from "../../../lib/journal/shared_journal.ts";
 import { serveCluster } from "./server.ts";

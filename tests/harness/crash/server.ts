@@ -2,9 +2,10 @@
 import type { Journal } from "../../../lib/journal/journal.ts";
 import { type Schedule, SqliteJournal } from "../../../lib/journal/sqlite/sqlite_journal.ts";
 import { Log } from "../../../lib/log.ts";
-import { parseServerOptions, type ServerOptions, settingsOf } from "../../../lib/options.ts";
+import { parseServerOptions, type ServerOptions } from "../../../lib/options.ts";
+import { settingsOf } from "../../../lib/chat/settings.ts";
 import { Server } from "../../../lib/server/server.ts";
-import { openTurns, type Turns } from "../../../lib/engine/group_commit.ts";
+import { type GroupCommit, openChat } from "../../../lib/engine/group_commit.ts";
 
 /** Stores a turn. */
 export type Commit = Journal["commit"];
@@ -21,7 +22,7 @@ export function serveFile(
     snapshotFailed: (error) => console.error(error),
   }, schedule);
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
-  const turns = openTurns(settingsOf(options), {
+  const turns = openChat(settingsOf(options), {
     read: () => journal.read(),
     endTurn: (commit) => journal.endTurn(commit),
     commit: commitBy((entries, stored) => journal.commit(entries, stored)),
@@ -32,7 +33,7 @@ export function serveFile(
 }
 
 /** Serves a chat until SIGTERM. */
-export function serveTurns(options: ServerOptions, log: Log, turns: Turns): void {
+export function serveTurns(options: ServerOptions, log: Log, turns: GroupCommit): void {
   const server = new Server(options, log, turns);
   Deno.addSignalListener("SIGTERM", async () => {
     await server.stop();

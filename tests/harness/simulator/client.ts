@@ -3,7 +3,8 @@ import { strictEnding } from "../../../lib/chat/commands.ts";
 import type { Command, CommandName } from "../../../lib/protocol/command.ts";
 import type { Engine } from "../../../lib/engine/engine.ts";
 import type { Answer, Session } from "../../../lib/engine/session.ts";
-import { type Reply, replyTexts } from "../../../lib/protocol/reply.ts";
+import { type Reply } from "../../../lib/protocol/reply.ts";
+import { replyTexts } from "../../../lib/protocol/reply_encoder.ts";
 import type { Words } from "./model_batches.ts";
 
 /** What a connection needs to know of its server. */

@@ -1,5 +1,5 @@
 /** A journal of arrays of text, which fails and dies when it is told to. */
-import type { Entry } from "../../../lib/chat/step.ts";
+import type { Entry } from "../../../lib/chat/entry.ts";
 import type { ChatState } from "../../../lib/chat/state.ts";
 import type { CommitListener, Journal, Stored } from "../../../lib/journal/journal.ts";
 import { snapshotRows } from "../../../lib/chat/snapshot.ts";

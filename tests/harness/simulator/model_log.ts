@@ -2,7 +2,7 @@
  * The naive chat of several servers: what the turns of their common order lead to, one after another.
  * It shares nothing with `lib/` but the shape of the entries.
  */
-import type { CommandEntry, Entry } from "../../../lib/chat/step.ts";
+import type { CommandEntry, Entry } from "../../../lib/chat/entry.ts";
 import { Model, type ModelSettings } from "./model.ts";
 import { ask } from "./model_batches.ts";
 

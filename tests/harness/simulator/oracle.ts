@@ -3,7 +3,8 @@
  * the real one's. Whatever a server knows, says or loses is held against it.
  */
 import { assert, assertEquals } from "@std/assert";
-import { type Entry, stepTurn } from "../../../lib/chat/step.ts";
+import { stepTurn } from "../../../lib/chat/step.ts";
+import type { Entry } from "../../../lib/chat/entry.ts";
 import { type ChatState, emptyChat } from "../../../lib/chat/state.ts";
 import type { Command } from "../../../lib/protocol/command.ts";
 import * as mailbox from "../../../lib/chat/mailboxes.ts";

@@ -8,8 +8,9 @@ import { CommandReader, type Item } from "../../../lib/protocol/request_reader.t
 import type { Engine } from "../../../lib/engine/engine.ts";
 import type { Answer, Session } from "../../../lib/engine/session.ts";
 import { encodeFrame, splitFrames } from "../../../lib/protocol/frame.ts";
-import { encodeReplies, type Reply } from "../../../lib/protocol/reply.ts";
-import type { Turns } from "../../../lib/engine/group_commit.ts";
+import { type Reply } from "../../../lib/protocol/reply.ts";
+import { encodeReplies } from "../../../lib/protocol/reply_encoder.ts";
+import type { GroupCommit } from "../../../lib/engine/group_commit.ts";
 import type { ModelSettings } from "./model.ts";
 import {
   BAD_BYTE,
@@ -60,7 +61,7 @@ interface Due {
 /** One process of the server, and the naive server beside it. */
 export interface Served {
   readonly settings: ModelSettings;
-  readonly turns: Turns;
+  readonly turns: GroupCommit;
   readonly engine: Engine;
   readonly model: ModelServer;
   /** What the engine hears instead of a command. */

@@ -1,5 +1,5 @@
 /** A process of a simulated server that shares its chat: the real journal, turns and engine. */
-import type { Entry } from "../../../lib/chat/step.ts";
+import type { Entry } from "../../../lib/chat/entry.ts";
 import { type ChatState, emptyChat } from "../../../lib/chat/state.ts";
 import { Engine } from "../../../lib/engine/engine.ts";
 import { type CommitListener, LateError } from "../../../lib/journal/journal.ts";
@@ -10,7 +10,7 @@ import {
   type SharingOptions,
 } from "../../../lib/journal/shared_journal.ts";
 import { parseTurn } from "../../../lib/chat/entry_codec.ts";
-import { Turns } from "../../../lib/engine/group_commit.ts";
+import { GroupCommit } from "../../../lib/engine/group_commit.ts";
 import type { SessionId } from "../../../lib/chat/users.ts";
 import type { ModelSettings } from "./model.ts";
 import { Client, type ClientServer, type Said } from "./client.ts";
@@ -81,7 +81,7 @@ interface Commit {
 export class Process implements Carrier, ClientServer {
   readonly number: number;
   readonly journal: SharedJournal;
-  readonly turns: Turns;
+  readonly turns: GroupCommit;
   readonly engine: Engine;
   readonly strict: boolean;
   readonly clients: Client[] = [];
@@ -126,7 +126,7 @@ export class Process implements Carrier, ClientServer {
       snapshotEntries: () => SNAPSHOT_ENTRIES,
       later: (ms, call) => this.later(ms, call),
     });
-    this.turns = new Turns(state, this.journal, SILENT);
+    this.turns = new GroupCommit(state, this.journal, SILENT);
     this.engine = new Engine(this.turns, SILENT);
     this.engine.onEnded = () => {
       for (const client of this.clients) client.break();

@@ -11,7 +11,7 @@ import { JournalError, replay, type Stored } from "../../../lib/journal/journal.
 import { Log } from "../../../lib/log.ts";
 import * as mailbox from "../../../lib/chat/mailboxes.ts";
 import { restoreSnapshot, snapshotRows } from "../../../lib/chat/snapshot.ts";
-import { openTurns, type Turns } from "../../../lib/engine/group_commit.ts";
+import { type GroupCommit, openChat } from "../../../lib/engine/group_commit.ts";
 import type { ModelSettings } from "./model.ts";
 import { parseTurns, SimulatedJournal } from "./journal.ts";
 import { ModelServer } from "./model_batches.ts";
@@ -52,7 +52,7 @@ class World implements Disposable {
   readonly #journal: SimulatedJournal;
   readonly #model: ModelServer;
   #settings: ModelSettings;
-  #turns!: Turns;
+  #turns!: GroupCommit;
   #engine!: Engine;
   #peers!: Peers;
 
@@ -117,7 +117,7 @@ class World implements Disposable {
   }
 
   #open(): void {
-    this.#turns = openTurns(this.#settings, this.#journal, SILENT);
+    this.#turns = openChat(this.#settings, this.#journal, SILENT);
     this.#engine = new Engine(this.#turns, SILENT);
     this.#peers = new Peers({
       settings: this.#settings,
@@ -170,7 +170,7 @@ class World implements Disposable {
     const goesOn = conflict(this.#turns.published, settings) === undefined;
     assertEquals(goesOn, this.#model.chat.allows(settings));
     if (goesOn) this.#settings = settings;
-    else assertThrows(() => openTurns(settings, this.#journal, SILENT), JournalError);
+    else assertThrows(() => openChat(settings, this.#journal, SILENT), JournalError);
   }
 
   #beginStoring(): void {

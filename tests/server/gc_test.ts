@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { HeapWatch } from "../../lib/server/garbage.ts";
+import { HeapWatch } from "../../lib/server/gc.ts";
 
 const MB = 2 ** 20;
 
