@@ -3,7 +3,11 @@ import { it } from "@std/testing/bdd";
 import { encodeFrames } from "../lib/protocol/frame.ts";
 import { FrameStream, readerOf } from "../lib/protocol/frame_stream.ts";
 import { type Journal, memoryJournal } from "../lib/journal/journal.ts";
-import { type Schedule, SqliteJournal, type Teller } from "../lib/journal/sqlite/sqlite_journal.ts";
+import {
+  type FileListener,
+  type Schedule,
+  SqliteJournal,
+} from "../lib/journal/sqlite/sqlite_journal.ts";
 import { Log } from "../lib/log.ts";
 import type { Meter } from "../lib/meter.ts";
 import { Metrics } from "../lib/http/metrics.ts";
@@ -59,15 +63,15 @@ export function itNeeds(needs: Needs, name: string, test: () => void | Promise<v
 }
 
 /** Hears nothing of what a journal tells. */
-export const SILENT: Teller = { progress: () => {}, snapshotFailed: () => {} };
+export const SILENT: FileListener = { progress: () => {}, snapshotFailed: () => {} };
 
 /** A journal's file in a folder of its own, which goes with it. */
 export class TempFile implements Disposable {
   readonly folder = Deno.makeTempDirSync();
   readonly path = `${this.folder}/chat.db`;
 
-  open(teller = SILENT, schedule?: Schedule): SqliteJournal {
-    return SqliteJournal.open(this.path, teller, schedule);
+  open(listener = SILENT, schedule?: Schedule): SqliteJournal {
+    return SqliteJournal.open(this.path, listener, schedule);
   }
 
   [Symbol.dispose](): void {

@@ -20,7 +20,7 @@ const SENT: Reply = { code: "sent" };
 type ActorNow = Actor & { readonly at: number };
 
 /** The state after a command, and the reply to it. */
-export function obey(state: ChatState, actor: Actor, at: number, command: Command): Step {
+export function applyCommand(state: ChatState, actor: Actor, at: number, command: Command): Step {
   switch (command.name) {
     case "register":
       return register(state, { ...actor, at }, command.user);
@@ -101,19 +101,19 @@ function hold(state: ChatState, { session, at }: ActorNow, user: User): ChatStat
 }
 
 function logout(state: ChatState, actor: Actor): Step {
-  const { user, heldBy } = identify(state, actor);
+  const { user, blockedBy } = identify(state, actor);
   const reply = { code: "logged-out" } as const;
   const removed = user === undefined ? state : removeUser(state, user);
-  if (state.settings.strict) return { state: removed, reply, heldBy };
+  if (state.settings.strict) return { state: removed, reply, blockedBy };
   const next = withUsers(removed, users.makeNobody(removed.users, actor.session));
-  return { state: next, reply, heldBy };
+  return { state: next, reply, blockedBy };
 }
 
 function send(state: ChatState, actor: Actor, to: string, text: string): Step {
   const { settings, mailboxes } = state;
   if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
-  const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered" }, heldBy);
+  const { user, blockedBy } = identify(state, actor);
+  if (user === undefined) return refuse(state, { code: "not-registered" }, blockedBy);
   const receiver = state.users.byName.get(to);
   if (receiver === undefined) return refuse(state, { code: "no-such-user", user: to });
   const { id } = receiver;
@@ -128,8 +128,8 @@ function send(state: ChatState, actor: Actor, to: string, text: string): Step {
 function sendAll(state: ChatState, actor: Actor, text: string): Step {
   const { settings, mailboxes } = state;
   if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
-  const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered" }, heldBy);
+  const { user, blockedBy } = identify(state, actor);
+  if (user === undefined) return refuse(state, { code: "not-registered" }, blockedBy);
   const { reached, full } = mailbox.reach(mailboxes, user.id);
   if (mailboxes.waiting + reached > settings.messagesMax) {
     return refuse(state, { code: "server-full" });
@@ -146,16 +146,16 @@ function sendAll(state: ChatState, actor: Actor, text: string): Step {
 }
 
 function receive(state: ChatState, actor: Actor): Step {
-  const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered" }, heldBy);
+  const { user, blockedBy } = identify(state, actor);
+  if (user === undefined) return refuse(state, { code: "not-registered" }, blockedBy);
   const reply = showMail(state, user);
   return { state: takeShown(state, reply.shown), reply };
 }
 
 /** As `receive`, but the mail stays until a `take`. */
 function wait(state: ChatState, actor: Actor): Step {
-  const { user, heldBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered" }, heldBy);
+  const { user, blockedBy } = identify(state, actor);
+  if (user === undefined) return refuse(state, { code: "not-registered" }, blockedBy);
   return { state, reply: showMail(state, user) };
 }
 
@@ -163,8 +163,8 @@ function identify(state: ChatState, actor: Actor): users.Identity {
   return users.identify(state.users, actor);
 }
 
-function refuse(state: ChatState, reply: Reply, heldBy?: users.SessionId): Step {
-  return { state, reply, heldBy };
+function refuse(state: ChatState, reply: Reply, blockedBy?: users.SessionId): Step {
+  return { state, reply, blockedBy };
 }
 
 function tooLong(state: ChatState): Step {

@@ -30,7 +30,7 @@ const STRETCH_HEAD = 5;
 type Turn = [at: number, ...(Stretch | Entry)[]];
 
 /** A quarter as long as the entries themselves for a pipeline, whose actor stands there once. */
-export function turnText(entries: readonly Entry[]): string {
+export function encodeEntries(entries: readonly Entry[]): string {
   const start = entries.find((entry) => entry.kind === "command")?.at ?? 0;
   const turn: Turn = [start];
   let stretch: Stretch | undefined;
@@ -65,7 +65,7 @@ function addArguments(stretch: Stretch, command: Command): void {
 }
 
 /** The entries that the text was made of. */
-export function parseTurn(text: string): Entry[] {
+export function decodeEntries(text: string): Entry[] {
   const turn: Turn | OldTurn = JSON.parse(text);
   if (isOld(turn)) return parseOldTurn(turn);
   const [start, ...items] = turn;

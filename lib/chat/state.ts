@@ -37,7 +37,7 @@ export interface Step {
    * A session from the same address that stands in the way of the command. It may be about to end,
    * so the same command may soon get another reply.
    */
-  readonly heldBy?: users.SessionId | undefined;
+  readonly blockedBy?: users.SessionId | undefined;
 }
 
 /** A chat in which nobody has registered yet. */

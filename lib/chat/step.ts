@@ -3,7 +3,7 @@
  * state and the reply. Pure: no clock, no chance, no I/O; a state never changes.
  */
 import * as mailbox from "./mailboxes.ts";
-import { obey } from "./commands.ts";
+import { applyCommand } from "./commands.ts";
 import type { Reply } from "../protocol/reply.ts";
 import * as runs from "./members.ts";
 import type { Entry } from "./entry.ts";
@@ -20,7 +20,7 @@ import {
 import * as users from "./users.ts";
 
 /** What a turn leads to. */
-export interface TurnStep {
+export interface BatchStep {
   readonly state: ChatState;
   /** To each entry. */
   readonly replies: readonly (Reply | undefined)[];
@@ -31,7 +31,7 @@ export interface TurnStep {
  * before, its run is over, or a batch before it is missing. All of it happens at one time, which
  * never goes back, whatever the clocks say.
  */
-export function stepTurn(state: ChatState, turn: readonly Entry[]): TurnStep | undefined {
+export function stepBatch(state: ChatState, turn: readonly Entry[]): BatchStep | undefined {
   const [first] = turn;
   if (first?.kind === "batch" && !runs.isNextBatch(state.runs, first.run, first.batch)) {
     return undefined;
@@ -51,7 +51,7 @@ export function stepTurn(state: ChatState, turn: readonly Entry[]): TurnStep | u
 export function step(state: ChatState, entry: Entry): Step {
   switch (entry.kind) {
     case "command":
-      return obey(state, entry.actor, entry.at, entry.command);
+      return applyCommand(state, entry.actor, entry.at, entry.command);
     case "take":
       return { state: takeShown(state, entry.shown) };
     case "end":

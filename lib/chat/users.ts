@@ -59,7 +59,7 @@ export interface Users {
   readonly byAddress: TextMap<IntMap<User>>;
   /** By the id of the user. */
   readonly presence: IntMap<Presence>;
-  /** By run, and by the session of the run: the user that it holds, see {@link heldBy}. */
+  /** By run, and by the session of the run: the user that it holds, see {@link userOf}. */
   readonly byRun: IntMap<IntMap<User | null>>;
   /** The id of the next user. */
   readonly nextId: number;
@@ -78,7 +78,7 @@ export function emptyUsers(): Users {
 }
 
 /** The user that a session holds; `null`: it held one, or logged out, and is nobody now. */
-export function heldBy(users: Users, session: SessionId): User | null | undefined {
+export function userOf(users: Users, session: SessionId): User | null | undefined {
   return users.byRun.get(runOf(session))?.get(session >>> 0);
 }
 
@@ -97,7 +97,7 @@ export function atAddress(users: Users, address: string): IntMap<User> {
 /** Somebody's user; or, where only a session from the same address stands in the way, that one. */
 export interface Identity {
   readonly user?: User;
-  readonly heldBy?: SessionId;
+  readonly blockedBy?: SessionId;
 }
 
 const NOBODY: Identity = {};
@@ -108,14 +108,14 @@ const NO_USERS = IntMap.empty<User>();
  * address, if there is exactly one and nobody holds it; else nobody.
  */
 export function identify(users: Users, { session, address }: Actor): Identity {
-  const held = heldBy(users, session);
+  const held = userOf(users, session);
   if (held === null) return NOBODY;
   if (held !== undefined) return { user: held };
   const neighbours = atAddress(users, address);
   if (neighbours.size !== 1) return NOBODY;
   const user = neighbours.values()[0]!;
   const { session: holder } = users.presence.get(user.id)!;
-  return holder === undefined ? { user } : { heldBy: holder };
+  return holder === undefined ? { user } : { blockedBy: holder };
 }
 
 /** Adds a user of a new name and the next id, whom nobody holds. */
@@ -152,7 +152,7 @@ export function removeUser(users: Users, { name, id, address }: User): Users {
 
 /** The session holds this user, and none that it held before. */
 export function hold(users: Users, session: SessionId, user: User, at: number): Users {
-  if (heldBy(users, session)?.id === user.id) return users;
+  if (userOf(users, session)?.id === user.id) return users;
   const free = endSession(users, session, at);
   const { freeSince } = free.presence.get(user.id)!;
   return {
@@ -164,7 +164,7 @@ export function hold(users: Users, session: SessionId, user: User, at: number): 
 
 /** The session, which holds no name, is nobody until it registers. */
 export function makeNobody(users: Users, session: SessionId): Users {
-  return heldBy(users, session) === null
+  return userOf(users, session) === null
     ? users
     : { ...users, byRun: withSession(users, session, null) };
 }
@@ -186,7 +186,7 @@ function withSession(
 
 /** Forgets a session; the user that it held stays. */
 export function endSession(users: Users, session: SessionId, at: number): Users {
-  const held = heldBy(users, session);
+  const held = userOf(users, session);
   if (held === undefined) return users;
   const ended = { ...users, byRun: withSession(users, session, undefined) };
   if (held === null) return ended;

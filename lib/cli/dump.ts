@@ -1,7 +1,7 @@
 /** `dump` and `forget`: looking into a journal's file, and removing a user from it, by hand. */
 import { step } from "../chat/step.ts";
 import { committed, JournalError, replay } from "../journal/journal.ts";
-import { SqliteJournal, type Teller } from "../journal/sqlite/sqlite_journal.ts";
+import { type FileListener, SqliteJournal } from "../journal/sqlite/sqlite_journal.ts";
 import * as mailbox from "../chat/mailboxes.ts";
 import { UsageError } from "../errors.ts";
 import { parseFlags } from "../flags.ts";
@@ -32,7 +32,7 @@ export interface Dump {
 }
 
 /** Somebody at a terminal waits and sees. */
-const SILENT: Teller = { progress: () => {}, snapshotFailed: () => {} };
+const SILENT: FileListener = { progress: () => {}, snapshotFailed: () => {} };
 
 /** Prints what a file holds. The exit code. Throws `ExitError`. */
 export function dump(args: string[]): number {

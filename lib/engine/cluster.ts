@@ -12,7 +12,7 @@ import { type ServerOptions } from "../options.ts";
 import { flagName } from "../flags.ts";
 import { differences, type Settings, settingsOf } from "../chat/settings.ts";
 import { SharedJournal, type SharingOptions } from "../journal/shared_journal.ts";
-import { turnText } from "../chat/entry_codec.ts";
+import { encodeEntries } from "../chat/entry_codec.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { NO_SESSION } from "../chat/users.ts";
 
@@ -87,9 +87,9 @@ async function withReading<Result>(
   work: (reading: Reading) => Promise<Result>,
 ): Promise<Result> {
   const { log, meter, mustExist = false, snapshotEntries } = context;
-  const failed = (error: unknown) => context.failed(explained(error));
+  const failed = (error: unknown) => context.failed(toJournalError(error));
   const tell = (event: string) => (error: unknown) =>
-    log.event(event, { error: explained(error).message });
+    log.event(event, { error: toJournalError(error).message });
   const [waiting, snapshotFailed] = [tell("waiting-for-nats"), tell("snapshot-failed")];
   const stream = await NatsStream.open(options, { waiting, snapshotFailed, failed }, mustExist);
   try {
@@ -112,7 +112,7 @@ async function withReading<Result>(
     return await work(reading);
   } catch (error) {
     await stream.close();
-    throw explained(error);
+    throw toJournalError(error);
   }
 }
 
@@ -142,7 +142,7 @@ async function checkEnd({ stream, journal }: Reading): Promise<void> {
 async function append(reading: Reading, entry: SharedEntry): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const sent = (error: unknown) => error === undefined ? resolve() : reject(error);
-    reading.stream.send(crypto.randomUUID(), turnText([entry]), sent);
+    reading.stream.send(crypto.randomUUID(), encodeEntries([entry]), sent);
   });
   await catchUp(reading);
 }
@@ -178,7 +178,7 @@ function checkRoom({ stream: { bodyLengthMax } }: Reading, options: ServerOption
   );
 }
 
-function explained(error: unknown): JournalError {
+function toJournalError(error: unknown): JournalError {
   if (error instanceof JournalError) return error;
   return new JournalError(`The chat in NATS can't be read: ${messageOf(error)}`, { cause: error });
 }

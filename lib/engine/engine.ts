@@ -3,7 +3,7 @@ import { step } from "../chat/step.ts";
 import type { CommandEntry, Entry } from "../chat/entry.ts";
 import type { Command } from "../protocol/command.ts";
 import type { Log } from "../log.ts";
-import { Others } from "./peers.ts";
+import { Peers } from "./peers.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { type Answer, Session } from "./session.ts";
 import type { ChatState } from "../chat/state.ts";
@@ -22,7 +22,7 @@ export class Engine {
   readonly #log: Log;
   #sessions = new Map<SessionId, Session>();
   #nextSession = 1;
-  readonly #others: Others;
+  readonly #peers: Peers;
   readonly #waiters: Waiters;
   #stopping = false;
   #onEnded = () => {};
@@ -30,7 +30,7 @@ export class Engine {
   constructor(turns: GroupCommit, log: Log) {
     this.#turns = turns;
     this.#log = log;
-    this.#others = new Others(turns, log);
+    this.#peers = new Peers(turns, log);
     this.#waiters = new Waiters(turns);
     turns.follow({
       came: (turn) => this.#waiters.came(turn),
@@ -59,7 +59,7 @@ export class Engine {
    */
   run(session: Session, command: Command): Answer | Promise<Answer> {
     this.acknowledge(session);
-    session.hurried = false;
+    session.mayNotWait = false;
     return this.#run(session, command, true);
   }
 
@@ -78,8 +78,8 @@ export class Engine {
   }
 
   /** The `wait` of this session, if there is one, is answered at once. */
-  hurry(session: Session): void {
-    this.#waiters.hurry(session);
+  endWait(session: Session): void {
+    this.#waiters.endWait(session);
   }
 
   /** The session's stream has ended: it holds no name, and what it was shown stays. */
@@ -101,7 +101,7 @@ export class Engine {
       done: () => {
         if (shown !== undefined) this.#waiters.serve(shown.id);
       },
-      undo: (isLate) => isLate || this.#turns.owe(entries),
+      undo: (isLate) => isLate || this.#turns.storeEventually(entries),
     });
     for (const notify of session.onEnd ?? []) notify();
   }
@@ -128,14 +128,14 @@ export class Engine {
   }
 
   /** Where servers share the chat: ends the runs of those that are gone. */
-  lookAfterOthers(): void {
-    this.#others.lookAfter();
+  checkPeers(): void {
+    this.#peers.checkAll();
   }
 
   /** Nobody waits any more, now or later. */
   stop(): void {
     this.#stopping = true;
-    for (const session of this.#sessions.values()) this.hurry(session);
+    for (const session of this.#sessions.values()) this.endWait(session);
   }
 
   #run(session: Session, command: Command, mayWait: boolean): Answer | Promise<Answer> {
@@ -144,12 +144,12 @@ export class Engine {
     // Only with a name a time is remembered, and to look at the clock is a tenth of a `send`.
     const at = command.name === "register" ? this.#turns.now() : this.#turns.lastNow;
     const entry: CommandEntry = { kind: "command", at, actor, command };
-    const { state, reply, heldBy } = step(before, entry);
+    const { state, reply, blockedBy } = step(before, entry);
     if (reply === undefined) throw new Error(`'${command.name}' has no reply`);
-    const isHeld = mayWait && heldBy !== undefined && heldBy !== session.patientWith;
+    const isHeld = mayWait && blockedBy !== undefined && blockedBy !== session.waitedFor;
     const isEntry = state !== before || this.#turns.isShared && mayChange(command);
     if (session.pending > 0 && (isHeld || !isEntry)) return this.#runLater(session, command);
-    if (isHeld) return this.#runAfter(heldBy, session, command);
+    if (isHeld) return this.#runAfter(blockedBy, session, command);
     if (!isEntry) return this.#look(session, entry, reply);
     if (!this.#isOpen(session)) return { name: command.name, reply: STORAGE_AWAY };
     if (this.#turns.isShared) return this.#submit(session, entry);
@@ -170,7 +170,7 @@ export class Engine {
     this.#turns.add({
       undo: () => this.#waiters.answerAnew(session, answer, this.#turns.replyAnew(entry), isWait),
     });
-    const waits = shows && reply.count === 0 && command.seconds > 0 && !session.hurried &&
+    const waits = shows && reply.count === 0 && command.seconds > 0 && !session.mayNotWait &&
       !this.#stopping;
     return waits ? this.#waiters.begin(session, answer, reply.shown, command.seconds) : answer;
   }
@@ -184,9 +184,9 @@ export class Engine {
   async #runAfter(other: SessionId, session: Session, command: Command): Promise<Answer> {
     if (!this.#stopping) {
       if (runOf(other) === this.#turns.run) await this.#asked(other);
-      else await this.#others.ask(other);
+      else await this.#peers.ask(other);
     }
-    session.patientWith = other;
+    session.waitedFor = other;
     return this.#run(session, command, false);
   }
 

@@ -7,7 +7,7 @@
  * Where several servers share the journal there is no candidate: the order is made there, and only
  * what comes back is stepped, whoever has sent it. Then the replies are known.
  */
-import { conflict, step, stepTurn } from "../chat/step.ts";
+import { conflict, step, stepBatch } from "../chat/step.ts";
 import type { Entry } from "../chat/entry.ts";
 import { type ChatState, RULES } from "../chat/state.ts";
 import { forgetLoopTime, within } from "../clock.ts";
@@ -99,7 +99,7 @@ export class GroupCommit {
   /** The journal has this one; the open one follows it, and falls with it. */
   #storing: Turn | undefined;
   /** Entries that must be stored, and could not be yet. */
-  #owed: Entry[] = [];
+  #overdue: Entry[] = [];
   #isFailing = false;
   /** The next try while it fails. */
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -178,7 +178,7 @@ export class GroupCommit {
 
   /** Stores the first entry of a run. */
   start(settings: Settings): void {
-    this.owe([{ kind: "start", at: this.now(), rules: RULES, settings }]);
+    this.storeEventually([{ kind: "start", at: this.now(), rules: RULES, settings }]);
     this.#storeNow();
   }
 
@@ -216,8 +216,8 @@ export class GroupCommit {
   }
 
   /** These entries must be stored even if the turn can't be: they are tried again and again. */
-  owe(entries: readonly Entry[]): void {
-    this.#owed.push(...entries);
+  storeEventually(entries: readonly Entry[]): void {
+    this.#overdue.push(...entries);
     if (!this.isShared) this.#candidate = stepAll(this.#candidate, entries);
   }
 
@@ -235,10 +235,10 @@ export class GroupCommit {
     return last.over.promise;
   }
 
-  /** The same, and what is owed is tried once more. */
+  /** The same, and what is overdue is tried once more. */
   async settledAll(): Promise<void> {
     while (this.#storing !== undefined) await this.settled();
-    if (this.#open !== undefined || this.#owed.length > 0) this.#storeNow();
+    if (this.#open !== undefined || this.#overdue.length > 0) this.#storeNow();
     while (this.#storing !== undefined) await this.settled();
   }
 
@@ -270,34 +270,34 @@ export class GroupCommit {
   #end(turn: Turn): void {
     // A stop may have ended it already.
     if (turn !== this.#open) return;
-    const isOwing = this.#owed.length > 0 && !this.#isFailing;
-    if (turn.entries.length > 0 || isOwing) return this.#store(turn);
+    const hasOverdue = this.#overdue.length > 0 && !this.#isFailing;
+    if (turn.entries.length > 0 || hasOverdue) return this.#store(turn);
     this.#open = undefined;
     this.#settle(turn, () => done(turn));
   }
 
-  /** The open turn ends before its time; where none is open, what is owed is stored alone. */
+  /** The open turn ends before its time; where none is open, what is overdue is stored alone. */
   #storeNow(): void {
     this.#store(this.#open ?? this.#newTurn());
   }
 
-  /** The journal has the open turn from now on, with all that is owed. */
+  /** The journal has the open turn from now on, with all that is overdue. */
   #store(turn: Turn): void {
     this.#open = undefined;
     this.#storing = turn;
     const state = this.#candidate;
     const from = this.#clock();
-    const owed = this.#owed;
-    const entries = owed.length === 0 ? turn.entries : [...owed, ...turn.entries];
+    const overdue = this.#overdue;
+    const entries = overdue.length === 0 ? turn.entries : [...overdue, ...turn.entries];
     this.#journal.commit(entries, (error) => {
       forgetLoopTime();
       this.#meter?.committed(this.#clock() - from);
       this.#tell(error);
       const isLate = error instanceof LateError;
-      if (error === undefined || isLate) this.#owed = this.#owed.slice(owed.length);
+      if (error === undefined || isLate) this.#overdue = this.#overdue.slice(overdue.length);
       this.#settle(turn, () => {
         if (error !== undefined) this.#drop(turn, isLate);
-        else if (this.isShared) this.#answer(turn, owed.length);
+        else if (this.isShared) this.#answer(turn, overdue.length);
         else this.#publish(turn, state);
       });
     });
@@ -344,7 +344,7 @@ export class GroupCommit {
   #drop(turn: Turn, isLate: boolean): void {
     const next = this.#open;
     this.#open = undefined;
-    this.#candidate = this.isShared ? this.#published : stepAll(this.#published, this.#owed);
+    this.#candidate = this.isShared ? this.#published : stepAll(this.#published, this.#overdue);
     const answers = [...turn.answers, ...next?.answers ?? []];
     for (const answer of answers) if (answer !== undefined) answer.reply = STORAGE_AWAY;
     const jobs = [...turn.jobs, ...next?.jobs ?? []];
@@ -359,7 +359,7 @@ export class GroupCommit {
 
   /** A turn of the common order. */
   #hear(turn: readonly Entry[], origin: Origin): void {
-    const stepped = stepTurn(this.#published, turn);
+    const stepped = stepBatch(this.#published, turn);
     if (stepped === undefined) return;
     this.#published = this.#candidate = known(stepped.state);
     this.#tell(undefined);
@@ -369,12 +369,12 @@ export class GroupCommit {
     this.#follower?.came(turn);
     this.#journal.published(this.#published);
     // GroupCommit come again, and nobody else may ever open one here.
-    if (this.#owed.length > 0 && this.#storing === undefined) this.#opened();
+    if (this.#overdue.length > 0 && this.#storing === undefined) this.#opened();
   }
 
-  /** All of the turn has come, behind what was owed. */
-  #answer(turn: Turn, owed: number): void {
-    const replies = this.#came.slice(owed);
+  /** All of the turn has come, behind what was overdue. */
+  #answer(turn: Turn, overdue: number): void {
+    const replies = this.#came.slice(overdue);
     this.#came = [];
     for (const [place, answer] of turn.answers.entries()) {
       if (answer !== undefined) answer.reply = replies[place] ?? answer.reply;
@@ -391,14 +391,14 @@ export class GroupCommit {
       // Each goes to the front.
       entries.reverse();
       for (const entry of entries) this.apply(entry);
-      this.add({ undo: (isLate) => isLate || this.owe(entries) });
+      this.add({ undo: (isLate) => isLate || this.storeEventually(entries) });
     }
   }
 
-  /** The run before is over, with all that its sessions owed. What nobody got still goes back. */
+  /** The run before is over, with all that its sessions overdue. What nobody got still goes back. */
   #begin(lost: readonly Entry[]): void {
     this.#log.event("ended-by-others", {});
-    this.#owed = [...lost, ...this.#owed].filter(({ kind }) => kind === "return");
+    this.#overdue = [...lost, ...this.#overdue].filter(({ kind }) => kind === "return");
     this.#follower?.ended();
   }
 }

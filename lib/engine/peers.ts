@@ -8,7 +8,7 @@ import { NO_SESSION, runOf, type SessionId } from "../chat/users.ts";
 const SILENCES_MAX = 3;
 
 /** Asks the runs of the other servers; where a server has its chat for itself there are none. */
-export class Others {
+export class Peers {
   readonly #turns: GroupCommit;
   readonly #log: Log;
   /** How often runs have not answered, one time after another. */
@@ -32,7 +32,7 @@ export class Others {
    * Asks all other runs whether they are there. One that is gone holds the names of its users for
    * ever where nobody else wants them.
    */
-  async lookAfter(): Promise<void> {
+  async checkAll(): Promise<void> {
     const { sharing, published } = this.#turns;
     if (sharing?.run === undefined) return;
     for (const { id } of published.runs.all) {

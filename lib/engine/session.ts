@@ -28,9 +28,9 @@ export class Session {
   shown: Shown | undefined;
   waiter: Waiter | undefined;
   /** Something came behind a `wait`: it ends now, or as soon as it begins. */
-  hurried = false;
+  mayNotWait = false;
   /** The session that this one has waited for; the commands behind do not wait for it again. */
-  patientWith: SessionId | undefined;
+  waitedFor: SessionId | undefined;
   /** To be called when this session has ended. */
   onEnd: Set<() => void> | undefined;
   /** Entries of its own that are not in the state yet: what it reads waits for them. */

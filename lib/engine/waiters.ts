@@ -24,7 +24,7 @@ export class Waiters {
   /** Waits for mail, so many seconds at most: the same answer, when it is known. */
   begin(session: Session, answer: Answer, shown: Shown, seconds: number): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>();
-    const timer = setTimeout(() => this.hurry(session), seconds * 1000);
+    const timer = setTimeout(() => this.endWait(session), seconds * 1000);
     session.waiter = { answer, shown, timer, resolve };
     const waiting = this.#waiting.get(shown.id) ?? new Set();
     this.#waiting.set(shown.id, waiting.add(session));
@@ -32,14 +32,14 @@ export class Waiters {
   }
 
   /** The `wait` of this session, if there is one, is answered at once. */
-  hurry(session: Session): void {
-    session.hurried = true;
+  endWait(session: Session): void {
+    session.mayNotWait = true;
     if (session.waiter !== undefined) this.#finish(session, session.waiter);
   }
 
   /** The session is over: nobody hears what it has waited for. */
   end(session: Session): void {
-    session.hurried = true;
+    session.mayNotWait = true;
     const { waiter } = session;
     if (waiter === undefined) return;
     this.#answer(session, waiter, { code: "mail", count: 0, mail: () => [], shown: waiter.shown });

@@ -3,7 +3,7 @@
  *
  * Every server reads all of it. What a server has to store it sends as batches: they are numbered,
  * one is under way at a time, and it is sent again under its number until it comes back. So none
- * is missing, and `stepTurn` knows which came before. Of the stream itself nothing is asked but that
+ * is missing, and `stepBatch` knows which came before. Of the stream itself nothing is asked but that
  * what is acknowledged stays, and that everybody reads the same.
  */
 import type { Entry } from "../chat/entry.ts";
@@ -20,7 +20,7 @@ import {
 import { aliveIn, type ChatState, RULES } from "../chat/state.ts";
 import { findRun, lastBatch } from "../chat/members.ts";
 import type { Settings } from "../chat/settings.ts";
-import { parseTurn, turnText } from "../chat/entry_codec.ts";
+import { decodeEntries, encodeEntries } from "../chat/entry_codec.ts";
 import type { SessionId } from "../chat/users.ts";
 
 /** What was sent and has not come back is sent again after so long, in milliseconds. */
@@ -144,7 +144,7 @@ export class SharedJournal implements Journal, Sharing {
     this.#carrier.answer(id, (session) => this.#listener.asked(session));
     const { settings } = this.#options;
     const join: Entry = { kind: "join", at: Date.now(), run: id, rules: RULES, settings };
-    this.#send(`${id} joins`, turnText([join]));
+    this.#send(`${id} joins`, encodeEntries([join]));
     return over.promise;
   }
 
@@ -171,7 +171,7 @@ export class SharedJournal implements Journal, Sharing {
 
   /** The next message of the stream has come; so many are there behind it. */
   receive(number: number, body: string, pending: number): void {
-    const turn = parseTurn(body);
+    const turn = decodeEntries(body);
     this.#through = number;
     this.#pending = pending;
     this.#entries += turn.length;
@@ -225,7 +225,7 @@ export class SharedJournal implements Journal, Sharing {
   /** Says that a run of this server is over. Where that is lost, others have to ask. */
   #part(run: string, said: () => void): void {
     const part: Entry = { kind: "part", at: Date.now(), run };
-    this.#carrier.send(`${run} parts`, turnText([part]), said);
+    this.#carrier.send(`${run} parts`, encodeEntries([part]), said);
   }
 
   /** Says it until it has come back. */
@@ -255,7 +255,7 @@ export class SharedJournal implements Journal, Sharing {
 
   /** As many entries in a part as there is room for. */
   #split(entries: readonly Entry[]): readonly (readonly Entry[])[] {
-    const isShort = turnText(entries).length <= this.#options.bodyLengthMax;
+    const isShort = encodeEntries(entries).length <= this.#options.bodyLengthMax;
     if (isShort || entries.length === 1) return [entries];
     const half = entries.length >> 1;
     return [...this.#split(entries.slice(0, half)), ...this.#split(entries.slice(half))];
@@ -266,7 +266,7 @@ export class SharedJournal implements Journal, Sharing {
     const batch = this.#batch + 1;
     const [part = []] = this.#storing!.parts;
     const first: Entry = { kind: "batch", at: Date.now(), run, batch };
-    this.#send(`${run} ${batch}`, turnText([first, ...part]));
+    this.#send(`${run} ${batch}`, encodeEntries([first, ...part]));
   }
 
   /** Sends until it comes back. */

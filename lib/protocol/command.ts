@@ -113,7 +113,7 @@ const BY_SHAPE = new Map(NAMES.map((name) => {
 }));
 
 /** What stands at a place in a list of frames. */
-export type Taken =
+export type CommandAt =
   | {
     readonly kind: "command";
     readonly command: Command;
@@ -133,11 +133,11 @@ export type Taken =
   | { readonly kind: "unknown" };
 
 /** Reads the command that begins at `frames[at]`. */
-export function takeCommand(
+export function readCommand(
   frames: Frames,
   at: number,
   strict: boolean,
-): Taken {
+): CommandAt {
   const found = BY_SHAPE.get(frames.shape(at));
   const isKnown = found !== undefined && frames.is(at, found.bytes) &&
     (found.spec.original || !strict);
@@ -158,7 +158,7 @@ export function takeCommand(
   return { kind: "command", command, lastArgument, length };
 }
 
-function refused(name: CommandName, argument: ArgumentName, length: number): Taken {
+function refused(name: CommandName, argument: ArgumentName, length: number): CommandAt {
   return { kind: "refused", name, reply: { code: ARGUMENTS[argument] }, length };
 }
 

@@ -102,11 +102,11 @@ export class FrameStream implements AsyncIterable<Split> {
   #pull(): void {
     if (this.#isBusy) return;
     this.#isBusy = true;
-    this.#source.read(this.#buffer).then(this.#take, this.#fail);
+    this.#source.read(this.#buffer).then(this.#onRead, this.#onError);
   }
 
   // No async function: it would cost up to a tenth of a request.
-  readonly #take = (length: number | null): void => {
+  readonly #onRead = (length: number | null): void => {
     if (length === null) return this.#controller.close();
     this.#isBusy = false;
     if (this.#overLimit) return this.#pull();
@@ -117,7 +117,7 @@ export class FrameStream implements AsyncIterable<Split> {
     this.#controller.enqueue(split);
   };
 
-  readonly #fail = (error: unknown): void => this.#controller.error(error);
+  readonly #onError = (error: unknown): void => this.#controller.error(error);
 }
 
 /** The buffer for the next read, after one of so many bytes. */

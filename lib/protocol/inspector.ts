@@ -5,8 +5,8 @@
  * does it. Texts of mail are hidden unless they are asked for. Pure.
  */
 import { clip, hasMoreSymbols } from "../text/symbols.ts";
-import { type ArgumentName, commandArguments, type CommandName, takeCommand } from "./command.ts";
-import { CommandReader, type Item, type ReaderOptions } from "./request_reader.ts";
+import { type ArgumentName, commandArguments, type CommandName, readCommand } from "./command.ts";
+import { type Item, RequestReader, type RequestReaderOptions } from "./request_reader.ts";
 import { encodeFrame, type Frames, LENGTH_BYTES, readLength, type Split } from "./frame.ts";
 import { hex, quoted } from "../text/printable.ts";
 import { isRefusal, type Reply, replyText } from "./reply.ts";
@@ -39,7 +39,7 @@ export interface Line {
 }
 
 /** What an inspector must know of the server's options. */
-export type InspectorOptions = ReaderOptions & {
+export type InspectorOptions = RequestReaderOptions & {
   /** A longer receiver may be a text in the wrong place. */
   readonly nameSymbolsMax: number;
   /** Show the texts of mail, also where they are part of a mistake. */
@@ -55,7 +55,7 @@ const NOTHING = new Uint8Array(0);
  */
 export class RequestInspector {
   readonly #options: InspectorOptions;
-  readonly #reader: CommandReader;
+  readonly #reader: RequestReader;
   #offset: number;
   /** The command of the last frame, and those of its arguments that have not come. */
   #command: CommandName | undefined;
@@ -68,7 +68,7 @@ export class RequestInspector {
   constructor(options: InspectorOptions, offset = 0) {
     this.#options = options;
     this.#offset = offset;
-    this.#reader = new CommandReader(options, offset > 0);
+    this.#reader = new RequestReader(options, offset > 0);
   }
 
   /** The lines of all whole frames of the split, and of a mistake, which is the last line ever. */
@@ -81,7 +81,7 @@ export class RequestInspector {
       lines.push(this.#frameLine(split.frames, at));
     }
     if (split.overLimit && !this.#isOver) {
-      lines.push(this.#mistakeLine(this.#reader.take(), split.rest, `not ${this.#awaited()}`));
+      lines.push(this.#mistakeLine(this.#reader.next(), split.rest, `not ${this.#awaited()}`));
     }
     this.#reader.keep();
     return lines;
@@ -98,11 +98,11 @@ export class RequestInspector {
   #frameLine(frames: Frames, at: number): Line {
     const argument = this.#expected.shift();
     if (argument !== undefined) return this.#argumentLine(argument, frames.frame(at));
-    const taken = takeCommand(frames, at, this.#options.strict);
-    if (taken.kind === "unknown") {
-      return this.#mistakeLine(this.#reader.take(), frames.frame(at), "not a command");
+    const found = readCommand(frames, at, this.#options.strict);
+    if (found.kind === "unknown") {
+      return this.#mistakeLine(this.#reader.next(), frames.frame(at), "not a command");
     }
-    this.#command = taken.kind === "command" ? taken.command.name : taken.name;
+    this.#command = found.kind === "command" ? found.command.name : found.name;
     this.#expected = [...commandArguments(this.#command)];
     return this.#line(frames.frame(at), `the command '${this.#command}'${this.#refusal()}`, false);
   }
@@ -116,7 +116,7 @@ export class RequestInspector {
 
   /** Behind the last frame of a command: why it is refused, if its arguments alone decide that. */
   #refusal(): string {
-    const item = this.#expected.length === 0 ? this.#reader.take() : undefined;
+    const item = this.#expected.length === 0 ? this.#reader.next() : undefined;
     return item?.kind === "refused" ? `; refused: ${replyText(item.reply)}` : "";
   }
 

@@ -1,5 +1,5 @@
 /** From the frames of one connection to commands, or to the mistake that ends it. No I/O. */
-import { type Command, type CommandName, commandNames, takeCommand } from "./command.ts";
+import { type Command, type CommandName, commandNames, readCommand } from "./command.ts";
 import type { Evidence } from "./mistake_evidence.ts";
 import { encodeFrame, NO_FRAMES, type Split } from "./frame.ts";
 import { explain, type Mistake } from "./mistake.ts";
@@ -20,7 +20,7 @@ export type Item =
   };
 
 /** What a reader must know of the server's options. */
-export interface ReaderOptions {
+export interface RequestReaderOptions {
   readonly strict: boolean;
   readonly textSymbolsMax: number;
   readonly frameBytesMax: number;
@@ -31,10 +31,10 @@ const encoder = new TextEncoder();
 const NOTHING = new Uint8Array(0);
 
 /** Collects frames until a command is complete. */
-export class CommandReader {
-  readonly #options: ReaderOptions;
+export class RequestReader {
+  readonly #options: RequestReaderOptions;
   #frames = NO_FRAMES;
-  /** The commands before this place in the frames were taken. */
+  /** The commands before this place in the frames were found. */
   #at = 0;
   #rest: Uint8Array = NOTHING;
   #overLimit = false;
@@ -44,7 +44,7 @@ export class CommandReader {
   #hasSent: boolean;
 
   /** What came before may hold a text, where `hasSent` says so. */
-  constructor(options: ReaderOptions, hasSent = false) {
+  constructor(options: RequestReaderOptions, hasSent = false) {
     this.#options = options;
     this.#hasSent = hasSent;
   }
@@ -77,32 +77,32 @@ export class CommandReader {
   }
 
   /** The next command or mistake; `undefined` where more bytes are needed. */
-  take(): Item | undefined {
+  next(): Item | undefined {
     if (this.#at === this.#frames.length) return this.#atLength(undefined, "command");
-    const taken = takeCommand(this.#frames, this.#at, this.#options.strict);
-    switch (taken.kind) {
+    const found = readCommand(this.#frames, this.#at, this.#options.strict);
+    switch (found.kind) {
       case "unknown":
         return this.#unknownCommand();
       case "begun":
-        return this.#atLength(taken.name, taken.expected);
+        return this.#atLength(found.name, found.expected);
       case "refused":
-        this.#advance(taken.name, taken.length);
+        this.#advance(found.name, found.length);
         this.#before = this.#frames.payload(this.#at - 1).slice();
-        return taken;
+        return found;
       case "command":
-        this.#advance(taken.command.name, taken.length);
-        this.#before = taken.lastArgument;
-        return taken;
+        this.#advance(found.command.name, found.length);
+        this.#before = found.lastArgument;
+        return found;
     }
   }
 
   /** The mistake of a command that was begun and can't be completed. */
   breakOff(kind: "stalled" | "cut-off"): Item {
-    const taken = this.#at < this.#frames.length
-      ? takeCommand(this.#frames, this.#at, this.#options.strict)
+    const found = this.#at < this.#frames.length
+      ? readCommand(this.#frames, this.#at, this.#options.strict)
       : undefined;
-    return taken?.kind === "begun"
-      ? this.#mistake({ kind, expected: taken.expected, command: taken.name })
+    return found?.kind === "begun"
+      ? this.#mistake({ kind, expected: found.expected, command: found.name })
       : this.#mistake({ kind, expected: "command", command: undefined });
   }
 

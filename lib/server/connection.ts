@@ -1,5 +1,5 @@
 /** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
-import { CommandReader, type Item } from "../protocol/request_reader.ts";
+import { type Item, RequestReader } from "../protocol/request_reader.ts";
 import { loopTime } from "../clock.ts";
 import { Deadline } from "./deadline.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -12,7 +12,7 @@ import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import type { ServerOptions } from "../options.ts";
 import { Outbox, type Tap } from "./outbox.ts";
-import { type Pace, Ticket } from "./fairness.ts";
+import { type Fairness, Ticket } from "./fairness.ts";
 import type { SessionId } from "../chat/users.ts";
 
 /** A stream of bytes in both directions, however it was made. */
@@ -73,7 +73,7 @@ export interface ConnectionContext {
   readonly engine: Engine;
   readonly options: ServerOptions;
   readonly log: Log;
-  readonly pace: Pace;
+  readonly fairness: Fairness;
   readonly meter: Meter | undefined;
   readonly decode: Decode;
 }
@@ -85,7 +85,7 @@ export class ConnectionHandler {
   readonly #ticket = new Ticket();
   readonly #session: Session;
   readonly #frames: FrameStream;
-  readonly #commands: CommandReader;
+  readonly #commands: RequestReader;
   readonly #outbox: Outbox;
   readonly #deadline = new Deadline(() => this.#expire());
   /** What the connection does beside writing decides what a passed deadline means. */
@@ -103,7 +103,7 @@ export class ConnectionHandler {
   #ahead: Promise<Next> | undefined;
   #lastIsWait = false;
   readonly #since = Date.now();
-  #commandsTaken = 0;
+  #commandCount = 0;
   #bytesIn = 0;
 
   constructor(connection: Connection, context: ConnectionContext) {
@@ -112,7 +112,7 @@ export class ConnectionHandler {
     this.#context = context;
     this.#session = engine.open(connection.address, connection.peer);
     this.#frames = new FrameStream(connection, options.frameBytesMax, decode);
-    this.#commands = new CommandReader(options);
+    this.#commands = new RequestReader(options);
     const { actor } = this.#session;
     this.#outbox = new Outbox({ actor, deadline: this.#deadline, options, log, meter });
   }
@@ -148,7 +148,7 @@ export class ConnectionHandler {
     closeQuietly(this.#connection);
     this.#outbox.tap?.ended(reason);
     const { bytesIn, bytesOut } = this.facts;
-    const commands = this.#commandsTaken;
+    const commands = this.#commandCount;
     this.#context.log.event("disconnected", {
       connection,
       peer,
@@ -162,7 +162,7 @@ export class ConnectionHandler {
   /** Answers what has arrived, and ends. */
   stop(): void {
     this.#stopAt ??= performance.now() + STOP_MS;
-    this.#outbox.hurry();
+    this.#outbox.shortenTimeout();
     if (this.#phase === "reading" && this.#isReading) this.#armForReading();
   }
 
@@ -185,7 +185,7 @@ export class ConnectionHandler {
         if (settled !== undefined) await settled;
         for (let piece = outbox.first(); piece !== undefined;) {
           const written = await this.#connection.write(piece);
-          const turn = this.#context.pace.next(this.#ticket, this.#commandsTaken);
+          const turn = this.#context.fairness.next(this.#ticket, this.#commandCount);
           if (turn !== undefined) await turn;
           piece = outbox.next(written);
         }
@@ -211,7 +211,7 @@ export class ConnectionHandler {
 
   /** Answers until nothing is left of what has come, an answer has to wait, or all is over. */
   #answerStretch(first: Next | undefined): Ending | Late | undefined {
-    for (let next = first ?? this.#taken(); next !== undefined; next = this.#taken()) {
+    for (let next = first ?? this.#nextItem(); next !== undefined; next = this.#nextItem()) {
       if (next.kind === "ending") return next.ending;
       if (next.kind === "mistake") {
         this.#tellMistake(next);
@@ -230,9 +230,9 @@ export class ConnectionHandler {
   }
 
   /** The next item of what has come already. */
-  #taken(): Item | undefined {
+  #nextItem(): Item | undefined {
     if (this.#ahead !== undefined) return undefined;
-    const item = this.#commands.take();
+    const item = this.#commands.next();
     if (item !== undefined) this.#begunAt = undefined;
     return item;
   }
@@ -261,12 +261,12 @@ export class ConnectionHandler {
         ? this.#breakOff("cut-off")
         : { kind: "ending", ending: "closed by the client" };
     }
-    this.#context.pace.events++;
+    this.#context.fairness.events++;
     this.#bytesIn += read.value.size;
     this.#outbox.tap?.received(read.value);
     this.#commands.feed(read.value);
     // What came behind a refusal, knowing of it, may wait anew.
-    this.#session.patientWith = undefined;
+    this.#session.waitedFor = undefined;
     if (this.#phase === "reading") this.#deadline.clear();
     return undefined;
   }
@@ -285,7 +285,7 @@ export class ConnectionHandler {
   /** What comes behind a `wait`, while that waits. */
   async #readAhead(): Promise<Next> {
     for (let next: Next | undefined;;) {
-      next ??= this.#commands.take();
+      next ??= this.#commands.next();
       if (next !== undefined) {
         this.#begunAt = undefined;
         return next;
@@ -317,7 +317,7 @@ export class ConnectionHandler {
   }
 
   #answerTo(item: Exclude<Item, { kind: "mistake" }>): Answer | Promise<Answer> {
-    this.#commandsTaken++;
+    this.#commandCount++;
     if (item.kind === "command") return this.#context.engine.run(this.#session, item.command);
     this.#context.engine.acknowledge(this.#session);
     return { name: item.name, reply: item.reply };
@@ -328,8 +328,8 @@ export class ConnectionHandler {
     if (!isWait) return { kind: "answered", answer: await answer };
     this.#phase = "waiting";
     this.#ahead = this.#readAhead();
-    const hurry = () => this.#context.engine.hurry(this.#session);
-    this.#ahead.then(hurry, hurry);
+    const endWait = () => this.#context.engine.endWait(this.#session);
+    this.#ahead.then(endWait, endWait);
     const done = await answer;
     this.#phase = "reading";
     return { kind: "answered", answer: done };
@@ -358,7 +358,7 @@ export class ConnectionHandler {
     const now = performance.now();
     if (this.#stopAt === undefined || now >= this.#stopAt) return false;
     const before = this.#eventsBefore;
-    this.#eventsBefore = this.#context.pace.events;
+    this.#eventsBefore = this.#context.fairness.events;
     return before !== this.#eventsBefore || now - this.#armedAt > 1.2 * STOP_PAUSE_MS;
   }
 

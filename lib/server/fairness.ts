@@ -29,7 +29,7 @@ export class Ticket {
   /** How many commands were answered since it was let in, or was idle; a piece of a reply is one too. */
   served = 0;
   /** How many commands had come when it was served last. */
-  commandsTaken = 0;
+  commandCount = 0;
 }
 
 /** One that is in the queue. */
@@ -42,7 +42,7 @@ interface Waiting {
  * Says who has to wait before it goes on. Reads and writes that are ready at once do not let the
  * loop turn: one client with a long pipeline would keep everybody else waiting for seconds.
  */
-export class Pace {
+export class Fairness {
   readonly #connections: () => number;
   /** Counts the looks. */
   #interval = 0;
@@ -69,13 +69,13 @@ export class Pace {
    * To be awaited by whoever was served, after so many commands in all. Few at a time, and the loop
    * on time: nobody waits.
    */
-  next(ticket: Ticket, commandsTaken: number): Promise<void> | undefined {
+  next(ticket: Ticket, commandCount: number): Promise<void> | undefined {
     const mayBeCrowd = this.#connections() > CROWD;
     if (mayBeCrowd) this.#lookAt ??= this.#lookSoon(performance.now());
     const since = this.#lookAt ?? loopTime();
     if (ticket.interval !== this.#interval) this.#count(ticket);
-    ticket.served += Math.max(1, commandsTaken - ticket.commandsTaken);
-    ticket.commandsTaken = commandsTaken;
+    ticket.served += Math.max(1, commandCount - ticket.commandCount);
+    ticket.commandCount = commandCount;
     this.#servings++;
     this.events++;
     if (this.#servings % SERVINGS_A_LOOK === 0) {

@@ -125,7 +125,7 @@ export class Outbox {
   }
 
   /** The server stops: from now on the client has less time. */
-  hurry(): void {
+  shortenTimeout(): void {
     this.#writeMs = Math.min(this.#writeMs, STOP_WRITE_MS);
     if (this.isWriting) this.#of.deadline.set(this.#writeMs);
   }

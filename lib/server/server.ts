@@ -1,5 +1,5 @@
 /** The server: accepts connections within its limits, has them served, and stops. */
-import { Pace } from "./fairness.ts";
+import { Fairness } from "./fairness.ts";
 import {
   closeQuietly,
   type Connection,
@@ -22,7 +22,7 @@ import { settingsOf } from "../chat/settings.ts";
 import { replyText } from "../protocol/reply.ts";
 import { behindHeader, TcpConnection } from "./tcp.ts";
 import { type GroupCommit, openChat } from "../engine/group_commit.ts";
-import { heldBy, type SessionId } from "../chat/users.ts";
+import { type SessionId, userOf } from "../chat/users.ts";
 
 /** After a failed `accept` the next is tried after so long, in milliseconds; then twice as long. */
 const BACK_OFF_MS = 50;
@@ -88,8 +88,8 @@ export class Server {
     const { usersExpireH } = options;
     this.#expireMs = usersExpireH === 0 ? Infinity : 3_600_000 * usersExpireH;
     this.#engine = new Engine(turns, log);
-    const pace = new Pace(() => this.#handlers.size);
-    this.#context = { engine: this.#engine, options, log, pace, meter, decode: fastDecoder() };
+    const fairness = new Fairness(() => this.#handlers.size);
+    this.#context = { engine: this.#engine, options, log, fairness, meter, decode: fastDecoder() };
     this.#engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };
@@ -106,7 +106,7 @@ export class Server {
   expireUsers(): void {
     if (this.#expireMs === Infinity && !this.#turns.isShared) return;
     this.#expiring = setInterval(() => {
-      this.#engine.lookAfterOthers();
+      this.#engine.checkPeers();
       if (this.#expireMs < Infinity) this.forgetAbsent(this.#turns.now());
     }, EXPIRE_CHECK_MS);
   }
@@ -238,7 +238,7 @@ export class Server {
     const { users } = this.#turns.published;
     return Array.from(this.#handlers.keys(), ({ facts }) => ({
       ...facts,
-      user: heldBy(users, facts.connection)?.name ?? null,
+      user: userOf(users, facts.connection)?.name ?? null,
     }));
   }
 

@@ -41,7 +41,7 @@ function said(reply: Reply): string {
 class World {
   state: ChatState;
   reply: Reply | undefined;
-  heldBy: number | undefined;
+  blockedBy: number | undefined;
 
   constructor(settings: Partial<Settings> = {}) {
     this.state = emptyChat({ ...SETTINGS, ...settings });
@@ -51,11 +51,11 @@ class World {
   step(entry: Entry): void {
     const before = this.state;
     const digest = [...snapshotRows(before)];
-    const { state, reply, heldBy } = step(before, entry);
+    const { state, reply, blockedBy } = step(before, entry);
     assertEquals([...snapshotRows(before)], digest);
     this.state = state;
     this.reply = reply;
-    this.heldBy = heldBy;
+    this.blockedBy = blockedBy;
   }
 
   run(who: string, command: Command): string {
@@ -101,7 +101,7 @@ for (const strict of [false, true]) {
       const chat = world();
       chat.register("1@a", "Bob");
       assertEquals(chat.register("2@b", "Bob"), "'Bob' already exists!");
-      assertEquals(chat.heldBy, undefined);
+      assertEquals(chat.blockedBy, undefined);
     });
 
     it("register refuses an empty name", () => {
@@ -313,7 +313,7 @@ describe("in default mode, who somebody is", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     assertEquals(chat.register("2@a", "Al"), "'Al' already exists!");
-    assertEquals(chat.heldBy, 1);
+    assertEquals(chat.blockedBy, 1);
   });
 
   it("a name that nobody holds is taken up again from its address, with its mail", () => {
@@ -353,7 +353,7 @@ describe("in default mode, who somebody is", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     assertEquals(chat.receive("2@a"), NOBODY);
-    assertEquals(chat.heldBy, 1);
+    assertEquals(chat.blockedBy, 1);
     assertEquals(chat.logout("2@a"), LOGGED_OUT);
     assertEquals(chat.users(), "users: Al");
   });
@@ -365,7 +365,7 @@ describe("in default mode, who somebody is", () => {
     chat.end(1);
     chat.end(2);
     assertEquals(chat.receive("3@a"), NOBODY);
-    assertEquals(chat.heldBy, undefined);
+    assertEquals(chat.blockedBy, undefined);
   });
 
   it("after logout a connection is nobody", () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { Entry } from "../../lib/chat/entry.ts";
-import { parseTurn, turnText } from "../../lib/chat/entry_codec.ts";
+import { decodeEntries, encodeEntries } from "../../lib/chat/entry_codec.ts";
 
 const AL = { session: 3, address: "10.0.0.1", peer: "10.0.0.1:5000" };
 const BOB = { session: 4, address: "fe80::1", peer: "[fe80::1]:5001" };
@@ -24,8 +24,8 @@ describe("the text of a turn", () => {
       { kind: "forget", user: "Al", id: 1 },
       { kind: "end", at: 9, session: 4 },
     ];
-    assertEquals(parseTurn(turnText(entries)), entries);
-    assertEquals(parseTurn(turnText([])), []);
+    assertEquals(decodeEntries(encodeEntries(entries)), entries);
+    assertEquals(decodeEntries(encodeEntries([])), []);
   });
 
   it("gives back commands of every number and name behind each other", () => {
@@ -40,7 +40,7 @@ describe("the text of a turn", () => {
     for (let from = 0; from < entries.length; from++) {
       for (let to = from; to <= entries.length; to++) {
         const part = entries.slice(from, to);
-        assertEquals(parseTurn(turnText(part)), part);
+        assertEquals(decodeEntries(encodeEntries(part)), part);
       }
     }
   });
@@ -48,15 +48,15 @@ describe("the text of a turn", () => {
   it("is read as it was written before format 3", () => {
     const before = '[7,[[3,"10.0.0.1","10.0.0.1:5000"],[4,"fe80::1","[fe80::1]:5001"]],[' +
       '[0,0,"send","Bob","1"],{"kind":"end","at":9,"session":9},[1,1,"receive"],[0,1,"wait",2.5]]]';
-    assertEquals(parseTurn(before), [
+    assertEquals(decodeEntries(before), [
       command(7, AL, { name: "send", to: "Bob", text: "1" }),
       { kind: "end", at: 9, session: 9 },
       command(8, BOB, { name: "receive" }),
       command(8, AL, { name: "wait", seconds: 2.5 }),
     ]);
     const part: Entry = { kind: "part", at: 1, run: "a" };
-    assertEquals(parseTurn(`[0,[],[${JSON.stringify(part)}]]`), [part]);
-    assertEquals(parseTurn("[0,[],[]]"), []);
+    assertEquals(decodeEntries(`[0,[],[${JSON.stringify(part)}]]`), [part]);
+    assertEquals(decodeEntries("[0,[],[]]"), []);
   });
 
   it("is less than a third of the entries in JSON for a pipeline of messages", () => {
@@ -66,6 +66,6 @@ describe("the text of a turn", () => {
       text: "x".repeat(40),
     });
     const entries = Array<Entry>(16).fill(message);
-    assert(turnText(entries).length < JSON.stringify(entries).length / 3);
+    assert(encodeEntries(entries).length < JSON.stringify(entries).length / 3);
   });
 });

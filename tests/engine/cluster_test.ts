@@ -8,7 +8,7 @@ import { Metrics } from "../../lib/http/metrics.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { type Settings, settingsOf } from "../../lib/chat/settings.ts";
 import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
-import { parseTurn, turnText } from "../../lib/chat/entry_codec.ts";
+import { decodeEntries, encodeEntries } from "../../lib/chat/entry_codec.ts";
 import { GroupCommit } from "../../lib/engine/group_commit.ts";
 import { sessionOf } from "../../lib/chat/users.ts";
 import { HttpServer } from "../../lib/http/http_server.ts";
@@ -49,13 +49,13 @@ class Stream implements Carrier {
 
   /** Somebody else's turn comes. */
   hear(...turn: readonly Entry[]): void {
-    this.journal.receive(++this.#last, turnText(turn), this.pending);
+    this.journal.receive(++this.#last, encodeEntries(turn), this.pending);
   }
 
   /** What the server has sent comes back, as soon as it has sent something. */
   async comeBack(): Promise<void> {
     await until(() => this.#sent.length > 0, "something is sent");
-    for (const body of this.#sent.splice(0)) this.hear(...parseTurn(body));
+    for (const body of this.#sent.splice(0)) this.hear(...decodeEntries(body));
   }
 
   /** Another run is asked; the test says whether it answers. */

@@ -82,7 +82,7 @@ describe("GroupCommit.close()", () => {
       add("register");
       journal.end("well");
       turns.apply(END);
-      turns.add({ undo: () => turns.owe([END]) });
+      turns.add({ undo: () => turns.storeEventually([END]) });
       journal.end("fails");
       assertEquals(usersIn(journal), ["Al (here)"]);
       journal.mood = mood;

@@ -139,7 +139,7 @@ describe("a person on the page", () => {
     await al.until("away");
     server = serveWeb("--http", port);
     try {
-      al.talk.hurry();
+      al.talk.retryNow();
       await al.until("here");
       using bob = await Peer.connect(server.port);
       await bob.ask("register", "Bob");
@@ -160,7 +160,7 @@ describe("a person on the page", () => {
     await al.until("away");
     server = serveWeb("--http", port, "--strict");
     try {
-      al.talk.hurry();
+      al.talk.retryNow();
       await al.until("here");
       assertEquals(await al.talk.send("to myself", "Al"), "Message added to storage!");
       await until(() => al.mail.length === 1, "the mail comes");
@@ -183,7 +183,7 @@ describe("a person on the page", () => {
     await al.until("away");
     assertMatch(JSON.stringify(al.state), /It does not answer/);
     isFailing = false;
-    al.talk.hurry();
+    al.talk.retryNow();
     await al.until("here");
   });
 
@@ -196,12 +196,12 @@ describe("a person on the page", () => {
     const refusals = () => al.states.filter(({ kind }) => kind === "away").length;
     for (let tries = 1; tries <= 5; tries++) {
       await until(() => refusals() === tries, "it is refused");
-      al.talk.hurry();
+      al.talk.retryNow();
     }
     assertMatch(JSON.stringify(al.state), /'Al' already exists!/);
     before.close();
     const isBack = () => {
-      al.talk.hurry();
+      al.talk.retryNow();
       return al.state?.kind === "here";
     };
     await until(isBack, "it is back");
@@ -239,7 +239,7 @@ describe("a person on the page", () => {
     server = serveWeb("--http", port);
     try {
       await al.until("away", "connecting", "here");
-      al.talk.hurry();
+      al.talk.retryNow();
       await al.until("here");
       await al.talk.leave();
       assertEquals(al.state, { kind: "left" });
@@ -258,12 +258,12 @@ describe("a person on the page", () => {
     try {
       const other = await Peer.connect(server.port);
       await other.ask("ping");
-      al.talk.hurry();
+      al.talk.retryNow();
       const isFull = () => JSON.stringify(al.state).includes("Server is full!");
       await until(isFull, "it hears that the server is full");
       other.close();
       await until(() => server.server.facts.connections === 0, "there is a place");
-      al.talk.hurry();
+      al.talk.retryNow();
       await al.until("here");
     } finally {
       al.talk.stop();

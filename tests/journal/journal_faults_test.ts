@@ -137,8 +137,8 @@ for (const [what, { error, amidTurns, amidSnapshot, mend }] of Object.entries(FA
       async () => {
         using file = new TempFile();
         const failures: unknown[] = [];
-        const teller = { ...SILENT, snapshotFailed: (thrown: unknown) => failures.push(thrown) };
-        const { journal, database } = openWithDatabase(() => file.open(teller, HASTY));
+        const listener = { ...SILENT, snapshotFailed: (thrown: unknown) => failures.push(thrown) };
+        const { journal, database } = openWithDatabase(() => file.open(listener, HASTY));
         let state = emptyChat(SETTINGS);
         const commit = async (entries: Turn) => {
           await committed(journal, entries);

@@ -281,8 +281,8 @@ describe("a journal in a file", () => {
     journal.abandon();
     const read = (progressMs: number): number[] => {
       const told: number[] = [];
-      const teller = { ...SILENT, progress: (rows: number) => told.push(rows) };
-      const again = file.open(teller, { ...SCHEDULE, progressMs });
+      const listener = { ...SILENT, progress: (rows: number) => told.push(rows) };
+      const again = file.open(listener, { ...SCHEDULE, progressMs });
       replay(again.read(), SETTINGS);
       again.abandon();
       return told;

@@ -10,7 +10,7 @@ import { NatsStream } from "../../lib/journal/nats/stream.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
 import { snapshotRows } from "../../lib/chat/snapshot.ts";
-import { turnText } from "../../lib/chat/entry_codec.ts";
+import { encodeEntries } from "../../lib/chat/entry_codec.ts";
 import type { GroupCommit } from "../../lib/engine/group_commit.ts";
 import { ServerProcess } from "../harness/crash/process.ts";
 import { NATS, Nats, NATS_CLUSTER } from "./nats.ts";
@@ -154,13 +154,13 @@ describe("main.ts raise", () => {
   async function joinAs(nats: Nats, rules: number): Promise<NatsStream> {
     const options = { ...parseServerOptions([]), journal: nats.urls };
     const nobody = () => {};
-    const teller = { waiting: nobody, snapshotFailed: nobody, failed: nobody };
-    const other = await NatsStream.open(options, teller);
+    const listener = { waiting: nobody, snapshotFailed: nobody, failed: nobody };
+    const other = await NatsStream.open(options, listener);
     other.answer("other", () => Promise.resolve());
     const join: Entry = {
       ...{ kind: "join", at: 1, run: "other", rules, settings: settingsOf(options) },
     };
-    await new Promise((resolve) => other.send("join", turnText([join]), resolve));
+    await new Promise((resolve) => other.send("join", encodeEntries([join]), resolve));
     return other;
   }
 

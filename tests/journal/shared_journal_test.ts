@@ -1,7 +1,7 @@
 /** A chat that several servers share: what its entries mean, and how a server sends its own. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { stepTurn } from "../../lib/chat/step.ts";
+import { stepBatch } from "../../lib/chat/step.ts";
 import type { Entry } from "../../lib/chat/entry.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
@@ -11,7 +11,7 @@ import { parseServerOptions } from "../../lib/options.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
 import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
 import { restoreSnapshot, snapshotRows } from "../../lib/chat/snapshot.ts";
-import { parseTurn, turnText } from "../../lib/chat/entry_codec.ts";
+import { decodeEntries, encodeEntries } from "../../lib/chat/entry_codec.ts";
 import { type SessionId, sessionOf } from "../../lib/chat/users.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
@@ -32,7 +32,7 @@ function play(turns: readonly (readonly Entry[])[], from = emptyChat(SETTINGS)) 
   let state = from;
   const codes: string[] = [];
   for (const turn of turns) {
-    const stepped = stepTurn(state, turn);
+    const stepped = stepBatch(state, turn);
     state = stepped?.state ?? state;
     const replies = stepped?.replies.filter((reply) => reply !== undefined) ?? [{ code: "-" }];
     codes.push(...replies.map(({ code }) => code));
@@ -48,7 +48,7 @@ function textsOf(state: ChatState, name: string): string[] {
 const AL = sessionOf(1, 1);
 const BOB = sessionOf(2, 1);
 /** The first run of a server is over. */
-const OVER = turnText([{ kind: "part", at: 1, run: "run1" }]);
+const OVER = encodeEntries([{ kind: "part", at: 1, run: "run1" }]);
 const TWO_RUNS = [join("a"), join("b")];
 const AL_IS_IN = [...TWO_RUNS, batch("a", 1, AL, { name: "register", user: "Al" })];
 const note = (number: number, text: string) =>
@@ -222,7 +222,7 @@ function openWorld(bodyLengthMax = 100_000) {
   });
   journal.follow({
     came: (turn: readonly Entry[], origin: Origin) => {
-      const stepped = stepTurn(state, turn);
+      const stepped = stepBatch(state, turn);
       heard.push(`${origin} ${turn.map(({ kind }) => kind)}${stepped ? "" : " (not counted)"}`);
       state = stepped?.state ?? state;
       if (stepped !== undefined) journal.published(state);
@@ -239,7 +239,7 @@ function openWorld(bodyLengthMax = 100_000) {
     miss: (...bodies: string[]) => {
       last += bodies.length;
       const next = bodies.reduce(
-        (before, body) => stepTurn(before, parseTurn(body))?.state ?? before,
+        (before, body) => stepBatch(before, decodeEntries(body))?.state ?? before,
         state,
       );
       journal.reset(next, last);
@@ -347,7 +347,7 @@ describe("a journal that several servers share", () => {
     commit(...names);
     const users: string[] = [];
     while (heard.at(-1) !== `${names}: stored`) {
-      for (const entry of parseTurn(carrier.body)) {
+      for (const entry of decodeEntries(carrier.body)) {
         if (entry.kind === "command" && "user" in entry.command) users.push(entry.command.user);
       }
       comeBack();
@@ -372,7 +372,7 @@ describe("a journal that several servers share", () => {
     const { journal, carrier, commit, come, miss, comeBack, heard, pass } = openJoined();
     commit("Al");
     const { body } = carrier;
-    miss(turnText(join("other")));
+    miss(encodeEntries(join("other")));
     assertEquals([journal.run, carrier.sent.at(-1), heard], ["run1", "run1 parts", []]);
     come(body);
     assertEquals(heard, ["own batch,command", "Al: stored"]);

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { Pace, Ticket } from "../../lib/server/fairness.ts";
+import { Fairness, Ticket } from "../../lib/server/fairness.ts";
 import { until } from "../support.ts";
 
 /** More are a crowd; as many go on when all come at once. */
@@ -12,7 +12,7 @@ const PEERS = 150;
 
 /** Connections that are served; the clock stands where a test wants it. */
 class Crowd implements Disposable {
-  readonly pace: Pace;
+  readonly fairness: Fairness;
   readonly tickets = Array.from({ length: PEERS }, () => new Ticket());
   clock = 1_000;
   /** Those who were let in, in their order. */
@@ -20,7 +20,7 @@ class Crowd implements Disposable {
   readonly #now = performance.now;
 
   constructor(connections: number) {
-    this.pace = new Pace(() => connections);
+    this.fairness = new Fairness(() => connections);
     performance.now = () => this.clock;
   }
 
@@ -29,7 +29,7 @@ class Crowd implements Disposable {
     let waiting = 0;
     for (let time = 0; time < times; time++) {
       for (const ticket of tickets) {
-        const turn = this.pace.next(ticket, ticket.commandsTaken + commands);
+        const turn = this.fairness.next(ticket, ticket.commandCount + commands);
         if (turn === undefined) continue;
         waiting++;
         turn.then(() => this.letIn.push(ticket));
@@ -53,7 +53,7 @@ function loopTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-describe("Pace", () => {
+describe("Fairness", () => {
   it("lets nobody wait where there is no crowd, and the loop is on time", () => {
     using few = new Crowd(CROWD);
     assertEquals(few.serve(few.tickets.slice(0, CROWD), 50), 0);

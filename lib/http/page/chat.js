@@ -65,7 +65,7 @@ compose.addEventListener("keydown", ({ key }) => {
 textField.addEventListener("input", count);
 allButton.addEventListener("click", () => writeTo(undefined));
 element("leave", HTMLElement).addEventListener("click", leave);
-element("retry", HTMLElement).addEventListener("click", () => talk.hurry());
+element("retry", HTMLElement).addEventListener("click", () => talk.retryNow());
 element("rename", HTMLElement).addEventListener("click", () => {
   talk.stop();
   askName(status.textContent);

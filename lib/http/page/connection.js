@@ -26,7 +26,7 @@ export class Connection {
     this.#socket.onopen = () => this.#asked.forEach(({ words }) => this.#post(words));
     this.#socket.onmessage = ({ data }) => {
       clearTimeout(this.#timer);
-      for (const frame of this.#splitter.push(new Uint8Array(data))) this.#take(frame);
+      for (const frame of this.#splitter.push(new Uint8Array(data))) this.#receive(frame);
       if (this.#asked.length > 0) this.#await();
     };
     this.#socket.onclose = () => this.#end();
@@ -74,7 +74,7 @@ export class Connection {
   }
 
   /** @param {string} frame */
-  #take(frame) {
+  #receive(frame) {
     const first = this.#asked[0];
     if (first === undefined) {
       this.#lastWords = frame;

@@ -63,7 +63,7 @@ export class Talk {
   /** @type {readonly string[]} */
   #users = [];
   /** Ends a pause. */
-  #hurry = () => {};
+  #endPause = () => {};
 
   /**
    * @param {string} url
@@ -117,15 +117,15 @@ export class Talk {
   }
 
   /** Tries to connect at once. */
-  hurry() {
-    this.#hurry();
+  retryNow() {
+    this.#endPause();
   }
 
   /** Takes part no more; the name and its mail stay. */
   stop() {
     this.#stay = undefined;
     this.#connection?.close();
-    this.#hurry();
+    this.#endPause();
   }
 
   /** The name and its mailbox are no more. Rejects where the server could not be told: they stay. */
@@ -179,7 +179,7 @@ export class Talk {
     this.#listener.state({ kind: "away", why, seconds: Math.ceil(ms / 1000) });
     await Promise.race([
       sleep(ms),
-      new Promise((resolve) => this.#hurry = () => resolve(undefined)),
+      new Promise((resolve) => this.#endPause = () => resolve(undefined)),
     ]);
   }
 

@@ -50,7 +50,7 @@ const READER_MS = 60_000;
 const HEARTBEAT_MS = 1_000;
 
 /** What a stream tells whoever runs the server. */
-export interface StreamTeller {
+export interface StreamListener {
   /** JetStream is not ready for it yet. */
   waiting(error: unknown): void;
   /** A snapshot could not be written; the turns are all there. */
@@ -68,7 +68,7 @@ export class NatsStream implements Carrier {
   /** The same, for what is answered at once or never. */
   readonly #readers: JetStreamManager;
   readonly #name: string;
-  readonly #teller: StreamTeller;
+  readonly #listener: StreamListener;
   #answering: Subscription | undefined;
   #run = "";
   #isSaving = false;
@@ -83,7 +83,7 @@ export class NatsStream implements Carrier {
     readers: JetStreamManager,
     snapshots: NatsSnapshots,
     name: string,
-    teller: StreamTeller,
+    listener: StreamListener,
   ) {
     this.#connection = connection;
     this.#client = jetstream(connection, { timeout: ANSWER_MS });
@@ -91,27 +91,27 @@ export class NatsStream implements Carrier {
     this.#readers = readers;
     this.snapshots = snapshots;
     this.#name = name;
-    this.#teller = teller;
+    this.#listener = listener;
   }
 
   /** Opens the stream; makes it, unless it must exist. Throws {@link JournalError}. */
   static async open(
     options: ServerOptions,
-    teller: StreamTeller,
+    listener: StreamListener,
     mustExist = false,
   ): Promise<NatsStream> {
     const { stream, replicas } = options;
     const connection = await connectNats(options);
     try {
-      const opened = await patiently(teller, async () => {
+      const opened = await patiently(listener, async () => {
         const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
         await ensureStream(manager, options, mustExist);
         const readers = await jetstreamManager(connection, { timeout: READER_MADE_MS });
         const client = jetstream(connection, { timeout: ANSWER_MS });
         const snapshots = await NatsSnapshots.open(client, manager, { stream, replicas });
-        return new NatsStream(connection, manager, readers, snapshots, stream, teller);
+        return new NatsStream(connection, manager, readers, snapshots, stream, listener);
       });
-      connection.closed().then((error) => opened.#isClosed || teller.failed(error));
+      connection.closed().then((error) => opened.#isClosed || listener.failed(error));
       return opened;
     } catch (error) {
       await connection.close();
@@ -174,7 +174,7 @@ export class NatsStream implements Carrier {
     if (this.#isSaving) return;
     this.#isSaving = true;
     this.snapshots.save({ state, through }, this.#run)
-      .catch((error) => this.#teller.snapshotFailed(error))
+      .catch((error) => this.#listener.snapshotFailed(error))
       .finally(() => this.#isSaving = false);
   }
 
@@ -187,7 +187,7 @@ export class NatsStream implements Carrier {
           continue;
         }
       } catch (error) {
-        if (error instanceof JournalError) return this.#teller.failed(error);
+        if (error instanceof JournalError) return this.#listener.failed(error);
         // JetStream is away, or has lost the reader: another one goes on.
       }
       if (!this.#isClosed) await sleep(AGAIN_MS);
@@ -281,7 +281,7 @@ export class NatsStream implements Carrier {
 }
 
 /** Asks JetStream for what its servers may not be ready for yet. */
-async function patiently<T>(teller: StreamTeller, ask: () => Promise<T>): Promise<T> {
+async function patiently<T>(listener: StreamListener, ask: () => Promise<T>): Promise<T> {
   const late = performance.now() + START_MS;
   for (let tries = 1;; tries++) {
     try {
@@ -290,7 +290,7 @@ async function patiently<T>(teller: StreamTeller, ask: () => Promise<T>): Promis
       const isSoon = error instanceof TimeoutError ||
         error instanceof JetStreamApiError && NOT_YET.includes(error.code);
       if (!isSoon || performance.now() > late) throw error;
-      if (tries === 1) teller.waiting(error);
+      if (tries === 1) listener.waiting(error);
       await sleep(AGAIN_MS);
     }
   }

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
-import { turnText } from "../../chat/entry_codec.ts";
+import { encodeEntries } from "../../chat/entry_codec.ts";
 
 /** "asvt" in ASCII: tells our files from other databases. */
 const APPLICATION_ID = 0x61737674;
@@ -40,7 +40,7 @@ function shortenTurns(database: DatabaseSync, path: string): void {
   for (const { id } of ids as { id: number }[]) {
     const { body, crc } = turn.get(id) as { body: string; crc: number };
     if (crc32(body) !== crc) throw damaged(path);
-    const text = turnText(JSON.parse(body));
+    const text = encodeEntries(JSON.parse(body));
     update.run(text, crc32(text), id);
   }
 }
@@ -88,7 +88,7 @@ export function openFile(path: string): OpenFile {
     }
   } catch (error) {
     lock.close();
-    throw explain(path, error);
+    throw toJournalError(path, error);
   }
 }
 
@@ -109,7 +109,7 @@ export function openFileToRead(path: string): OpenFile {
       throw error;
     }
   } catch (error) {
-    throw explain(path, error);
+    throw toJournalError(path, error);
   }
 }
 
@@ -144,7 +144,7 @@ function checkFile(path: string): number {
 }
 
 /** What SQLite or the system says of the file as one clear line. */
-export function explain(path: string, error: unknown): unknown {
+export function toJournalError(path: string, error: unknown): unknown {
   if (error instanceof JournalError || error instanceof Deno.errors.NotCapable) return error;
   const { message, errcode } = error as Error & { errcode?: number };
   if (errcode === NO_DATABASE) return noJournal(path);

@@ -2,8 +2,8 @@
 import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { Entry } from "../../chat/entry.ts";
-import { damaged, explain } from "./file.ts";
-import { parseTurn } from "../../chat/entry_codec.ts";
+import { damaged, toJournalError } from "./file.ts";
+import { decodeEntries } from "../../chat/entry_codec.ts";
 
 /** Reads the database of a journal's file. */
 export class SqliteReader {
@@ -61,7 +61,7 @@ export class SqliteReader {
     const query =
       "SELECT turn.id AS number, body, crc FROM json_each(?) CROSS JOIN turn ON place = value";
     const rows = this.#database.prepare(query).iterate(JSON.stringify(places));
-    for (const body of this.#checked(rows, first)) yield parseTurn(body);
+    for (const body of this.#checked(rows, first)) yield decodeEntries(body);
   }
 
   /** The numbers of one row, by their names; none where it has no value. */
@@ -90,7 +90,7 @@ export class SqliteReader {
         yield body;
       }
     } catch (error) {
-      throw explain(this.#path, error);
+      throw toJournalError(this.#path, error);
     }
   }
 }

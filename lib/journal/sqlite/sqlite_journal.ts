@@ -9,9 +9,9 @@ import type { Entry } from "../../chat/entry.ts";
 import { aliveIn, type ChatState } from "../../chat/state.ts";
 import type { CommitListener, Journal, Stored } from "../journal.ts";
 import { snapshotRows } from "../../chat/snapshot.ts";
-import { explain, type OpenFile, openFile, openFileToRead } from "./file.ts";
+import { type OpenFile, openFile, openFileToRead, toJournalError } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
-import { turnText } from "../../chat/entry_codec.ts";
+import { encodeEntries } from "../../chat/entry_codec.ts";
 
 /** How a journal spreads its work over time. */
 export interface Schedule {
@@ -51,7 +51,7 @@ const CLOSE_MS = 2_000;
 const SHARE_WORTH = 0.1;
 
 /** What a journal in a file tells whoever runs it. */
-export interface Teller {
+export interface FileListener {
   /** So many rows were read, and reading goes on. */
   progress(rows: number): void;
   /** A snapshot could not be written; the entries are all stored. */
@@ -73,7 +73,7 @@ export class SqliteJournal implements Journal {
   readonly #file: OpenFile;
   readonly #database: DatabaseSync;
   readonly #reader: SqliteReader;
-  readonly #teller: Teller;
+  readonly #listener: FileListener;
   readonly #schedule: Schedule;
   readonly #statements = new Map<string, StatementSync>();
   /** The snapshot that counts, and the last turn that it holds. */
@@ -99,12 +99,12 @@ export class SqliteJournal implements Journal {
   /** The next slice. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor(path: string, file: OpenFile, teller: Teller, schedule: Schedule) {
+  private constructor(path: string, file: OpenFile, listener: FileListener, schedule: Schedule) {
     this.#file = file;
     this.#database = file.database;
-    this.#teller = teller;
+    this.#listener = listener;
     this.#schedule = schedule;
-    const progress = (rows: number) => teller.progress(rows);
+    const progress = (rows: number) => listener.progress(rows);
     const reader = new SqliteReader(path, file.database, schedule.progressMs, progress);
     this.#reader = reader;
     const current = reader.numbers("SELECT generation, through FROM current");
@@ -119,24 +119,29 @@ export class SqliteJournal implements Journal {
   }
 
   /** Opens a file, or makes it, for this process alone. Throws {@link JournalError}. */
-  static open(path: string, teller: Teller, schedule: Schedule = SCHEDULE): SqliteJournal {
-    const journal = SqliteJournal.#of(path, openFile(path), teller, schedule);
+  static open(path: string, listener: FileListener, schedule: Schedule = SCHEDULE): SqliteJournal {
+    const journal = SqliteJournal.#of(path, openFile(path), listener, schedule);
     // A server that was killed may have left what is of no use any more.
     journal.#sliceIn(schedule.restMs);
     return journal;
   }
 
   /** Opens a file to read it, while a server may be using it. Throws {@link JournalError}. */
-  static openToRead(path: string, teller: Teller): SqliteJournal {
-    return SqliteJournal.#of(path, openFileToRead(path), teller, SCHEDULE);
+  static openToRead(path: string, listener: FileListener): SqliteJournal {
+    return SqliteJournal.#of(path, openFileToRead(path), listener, SCHEDULE);
   }
 
-  static #of(path: string, file: OpenFile, teller: Teller, schedule: Schedule): SqliteJournal {
+  static #of(
+    path: string,
+    file: OpenFile,
+    listener: FileListener,
+    schedule: Schedule,
+  ): SqliteJournal {
     try {
-      return new SqliteJournal(path, file, teller, schedule);
+      return new SqliteJournal(path, file, listener, schedule);
     } catch (error) {
       file.close();
-      throw explain(path, error);
+      throw toJournalError(path, error);
     }
   }
 
@@ -158,7 +163,7 @@ export class SqliteJournal implements Journal {
   }
 
   #insert(entries: readonly Entry[]): void {
-    const body = turnText(entries);
+    const body = encodeEntries(entries);
     const place = this.#free.at(-1) ?? this.#lastPlace + 1;
     this.#prepared("INSERT OR REPLACE INTO turn VALUES (?, ?, ?, ?, ?)").run(
       place,
@@ -186,7 +191,7 @@ export class SqliteJournal implements Journal {
       if (this.#entries > SHARE_WORTH * aliveIn(state)) this.#begin(state);
       while (this.#slice() !== undefined && performance.now() < late);
     } catch (error) {
-      this.#teller.snapshotFailed(error);
+      this.#listener.snapshotFailed(error);
     }
     this.#file.close();
     return Promise.resolve();
@@ -225,7 +230,7 @@ export class SqliteJournal implements Journal {
         if (this.#writing !== undefined) this.#sliceIn(this.#schedule.restMs);
         this.#writing = undefined;
         this.#isTidying = false;
-        this.#teller.snapshotFailed(error);
+        this.#listener.snapshotFailed(error);
       }
     }, ms);
   }

@@ -267,7 +267,7 @@ class Control implements Disposable {
     if (this.#strict && !this.#isApart) return;
     check(users.users.includes(CONTROL), "the control is not in the list of users");
     const text = `check ${this.checks}`;
-    // Others write to this mailbox, too: it is emptied, or it might be full.
+    // Peers write to this mailbox, too: it is emptied, or it might be full.
     const [, sent, received] = await Promise.all([
       client.receive(),
       client.send(CONTROL, text),

@@ -149,7 +149,7 @@ export class Client {
       if (this.#isBroken) throw new Lost();
       this.#stretch.push(...this.#arrived);
       this.#arrived = [];
-      this.session.patientWith = undefined;
+      this.session.waitedFor = undefined;
       const said = this.#stretch.shift();
       if (said !== undefined) return said;
       if (this.#isEnded) this.server.engine.end(this.session);
@@ -172,8 +172,8 @@ export class Client {
     if (command.name !== "wait") return await asked;
     const said = this.#stretch.shift();
     this.#ahead = said === undefined ? this.#read() : Promise.resolve(said);
-    const hurry = () => this.server.engine.hurry(this.session);
-    this.#ahead.then(hurry, hurry);
+    const endWait = () => this.server.engine.endWait(this.session);
+    this.#ahead.then(endWait, endWait);
     return await asked;
   }
 

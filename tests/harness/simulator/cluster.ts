@@ -4,7 +4,7 @@
  * Nothing is awaited but what is ready, so the steps decide everything.
  */
 import { assertEquals } from "@std/assert";
-import { parseTurn, turnText } from "../../../lib/chat/entry_codec.ts";
+import { decodeEntries, encodeEntries } from "../../../lib/chat/entry_codec.ts";
 import type { Client, Said } from "./client.ts";
 import type { ClusterStep, Event, ServerAmount, ServerEvent } from "./cluster_steps.ts";
 import { Oracle } from "./oracle.ts";
@@ -141,7 +141,7 @@ class World implements Surroundings {
     await this.#comeBack();
     for (let time = 0; time < SILENCES; time++) {
       for (const process of this.#living) {
-        await this.#act(process, () => process.engine.lookAfterOthers());
+        await this.#act(process, () => process.engine.checkPeers());
       }
       await this.#settle();
     }
@@ -271,7 +271,7 @@ class World implements Surroundings {
       case "gets its question through":
         return await this.#question(process, this.#living);
       case "looks after others":
-        return await this.#act(process, () => process.engine.lookAfterOthers());
+        return await this.#act(process, () => process.engine.checkPeers());
       case "stores its snapshot":
         if (process.isAsleep || process.saving === undefined) return;
         this.stream.save(process.saving.state, process.saving.through);
@@ -357,9 +357,9 @@ class World implements Surroundings {
 
   /** A batch comes that is not the next. */
   #skip(): void {
-    const [first, ...others] = parseTurn(this.stream.bodies.at(-1) ?? "[0]");
+    const [first, ...others] = decodeEntries(this.stream.bodies.at(-1) ?? "[0]");
     if (first?.kind !== "batch") return;
-    const body = turnText([{ ...first, batch: first.batch + 2 }, ...others]);
+    const body = encodeEntries([{ ...first, batch: first.batch + 2 }, ...others]);
     this.stream.bodies.push(body);
     this.oracle.append(body);
   }

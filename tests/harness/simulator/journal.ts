@@ -3,7 +3,7 @@ import type { Entry } from "../../../lib/chat/entry.ts";
 import type { ChatState } from "../../../lib/chat/state.ts";
 import type { CommitListener, Journal, Stored } from "../../../lib/journal/journal.ts";
 import { snapshotRows } from "../../../lib/chat/snapshot.ts";
-import { parseTurn, turnText } from "../../../lib/chat/entry_codec.ts";
+import { decodeEntries, encodeEntries } from "../../../lib/chat/entry_codec.ts";
 
 /** Outlives the processes that use it. */
 export class SimulatedJournal implements Journal {
@@ -43,7 +43,7 @@ export class SimulatedJournal implements Journal {
     const { mood } = this;
     this.mood = "well";
     if (mood === "fails") return stored(new Error("The disk is full"));
-    const turn = turnText(entries);
+    const turn = encodeEntries(entries);
     this.history.push(turn);
     this.#turns.push(turn);
     if (mood !== "dies") stored();
@@ -131,5 +131,5 @@ export class SimulatedJournal implements Journal {
 
 /** The entries of stored turns. */
 export function parseTurns(turns: readonly string[]): Entry[][] {
-  return turns.map((turn) => parseTurn(turn));
+  return turns.map((turn) => decodeEntries(turn));
 }

@@ -201,7 +201,7 @@ export class Model {
   }
 
   /** The session waits no longer: its reply, if it did wait. */
-  hurry(session: number): string[] | undefined {
+  endWait(session: number): string[] | undefined {
     const waiter = this.#data.waiting.find((waiter) => waiter.session === session);
     if (waiter === undefined) return undefined;
     this.#data.waiting = this.#data.waiting.filter((other) => other !== waiter);
@@ -222,7 +222,7 @@ export class Model {
       .map(({ name }) => name);
   }
 
-  /** Who is to be hurried because mail has come for these names; where it did not, nobody is. */
+  /** Who is to be mayNotWait because mail has come for these names; where it did not, nobody is. */
   wakenBy(names: readonly string[] | "everybody"): number[] {
     const { waiting } = this.#data;
     const receivers = this.people.filter(({ name, mail }) =>

@@ -30,7 +30,7 @@ type Doing =
       readonly expected: Expected;
     }
     | {
-      readonly kind: "hurry";
+      readonly kind: "end-wait";
       readonly asker: Pick<Asker, "session">;
       readonly expected: Expected;
     }
@@ -110,7 +110,7 @@ export class ModelServer {
     this.#changes(() => this.chat.acknowledge(session));
   }
 
-  hurry(asker: Asker): void {
+  endWait(asker: Asker): void {
     const expected = this.#waiting.get(asker.session);
     if (expected === undefined) return;
     this.#changes(() => this.#answer(asker));
@@ -168,8 +168,8 @@ export class ModelServer {
     for (const doing of doings) {
       this.chat.now = doing.at;
       if (doing.kind === "end") end(this.chat, doing);
-      else if (doing.kind === "hurry") {
-        doing.expected.frames = this.chat.hurry(doing.asker.session) ?? doing.expected.frames;
+      else if (doing.kind === "end-wait") {
+        doing.expected.frames = this.chat.endWait(doing.asker.session) ?? doing.expected.frames;
       } else if (doing.changed) doing.expected.frames = STORAGE_AWAY;
       else this.#askAnew(doing);
     }
@@ -201,16 +201,16 @@ export class ModelServer {
     this.chat = trial;
     const waitsOn = expected.frames === undefined && trial.waitsFor(asker.session) === waitsFor;
     if (frames === undefined && waitsOn) return;
-    expected.frames = frames ?? trial.hurry(asker.session);
+    expected.frames = frames ?? trial.endWait(asker.session);
     if (this.#waiting.get(asker.session) === expected) this.#waiting.delete(asker.session);
   }
 
   /** It waits no longer. If what it hears is not stored, it hears something else. */
   #answer(asker: Pick<Asker, "session">): void {
     const expected = this.#waiting.get(asker.session)!;
-    expected.frames = this.chat.hurry(asker.session);
+    expected.frames = this.chat.endWait(asker.session);
     this.#waiting.delete(asker.session);
-    this.#open.doings.push({ kind: "hurry", at: this.chat.now, asker, expected });
+    this.#open.doings.push({ kind: "end-wait", at: this.chat.now, asker, expected });
   }
 
   #wake(names: News): void {

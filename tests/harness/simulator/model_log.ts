@@ -76,7 +76,7 @@ export class ModelLog {
   #do(entry: Entry): Outcome {
     switch (entry.kind) {
       case "command":
-        return this.#obey(entry);
+        return this.#applyCommand(entry);
       case "take": {
         const { id, through } = entry.shown;
         return { left: movedOf(id, this.chat.take(id, through)) };
@@ -105,7 +105,7 @@ export class ModelLog {
     return {};
   }
 
-  #obey({ actor, command }: CommandEntry): Outcome {
+  #applyCommand({ actor, command }: CommandEntry): Outcome {
     const port = Number(actor.peer.split(":")[1]);
     this.#ports.set(actor.session, port);
     const { name, ...values } = command;

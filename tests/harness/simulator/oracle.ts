@@ -3,13 +3,13 @@
  * the real one's. Whatever a server knows, says or loses is held against it.
  */
 import { assert, assertEquals } from "@std/assert";
-import { stepTurn } from "../../../lib/chat/step.ts";
+import { stepBatch } from "../../../lib/chat/step.ts";
 import type { Entry } from "../../../lib/chat/entry.ts";
 import { type ChatState, emptyChat } from "../../../lib/chat/state.ts";
 import type { Command } from "../../../lib/protocol/command.ts";
 import * as mailbox from "../../../lib/chat/mailboxes.ts";
 import { restoreSnapshot, snapshotRows } from "../../../lib/chat/snapshot.ts";
-import { parseTurn } from "../../../lib/chat/entry_codec.ts";
+import { decodeEntries } from "../../../lib/chat/entry_codec.ts";
 import { type SessionId, sessions } from "../../../lib/chat/users.ts";
 import { mailFrames, type Model, type ModelSettings, type Person } from "./model.ts";
 import { type ClientServer, framesOf, type Said } from "./client.ts";
@@ -73,9 +73,9 @@ export class Oracle {
 
   /** A message is in the stream from now on: both chats go on. */
   append(body: string): void {
-    const turn = parseTurn(body);
+    const turn = decodeEntries(body);
     const outcomes = this.#log.append(turn);
-    const stepped = stepTurn(this.#state, turn);
+    const stepped = stepBatch(this.#state, turn);
     assertEquals(stepped !== undefined, outcomes !== undefined, `Does it count: ${body}`);
     const timeBefore = this.#state.runs.at;
     this.#state = stepped?.state ?? this.#state;

@@ -4,7 +4,7 @@ import { concat } from "@std/bytes";
 import { step } from "../../../lib/chat/step.ts";
 import { strictEnding } from "../../../lib/chat/commands.ts";
 import type { Command } from "../../../lib/protocol/command.ts";
-import { CommandReader, type Item } from "../../../lib/protocol/request_reader.ts";
+import { type Item, RequestReader } from "../../../lib/protocol/request_reader.ts";
 import type { Engine } from "../../../lib/engine/engine.ts";
 import type { Answer, Session } from "../../../lib/engine/session.ts";
 import { encodeFrame, splitFrames } from "../../../lib/protocol/frame.ts";
@@ -35,7 +35,7 @@ interface Peer {
   readonly address: string;
   /** What the engine knows of it. */
   readonly open: Session;
-  readonly reader: CommandReader;
+  readonly reader: RequestReader;
   rest: Uint8Array;
   /** What has arrived and was not read. */
   chunks: Uint8Array[];
@@ -95,8 +95,8 @@ export class Peers {
   }
 
   /** The naive server is told to stop: who waits there waits no longer. */
-  hurryModel(): void {
-    for (const peer of this.#peers.values()) this.#served.model.hurry(peer);
+  endModelWaits(): void {
+    for (const peer of this.#peers.values()) this.#served.model.endWait(peer);
   }
 
   /** A turn is over: its replies leave, then more is read. */
@@ -122,7 +122,7 @@ export class Peers {
     const peer = this.#peers.get(session);
     if (peer === undefined) return;
     if (kind === "ends") peer.atEnd = true;
-    if (kind === "is late") this.#hurry(peer);
+    if (kind === "is late") this.#endWait(peer);
     if (kind !== "breaks") return this.#goOn(peer);
     this.#end(peer);
     peer.answers = [];
@@ -143,7 +143,7 @@ export class Peers {
       session,
       address,
       open: this.#served.engine.open(address, `${address}:${session}`),
-      reader: new CommandReader({
+      reader: new RequestReader({
         ...this.#served.settings,
         frameBytesMax: FRAME_BYTES_MAX,
         commandTimeoutS: 10,
@@ -165,9 +165,9 @@ export class Peers {
   #goOn(peer: Peer): void {
     while (this.#peers.get(peer.session) === peer) {
       this.#settleWait(peer);
-      const next = peer.ahead === undefined ? peer.reader.take() : undefined;
+      const next = peer.ahead === undefined ? peer.reader.next() : undefined;
       if (next !== undefined && peer.waits === undefined) {
-        this.#obey(peer, next);
+        this.#applyCommand(peer, next);
         continue;
       }
       peer.ahead ??= next;
@@ -175,11 +175,11 @@ export class Peers {
       if (peer.ahead === undefined && !this.#read(peer)) return;
       if (peer.ahead === undefined) continue;
       if (peer.waits !== undefined) {
-        this.#hurry(peer);
+        this.#endWait(peer);
       } else {
         const { ahead } = peer;
         peer.ahead = undefined;
-        this.#obey(peer, ahead);
+        this.#applyCommand(peer, ahead);
       }
     }
     this.#flush(peer);
@@ -193,7 +193,7 @@ export class Peers {
       const split = splitFrames(peer.rest, chunk, FRAME_BYTES_MAX);
       peer.rest = split.rest;
       peer.reader.feed(split);
-      peer.ahead = peer.reader.take();
+      peer.ahead = peer.reader.next();
       return true;
     }
     if (!peer.atEnd) return false;
@@ -202,7 +202,7 @@ export class Peers {
     return true;
   }
 
-  #obey(peer: Peer, item: Item): void {
+  #applyCommand(peer: Peer, item: Item): void {
     const words = peer.said.shift()!;
     if (item.kind === "mistake") {
       this.#mistake(peer, item, words);
@@ -224,7 +224,7 @@ export class Peers {
   #run({ open }: Peer, said: Command): Answer {
     const command = this.#served.hear(said);
     const entry = { kind: "command", at: Date.now(), actor: open.actor, command } as const;
-    open.patientWith = step(this.#served.turns.candidate, entry).heldBy;
+    open.waitedFor = step(this.#served.turns.candidate, entry).blockedBy;
     const answer = this.#served.engine.run(open, command);
     return answer instanceof Promise ? open.waiter!.answer : answer;
   }
@@ -253,9 +253,9 @@ export class Peers {
     peer.answers.push({ answer: { name: undefined, reply }, expected: { frames: [expected!] } });
   }
 
-  #hurry(peer: Peer): void {
-    this.#served.engine.hurry(peer.open);
-    this.#served.model.hurry(peer);
+  #endWait(peer: Peer): void {
+    this.#served.engine.endWait(peer.open);
+    this.#served.model.endWait(peer);
     this.#settleWait(peer);
   }
 

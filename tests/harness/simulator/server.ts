@@ -9,7 +9,7 @@ import {
   SharedJournal,
   type SharingOptions,
 } from "../../../lib/journal/shared_journal.ts";
-import { parseTurn } from "../../../lib/chat/entry_codec.ts";
+import { decodeEntries } from "../../../lib/chat/entry_codec.ts";
 import { GroupCommit } from "../../../lib/engine/group_commit.ts";
 import type { SessionId } from "../../../lib/chat/users.ts";
 import type { ModelSettings } from "./model.ts";
@@ -289,7 +289,7 @@ export class Process implements Carrier, ClientServer {
   }
 
   #trace(body: string): void {
-    const [first, ...others] = parseTurn(body);
+    const [first, ...others] = decodeEntries(body);
     if (first?.kind !== "batch" || this.#world.oracle.knows(first)) return;
     this.#commits = this.#commits.filter(({ run }) => run === first.run);
     const [{ left } = { left: [] }] = this.#commits;

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { Command } from "../../../lib/protocol/command.ts";
 import { type ChatState, emptyChat } from "../../../lib/chat/state.ts";
-import { parseTurn, turnText } from "../../../lib/chat/entry_codec.ts";
+import { decodeEntries, encodeEntries } from "../../../lib/chat/entry_codec.ts";
 import {
   CLUSTER,
   formatSteps,
@@ -104,8 +104,8 @@ describeSimulation("simulate()", SERVER, new URL("./found/", import.meta.url), (
 
 /** The turn with another text in it. */
 function withText(body: string, is: string, becomes: string): string {
-  return turnText(
-    parseTurn(body).map((entry) => {
+  return encodeEntries(
+    decodeEntries(body).map((entry) => {
       if (entry.kind !== "command" || entry.command.name !== "send") return entry;
       const { command } = entry;
       return command.text === is ? { ...entry, command: { ...command, text: becomes } } : entry;
@@ -128,8 +128,8 @@ describeSimulation(
 
     it("finds a message that is lost on its way into the stream, and how", async () => {
       const send = (body: string) => {
-        const turn = parseTurn(body);
-        return turn.length > 3 ? turnText(turn.slice(0, -1)) : body;
+        const turn = decodeEntries(body);
+        return turn.length > 3 ? encodeEntries(turn.slice(0, -1)) : body;
       };
       const lines = await foundIn(CLUSTER, { send });
       assert(lines.length <= 9, lines.join("\n"));

@@ -153,7 +153,7 @@ class World implements Disposable {
 
   /** A polite stop: who waits is answered, and the state is stored once more. */
   #stop(): void {
-    this.#peers.hurryModel();
+    this.#peers.endModelWaits();
     this.#engine.stop();
     while (this.#journal.isStoring) {
       this.#journal.end("well");
