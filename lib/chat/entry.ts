@@ -39,27 +39,27 @@ export type Entry =
   }
   | SharedEntry;
 
-/** What happens where several servers share a chat; `run` is a server process. */
+/** What happens where several servers share a chat; `member` is a server process. */
 export type SharedEntry =
   /** It begins to take part; the first one brings the settings and the rules. */
   | {
     readonly kind: "join";
     readonly at: number;
-    readonly run: string;
+    readonly member: string;
     /** The newest rules that it knows. */
     readonly rules: number;
     readonly settings: Settings;
   }
-  /** The first entry of a turn: which batch of the run the others are. */
+  /** The first entry of a turn: which batch of the member the others are. */
   | {
     readonly kind: "batch";
     readonly at: number;
-    readonly run: string;
+    readonly member: string;
     readonly batch: number;
   }
   /** It is over: none of its sessions is left. */
-  | { readonly kind: "part"; readonly at: number; readonly run: string }
-  /** From now on it is decided by these rules, if all runs know them. */
+  | { readonly kind: "leave"; readonly at: number; readonly member: string }
+  /** From now on it is decided by these rules, if all members know them. */
   | { readonly kind: "raise"; readonly rules: number }
   /** A message that a `receive` took, whose reply nobody got, goes back to the front. */
   | { readonly kind: "return"; readonly user: string; readonly id: number; readonly mail: Mail };

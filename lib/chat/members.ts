@@ -1,10 +1,10 @@
 /**
- * The runs: the server processes that share a chat, and how far each has come. A process that starts
- * anew is another run. Pure.
+ * The members: the server processes that share a chat, and how far each has come. A process that starts
+ * anew is another member. Pure.
  */
 
 /** A server process. */
-export interface Run {
+export interface Member {
   /** Chosen by the process, by chance. */
   readonly id: string;
   /** Stands in the ids of its sessions. */
@@ -15,12 +15,12 @@ export interface Run {
   readonly rules: number;
 }
 
-export interface Runs {
-  readonly all: readonly Run[];
-  /** The number of the next run. */
+export interface Members {
+  readonly all: readonly Member[];
+  /** The number of the next member. */
   readonly next: number;
   /** The last that ended: who was paused meanwhile learns what became of its last batch. */
-  readonly ended: readonly Pick<Run, "id" | "batch">[];
+  readonly ended: readonly Pick<Member, "id" | "batch">[];
   /** The latest time that any of them told, in milliseconds since 1970. */
   readonly at: number;
 }
@@ -29,39 +29,42 @@ export interface Runs {
 const ENDED_MAX = 32;
 
 /** Nobody shares the chat. */
-export const NO_RUNS: Runs = { all: [], next: 1, ended: [], at: 0 };
+export const NO_MEMBERS: Members = { all: [], next: 1, ended: [], at: 0 };
 
-/** A run by its id. */
-export function findRun({ all }: Runs, id: string): Run | undefined {
-  return all.find((run) => run.id === id);
+/** A member by its id. */
+export function findMember({ all }: Members, id: string): Member | undefined {
+  return all.find((member) => member.id === id);
 }
 
-/** The last batch of a run that has come; `undefined` for one that nobody remembers. */
-export function lastBatch({ all, ended }: Runs, id: string): number | undefined {
-  return [...all, ...ended].find((run) => run.id === id)?.batch;
+/** The last batch of a member that has come; `undefined` for one that nobody remembers. */
+export function lastBatch({ all, ended }: Members, id: string): number | undefined {
+  return [...all, ...ended].find((member) => member.id === id)?.batch;
 }
 
 /**
- * Does the batch of this number come next? Not one that came before, is behind a gap, or of a run
+ * Does the batch of this number come next? Not one that came before, is behind a gap, or of a member
  * that is over.
  */
-export function isNextBatch(runs: Runs, id: string, batch: number): boolean {
-  return findRun(runs, id)?.batch === batch - 1;
+export function isNextBatch(members: Members, id: string, batch: number): boolean {
+  return findMember(members, id)?.batch === batch - 1;
 }
 
 /** The batch of this number has come. */
-export function countBatch(runs: Runs, id: string, batch: number): Runs {
-  return { ...runs, all: runs.all.map((run) => run.id === id ? { ...run, batch } : run) };
+export function countBatch(members: Members, id: string, batch: number): Members {
+  return {
+    ...members,
+    all: members.all.map((member) => member.id === id ? { ...member, batch } : member),
+  };
 }
 
-/** One more run; there is none of its id. */
-export function addRun(runs: Runs, id: string, rules: number): Runs {
-  const run = { id, number: runs.next, batch: 0, rules };
-  return { ...runs, all: [...runs.all, run], next: runs.next + 1 };
+/** One more member; there is none of its id. */
+export function addMember(members: Members, id: string, rules: number): Members {
+  const member = { id, number: members.next, batch: 0, rules };
+  return { ...members, all: [...members.all, member], next: members.next + 1 };
 }
 
-/** The run is over. */
-export function removeRun(runs: Runs, { id, batch }: Run): Runs {
-  const ended = [...runs.ended, { id, batch }].slice(-ENDED_MAX);
-  return { ...runs, all: runs.all.filter((run) => run.id !== id), ended };
+/** The member is over. */
+export function removeMember(members: Members, { id, batch }: Member): Members {
+  const ended = [...members.ended, { id, batch }].slice(-ENDED_MAX);
+  return { ...members, all: members.all.filter((member) => member.id !== id), ended };
 }

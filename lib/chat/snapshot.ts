@@ -2,7 +2,7 @@
 import { type ChatState, FIRST_RULES } from "./state.ts";
 import * as mailbox from "./mailboxes.ts";
 import type { Mail } from "../protocol/reply.ts";
-import { NO_RUNS, type Runs } from "./members.ts";
+import { type Members, NO_MEMBERS } from "./members.ts";
 import type { Settings } from "./settings.ts";
 import {
   emptyUsers,
@@ -28,7 +28,7 @@ type Row =
   }
   | { readonly kind: "users"; readonly users: readonly (User & Presence)[] }
   /** Only where servers share the chat. */
-  | { readonly kind: "runs"; readonly runs: Runs }
+  | { readonly kind: "members"; readonly members: Members }
   | {
     readonly kind: "sessions";
     readonly sessions: readonly (readonly [SessionId, string | null])[];
@@ -43,13 +43,13 @@ type Row =
 
 /** The rows of a state, each made when it is asked for. States that act alike have the same rows. */
 export function* snapshotRows(state: ChatState): Generator<string> {
-  const { rules, settings, users, mailboxes, runs } = state;
+  const { rules, settings, users, mailboxes, members } = state;
   const row = (value: Row) => JSON.stringify(value);
   yield row({ kind: "chat", rules, settings, nextId: users.nextId });
   for (const slice of slices(users.byId.values())) {
     yield row({ kind: "users", users: slice.map((user) => stored(users, user)) });
   }
-  if (runs.next > 1) yield row({ kind: "runs", runs });
+  if (members.next > 1) yield row({ kind: "members", members });
   for (const slice of slices(sessions(users))) {
     const held = slice.map(([session, user]) => [session, user?.name ?? null] as const);
     yield row({ kind: "sessions", sessions: held });
@@ -82,7 +82,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
   let settings: Settings | undefined;
   let users = emptyUsers();
   let mailboxes = mailbox.emptyMailboxes(0);
-  let runs = NO_RUNS;
+  let members = NO_MEMBERS;
   let pending: { user: string; taken: number; mail: Mail[] } | undefined;
   const open = () => {
     if (pending === undefined) return;
@@ -102,8 +102,8 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
       case "users":
         users = row.users.reduce(restored, users);
         break;
-      case "runs":
-        runs = row.runs;
+      case "members":
+        members = row.members;
         break;
       case "sessions":
         users = row.sessions.reduce(resumed, users);
@@ -116,7 +116,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
     }
   }
   open();
-  return settings && { rules, settings, users, mailboxes, runs };
+  return settings && { rules, settings, users, mailboxes, members };
 }
 
 /** A user as a row holds it; the fields always in this order, as rows are compared as texts. */

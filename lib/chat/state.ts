@@ -1,7 +1,7 @@
 /** The state of the chat, and the steps that everything done to it is made of. Pure. */
 import * as mailbox from "./mailboxes.ts";
 import type { Reply, Shown } from "../protocol/reply.ts";
-import { NO_RUNS, type Runs } from "./members.ts";
+import { type Members, NO_MEMBERS } from "./members.ts";
 import type { Settings } from "./settings.ts";
 import * as users from "./users.ts";
 import type { User } from "./users.ts";
@@ -24,7 +24,7 @@ export interface ChatState {
   readonly users: users.Users;
   readonly mailboxes: mailbox.Mailboxes;
   /** The servers that share the chat, where more than one may. */
-  readonly runs: Runs;
+  readonly members: Members;
 }
 
 /** What an entry leads to. */
@@ -47,7 +47,7 @@ export function emptyChat(settings: Settings): ChatState {
     settings,
     users: users.emptyUsers(),
     mailboxes: mailbox.emptyMailboxes(settings.mailboxMessagesMax),
-    runs: NO_RUNS,
+    members: NO_MEMBERS,
   };
 }
 

@@ -5,7 +5,7 @@
 import * as mailbox from "./mailboxes.ts";
 import { applyCommand } from "./commands.ts";
 import type { Reply } from "../protocol/reply.ts";
-import * as runs from "./members.ts";
+import * as members from "./members.ts";
 import type { Entry } from "./entry.ts";
 import { differences } from "./settings.ts";
 import type { Settings } from "./settings.ts";
@@ -28,17 +28,17 @@ export interface BatchStep {
 
 /**
  * The state after a turn that several servers hear of; `undefined` where it does not count: it came
- * before, its run is over, or a batch before it is missing. All of it happens at one time, which
+ * before, its member is over, or a batch before it is missing. All of it happens at one time, which
  * never goes back, whatever the clocks say.
  */
 export function stepBatch(state: ChatState, turn: readonly Entry[]): BatchStep | undefined {
   const [first] = turn;
-  if (first?.kind === "batch" && !runs.isNextBatch(state.runs, first.run, first.batch)) {
+  if (first?.kind === "batch" && !members.isNextBatch(state.members, first.member, first.batch)) {
     return undefined;
   }
-  const isShared = first?.kind === "batch" || first?.kind === "join" || first?.kind === "part";
-  const at = isShared ? Math.max(state.runs.at, first.at) : undefined;
-  let next = isShared ? { ...state, runs: { ...state.runs, at: at! } } : state;
+  const isShared = first?.kind === "batch" || first?.kind === "join" || first?.kind === "leave";
+  const at = isShared ? Math.max(state.members.at, first.at) : undefined;
+  let next = isShared ? { ...state, members: { ...state.members, at: at! } } : state;
   const replies = turn.map((entry) => {
     const stepped = step(next, at !== undefined && "at" in entry ? { ...entry, at } : entry);
     next = stepped.state;
@@ -65,9 +65,11 @@ export function step(state: ChatState, entry: Entry): Step {
     case "join":
       return { state: join(state, entry) };
     case "batch":
-      return { state: { ...state, runs: runs.countBatch(state.runs, entry.run, entry.batch) } };
-    case "part":
-      return { state: part(state, entry) };
+      return {
+        state: { ...state, members: members.countBatch(state.members, entry.member, entry.batch) },
+      };
+    case "leave":
+      return { state: leave(state, entry) };
     case "raise":
       return { state: raise(state, entry.rules) };
     case "return":
@@ -93,17 +95,17 @@ function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start
   return {
     rules: rules ?? FIRST_RULES,
     settings,
-    runs: state.runs,
+    members: state.members,
     users: users.endAllSessions(state.users, at),
     mailboxes: mailbox.resize(state.mailboxes, settings.mailboxMessagesMax),
   };
 }
 
 /** Where others take part, the settings are theirs; and nobody takes part without knowing the rules. */
-function join(state: ChatState, { run, rules, settings }: Entry & { kind: "join" }): ChatState {
-  const isAlone = state.runs.all.length === 0;
-  const isFirst = state.runs.next === 1;
-  const isThere = runs.findRun(state.runs, run) !== undefined;
+function join(state: ChatState, { member, rules, settings }: Entry & { kind: "join" }): ChatState {
+  const isAlone = state.members.all.length === 0;
+  const isFirst = state.members.next === 1;
+  const isThere = members.findMember(state.members, member) !== undefined;
   const isOld = !isFirst && rules < state.rules;
   if (isThere || isOld || (!isAlone && differences(state.settings, settings).length > 0)) {
     return state;
@@ -115,22 +117,22 @@ function join(state: ChatState, { run, rules, settings }: Entry & { kind: "join"
     mailboxes: isAlone
       ? mailbox.resize(state.mailboxes, settings.mailboxMessagesMax)
       : state.mailboxes,
-    runs: runs.addRun(state.runs, run, rules),
+    members: members.addMember(state.members, member, rules),
   };
 }
 
-function part(state: ChatState, { run: id, at }: Entry & { kind: "part" }): ChatState {
-  const run = runs.findRun(state.runs, id);
-  if (run === undefined) return state;
+function leave(state: ChatState, { member: id, at }: Entry & { kind: "leave" }): ChatState {
+  const member = members.findMember(state.members, id);
+  if (member === undefined) return state;
   return {
     ...state,
-    users: users.endRun(state.users, run.number, at),
-    runs: runs.removeRun(state.runs, run),
+    users: users.endMember(state.users, member.number, at),
+    members: members.removeMember(state.members, member),
   };
 }
 
 function raise(state: ChatState, rules: number): ChatState {
-  const isKnown = state.runs.all.every((run) => run.rules >= rules);
+  const isKnown = state.members.all.every((member) => member.rules >= rules);
   return isKnown && rules > state.rules ? { ...state, rules } : state;
 }
 

@@ -6,25 +6,25 @@
 import { IntMap, TextMap } from "./persistent.ts";
 
 /**
- * A number that names one connection for as long as it lives: the number of its run, and how many
- * connections that run has had, see {@link sessionOf}.
+ * A number that names one connection for as long as it lives: the number of its member, and how many
+ * connections that member has had, see {@link sessionOf}.
  */
 export type SessionId = number;
 
-/** A run has fewer sessions. */
-const SESSIONS_OF_RUN = 2 ** 32;
+/** A member has fewer sessions. */
+const SESSIONS_PER_MEMBER = 2 ** 32;
 
-/** The id of a run's session. A server that shares its chat with nobody is run 0. */
-export function sessionOf(run: number, count: number): SessionId {
-  return SESSIONS_OF_RUN * run + count;
+/** The id of a member's session. A server that shares its chat with nobody is member 0. */
+export function sessionOf(member: number, count: number): SessionId {
+  return SESSIONS_PER_MEMBER * member + count;
 }
 
 /** No session has this id. */
 export const NO_SESSION: SessionId = 0;
 
-/** The number of the run that a session is of. */
-export function runOf(session: SessionId): number {
-  return Math.floor(session / SESSIONS_OF_RUN);
+/** The number of the member that a session is of. */
+export function memberOf(session: SessionId): number {
+  return Math.floor(session / SESSIONS_PER_MEMBER);
 }
 
 /** Who acts: a session, its IP address, and `address:port` for replies that name it. */
@@ -59,8 +59,8 @@ export interface Users {
   readonly byAddress: TextMap<IntMap<User>>;
   /** By the id of the user. */
   readonly presence: IntMap<Presence>;
-  /** By run, and by the session of the run: the user that it holds, see {@link userOf}. */
-  readonly byRun: IntMap<IntMap<User | null>>;
+  /** By member, and by the session of the member: the user that it holds, see {@link userOf}. */
+  readonly byMember: IntMap<IntMap<User | null>>;
   /** The id of the next user. */
   readonly nextId: number;
 }
@@ -72,20 +72,20 @@ export function emptyUsers(): Users {
     byName: TextMap.empty(),
     byAddress: TextMap.empty(),
     presence: IntMap.empty(),
-    byRun: IntMap.empty(),
+    byMember: IntMap.empty(),
     nextId: 1,
   };
 }
 
 /** The user that a session holds; `null`: it held one, or logged out, and is nobody now. */
 export function userOf(users: Users, session: SessionId): User | null | undefined {
-  return users.byRun.get(runOf(session))?.get(session >>> 0);
+  return users.byMember.get(memberOf(session))?.get(session >>> 0);
 }
 
 /** All sessions that hold a user, or are nobody. */
-export function* sessions({ byRun }: Users): Generator<readonly [SessionId, User | null]> {
-  for (const [run, held] of byRun) {
-    for (const [count, user] of held) yield [sessionOf(run, count), user];
+export function* sessions({ byMember }: Users): Generator<readonly [SessionId, User | null]> {
+  for (const [member, held] of byMember) {
+    for (const [count, user] of held) yield [sessionOf(member, count), user];
   }
 }
 
@@ -158,7 +158,7 @@ export function hold(users: Users, session: SessionId, user: User, at: number): 
   return {
     ...free,
     presence: free.presence.set(user.id, { session, freeSince }),
-    byRun: withSession(free, session, user),
+    byMember: withSession(free, session, user),
   };
 }
 
@@ -166,29 +166,29 @@ export function hold(users: Users, session: SessionId, user: User, at: number): 
 export function makeNobody(users: Users, session: SessionId): Users {
   return userOf(users, session) === null
     ? users
-    : { ...users, byRun: withSession(users, session, null) };
+    : { ...users, byMember: withSession(users, session, null) };
 }
 
 /** A session that was stored, and whom it holds. */
 export function restoreSession(users: Users, session: SessionId, user: User | null): Users {
-  return { ...users, byRun: withSession(users, session, user) };
+  return { ...users, byMember: withSession(users, session, user) };
 }
 
 function withSession(
-  { byRun }: Users,
+  { byMember }: Users,
   session: SessionId,
   user: User | null | undefined,
-): Users["byRun"] {
-  const run = runOf(session);
-  const held = (byRun.get(run) ?? IntMap.empty()).set(session >>> 0, user);
-  return byRun.set(run, held.size === 0 ? undefined : held);
+): Users["byMember"] {
+  const member = memberOf(session);
+  const held = (byMember.get(member) ?? IntMap.empty()).set(session >>> 0, user);
+  return byMember.set(member, held.size === 0 ? undefined : held);
 }
 
 /** Forgets a session; the user that it held stays. */
 export function endSession(users: Users, session: SessionId, at: number): Users {
   const held = userOf(users, session);
   if (held === undefined) return users;
-  const ended = { ...users, byRun: withSession(users, session, undefined) };
+  const ended = { ...users, byMember: withSession(users, session, undefined) };
   if (held === null) return ended;
   const presence = users.presence.set(held.id, { session: undefined, freeSince: at });
   return { ...ended, presence };
@@ -199,11 +199,11 @@ export function endAllSessions(users: Users, at: number): Users {
   return Array.from(sessions(users)).reduce((left, [id]) => endSession(left, id, at), users);
 }
 
-/** Forgets all sessions of a run. */
-export function endRun(users: Users, run: number, at: number): Users {
+/** Forgets all sessions of a member. */
+export function endMember(users: Users, member: number, at: number): Users {
   let left = users;
-  for (const [count] of users.byRun.get(run) ?? []) {
-    left = endSession(left, sessionOf(run, count), at);
+  for (const [count] of users.byMember.get(member) ?? []) {
+    left = endSession(left, sessionOf(member, count), at);
   }
   return left;
 }

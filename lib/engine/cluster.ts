@@ -70,8 +70,8 @@ export function raiseRules(options: ServerOptions, context: NatsContext): Promis
     if (rules < RULES) await endSilent(reading);
     await append(reading, { kind: "raise", rules: RULES });
     await stream.close();
-    const { all } = turns.published.runs;
-    const old = all.filter((run) => run.rules < RULES).length;
+    const { all } = turns.published.members;
+    const old = all.filter((member) => member.rules < RULES).length;
     if (old === 0) return `The rules of ${options.stream} were ${rules}, and are ${RULES} now`;
     throw new JournalError(
       `The rules of ${options.stream} stay ${rules}: ${old} of ${all.length} servers do not know ` +
@@ -138,7 +138,7 @@ async function checkEnd({ stream, journal }: Reading): Promise<void> {
   );
 }
 
-/** Stores an entry of no run, and waits until it has come. */
+/** Stores an entry of no member, and waits until it has come. */
 async function append(reading: Reading, entry: SharedEntry): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const sent = (error: unknown) => error === undefined ? resolve() : reject(error);
@@ -147,17 +147,17 @@ async function append(reading: Reading, entry: SharedEntry): Promise<void> {
   await catchUp(reading);
 }
 
-/** Runs that do not answer are over. */
+/** Members that do not answer are over. */
 async function endSilent(reading: Reading): Promise<void> {
-  for (const { id: run } of reading.turns.published.runs.all) {
-    if (await reading.stream.ask(run, NO_SESSION)) continue;
-    await append(reading, { kind: "part", at: Date.now(), run });
+  for (const { id: member } of reading.turns.published.members.all) {
+    if (await reading.stream.ask(member, NO_SESSION)) continue;
+    await append(reading, { kind: "leave", at: Date.now(), member });
   }
 }
 
 /** Which settings of the servers that take part are others; `undefined` where none is. */
 function differing({ published }: GroupCommit, settings: Settings): string | undefined {
-  if (published.runs.all.length === 0) return undefined;
+  if (published.members.all.length === 0) return undefined;
   const names = differences(published.settings, settings);
   if (names.length === 0) return undefined;
   const list = names.map((name) =>

@@ -8,7 +8,7 @@ import type { Reply } from "../protocol/reply.ts";
 import { type Answer, Session } from "./session.ts";
 import type { ChatState } from "../chat/state.ts";
 import { type GroupCommit, STORAGE_AWAY } from "./group_commit.ts";
-import { atAddress, runOf, type SessionId, sessionOf } from "../chat/users.ts";
+import { atAddress, memberOf, type SessionId, sessionOf } from "../chat/users.ts";
 import { Waiters } from "./waiters.ts";
 
 /** A session from the same address that stands in the way gets so long to end, in milliseconds. */
@@ -47,7 +47,7 @@ export class Engine {
 
   /** A new session for a connection from `address`; `peer` is `address:port`. */
   open(address: string, peer: string): Session {
-    const id = sessionOf(this.#turns.run ?? 0, this.#nextSession++);
+    const id = sessionOf(this.#turns.member ?? 0, this.#nextSession++);
     const session = new Session({ session: id, address, peer });
     this.#sessions.set(session.actor.session, session);
     return session;
@@ -183,7 +183,7 @@ export class Engine {
   /** Runs the command again when the other session has ended, or its time is over. */
   async #runAfter(other: SessionId, session: Session, command: Command): Promise<Answer> {
     if (!this.#stopping) {
-      if (runOf(other) === this.#turns.run) await this.#asked(other);
+      if (memberOf(other) === this.#turns.member) await this.#asked(other);
       else await this.#peers.ask(other);
     }
     session.waitedFor = other;
@@ -238,13 +238,13 @@ export class Engine {
 
   /** Else its connection is over, or is being closed: nobody would ever end what it did now. */
   #isOpen({ actor: { session } }: Session): boolean {
-    return this.#sessions.has(session) && runOf(session) === this.#turns.run;
+    return this.#sessions.has(session) && memberOf(session) === this.#turns.member;
   }
 
   /** May the state know of the session? */
   #isKnown(session: Session): boolean {
     if (!this.#turns.isShared) return true;
-    return session.hasActed && runOf(session.actor.session) === this.#turns.run;
+    return session.hasActed && memberOf(session.actor.session) === this.#turns.member;
   }
 
   /** In strict mode: has it been noted for long that the user of this address was here? */

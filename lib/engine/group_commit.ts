@@ -26,7 +26,7 @@ import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Answer } from "./session.ts";
-import { findRun } from "../chat/members.ts";
+import { findMember } from "../chat/members.ts";
 import type { Settings } from "../chat/settings.ts";
 
 /** Goes on from what the journal holds, under these settings. Throws {@link JournalError}. */
@@ -68,7 +68,7 @@ export interface Job {
 
 /** Hears of a chat that several servers share. */
 export interface Follower extends Pick<SharingListener, "asked"> {
-  /** This run is over: its sessions are no more. */
+  /** This member is over: its sessions are no more. */
   ended(): void;
   /** A turn has come, of whichever server, and is in the state. */
   came(turn: readonly Entry[]): void;
@@ -140,12 +140,12 @@ export class GroupCommit {
   }
 
   /** This server in the ids of its sessions; `undefined` while it takes no part. */
-  get run(): number | undefined {
+  get member(): number | undefined {
     const { sharing } = this;
     if (sharing === undefined) return 0;
-    return sharing.run === undefined
+    return sharing.member === undefined
       ? undefined
-      : findRun(this.#published.runs, sharing.run)?.number;
+      : findMember(this.#published.members, sharing.member)?.number;
   }
 
   /**
@@ -168,7 +168,7 @@ export class GroupCommit {
 
   /** Is there much that other servers did, and that this one does not know of yet? */
   get isBehind(): boolean {
-    return this.run === undefined || this.sharing?.isBehind === true;
+    return this.member === undefined || this.sharing?.isBehind === true;
   }
 
   /** From now on this one hears of a chat that several servers share. */
@@ -176,7 +176,7 @@ export class GroupCommit {
     this.#follower = follower;
   }
 
-  /** Stores the first entry of a run. */
+  /** Stores the first entry of a member. */
   start(settings: Settings): void {
     this.storeEventually([{ kind: "start", at: this.now(), rules: RULES, settings }]);
     this.#storeNow();
@@ -395,7 +395,7 @@ export class GroupCommit {
     }
   }
 
-  /** The run before is over, with all that its sessions overdue. What nobody got still goes back. */
+  /** The member before is over, with all that its sessions overdue. What nobody got still goes back. */
   #begin(lost: readonly Entry[]): void {
     this.#log.event("ended-by-others", {});
     this.#overdue = [...lost, ...this.#overdue].filter(({ kind }) => kind === "return");

@@ -23,12 +23,12 @@ export interface Stored {
  */
 export type CommitListener = (error?: unknown) => void;
 
-/** A commit took too long: it will be stored later, and told of as `"late"`, or its run is over. */
+/** A commit took too long: it will be stored later, and told of as `"late"`, or its member is over. */
 export class LateError extends Error {}
 
 /** One engine of a journal. */
 export interface Journal {
-  /** What was stored before this run; to be read once, before the first commit. */
+  /** What was stored before this member; to be read once, before the first commit. */
   read(): Stored;
   /** Calls back when the turn is over: what has come by then is committed as one. */
   endTurn(commit: () => void): void;
@@ -42,7 +42,7 @@ export interface Journal {
   readonly sharing?: Sharing;
 }
 
-/** Whose turn it is: of this run, and waited for; of this run, and given up; or of another run. */
+/** Whose turn it is: of this member, and waited for; of this member, and given up; or of another member. */
 export type Origin = "own" | "late" | "foreign";
 
 /** Hears what happens in a journal that several servers share. */
@@ -52,24 +52,24 @@ export interface SharingListener {
   /** The state is another one from here on: what came since the last turn can't be had any more. */
   reset(state: ChatState): void;
   /**
-   * This run is over, and takes part again as another: its sessions are no more. Of what was told of
+   * This member is over, and takes part again as another: its sessions are no more. Of what was told of
    * as late, these entries will never come.
    */
   ended(lost: readonly Entry[]): void;
-  /** Another run wants a name of this session: resolves when it has ended, or goes on. */
+  /** Another member wants a name of this session: resolves when it has ended, or goes on. */
   asked(session: SessionId): Promise<void>;
 }
 
 /** What a journal does that several servers share: there the order of all their turns is made. */
 export interface Sharing {
-  /** This run; none while it takes no part. */
-  readonly run: string | undefined;
+  /** This member; none while it takes no part. */
+  readonly member: string | undefined;
   /** Many turns have come that were not told yet. */
   readonly isBehind: boolean;
   /** To be called before anything comes. */
   follow(listener: SharingListener): void;
-  /** Another run's session stands in the way: `false` where that run does not answer. */
-  ask(run: string, session: SessionId): Promise<boolean>;
+  /** Another member's session stands in the way: `false` where that member does not answer. */
+  ask(member: string, session: SessionId): Promise<boolean>;
 }
 
 /** Nothing outlives the process, and there is nothing to wait for. */

@@ -18,7 +18,7 @@ import {
   type Stored,
 } from "./journal.ts";
 import { aliveIn, type ChatState, RULES } from "../chat/state.ts";
-import { findRun, lastBatch } from "../chat/members.ts";
+import { findMember, lastBatch } from "../chat/members.ts";
 import type { Settings } from "../chat/settings.ts";
 import { decodeEntries, encodeEntries } from "../chat/entry_codec.ts";
 import type { SessionId } from "../chat/users.ts";
@@ -37,10 +37,10 @@ function snapshotEntries(alive: number): number {
 export interface Carrier {
   /** Puts a text at the end of the stream; calls back with an error where that may have failed. */
   send(id: string, body: string, sent: (error?: unknown) => void): void;
-  /** Asks a run about a session of its own; `false` where no answer comes within a second. */
-  ask(run: string, session: SessionId): Promise<boolean>;
-  /** From now on answers what is asked of this run. */
-  answer(run: string, asked: (session: SessionId) => Promise<void>): void;
+  /** Asks a member about a session of its own; `false` where no answer comes within a second. */
+  ask(member: string, session: SessionId): Promise<boolean>;
+  /** From now on answers what is asked of this member. */
+  answer(member: string, asked: (session: SessionId) => Promise<void>): void;
   /** Stores the state after the message of this number in the background, if nobody else does. */
   save(state: ChatState, through: number): void;
   close(): Promise<void>;
@@ -86,10 +86,10 @@ export class SharedJournal implements Journal, Sharing {
   readonly #options: SharingOptions;
   readonly #later: (ms: number, call: () => void) => () => void;
   #listener!: SharingListener;
-  #run: string | undefined;
-  /** The run that is to take part. */
+  #member: string | undefined;
+  /** The member that is to take part. */
   #joining: { readonly id: string; readonly over: PromiseWithResolvers<void> } | undefined;
-  /** The last batch of this run that has come. */
+  /** The last batch of this member that has come. */
   #batch = 0;
   #sending: Sending | undefined;
   /** What is being stored, and the parts of it that have not come. */
@@ -109,8 +109,8 @@ export class SharedJournal implements Journal, Sharing {
     this.#later = options.later ?? later;
   }
 
-  get run(): string | undefined {
-    return this.#run;
+  get member(): string | undefined {
+    return this.#member;
   }
 
   get isBehind(): boolean {
@@ -131,11 +131,11 @@ export class SharedJournal implements Journal, Sharing {
     this.#listener = listener;
   }
 
-  ask(run: string, session: SessionId): Promise<boolean> {
-    return this.#carrier.ask(run, session);
+  ask(member: string, session: SessionId): Promise<boolean> {
+    return this.#carrier.ask(member, session);
   }
 
-  /** Takes part, as a new run. Throws {@link JournalError} where the others have other settings. */
+  /** Takes part, as a new member. Throws {@link JournalError} where the others have other settings. */
   join(): Promise<void> {
     const over = Promise.withResolvers<void>();
     const id = this.#options.newId();
@@ -143,7 +143,7 @@ export class SharedJournal implements Journal, Sharing {
     this.#batch = 0;
     this.#carrier.answer(id, (session) => this.#listener.asked(session));
     const { settings } = this.#options;
-    const join: Entry = { kind: "join", at: Date.now(), run: id, rules: RULES, settings };
+    const join: Entry = { kind: "join", at: Date.now(), member: id, rules: RULES, settings };
     this.#send(`${id} joins`, encodeEntries([join]));
     return over.promise;
   }
@@ -153,7 +153,7 @@ export class SharedJournal implements Journal, Sharing {
   }
 
   commit(entries: readonly Entry[], stored: CommitListener): void {
-    const isPart = this.#run !== undefined && !this.#isClosed;
+    const isPart = this.#member !== undefined && !this.#isClosed;
     if (!isPart) return stored(new Error("This server takes no part in the chat"));
     const cancel = this.#later(this.#options.timeoutMs, () => this.#giveUp(commit));
     const commit: Commit = { entries, stored, cancel };
@@ -162,7 +162,7 @@ export class SharedJournal implements Journal, Sharing {
   }
 
   published(state: ChatState): void {
-    this.#lookForRun(state);
+    this.#lookForMember(state);
     const due = (this.#options.snapshotEntries ?? snapshotEntries)(aliveIn(state));
     if (this.#entries < due) return;
     this.#entries = 0;
@@ -176,9 +176,9 @@ export class SharedJournal implements Journal, Sharing {
     this.#pending = pending;
     this.#entries += turn.length;
     const [first] = turn;
-    const isOwn = first?.kind === "batch" && first.run === this.#run &&
+    const isOwn = first?.kind === "batch" && first.member === this.#member &&
       this.#storing !== undefined && first.batch === this.#batch + 1;
-    const isJoin = first?.kind === "join" && first.run === this.#joining?.id;
+    const isJoin = first?.kind === "join" && first.member === this.#joining?.id;
     if (isOwn || isJoin) this.#stopSending();
     if (isOwn) this.#count();
     const origin: Origin = !isOwn ? "foreign" : this.#storing?.commit.stored ? "own" : "late";
@@ -192,60 +192,60 @@ export class SharedJournal implements Journal, Sharing {
 
   /**
    * Messages are missing in the stream: from now on the state is this one, after this message. Who
-   * waited for one of them would wait for ever, so the run has to end; what becomes of its last batch
+   * waited for one of them would wait for ever, so the member has to end; what becomes of its last batch
    * is known when its end has come.
    */
   reset(state: ChatState, through: number): void {
     this.#through = through;
     this.#entries = 0;
     this.#listener.reset(state);
-    this.#lookForRun(state);
-    if (this.#run === undefined) return;
-    if (lastBatch(state.runs, this.#run)! > this.#batch) {
+    this.#lookForMember(state);
+    if (this.#member === undefined) return;
+    if (lastBatch(state.members, this.#member)! > this.#batch) {
       // It is among what is missing: nobody knows the replies any more.
       this.#stopSending();
       this.#count();
     }
-    this.#leave(this.#run);
+    this.#leave(this.#member);
   }
 
-  /** The run is over. */
+  /** The member is over. */
   async close(): Promise<void> {
-    const run = this.#run;
+    const member = this.#member;
     this.#isClosed = true;
     this.#stopSending();
     this.#storing?.commit.cancel();
     this.#next?.cancel();
-    if (run !== undefined && this.#storing === undefined) {
-      await new Promise<void>((resolve) => this.#part(run, resolve));
+    if (member !== undefined && this.#storing === undefined) {
+      await new Promise<void>((resolve) => this.#part(member, resolve));
     }
     await this.#carrier.close();
   }
 
-  /** Says that a run of this server is over. Where that is lost, others have to ask. */
-  #part(run: string, said: () => void): void {
-    const part: Entry = { kind: "part", at: Date.now(), run };
-    this.#carrier.send(`${run} parts`, encodeEntries([part]), said);
+  /** Says that a member of this server is over. Where that is lost, others have to ask. */
+  #part(member: string, said: () => void): void {
+    const part: Entry = { kind: "leave", at: Date.now(), member };
+    this.#carrier.send(`${member} parts`, encodeEntries([part]), said);
   }
 
   /** Says it until it has come back. */
-  #leave(run: string): void {
+  #leave(member: string): void {
     const again = () => {
-      if (this.#run === run && !this.#isClosed) this.#leave(run);
+      if (this.#member === member && !this.#isClosed) this.#leave(member);
     };
-    this.#part(run, () => this.#later(RESEND_MS, again));
+    this.#part(member, () => this.#later(RESEND_MS, again));
   }
 
-  /** The run takes part, or another server has ended it; its own end is no news. */
-  #lookForRun({ runs }: ChatState): void {
-    if (this.#joining !== undefined && findRun(runs, this.#joining.id) !== undefined) {
-      this.#run = this.#joining.id;
+  /** The member takes part, or another server has ended it; its own end is no news. */
+  #lookForMember({ members }: ChatState): void {
+    if (this.#joining !== undefined && findMember(members, this.#joining.id) !== undefined) {
+      this.#member = this.#joining.id;
       this.#joining.over.resolve();
       this.#joining = undefined;
       return;
     }
-    if (this.#isClosed || this.#run === undefined || findRun(runs, this.#run)) return;
-    this.#end(lastBatch(runs, this.#run) ?? this.#batch);
+    if (this.#isClosed || this.#member === undefined || findMember(members, this.#member)) return;
+    this.#end(lastBatch(members, this.#member) ?? this.#batch);
   }
 
   #store(commit: Commit): void {
@@ -262,11 +262,11 @@ export class SharedJournal implements Journal, Sharing {
   }
 
   #sendPart(): void {
-    const run = this.#run!;
+    const member = this.#member!;
     const batch = this.#batch + 1;
     const [part = []] = this.#storing!.parts;
-    const first: Entry = { kind: "batch", at: Date.now(), run, batch };
-    this.#send(`${run} ${batch}`, encodeEntries([first, ...part]));
+    const first: Entry = { kind: "batch", at: Date.now(), member, batch };
+    this.#send(`${member} ${batch}`, encodeEntries([first, ...part]));
   }
 
   /** Sends until it comes back. */
@@ -295,7 +295,7 @@ export class SharedJournal implements Journal, Sharing {
 
   /** A part has come: the next one, or the next commit. */
   #goOn(): void {
-    // The run may be over by now.
+    // The member may be over by now.
     if (this.#storing === undefined) return;
     if (this.#storing.parts.length > 0) return this.#sendPart();
     const { commit } = this.#storing;
@@ -318,16 +318,16 @@ export class SharedJournal implements Journal, Sharing {
     stored?.(new Error(what));
   }
 
-  /** The run is over, with this batch as its last; it goes on as another. */
+  /** The member is over, with this batch as its last; it goes on as another. */
   #end(last: number): void {
     this.#stopSending();
     const { commit, parts = [] } = this.#storing ?? {};
     const lost = parts.slice(last - this.#batch).flat();
     const next = this.#next;
-    this.#run = undefined;
+    this.#member = undefined;
     this.#storing = undefined;
     this.#next = undefined;
-    const why = "This run is over: the server did not answer the others, or was too far behind";
+    const why = "This member is over: the server did not answer the others, or was too far behind";
     for (const each of [commit, next]) each?.cancel();
     commit?.stored?.(new LateError(why));
     next?.stored?.(new Error(why));

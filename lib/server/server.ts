@@ -208,7 +208,7 @@ export class Server {
       return;
     }
     // A session without a run could never end.
-    if (this.#turns.run === undefined) return closeQuietly(connection);
+    if (this.#turns.member === undefined) return closeQuietly(connection);
     const handler = new ConnectionHandler(connection, this.#context);
     this.#perAddress.set(address, neighbours + 1);
     this.#handlers.set(handler, handler.run().then(() => this.#leave(handler, address)));

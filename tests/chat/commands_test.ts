@@ -405,7 +405,7 @@ describe("in default mode, who somebody is", () => {
     chat.logout("2@a");
     chat.end(1);
     chat.end(2);
-    assertEquals([...chat.state.users.byRun], []);
+    assertEquals([...chat.state.users.byMember], []);
     chat.logout("3@a");
     chat.end(3);
     assertEquals(chat.state.users, { ...emptyUsers(), nextId: 2 });

@@ -54,7 +54,7 @@ describe("the text of a turn", () => {
       command(8, BOB, { name: "receive" }),
       command(8, AL, { name: "wait", seconds: 2.5 }),
     ]);
-    const part: Entry = { kind: "part", at: 1, run: "a" };
+    const part: Entry = { kind: "leave", at: 1, member: "a" };
     assertEquals(decodeEntries(`[0,[],[${JSON.stringify(part)}]]`), [part]);
     assertEquals(decodeEntries("[0,[],[]]"), []);
   });

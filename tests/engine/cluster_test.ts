@@ -26,7 +26,7 @@ class Stream implements Carrier {
   /** So many turns are in the stream behind the one that comes. */
   pending = 0;
   readonly #sent: string[] = [];
-  #runs = 0;
+  #members = 0;
   #last = 0;
 
   constructor(settings: Settings) {
@@ -34,7 +34,7 @@ class Stream implements Carrier {
       settings,
       timeoutMs: 5_000,
       bodyLengthMax: 100_000,
-      newId: () => `run ${++this.#runs}`,
+      newId: () => `member ${++this.#members}`,
       failed: (error) => {
         throw error;
       },
@@ -58,7 +58,7 @@ class Stream implements Carrier {
     for (const body of this.#sent.splice(0)) this.hear(...decodeEntries(body));
   }
 
-  /** Another run is asked; the test says whether it answers. */
+  /** Another member is asked; the test says whether it answers. */
   ask(): Promise<boolean> {
     return new Promise((resolve) => this.asked = resolve);
   }
@@ -72,8 +72,8 @@ class Stream implements Carrier {
   }
 }
 
-const OVER: Entry = { kind: "part", at: 1, run: "run 1" };
-const BATCH = { kind: "batch", at: 1, run: "other", batch: 1 } as const;
+const OVER: Entry = { kind: "leave", at: 1, member: "member 1" };
+const BATCH = { kind: "batch", at: 1, member: "other", batch: 1 } as const;
 
 /** A server that takes part, beside another one. */
 async function join(settings = SETTINGS): Promise<{ stream: Stream }> {
@@ -81,7 +81,7 @@ async function join(settings = SETTINGS): Promise<{ stream: Stream }> {
   const joined = stream.journal.join();
   await stream.comeBack();
   await joined;
-  stream.hear({ kind: "join", at: 1, run: "other", rules: RULES, settings });
+  stream.hear({ kind: "join", at: 1, member: "other", rules: RULES, settings });
   return { stream };
 }
 
@@ -149,7 +149,7 @@ describe("a strict server beside others", () => {
   });
 });
 
-describe("a server whose run another one has ended", () => {
+describe("a server whose member another one has ended", () => {
   itNeeds(NET, "serves who comes meanwhile as soon as it takes part again", async () => {
     const { stream } = await join();
     const server = await serveIn({ open: () => Promise.resolve(stream.turns) });

@@ -158,7 +158,7 @@ describe("main.ts raise", () => {
     const other = await NatsStream.open(options, listener);
     other.answer("other", () => Promise.resolve());
     const join: Entry = {
-      ...{ kind: "join", at: 1, run: "other", rules, settings: settingsOf(options) },
+      ...{ kind: "join", at: 1, member: "other", rules, settings: settingsOf(options) },
     };
     await new Promise((resolve) => other.send("join", encodeEntries([join]), resolve));
     return other;

@@ -17,14 +17,20 @@ import { type SessionId, sessionOf } from "../../lib/chat/users.ts";
 const SETTINGS = settingsOf(parseServerOptions([]));
 const OTHERS = settingsOf(parseServerOptions(["--text-symbols-max", "61"]));
 
-function join(run: string, { settings = SETTINGS, rules = 2, at = 1 } = {}): Entry[] {
-  return [{ kind: "join", at, run, rules, settings }];
+function join(member: string, { settings = SETTINGS, rules = 2, at = 1 } = {}): Entry[] {
+  return [{ kind: "join", at, member, rules, settings }];
 }
 
-/** What a session did, as a batch of its run. */
-function batch(run: string, number: number, session: SessionId, command: Command, at = 1): Entry[] {
+/** What a session did, as a batch of its member. */
+function batch(
+  member: string,
+  number: number,
+  session: SessionId,
+  command: Command,
+  at = 1,
+): Entry[] {
   const actor = { session, address: "10.0.0.1", peer: `10.0.0.1:${session}` };
-  return [{ kind: "batch", at, run, batch: number }, { kind: "command", at, actor, command }];
+  return [{ kind: "batch", at, member, batch: number }, { kind: "command", at, actor, command }];
 }
 
 /** The state after these turns, and the codes of all replies; `-` for a turn that does not count. */
@@ -47,21 +53,21 @@ function textsOf(state: ChatState, name: string): string[] {
 
 const AL = sessionOf(1, 1);
 const BOB = sessionOf(2, 1);
-/** The first run of a server is over. */
-const OVER = encodeEntries([{ kind: "part", at: 1, run: "run1" }]);
+/** The first member of a server is over. */
+const OVER = encodeEntries([{ kind: "leave", at: 1, member: "run1" }]);
 const TWO_RUNS = [join("a"), join("b")];
 const AL_IS_IN = [...TWO_RUNS, batch("a", 1, AL, { name: "register", user: "Al" })];
 const note = (number: number, text: string) =>
   batch("a", number, AL, { name: "send", to: "Al", text });
 
 describe("a chat that several servers share", () => {
-  it("counts every batch of a run once, however often it comes", () => {
+  it("counts every batch of a member once, however often it comes", () => {
     const { state, codes } = play([...AL_IS_IN, note(2, "one"), note(2, "one"), note(3, "two")]);
     assertEquals(codes, ["welcome", "sent", "-", "sent"]);
     assertEquals(textsOf(state, "Al"), ["one", "two"]);
   });
 
-  it("counts nothing behind a gap, nor of a run that it does not know", () => {
+  it("counts nothing behind a gap, nor of a member that it does not know", () => {
     const { codes } = play([
       ...AL_IS_IN,
       note(3, "behind a gap"),
@@ -71,8 +77,8 @@ describe("a chat that several servers share", () => {
     assertEquals(codes, ["welcome", "-", "-", "sent"]);
   });
 
-  it("ends all sessions of a run that is over, and counts none of its batches any more", () => {
-    const part: Entry[] = [{ kind: "part", at: 5, run: "a" }];
+  it("ends all sessions of a member that is over, and counts none of its batches any more", () => {
+    const part: Entry[] = [{ kind: "leave", at: 5, member: "a" }];
     const { state, codes } = play([
       ...AL_IS_IN,
       note(2, "kept"),
@@ -82,19 +88,19 @@ describe("a chat that several servers share", () => {
       batch("b", 2, BOB, { name: "receive" }),
     ]);
     assertEquals(codes, ["welcome", "sent", "-", "welcome-back", "mail"]);
-    assertEquals([...state.users.byRun].map(([run]) => run), [2]);
-    assertEquals(state.runs.all.map(({ id }) => id), ["b"]);
+    assertEquals([...state.users.byMember].map(([member]) => member), [2]);
+    assertEquals(state.members.all.map(({ id }) => id), ["b"]);
   });
 
   it("takes nobody in with other settings, until nobody is left who has them", () => {
     const other = join("c", { settings: OTHERS });
     const refused = play([...TWO_RUNS, other]).state;
-    assertEquals(refused.runs.all.map(({ id }) => id), ["a", "b"]);
+    assertEquals(refused.members.all.map(({ id }) => id), ["a", "b"]);
     assertEquals(refused.settings, SETTINGS);
-    const parts = ["a", "b"].map((run): Entry[] => [{ kind: "part", at: 1, run }]);
-    const { settings, runs } = play([...parts, other], refused).state;
+    const parts = ["a", "b"].map((member): Entry[] => [{ kind: "leave", at: 1, member }]);
+    const { settings, members } = play([...parts, other], refused).state;
     assertEquals(settings, OTHERS);
-    assertEquals(runs.all.map(({ id, number }) => [id, number]), [["c", 3]]);
+    assertEquals(members.all.map(({ id, number }) => [id, number]), [["c", 3]]);
   });
 
   it("keeps its rules when a newer server joins, and raises them when all know the new ones", () => {
@@ -102,11 +108,11 @@ describe("a chat that several servers share", () => {
     const raise: Entry[] = [{ kind: "raise", rules: 3 }];
     assertEquals(state.rules, 2);
     assertEquals(play([raise], state).state.rules, 2);
-    const part: Entry[] = [{ kind: "part", at: 1, run: "a" }];
+    const part: Entry[] = [{ kind: "leave", at: 1, member: "a" }];
     assertEquals(play([part, raise, raise], state).state.rules, 3);
     // Who knows only older ones has come too late.
-    const { rules, runs } = play([part, raise, join("c", { rules: 2 })], state).state;
-    assertEquals([rules, runs.all.map(({ id }) => id)], [3, ["b"]]);
+    const { rules, members } = play([part, raise, join("c", { rules: 2 })], state).state;
+    assertEquals([rules, members.all.map(({ id }) => id)], [3, ["b"]]);
   });
 
   it("never goes back in time, whatever the clocks of the servers say", () => {
@@ -115,11 +121,11 @@ describe("a chat that several servers share", () => {
       batch("a", 1, AL, { name: "register", user: "Al" }, 5_000),
       join("b", { at: 10 }),
       batch("b", 1, BOB, { name: "register", user: "Bob" }, 20),
-      [{ kind: "part", at: 30, run: "b" }],
+      [{ kind: "leave", at: 30, member: "b" }],
     ]);
     const { id } = state.users.byName.get("Bob")!;
     assertEquals(state.users.presence.get(id)!.freeSince, 5_000);
-    assertEquals(state.runs.at, 5_000);
+    assertEquals(state.members.at, 5_000);
   });
 
   it("puts back what nobody got, before what has come since, and what is shown comes again", () => {
@@ -136,16 +142,16 @@ describe("a chat that several servers share", () => {
     const back = (text: string): Entry => {
       return { kind: "return", user: "Al", id, mail: { from: "Al", text } };
     };
-    const first: Entry = { kind: "batch", at: 1, run: "a", batch: 6 };
+    const first: Entry = { kind: "batch", at: 1, member: "a", batch: 6 };
     const after = play([[first, back("two"), back("one"), { kind: "take", shown }]], state).state;
     assertEquals(textsOf(after, "Al"), ["one", "two", "three"]);
   });
 
   it("does not forget who has come back since it was decided", () => {
-    const gone = play([...AL_IS_IN, [{ kind: "part", at: 7, run: "a" }]]).state;
+    const gone = play([...AL_IS_IN, [{ kind: "leave", at: 7, member: "a" }]]).state;
     const { id } = gone.users.byName.get("Al")!;
     const forget: Entry[] = [
-      { kind: "batch", at: 9, run: "b", batch: 2 },
+      { kind: "batch", at: 9, member: "b", batch: 2 },
       { kind: "forget", user: "Al", id, freeSince: 7 },
     ];
     const back = play([batch("b", 1, BOB, { name: "register", user: "Al" }, 8)], gone).state;
@@ -212,7 +218,7 @@ function openWorld(bodyLengthMax = 100_000) {
     settings: SETTINGS,
     timeoutMs: 5_000,
     bodyLengthMax,
-    newId: () => `run${++id}`,
+    newId: () => `member${++id}`,
     failed: (error) => heard.push(`failed: ${error}`),
     later: (ms, call) => {
       const timer = { ms, call };
@@ -279,10 +285,10 @@ describe("a journal that several servers share", () => {
     const { journal, commit, comeBack, heard } = openWorld();
     const joined = journal.join();
     commit("Al");
-    assertEquals([journal.run, heard], [undefined, ["Al: failed"]]);
+    assertEquals([journal.member, heard], [undefined, ["Al: failed"]]);
     comeBack();
     await joined;
-    assertEquals(journal.run, "run1");
+    assertEquals(journal.member, "run1");
   });
 
   it("does not take part where one with other settings came first", async () => {
@@ -292,7 +298,7 @@ describe("a journal that several servers share", () => {
     come(own.replace("run1", "another").replace('"textSymbolsMax":60', '"textSymbolsMax":61'));
     comeBack();
     await assertRejects(() => joined, JournalError, "have other settings");
-    assertEquals(journal.run, undefined);
+    assertEquals(journal.member, undefined);
   });
 
   it("calls a commit stored when it comes back, not when it was sent or acknowledged", () => {
@@ -356,24 +362,24 @@ describe("a journal that several servers share", () => {
     assertEquals(carrier.sent.length > 3, true);
   });
 
-  it("goes on as another run when its own is over, and what was under way has failed", () => {
+  it("goes on as another member when its own is over, and what was under way has failed", () => {
     const { journal, carrier, commit, come, comeBack, heard } = openJoined();
     commit("Al");
     come(OVER);
     assertEquals(heard, ["foreign part", "Al: late", "ended, lost: command"]);
-    assertEquals([journal.run, carrier.sent.at(-1)], [undefined, "run2 joins"]);
+    assertEquals([journal.member, carrier.sent.at(-1)], [undefined, "run2 joins"]);
     comeBack();
-    assertEquals(journal.run, "run2");
+    assertEquals(journal.member, "run2");
     commit("Bob");
     assertEquals(carrier.sent.at(-1), "run2 1");
   });
 
-  it("has missed messages: its run has to end, and what is under way is stored before that", () => {
+  it("has missed messages: its member has to end, and what is under way is stored before that", () => {
     const { journal, carrier, commit, come, miss, comeBack, heard, pass } = openJoined();
     commit("Al");
     const { body } = carrier;
     miss(encodeEntries(join("other")));
-    assertEquals([journal.run, carrier.sent.at(-1), heard], ["run1", "run1 parts", []]);
+    assertEquals([journal.member, carrier.sent.at(-1), heard], ["run1", "run1 parts", []]);
     come(body);
     assertEquals(heard, ["own batch,command", "Al: stored"]);
     carrier.tell(new Error("away"));
@@ -412,7 +418,7 @@ describe("a journal that several servers share", () => {
     const joined = journal.join();
     miss(carrier.body);
     await joined;
-    assertEquals(journal.run, "run1");
+    assertEquals(journal.member, "run1");
   });
 
   it("says at its end that it is over, so that nobody has to ask for it", async () => {

@@ -12,7 +12,7 @@ import { within } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
 import type { ChatState } from "../../chat/state.ts";
-import { findRun } from "../../chat/members.ts";
+import { findMember } from "../../chat/members.ts";
 import { restoreSnapshot, snapshotRows } from "../../chat/snapshot.ts";
 
 /** The entry. */
@@ -24,7 +24,7 @@ interface Current {
   /** Where the one before is, which somebody may be reading still. */
   readonly last?: string | undefined;
   /** Another one is being written. */
-  readonly writing?: { readonly run: string; readonly bucket: string } | undefined;
+  readonly writing?: { readonly member: string; readonly bucket: string } | undefined;
 }
 
 /** A state, and the last message of the stream that it holds. */
@@ -104,13 +104,13 @@ export class NatsSnapshots {
    * Writes a snapshot that replaces the last, and lets go of what it holds of the stream; does
    * nothing where another server writes one.
    */
-  async save({ state, through }: Snapshot, run: string): Promise<void> {
+  async save({ state, through }: Snapshot, member: string): Promise<void> {
     const entry = await this.#kv.get(KEY);
     const before = current(entry);
-    if (before.through >= through || this.#isTaken(entry, before, state, run)) return;
+    if (before.through >= through || this.#isTaken(entry, before, state, member)) return;
     // Nobody else's, who may give up at any time and remove it.
-    const bucket = `${this.#stream}-${through}-${run.slice(0, 8)}`;
-    const lease: Current = { ...before, writing: { run, bucket } };
+    const bucket = `${this.#stream}-${through}-${member.slice(0, 8)}`;
+    const lease: Current = { ...before, writing: { member, bucket } };
     const revision = await this.#put(lease, entry);
     if (revision === undefined) return;
     try {
@@ -128,9 +128,14 @@ export class NatsSnapshots {
   }
 
   /** Does another server write one at this moment? */
-  #isTaken(entry: KvEntry | null, { writing }: Current, { runs }: ChatState, run: string): boolean {
-    const isFree = writing === undefined || writing.run === run ||
-      findRun(runs, writing.run) === undefined;
+  #isTaken(
+    entry: KvEntry | null,
+    { writing }: Current,
+    { members }: ChatState,
+    member: string,
+  ): boolean {
+    const isFree = writing === undefined || writing.member === member ||
+      findMember(members, writing.member) === undefined;
     if (isFree || entry === null) return false;
     const now = performance.now();
     if (this.#lease?.revision !== entry.revision) {

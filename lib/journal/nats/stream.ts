@@ -34,7 +34,7 @@ const RELOADS_MAX = 20;
 const START_MS = 20_000;
 /** JetStream's errors while its servers look for each other: there are too few yet, or no leader. */
 const NOT_YET: readonly number[] = [10005, 10008];
-/** Another run has so long to answer, in milliseconds. */
+/** Another member has so long to answer, in milliseconds. */
 const ASK_MS = 1_000;
 const ASK_AGAIN_MS = 100;
 /**
@@ -49,7 +49,7 @@ const READER_MS = 60_000;
 /** JetStream says so often that it is still there, in milliseconds. */
 const HEARTBEAT_MS = 1_000;
 
-/** What a stream tells whoever runs the server. */
+/** What a stream tells whoever members the server. */
 export interface StreamListener {
   /** JetStream is not ready for it yet. */
   waiting(error: unknown): void;
@@ -70,7 +70,7 @@ export class NatsStream implements Carrier {
   readonly #name: string;
   readonly #listener: StreamListener;
   #answering: Subscription | undefined;
-  #run = "";
+  #member = "";
   #isSaving = false;
   #isClosed = false;
   #messages: ConsumerMessages | undefined;
@@ -146,11 +146,11 @@ export class NatsStream implements Carrier {
       .then(() => sent(), sent);
   }
 
-  async ask(run: string, session: SessionId): Promise<boolean> {
+  async ask(member: string, session: SessionId): Promise<boolean> {
     const late = performance.now() + ASK_MS;
     for (let left = ASK_MS; left > 0; left = late - performance.now()) {
       try {
-        await this.#connection.request(this.#subject(run), String(session), { timeout: left });
+        await this.#connection.request(this.#subject(member), String(session), { timeout: left });
         return true;
       } catch {
         // Nobody there, it seems; or not yet, after a break.
@@ -160,10 +160,10 @@ export class NatsStream implements Carrier {
     return false;
   }
 
-  answer(run: string, asked: (session: SessionId) => Promise<void>): void {
-    this.#run = run;
+  answer(member: string, asked: (session: SessionId) => Promise<void>): void {
+    this.#member = member;
     this.#answering?.unsubscribe();
-    this.#answering = this.#connection.subscribe(this.#subject(run), {
+    this.#answering = this.#connection.subscribe(this.#subject(member), {
       callback: (error, message) => {
         if (error === null) asked(Number(message.string())).then(() => message.respond());
       },
@@ -173,7 +173,7 @@ export class NatsStream implements Carrier {
   save(state: ChatState, through: number): void {
     if (this.#isSaving) return;
     this.#isSaving = true;
-    this.snapshots.save({ state, through }, this.#run)
+    this.snapshots.save({ state, through }, this.#member)
       .catch((error) => this.#listener.snapshotFailed(error))
       .finally(() => this.#isSaving = false);
   }
@@ -200,8 +200,8 @@ export class NatsStream implements Carrier {
     await this.#connection.close();
   }
 
-  #subject(run: string): string {
-    return `${this.#name}.ask.${run}`;
+  #subject(member: string): string {
+    return `${this.#name}.ask.${member}`;
   }
 
   /** Reads until JetStream is away, or a message is missing for good. */

@@ -12,7 +12,7 @@ const LATE_MS = 30;
 
 const honest = { ...Object.getOwnPropertyDescriptors(SharedJournal.prototype) };
 let listener: SharingListener;
-let batches = { run: "", count: 0 };
+let batches = { member: "", count: 0 };
 let sent = Promise.resolve();
 
 SharedJournal.prototype.follow = function (given) {
@@ -21,10 +21,10 @@ SharedJournal.prototype.follow = function (given) {
 };
 
 SharedJournal.prototype.commit = function (entries, stored) {
-  const { run } = this;
-  if (run === undefined) return stored(new Error("This server takes no part yet"));
-  batches = { run, count: batches.run === run ? batches.count + 1 : 1 };
-  const first: Entry = { kind: "batch", at: Date.now(), run, batch: batches.count };
+  const { member } = this;
+  if (member === undefined) return stored(new Error("This server takes no part yet"));
+  batches = { member, count: batches.member === member ? batches.count + 1 : 1 };
+  const first: Entry = { kind: "batch", at: Date.now(), member, batch: batches.count };
   listener.came([first, ...entries], "own");
   stored();
   sent = sent.then(() => new Promise((resolve) => setTimeout(resolve, LATE_MS))).then(() =>

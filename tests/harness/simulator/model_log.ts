@@ -6,8 +6,8 @@ import type { CommandEntry, Entry } from "../../../lib/chat/entry.ts";
 import { Model, type ModelSettings } from "./model.ts";
 import { ask } from "./model_batches.ts";
 
-/** The ids of a run's sessions begin with its number times this. */
-const SESSIONS_OF_RUN = 4_294_967_296;
+/** The ids of a member's sessions begin with its number times this. */
+const SESSIONS_PER_MEMBER = 4_294_967_296;
 
 /** A message of a user's mailbox. */
 export interface Moved {
@@ -25,7 +25,7 @@ export interface Outcome {
   readonly returned?: Moved;
 }
 
-interface Run {
+interface Member {
   readonly id: string;
   readonly number: number;
   batch: number;
@@ -34,8 +34,8 @@ interface Run {
 /** All that the turns have led to so far. */
 export class ModelLog {
   readonly chat: Model;
-  #runs: Run[] = [];
-  #runsEver = 0;
+  #members: Member[] = [];
+  #membersEver = 0;
   /** By the ids of the engine: the ports by which the model knows the sessions. */
   readonly #ports = new Map<number, number>();
 
@@ -43,14 +43,14 @@ export class ModelLog {
     this.chat = new Model(settings);
   }
 
-  /** The runs that take part. */
-  get runs(): readonly Run[] {
-    return this.#runs;
+  /** The members that take part. */
+  get members(): readonly Member[] {
+    return this.#members;
   }
 
   /** Has anybody ever taken part? */
   get isBegun(): boolean {
-    return this.#runsEver > 0;
+    return this.#membersEver > 0;
   }
 
   /** By which port the model knows a session of the engine. */
@@ -61,13 +61,13 @@ export class ModelLog {
   /** The next turn, and what became of its entries; nothing where it does not count. */
   append(turn: readonly Entry[]): readonly Outcome[] | undefined {
     const [first] = turn;
-    if (first?.kind !== "batch" && first?.kind !== "join" && first?.kind !== "part") {
+    if (first?.kind !== "batch" && first?.kind !== "join" && first?.kind !== "leave") {
       throw new Error(`What is this turn: ${JSON.stringify(turn)}`);
     }
     if (first.kind === "batch") {
-      const run = this.#runs.find(({ id }) => id === first.run);
-      if (run === undefined || run.batch + 1 !== first.batch) return undefined;
-      run.batch++;
+      const member = this.#members.find(({ id }) => id === first.member);
+      if (member === undefined || member.batch + 1 !== first.batch) return undefined;
+      member.batch++;
     }
     this.chat.now = Math.max(this.chat.now, first.at);
     return turn.map((entry) => this.#do(entry));
@@ -98,8 +98,8 @@ export class ModelLog {
       case "join":
         this.#join(entry);
         break;
-      case "part":
-        this.#part(entry.run);
+      case "leave":
+        this.#part(entry.member);
         break;
     }
     return {};
@@ -122,22 +122,22 @@ export class ModelLog {
   }
 
   /** Whoever comes to others has their settings. */
-  #join({ run: id, settings }: Entry & { kind: "join" }): void {
-    const isThere = this.#runs.some((run) => run.id === id);
+  #join({ member: id, settings }: Entry & { kind: "join" }): void {
+    const isThere = this.#members.some((member) => member.id === id);
     const { settings: ours } = this.chat;
     const isOther = Object.keys(ours).some((name) =>
       ours[name as keyof ModelSettings] !== settings[name as keyof ModelSettings]
     );
-    if (isThere || (this.#runs.length > 0 && isOther)) return;
+    if (isThere || (this.#members.length > 0 && isOther)) return;
     this.chat.choose(settings);
-    this.#runs.push({ id, number: ++this.#runsEver, batch: 0 });
+    this.#members.push({ id, number: ++this.#membersEver, batch: 0 });
   }
 
   #part(id: string): void {
-    const over = this.#runs.find((run) => run.id === id);
-    this.#runs = this.#runs.filter((run) => run !== over);
+    const over = this.#members.find((member) => member.id === id);
+    this.#members = this.#members.filter((member) => member !== over);
     for (const session of this.#ports.keys()) {
-      if (Math.floor(session / SESSIONS_OF_RUN) === over?.number) this.#end(session);
+      if (Math.floor(session / SESSIONS_PER_MEMBER) === over?.number) this.#end(session);
     }
   }
 }

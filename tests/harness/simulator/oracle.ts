@@ -32,7 +32,7 @@ interface Batch {
 /** A message that left a mailbox. */
 interface Leaving {
   readonly process: Process;
-  readonly run: string;
+  readonly member: string;
   readonly moved: Moved;
   /** The `receive` that took it; none where what was shown was taken. */
   readonly said: Said | undefined;
@@ -51,7 +51,7 @@ export class Oracle {
   #returned: Moved[] = [];
   /** The messages of each user, in the order in which they first came. */
   readonly #arrived = new Map<string, number>();
-  /** The runs that ended behind messages which their servers have not read. */
+  /** The members that ended behind messages which their servers have not read. */
   readonly #behind = new Set<string>();
   readonly #checked = new WeakMap<Process, ChatState>();
 
@@ -62,13 +62,17 @@ export class Oracle {
   }
 
   /** Was this batch sent before? */
-  knows({ run, batch }: BatchEntry): boolean {
-    return this.#batches.has(`${run} ${batch}`);
+  knows({ member, batch }: BatchEntry): boolean {
+    return this.#batches.has(`${member} ${batch}`);
   }
 
   /** A batch is sent for the first time. */
-  sends({ run, batch }: BatchEntry, process: Process, saids: readonly (Said | undefined)[]): void {
-    this.#batches.set(`${run} ${batch}`, { process, saids });
+  sends(
+    { member, batch }: BatchEntry,
+    process: Process,
+    saids: readonly (Said | undefined)[],
+  ): void {
+    this.#batches.set(`${member} ${batch}`, { process, saids });
   }
 
   /** A message is in the stream from now on: both chats go on. */
@@ -77,9 +81,9 @@ export class Oracle {
     const outcomes = this.#log.append(turn);
     const stepped = stepBatch(this.#state, turn);
     assertEquals(stepped !== undefined, outcomes !== undefined, `Does it count: ${body}`);
-    const timeBefore = this.#state.runs.at;
+    const timeBefore = this.#state.members.at;
     this.#state = stepped?.state ?? this.#state;
-    assert(this.#state.runs.at >= timeBefore, "The time goes back");
+    assert(this.#state.members.at >= timeBefore, "The time goes back");
     this.#chats.push(outcomes === undefined ? this.#chats.at(-1)! : this.#log.chat.copy());
     this.#rows.push(this.#log.isBegun ? rowsOf(this.#state) : undefined);
     this.#compare();
@@ -103,9 +107,9 @@ export class Oracle {
     if (rows !== undefined) assertSame(rowsOf(published), rows, `server ${process.number}`);
   }
 
-  /** A run ends, as its server can't read what comes next. */
-  misses(run: string): void {
-    this.#behind.add(run);
+  /** A member ends, as its server can't read what comes next. */
+  misses(member: string): void {
+    this.#behind.add(member);
   }
 
   /** A reply leaves a server that has read so much: is it the right one? */
@@ -137,8 +141,8 @@ export class Oracle {
     for (const middle of [this.#rows.length >> 1, this.#rows.length - 1]) this.#checkCopy(middle);
     if (living.length === 0) return;
     assertSame(
-      this.#log.runs.map(({ id }) => id).sort(),
-      living.map(({ journal }) => journal.run).sort(),
+      this.#log.members.map(({ id }) => id).sort(),
+      living.map(({ journal }) => journal.member).sort(),
       "the servers that take part",
     );
     const open = living.flatMap(({ sessions }) => sessions);
@@ -191,12 +195,12 @@ export class Oracle {
 
   /** What became of the entries of a batch, and whose they were. */
   #note(first: BatchEntry, turn: readonly Entry[], outcomes: readonly Outcome[]): void {
-    const batch = this.#batches.get(`${first.run} ${first.batch}`)!;
+    const batch = this.#batches.get(`${first.member} ${first.batch}`)!;
     for (const [at, { frames, left = [], returned }] of outcomes.entries()) {
       const said = at === 0 ? undefined : batch.saids[at - 1];
       if (frames !== undefined) this.#carryOut(said!, turn[at]!, frames);
       for (const moved of left) {
-        this.#leavings.push({ process: batch.process, run: first.run, moved, said });
+        this.#leavings.push({ process: batch.process, member: first.member, moved, said });
       }
       if (returned !== undefined) this.#returned.push(returned);
     }
@@ -216,7 +220,7 @@ export class Oracle {
   /** Both chats are in the same state. */
   #compare(): void {
     if (!this.#log.isBegun) return;
-    const { users, mailboxes, runs } = this.#state;
+    const { users, mailboxes, members } = this.#state;
     const { chat } = this.#log;
     const found = users.byId.values().map(({ name, id, address }) => {
       const { session, freeSince } = users.presence.get(id)!;
@@ -230,11 +234,11 @@ export class Oracle {
     ]);
     assertSame(found, expected, "the users and their mail");
     assertSame(
-      runs.all.map(({ id, number, batch }) => ({ id, number, batch })),
-      this.#log.runs,
-      "the runs",
+      members.all.map(({ id, number, batch }) => ({ id, number, batch })),
+      this.#log.members,
+      "the members",
     );
-    assertEquals(runs.at, chat.now, "the time");
+    assertEquals(members.at, chat.now, "the time");
     const waiting = chat.people.reduce((sum, { mail }) => sum + mail.length, 0);
     assertEquals(mailboxes.waiting, waiting, "the sum of all mail");
   }
@@ -270,7 +274,9 @@ export class Oracle {
     const leavings = this.#leavings.filter(({ said, moved }) => said && isIt(moved));
     const given = leavings.filter(({ said, moved }) => gave(said!, moved)).length;
     const returned = this.#returned.filter(isIt).length;
-    const excused = leavings.filter(({ process, run }) => process.isOver || this.#behind.has(run));
+    const excused = leavings.filter(({ process, member }) =>
+      process.isOver || this.#behind.has(member)
+    );
     assert(given <= 1, `It was given twice: ${text}`);
     const missing = leavings.length - given - returned;
     assert(missing >= 0, `It has come back too often: ${text}`);

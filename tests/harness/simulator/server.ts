@@ -19,7 +19,7 @@ import type { Stream } from "./stream.ts";
 
 /** What was sent and is not acknowledged for so long may be lost, in milliseconds. */
 const SENT_MS = 2_000;
-/** Another run has so long to answer, in milliseconds. */
+/** Another member has so long to answer, in milliseconds. */
 const ASK_MS = 1_000;
 const COMMIT_MS = 5_000;
 /** While a server stops, its clients have so long, in milliseconds. */
@@ -58,9 +58,9 @@ export interface Surroundings {
   failed(error: unknown): void;
 }
 
-/** A question to another run that has no answer yet. */
+/** A question to another member that has no answer yet. */
 export interface Question {
-  readonly run: string;
+  readonly member: string;
   readonly session: SessionId;
   readonly answer: (isThere: boolean) => void;
 }
@@ -73,7 +73,7 @@ interface Timer {
 
 /** A commit, and the commands of it that were not sent. */
 interface Commit {
-  readonly run: string | undefined;
+  readonly member: string | undefined;
   readonly left: (Said | undefined)[];
 }
 
@@ -104,8 +104,8 @@ export class Process implements Carrier, ClientServer {
   #joinsAt: number;
   #hasJoined = false;
   #isStopping = false;
-  #answering: { readonly run: string; readonly asked: (session: SessionId) => Promise<void> } = {
-    run: "",
+  #answering: { readonly member: string; readonly asked: (session: SessionId) => Promise<void> } = {
+    member: "",
     asked: () => Promise.resolve(),
   };
 
@@ -147,7 +147,8 @@ export class Process implements Carrier, ClientServer {
   get isAtRest(): boolean {
     const isIdle = this.#timers.length === 0 && this.turnEnds.length === 0 &&
       this.turns.settled() === undefined;
-    return this.isOver || isIdle && this.turns.run !== undefined && this.questions.length === 0 &&
+    return this.isOver ||
+      isIdle && this.turns.member !== undefined && this.questions.length === 0 &&
         this.clients.every(({ heard }) => heard.every(({ answer }) => answer !== undefined));
   }
 
@@ -158,7 +159,7 @@ export class Process implements Carrier, ClientServer {
     const body = stream.bodies[next - 1];
     if (next <= stream.purged) {
       const { state, through } = stream.load()!;
-      if (this.journal.run !== undefined) this.#world.oracle.misses(this.journal.run);
+      if (this.journal.member !== undefined) this.#world.oracle.misses(this.journal.member);
       this.journal.reset(state, through);
     } else if (body !== undefined) {
       const read = faults.read?.(body, this.turns.published) ?? body;
@@ -219,18 +220,18 @@ export class Process implements Carrier, ClientServer {
   }
 
   /** Another process asks about a session of this one. */
-  hear({ run, session, answer }: Question, from: Process): void {
-    if (this.#answering.run !== run) return;
+  hear({ member, session, answer }: Question, from: Process): void {
+    if (this.#answering.member !== member) return;
     this.#answering.asked(session).then(() => this.#world.post(from, () => answer(true)));
   }
 
   /** The entries of a commit go into batches, one after another. */
-  commits(entries: readonly Entry[], run: string | undefined): (error: unknown) => void {
+  commits(entries: readonly Entry[], member: string | undefined): (error: unknown) => void {
     const { oracle } = this.#world;
     const left = entries.map((entry) =>
       entry.kind === "command" ? oracle.saidOf.get(entry.command) : undefined
     );
-    const commit = { run, left };
+    const commit = { member, left };
     this.#commits.push(commit);
     return (error) => {
       if (error !== undefined) this.failures++;
@@ -263,20 +264,20 @@ export class Process implements Carrier, ClientServer {
     }
   }
 
-  ask(run: string, session: SessionId): Promise<boolean> {
+  ask(member: string, session: SessionId): Promise<boolean> {
     return new Promise((resolve) => {
       const answer = (isThere: boolean) => {
         this.questions = this.questions.filter((other) => other !== question);
         resolve(isThere);
       };
-      const question = { run, session, answer };
+      const question = { member, session, answer };
       this.questions.push(question);
       this.later(ASK_MS, () => answer(false));
     });
   }
 
-  answer(run: string, asked: (session: SessionId) => Promise<void>): void {
-    this.#answering = { run, asked };
+  answer(member: string, asked: (session: SessionId) => Promise<void>): void {
+    this.#answering = { member, asked };
   }
 
   save(state: ChatState, through: number): void {
@@ -284,14 +285,14 @@ export class Process implements Carrier, ClientServer {
   }
 
   close(): Promise<void> {
-    this.#answering = { run: "", asked: () => Promise.resolve() };
+    this.#answering = { member: "", asked: () => Promise.resolve() };
     return Promise.resolve();
   }
 
   #trace(body: string): void {
     const [first, ...others] = decodeEntries(body);
     if (first?.kind !== "batch" || this.#world.oracle.knows(first)) return;
-    this.#commits = this.#commits.filter(({ run }) => run === first.run);
+    this.#commits = this.#commits.filter(({ member }) => member === first.member);
     const [{ left } = { left: [] }] = this.#commits;
     this.#world.oracle.sends(first, this, left.splice(0, others.length));
     if (left.length === 0) this.#commits.shift();
@@ -308,7 +309,7 @@ class TracedJournal extends SharedJournal {
   }
 
   override commit(entries: readonly Entry[], stored: CommitListener): void {
-    const over = this.#process.commits(entries, this.run);
+    const over = this.#process.commits(entries, this.member);
     super.commit(entries, (error) => {
       over(error);
       stored(error);

@@ -119,8 +119,8 @@ describeSimulation(
   new URL("./found/cluster/", import.meta.url),
   () => {
     it("finds a server that reads what is not there, and how", async () => {
-      const read = (body: string, { runs }: ChatState) =>
-        runs.all.length < 2 ? body : withText(body, "2", "22");
+      const read = (body: string, { members }: ChatState) =>
+        members.all.length < 2 ? body : withText(body, "2", "22");
       const lines = await foundIn(CLUSTER, { read });
       assert(lines.length <= 9, lines.join("\n"));
       assertMatch(lines.at(-1)!, / send \S+ 2$/);
@@ -136,7 +136,7 @@ describeSimulation(
     });
 
     it("finds a snapshot that does not know who takes part, and how", async () => {
-      const save = (state: ChatState) => ({ ...state, runs: { ...state.runs, all: [] } });
+      const save = (state: ChatState) => ({ ...state, members: { ...state.members, all: [] } });
       const lines = await foundIn(CLUSTER, { save });
       assert(lines.length <= 14, lines.join("\n"));
       assert(lines.some((line) => line.endsWith(" stores its snapshot")));
