@@ -9,8 +9,8 @@ export interface Meter {
   replied(name: CommandName, code: Reply["code"]): void;
   /** A connection made a mistake with bytes. */
   mistaken(code: MistakeCode): void;
-  /** From the first command of a turn until its replies may leave, in milliseconds. */
-  turned(ms: number): void;
-  /** Storing a turn, in milliseconds. */
+  /** From the first command of a batch until its replies may leave, in milliseconds. */
+  batched(ms: number): void;
+  /** Storing a batch, in milliseconds. */
   committed(ms: number): void;
 }

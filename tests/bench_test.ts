@@ -43,7 +43,7 @@ describe("the load generator", () => {
     );
   }
 
-  itNeeds(LINUX, "asks two servers in turn, and counts what each refuses", async () => {
+  itNeeds(LINUX, "asks two servers in batch, and counts what each refuses", async () => {
     await using roomy = serve();
     await using narrow = serve("--mailbox-messages-max", "3");
     const results = await load([roomy.port, narrow.port]);

@@ -107,8 +107,8 @@ export function serveWebOn(journal: Journal, ...flags: string[]): TestWeb {
   const options = parseServerOptions(["--http", "0", ...flags]);
   const metrics = new Metrics("0.0.0");
   const plan = planServer(flags);
-  const turns = openChat(settingsOf(plan.options), journal, plan.log, metrics);
-  const server = startServer(plan, turns, metrics);
+  const commits = openChat(settingsOf(plan.options), journal, plan.log, metrics);
+  const server = startServer(plan, commits, metrics);
   const web = new HttpServer(server.server, options, metrics, SILENT_LOG);
   const dispose = async () => {
     await server[Symbol.asyncDispose]();
@@ -164,8 +164,12 @@ function planServer(flags: readonly string[]): Plan {
   return { options, lines, log: new Log(sink, { format: options.log, linesMax: 100_000 }) };
 }
 
-function startServer({ options, lines, log }: Plan, turns: GroupCommit, meter?: Meter): TestServer {
-  const server = new Server(options, log, turns, meter);
+function startServer(
+  { options, lines, log }: Plan,
+  commits: GroupCommit,
+  meter?: Meter,
+): TestServer {
+  const server = new Server(options, log, commits, meter);
   return {
     port: server.address.port,
     lines,

@@ -33,8 +33,8 @@ export type Entry =
   | {
     readonly kind: "start";
     readonly at: number;
-    /** Not there: {@link FIRST_RULES}. */
-    readonly rules?: number;
+    /** The version of the rules by which entries are decided from now on. */
+    readonly rules: number;
     readonly settings: Settings;
   }
   | SharedEntry;
@@ -50,7 +50,7 @@ export type SharedEntry =
     readonly rules: number;
     readonly settings: Settings;
   }
-  /** The first entry of a turn: which batch of the member the others are. */
+  /** The first entry of a batch: which batch of the member the others are. */
   | {
     readonly kind: "batch";
     readonly at: number;

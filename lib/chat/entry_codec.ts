@@ -1,4 +1,4 @@
-/** The entries of a turn as one text and back: what a journal stores of it. Pure. */
+/** The entries of a batch as one text and back: what a journal stores of it. Pure. */
 import type { CommandEntry, Entry } from "./entry.ts";
 import type { Command } from "../protocol/command.ts";
 import type { Actor } from "./users.ts";
@@ -21,33 +21,33 @@ const FIELDS: { readonly [Of in Name]: readonly Field<Of>[] } = {
 
 /**
  * A command of an actor, or several of one name behind each other at one time: session, address, peer,
- * how long after the turn's first command, name, and the arguments of all of them.
+ * how long after the batch's first command, name, and the arguments of all of them.
  */
 type Stretch = [number, string, string, number, Name, ...(string | number)[]];
 /** The arguments stand behind so many words. */
 const STRETCH_HEAD = 5;
 /** The time of the first command, and what happened, in its order. */
-type Turn = [at: number, ...(Stretch | Entry)[]];
+type Batch = [at: number, ...(Stretch | Entry)[]];
 
 /** A quarter as long as the entries themselves for a pipeline, whose actor stands there once. */
 export function encodeEntries(entries: readonly Entry[]): string {
   const start = entries.find((entry) => entry.kind === "command")?.at ?? 0;
-  const turn: Turn = [start];
+  const batch: Batch = [start];
   let stretch: Stretch | undefined;
   let before: Entry | undefined;
   for (const entry of entries) {
-    if (entry.kind !== "command") turn.push(entry);
+    if (entry.kind !== "command") batch.push(entry);
     else {
       if (stretch === undefined || !isAlike(before, entry)) {
         const { actor, at, command } = entry;
         stretch = [actor.session, actor.address, actor.peer, at - start, command.name];
-        turn.push(stretch);
+        batch.push(stretch);
       }
       addArguments(stretch, entry.command);
     }
     before = entry;
   }
-  return JSON.stringify(turn);
+  return JSON.stringify(batch);
 }
 
 /** Can they stand in one stretch? Without arguments nobody could tell how many they are. */
@@ -66,9 +66,7 @@ function addArguments(stretch: Stretch, command: Command): void {
 
 /** The entries that the text was made of. */
 export function decodeEntries(text: string): Entry[] {
-  const turn: Turn | OldTurn = JSON.parse(text);
-  if (isOld(turn)) return parseOldTurn(turn);
-  const [start, ...items] = turn;
+  const [start, ...items]: Batch = JSON.parse(text);
   const entries: Entry[] = [];
   for (const item of items) {
     if ("kind" in item) entries.push(item);
@@ -93,29 +91,4 @@ function commandOf(name: Name, words: readonly unknown[], place: number): Comman
   const command: { name: Name; [field: string]: unknown } = { name };
   for (const field of FIELDS[name]) command[field] = words[place++];
   return command as Command;
-}
-
-/** Before format 3: all actors, then the entries; of a command the place of its actor, and its time. */
-type OldTurn = readonly [
-  at: number,
-  actors: readonly (readonly [session: number, address: string, peer: string])[],
-  lines: readonly (readonly [actor: number, after: number, name: Name, ...unknown[]] | Entry)[],
-];
-
-/** The arguments stand behind so many words. */
-const OLD_HEAD = 3;
-
-function isOld(turn: Turn | OldTurn): turn is OldTurn {
-  const [, first] = turn;
-  return Array.isArray(first) && (first.length === 0 || Array.isArray(first[0]));
-}
-
-function parseOldTurn([start, actorLines, lines]: OldTurn): Entry[] {
-  const actors = actorLines.map(([session, address, peer]) => ({ session, address, peer }));
-  return lines.map((line) => {
-    if ("kind" in line) return line;
-    const [actor, after, name] = line;
-    const command = commandOf(name, line, OLD_HEAD);
-    return { kind: "command", at: start + after, actor: actors[actor]!, command };
-  });
 }

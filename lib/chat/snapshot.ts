@@ -1,5 +1,5 @@
 /** The state of a chat as rows of text and back: what a journal stores of it. Pure. */
-import { type ChatState, FIRST_RULES } from "./state.ts";
+import { type ChatState, RULES } from "./state.ts";
 import * as mailbox from "./mailboxes.ts";
 import type { Mail } from "../protocol/reply.ts";
 import { type Members, NO_MEMBERS } from "./members.ts";
@@ -21,8 +21,7 @@ const ROW_ITEMS = 500;
 type Row =
   | {
     readonly kind: "chat";
-    /** Not there: {@link FIRST_RULES}. */
-    readonly rules?: number;
+    readonly rules: number;
     readonly settings: Settings;
     readonly nextId: number;
   }
@@ -78,7 +77,7 @@ function* slices<Item>(items: Iterable<Item>): Generator<Item[]> {
 
 /** The state that the rows were made of; `undefined` where there are none. */
 export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
-  let rules = FIRST_RULES;
+  let rules = RULES;
   let settings: Settings | undefined;
   let users = emptyUsers();
   let mailboxes = mailbox.emptyMailboxes(0);
@@ -94,7 +93,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
     const row: Row = JSON.parse(text);
     switch (row.kind) {
       case "chat":
-        rules = row.rules ?? FIRST_RULES;
+        rules = row.rules;
         settings = row.settings;
         users = { ...users, nextId: row.nextId };
         mailboxes = mailbox.emptyMailboxes(settings.mailboxMessagesMax);

@@ -12,10 +12,7 @@ import type { User } from "./users.ts";
  * command; the old decision stays, for states whose `rules` are older. Otherwise a journal of the
  * release before would be replayed to something that nobody was told.
  */
-export const RULES = 2;
-
-/** Of these rules is what was stored before the rules had a version. */
-export const FIRST_RULES = 1;
+export const RULES = 1;
 
 export interface ChatState {
   /** The version of the rules by which entries are decided. */
@@ -93,7 +90,7 @@ export function showMail({ mailboxes }: ChatState, { name, id }: User): Reply & 
 /** The same without mail that was shown. */
 export function takeShown(state: ChatState, { user, id, through }: Shown): ChatState {
   if (state.users.byName.get(user)?.id !== id) return state;
-  // No more than there is: a file that lost turns still opens, so that what is left can be read.
+  // No more than there is: a file that lost batches still opens, so that what is left can be read.
   const messages = Math.min(
     through - mailbox.taken(state.mailboxes, id),
     mailbox.count(state.mailboxes, id),

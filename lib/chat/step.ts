@@ -9,17 +9,10 @@ import * as members from "./members.ts";
 import type { Entry } from "./entry.ts";
 import { differences } from "./settings.ts";
 import type { Settings } from "./settings.ts";
-import {
-  type ChatState,
-  FIRST_RULES,
-  removeUser,
-  type Step,
-  takeShown,
-  withUsers,
-} from "./state.ts";
+import { type ChatState, removeUser, type Step, takeShown, withUsers } from "./state.ts";
 import * as users from "./users.ts";
 
-/** What a turn leads to. */
+/** What a batch leads to. */
 export interface BatchStep {
   readonly state: ChatState;
   /** To each entry. */
@@ -27,19 +20,19 @@ export interface BatchStep {
 }
 
 /**
- * The state after a turn that several servers hear of; `undefined` where it does not count: it came
+ * The state after a batch that several servers hear of; `undefined` where it does not count: it came
  * before, its member is over, or a batch before it is missing. All of it happens at one time, which
  * never goes back, whatever the clocks say.
  */
-export function stepBatch(state: ChatState, turn: readonly Entry[]): BatchStep | undefined {
-  const [first] = turn;
+export function stepBatch(state: ChatState, batch: readonly Entry[]): BatchStep | undefined {
+  const [first] = batch;
   if (first?.kind === "batch" && !members.isNextBatch(state.members, first.member, first.batch)) {
     return undefined;
   }
   const isShared = first?.kind === "batch" || first?.kind === "join" || first?.kind === "leave";
   const at = isShared ? Math.max(state.members.at, first.at) : undefined;
   let next = isShared ? { ...state, members: { ...state.members, at: at! } } : state;
-  const replies = turn.map((entry) => {
+  const replies = batch.map((entry) => {
     const stepped = step(next, at !== undefined && "at" in entry ? { ...entry, at } : entry);
     next = stepped.state;
     return stepped.reply;
@@ -93,7 +86,7 @@ export function conflict(state: ChatState, settings: Settings): string | undefin
 /** The same users and mail under other rules. What was decided before stays. */
 function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start" }): ChatState {
   return {
-    rules: rules ?? FIRST_RULES,
+    rules,
     settings,
     members: state.members,
     users: users.endAllSessions(state.users, at),

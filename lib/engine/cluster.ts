@@ -37,21 +37,21 @@ export interface NatsContext {
 interface Reading {
   readonly stream: NatsStream;
   readonly journal: SharedJournal;
-  readonly turns: GroupCommit;
+  readonly commits: GroupCommit;
   readonly log: Log;
 }
 
 /** Takes part in the chat that the stream holds. Throws {@link JournalError}. */
 export function openNats(options: ServerOptions, context: NatsContext): Promise<GroupCommit> {
   return withReading(options, context, async (reading) => {
-    const { journal, turns } = reading;
+    const { journal, commits } = reading;
     const settings = settingsOf(options);
     checkRoom(reading, options);
-    if (differing(turns, settings) !== undefined) await endSilent(reading);
-    const why = differing(turns, settings) ?? conflict(turns.published, settings);
+    if (differing(commits, settings) !== undefined) await endSilent(reading);
+    const why = differing(commits, settings) ?? conflict(commits.published, settings);
     if (why !== undefined) throw new JournalError(`The chat in NATS can't go on: ${why}`);
     await journal.join();
-    return turns;
+    return commits;
   });
 }
 
@@ -61,8 +61,8 @@ export function openNats(options: ServerOptions, context: NatsContext): Promise<
  */
 export function raiseRules(options: ServerOptions, context: NatsContext): Promise<string> {
   return withReading(options, { ...context, mustExist: true }, async (reading) => {
-    const { stream, turns } = reading;
-    const { rules } = turns.published;
+    const { stream, commits } = reading;
+    const { rules } = commits.published;
     if (rules === RULES) {
       await stream.close();
       return `The rules of ${options.stream} are ${rules} already: there is nothing to raise`;
@@ -70,7 +70,7 @@ export function raiseRules(options: ServerOptions, context: NatsContext): Promis
     if (rules < RULES) await endSilent(reading);
     await append(reading, { kind: "raise", rules: RULES });
     await stream.close();
-    const { all } = turns.published.members;
+    const { all } = commits.published.members;
     const old = all.filter((member) => member.rules < RULES).length;
     if (old === 0) return `The rules of ${options.stream} were ${rules}, and are ${RULES} now`;
     throw new JournalError(
@@ -104,8 +104,8 @@ async function withReading<Result>(
       failed,
       ...snapshotEntries && { snapshotEntries },
     });
-    const turns = new GroupCommit(known(state), journal, log, meter);
-    const reading = { stream, journal, turns, log };
+    const commits = new GroupCommit(known(state), journal, log, meter);
+    const reading = { stream, journal, commits, log };
     await checkEnd(reading);
     stream.follow(journal);
     await catchUp(reading);
@@ -124,7 +124,7 @@ async function catchUp({ stream, journal, log }: Reading): Promise<void> {
     await sleep(LOOK_MS);
     if (performance.now() < tell) continue;
     tell += PROGRESS_MS;
-    log.event("reading", { turns: journal.through, of: end });
+    log.event("reading", { commits: journal.through, of: end });
   }
 }
 
@@ -149,7 +149,7 @@ async function append(reading: Reading, entry: SharedEntry): Promise<void> {
 
 /** Members that do not answer are over. */
 async function endSilent(reading: Reading): Promise<void> {
-  for (const { id: member } of reading.turns.published.members.all) {
+  for (const { id: member } of reading.commits.published.members.all) {
     if (await reading.stream.ask(member, NO_SESSION)) continue;
     await append(reading, { kind: "leave", at: Date.now(), member });
   }

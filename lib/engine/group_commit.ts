@@ -1,7 +1,7 @@
 /**
- * The turns: what comes in one turn of the event loop is stepped on a candidate; the journal stores
+ * The commits: what comes in one turn of the event loop is stepped on a candidate; the journal stores
  * all that changed it as one; then the candidate is published, and the replies may leave, together.
- * What comes while it is stored is the next turn, stepped on the same candidate. Where a turn can't
+ * What comes while it is stored is the next batch, stepped on the same candidate. Where a batch can't
  * be stored, both are dropped, and every job of them is undone.
  *
  * Where several servers share the journal there is no candidate: the order is made there, and only
@@ -40,27 +40,27 @@ export function openChat(
   const state = replay(stored, settings);
   const why = conflict(state, settings);
   if (why !== undefined) throw new JournalError(`The stored chat can't go on: ${why}`);
-  const turns = new GroupCommit(state, journal, log, meter, stored.at);
-  turns.start(settings);
-  return turns;
+  const commits = new GroupCommit(state, journal, log, meter, stored.at);
+  commits.start(settings);
+  return commits;
 }
 
 /** At its end a server waits no longer for what it has sent away to be stored, in milliseconds. */
 const CLOSE_MS = 2_000;
-/** While turns can't be stored it is tried again so often, in milliseconds. */
+/** While commits can't be stored it is tried again so often, in milliseconds. */
 const RETRY_MS = 1_000;
 
 /** The reply to what could not be stored. */
 export const STORAGE_AWAY: Reply = { code: "storage-away" };
 
-/** One thing that was done in a turn. */
+/** One thing that was done in a batch. */
 export interface Job {
-  /** The turn was stored, and its answers are final. */
+  /** The batch was stored, and its answers are final. */
   readonly done?: (() => void) | undefined;
-  /** The turn could not be stored: what it has overwritten is put back, the latest first. */
+  /** The batch could not be stored: what it has overwritten is put back, the latest first. */
   readonly restore?: () => void;
   /**
-   * The turn could not be stored, and all that it has overwritten is put back: what follows. A turn
+   * The batch could not be stored, and all that it has overwritten is put back: what follows. A batch
    * that is late is stored some time.
    */
   readonly undo?: (isLate: boolean) => void;
@@ -70,13 +70,13 @@ export interface Job {
 export interface Follower extends Pick<SharingListener, "asked"> {
   /** This member is over: its sessions are no more. */
   ended(): void;
-  /** A turn has come, of whichever server, and is in the state. */
-  came(turn: readonly Entry[]): void;
-  /** The state is another one, by turns that nobody will hear of. */
+  /** A batch has come, of whichever server, and is in the state. */
+  came(batch: readonly Entry[]): void;
+  /** The state is another one, by commits that nobody will hear of. */
   missed(): void;
 }
 
-interface Turn {
+interface Batch {
   readonly entries: Entry[];
   /** To each entry the answer that waits for it, if somebody waits. */
   readonly answers: (Answer | undefined)[];
@@ -94,16 +94,16 @@ export class GroupCommit {
   readonly #meter: Meter | undefined;
   #published: ChatState;
   #candidate: ChatState;
-  /** What comes now is of this turn. */
-  #open: Turn | undefined;
+  /** What comes now is of this batch. */
+  #open: Batch | undefined;
   /** The journal has this one; the open one follows it, and falls with it. */
-  #storing: Turn | undefined;
+  #storing: Batch | undefined;
   /** Entries that must be stored, and could not be yet. */
   #overdue: Entry[] = [];
   #isFailing = false;
   /** The next try while it fails. */
   #retry: ReturnType<typeof setTimeout> | undefined;
-  /** Where the journal is shared: the replies of what has come of the turn that is stored. */
+  /** Where the journal is shared: the replies of what has come of the batch that is stored. */
   #came: (Reply | undefined)[] = [];
   #follower: Follower | undefined;
 
@@ -119,7 +119,7 @@ export class GroupCommit {
     this.#log = log;
     this.#meter = meter;
     journal.sharing?.follow({
-      came: (turn, origin) => this.#hear(turn, origin),
+      came: (batch, origin) => this.#hear(batch, origin),
       reset: (next) => {
         this.#published = this.#candidate = known(next);
         this.#follower?.missed();
@@ -134,7 +134,7 @@ export class GroupCommit {
     return this.#journal.sharing;
   }
 
-  /** Do several servers share the chat? Then a command's reply is known when its turn is stored. */
+  /** Do several servers share the chat? Then a command's reply is known when its batch is stored. */
   get isShared(): boolean {
     return this.sharing !== undefined;
   }
@@ -161,7 +161,7 @@ export class GroupCommit {
     return this.#at;
   }
 
-  /** Could the last turn not be stored? */
+  /** Could the last batch not be stored? */
   get isFailing(): boolean {
     return this.#isFailing;
   }
@@ -187,41 +187,41 @@ export class GroupCommit {
     return this.#published;
   }
 
-  /** The state with all that has come since; nobody may be told of it before the turn is over. */
+  /** The state with all that has come since; nobody may be told of it before the batch is over. */
   get candidate(): ChatState {
     return this.#candidate;
   }
 
-  /** Steps the candidate; what changed it is stored at the end of the turn. */
+  /** Steps the candidate; what changed it is stored at the end of the batch. */
   apply(entry: Entry): void {
     const { state } = this.isShared ? { state: this.#candidate } : step(this.#candidate, entry);
     if (this.isShared || state !== this.#candidate) this.take(entry, state);
   }
 
   /**
-   * The same where the candidate was stepped already, to `state`. The answer is final when the turn
+   * The same where the candidate was stepped already, to `state`. The answer is final when the batch
    * is over.
    */
   take(entry: Entry, state: ChatState, answer?: Answer): void {
     if (!this.isShared) this.#candidate = state;
-    const turn = this.#opened();
-    turn.entries.push(entry);
-    turn.answers.push(answer);
+    const batch = this.#opened();
+    batch.entries.push(entry);
+    batch.answers.push(answer);
   }
 
-  /** Adds a job to the turn; where nothing waits to be stored, it is done. */
+  /** Adds a job to the batch; where nothing waits to be stored, it is done. */
   add(job: Job): void {
     if (this.#open === undefined && this.#storing === undefined) return job.done?.();
     this.#opened().jobs.push(job);
   }
 
-  /** These entries must be stored even if the turn can't be: they are tried again and again. */
+  /** These entries must be stored even if the batch can't be: they are tried again and again. */
   storeEventually(entries: readonly Entry[]): void {
     this.#overdue.push(...entries);
     if (!this.isShared) this.#candidate = stepAll(this.#candidate, entries);
   }
 
-  /** The reply after a turn was dropped; where it would change the state, the storage is needed. */
+  /** The reply after a batch was dropped; where it would change the state, the storage is needed. */
   replyAnew(entry: Entry): Reply {
     const { state, reply } = step(this.#candidate, entry);
     return state === this.#candidate && reply !== undefined ? reply : STORAGE_AWAY;
@@ -249,16 +249,16 @@ export class GroupCommit {
     await this.#journal.close(this.#published);
   }
 
-  /** The open turn. It ends when the journal says so, or behind the one that is being stored. */
-  #opened(): Turn {
+  /** The open batch. It ends when the journal says so, or behind the one that is being stored. */
+  #opened(): Batch {
     if (this.#open !== undefined) return this.#open;
-    const turn = this.#newTurn();
-    this.#open = turn;
-    if (this.#storing === undefined) this.#journal.endTurn(() => this.#end(turn));
-    return turn;
+    const batch = this.#newBatch();
+    this.#open = batch;
+    if (this.#storing === undefined) this.#journal.afterTurn(() => this.#end(batch));
+    return batch;
   }
 
-  #newTurn(): Turn {
+  #newBatch(): Batch {
     return { entries: [], answers: [], jobs: [], begunAt: this.#clock() };
   }
 
@@ -267,50 +267,50 @@ export class GroupCommit {
     return this.#meter === undefined ? 0 : performance.now();
   }
 
-  #end(turn: Turn): void {
+  #end(batch: Batch): void {
     // A stop may have ended it already.
-    if (turn !== this.#open) return;
+    if (batch !== this.#open) return;
     const hasOverdue = this.#overdue.length > 0 && !this.#isFailing;
-    if (turn.entries.length > 0 || hasOverdue) return this.#store(turn);
+    if (batch.entries.length > 0 || hasOverdue) return this.#store(batch);
     this.#open = undefined;
-    this.#settle(turn, () => done(turn));
+    this.#settle(batch, () => done(batch));
   }
 
-  /** The open turn ends before its time; where none is open, what is overdue is stored alone. */
+  /** The open batch ends before its time; where none is open, what is overdue is stored alone. */
   #storeNow(): void {
-    this.#store(this.#open ?? this.#newTurn());
+    this.#store(this.#open ?? this.#newBatch());
   }
 
-  /** The journal has the open turn from now on, with all that is overdue. */
-  #store(turn: Turn): void {
+  /** The journal has the open batch from now on, with all that is overdue. */
+  #store(batch: Batch): void {
     this.#open = undefined;
-    this.#storing = turn;
+    this.#storing = batch;
     const state = this.#candidate;
     const from = this.#clock();
     const overdue = this.#overdue;
-    const entries = overdue.length === 0 ? turn.entries : [...overdue, ...turn.entries];
+    const entries = overdue.length === 0 ? batch.entries : [...overdue, ...batch.entries];
     this.#journal.commit(entries, (error) => {
       forgetLoopTime();
       this.#meter?.committed(this.#clock() - from);
       this.#tell(error);
       const isLate = error instanceof LateError;
       if (error === undefined || isLate) this.#overdue = this.#overdue.slice(overdue.length);
-      this.#settle(turn, () => {
-        if (error !== undefined) this.#drop(turn, isLate);
-        else if (this.isShared) this.#answer(turn, overdue.length);
-        else this.#publish(turn, state);
+      this.#settle(batch, () => {
+        if (error !== undefined) this.#drop(batch, isLate);
+        else if (this.isShared) this.#answer(batch, overdue.length);
+        else this.#publish(batch, state);
       });
     });
   }
 
-  /** The turn is over; what has come meanwhile is the next. */
-  #settle(turn: Turn, settle: () => void): void {
+  /** The batch is over; what has come meanwhile is the next. */
+  #settle(batch: Batch, settle: () => void): void {
     try {
       settle();
     } finally {
       this.#storing = undefined;
-      turn.over?.resolve();
-      this.#meter?.turned(this.#clock() - turn.begunAt);
+      batch.over?.resolve();
+      this.#meter?.batched(this.#clock() - batch.begunAt);
       if (this.#open !== undefined) this.#end(this.#open);
     }
   }
@@ -334,22 +334,22 @@ export class GroupCommit {
     if (this.#isFailing && this.#storing === undefined) this.#storeNow();
   }
 
-  #publish(turn: Turn, state: ChatState): void {
+  #publish(batch: Batch, state: ChatState): void {
     this.#published = state;
-    done(turn);
+    done(batch);
     this.#journal.published(state);
   }
 
-  /** What came behind the turn was stepped on it, and goes with it. */
-  #drop(turn: Turn, isLate: boolean): void {
+  /** What came behind the batch was stepped on it, and goes with it. */
+  #drop(batch: Batch, isLate: boolean): void {
     const next = this.#open;
     this.#open = undefined;
     this.#candidate = this.isShared ? this.#published : stepAll(this.#published, this.#overdue);
-    const answers = [...turn.answers, ...next?.answers ?? []];
+    const answers = [...batch.answers, ...next?.answers ?? []];
     for (const answer of answers) if (answer !== undefined) answer.reply = STORAGE_AWAY;
-    const jobs = [...turn.jobs, ...next?.jobs ?? []];
+    const jobs = [...batch.jobs, ...next?.jobs ?? []];
     for (const job of jobs.toReversed()) job.restore?.();
-    for (const job of turn.jobs) job.undo?.(isLate);
+    for (const job of batch.jobs) job.undo?.(isLate);
     for (const job of next?.jobs ?? []) job.undo?.(false);
     next?.over?.resolve();
     const came = this.#came;
@@ -357,29 +357,29 @@ export class GroupCommit {
     this.#putBack(came);
   }
 
-  /** A turn of the common order. */
-  #hear(turn: readonly Entry[], origin: Origin): void {
-    const stepped = stepBatch(this.#published, turn);
+  /** A batch of the common order. */
+  #hear(batch: readonly Entry[], origin: Origin): void {
+    const stepped = stepBatch(this.#published, batch);
     if (stepped === undefined) return;
     this.#published = this.#candidate = known(stepped.state);
     this.#tell(undefined);
     const replies = stepped.replies.slice(1);
     if (origin === "own") this.#came.push(...replies);
     else if (origin === "late") this.#putBack(replies);
-    this.#follower?.came(turn);
+    this.#follower?.came(batch);
     this.#journal.published(this.#published);
     // GroupCommit come again, and nobody else may ever open one here.
     if (this.#overdue.length > 0 && this.#storing === undefined) this.#opened();
   }
 
-  /** All of the turn has come, behind what was overdue. */
-  #answer(turn: Turn, overdue: number): void {
+  /** All of the batch has come, behind what was overdue. */
+  #answer(batch: Batch, overdue: number): void {
     const replies = this.#came.slice(overdue);
     this.#came = [];
-    for (const [place, answer] of turn.answers.entries()) {
+    for (const [place, answer] of batch.answers.entries()) {
       if (answer !== undefined) answer.reply = replies[place] ?? answer.reply;
     }
-    done(turn);
+    done(batch);
   }
 
   /** Mail that was taken for replies that nobody gets goes back. */
@@ -403,7 +403,7 @@ export class GroupCommit {
   }
 }
 
-function done({ jobs }: Turn): void {
+function done({ jobs }: Batch): void {
   for (const job of jobs) job.done?.();
 }
 

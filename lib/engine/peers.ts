@@ -9,23 +9,23 @@ const SILENCES_MAX = 3;
 
 /** Asks the members of the other servers; where a server has its chat for itself there are none. */
 export class Peers {
-  readonly #turns: GroupCommit;
+  readonly #commits: GroupCommit;
   readonly #log: Log;
   /** How often members have not answered, one time after another. */
   readonly #silences = new Map<string, number>();
 
-  constructor(turns: GroupCommit, log: Log) {
-    this.#turns = turns;
+  constructor(commits: GroupCommit, log: Log) {
+    this.#commits = commits;
     this.#log = log;
   }
 
   /** Another member's session stands in the way; a member that does not answer is over. */
   async ask(session: SessionId): Promise<void> {
-    const { sharing, published } = this.#turns;
+    const { sharing, published } = this.#commits;
     const member = published.members.all.find(({ number }) => number === memberOf(session));
     if (member === undefined || await sharing?.ask(member.id, session)) return;
     this.#end(member.id);
-    await this.#turns.settled();
+    await this.#commits.settled();
   }
 
   /**
@@ -33,7 +33,7 @@ export class Peers {
    * ever where nobody else wants them.
    */
   async checkAll(): Promise<void> {
-    const { sharing, published } = this.#turns;
+    const { sharing, published } = this.#commits;
     if (sharing?.member === undefined) return;
     for (const { id } of published.members.all) {
       if (id === sharing.member) continue;
@@ -41,13 +41,13 @@ export class Peers {
       this.#silences.set(id, silences);
       if (silences >= SILENCES_MAX) this.#end(id);
     }
-    const isThere = (id: string) => findMember(this.#turns.published.members, id) !== undefined;
+    const isThere = (id: string) => findMember(this.#commits.published.members, id) !== undefined;
     for (const id of this.#silences.keys()) if (!isThere(id)) this.#silences.delete(id);
   }
 
   #end(member: string): void {
     this.#log.event("server-silent", { member });
-    this.#turns.apply({ kind: "leave", at: this.#turns.now(), member });
-    this.#turns.add({});
+    this.#commits.apply({ kind: "leave", at: this.#commits.now(), member });
+    this.#commits.add({});
   }
 }

@@ -3,12 +3,12 @@ import type { CommandName } from "../protocol/command.ts";
 import type { Reply, Shown } from "../protocol/reply.ts";
 import type { Actor, SessionId } from "../chat/users.ts";
 
-/** A reply that is final when its turn is over. */
+/** A reply that is final when its batch is over. */
 export interface Answer {
   /** The command that it is for; none for a mistake. */
   readonly name: CommandName | undefined;
   reply: Reply;
-  /** The turn of the command was dropped, and this reply is final. */
+  /** The batch of the command was dropped, and this reply is final. */
   isAnew?: boolean;
 }
 

@@ -9,12 +9,12 @@ import { type Actor, identify } from "../chat/users.ts";
 
 /** All sessions that wait, by whose mail they wait for. */
 export class Waiters {
-  readonly #turns: GroupCommit;
+  readonly #commits: GroupCommit;
   /** By the id of the user, the longest first. */
   readonly #waiting = new Map<number, Set<Session>>();
 
-  constructor(turns: GroupCommit) {
-    this.#turns = turns;
+  constructor(commits: GroupCommit) {
+    this.#commits = commits;
   }
 
   get isEmpty(): boolean {
@@ -45,7 +45,7 @@ export class Waiters {
     this.#answer(session, waiter, { code: "mail", count: 0, mail: () => [], shown: waiter.shown });
   }
 
-  /** The turn in which the answer was read was dropped: this is the reply now. */
+  /** The batch in which the answer was read was dropped: this is the reply now. */
   answerAnew(session: Session, answer: Answer, reply: Reply, isWait: boolean): void {
     answer.reply = reply;
     const { waiter } = session;
@@ -59,11 +59,11 @@ export class Waiters {
   /** Ends a `wait` with the mail that is there. */
   #finish(session: Session, waiter: Waiter): void {
     const { answer, shown } = waiter;
-    this.#answer(session, waiter, mailFor(this.#turns.candidate, shown));
-    this.#turns.add({
+    this.#answer(session, waiter, mailFor(this.#commits.candidate, shown));
+    this.#commits.add({
       undo: () => {
         if (answer.isAnew) return;
-        answer.reply = mailFor(this.#turns.published, shown);
+        answer.reply = mailFor(this.#commits.published, shown);
         this.show(session, answer.reply);
       },
     });
@@ -80,15 +80,15 @@ export class Waiters {
     resolve(answer);
   }
 
-  /** A turn of the common order is in the state: answers those who wait for what it brought. */
-  came(turn: readonly Entry[]): void {
+  /** A batch of the common order is in the state: answers those who wait for what it brought. */
+  came(batch: readonly Entry[]): void {
     if (this.isEmpty) return;
-    const mayBringMore = turn.some((entry) =>
+    const mayBringMore = batch.some((entry) =>
       ["forget", "return"].includes(entry.kind) ||
       entry.kind === "command" && ["sendall", "logout"].includes(entry.command.name)
     );
     if (mayBringMore) return this.serveAll();
-    for (const entry of turn) {
+    for (const entry of batch) {
       if (entry.kind === "command" && entry.command.name === "send") {
         this.#serveName(entry.command.to);
       }
@@ -106,7 +106,7 @@ export class Waiters {
   }
 
   #serveName(name: string): void {
-    const user = this.#turns.published.users.byName.get(name);
+    const user = this.#commits.published.users.byName.get(name);
     if (user !== undefined) this.serve(user.id);
   }
 
@@ -119,7 +119,7 @@ export class Waiters {
   serve(id: number): void {
     for (const session of this.#waiting.get(id) ?? []) {
       const waiter = session.waiter!;
-      const reply = mailFor(this.#turns.candidate, waiter.shown);
+      const reply = mailFor(this.#commits.candidate, waiter.shown);
       if (reply.code === "mail" && reply.count === 0) return;
       this.#finish(session, waiter);
       if (reply.code === "mail") return;
@@ -131,11 +131,11 @@ export class Waiters {
     if (reply.code === "mail") this.setShown(session, reply.count > 0 ? reply.shown : undefined);
   }
 
-  /** The same; nothing is shown where it is `undefined`. It is undone with its turn. */
+  /** The same; nothing is shown where it is `undefined`. It is undone with its batch. */
   setShown(session: Session, shown: Shown | undefined): void {
     const before = session.shown;
     session.shown = shown;
-    this.#turns.add({
+    this.#commits.add({
       restore: () => {
         session.shown = before;
       },

@@ -16,11 +16,11 @@ export class Metrics implements Meter {
   /** By name, by the code of the reply: an object that costs less to add to than a labelled counter. */
   readonly #replies = new Map<CommandName, Map<Reply["code"], { count: number }>>();
   readonly #mistakes = new Map<MistakeCode, number>();
-  readonly #turn = this.#histogram(
-    "turn",
-    "From a turn's first command until its replies may leave",
+  readonly #batch = this.#histogram(
+    "batch",
+    "From a batch's first command until its replies may leave",
   );
-  readonly #commit = this.#histogram("commit", "Storing a turn's entries");
+  readonly #commit = this.#histogram("commit", "Storing a batch's entries");
 
   constructor(version: string) {
     this.#counter(
@@ -74,8 +74,8 @@ export class Metrics implements Meter {
     this.#mistakes.set(code, (this.#mistakes.get(code) ?? 0) + 1);
   }
 
-  turned(ms: number): void {
-    this.#turn.observe(ms / 1000);
+  batched(ms: number): void {
+    this.#batch.observe(ms / 1000);
   }
 
   committed(ms: number): void {

@@ -11,8 +11,8 @@ import type { SessionId } from "../chat/users.ts";
 export interface Stored {
   /** The rows of the last snapshot. */
   readonly rows: Iterable<string>;
-  /** The entries behind it, turn by turn. */
-  readonly turns: Iterable<readonly Entry[]>;
+  /** The entries behind it, batch by batch. */
+  readonly batches: Iterable<readonly Entry[]>;
   /** When something was last stored, in milliseconds since 1970, where the journal knows. */
   readonly at?: number;
 }
@@ -30,9 +30,9 @@ export class LateError extends Error {}
 export interface Journal {
   /** What was stored before this member; to be read once, before the first commit. */
   read(): Stored;
-  /** Calls back when the turn is over: what has come by then is committed as one. */
-  endTurn(commit: () => void): void;
-  /** Stores a turn's entries, all or none, and calls back: with an error where none are stored. */
+  /** Calls back when the batch is over: what has come by then is committed as one. */
+  afterTurn(commit: () => void): void;
+  /** Stores a batch's entries, all or none, and calls back: with an error where none are stored. */
   commit(entries: readonly Entry[], stored: CommitListener): void;
   /** The state after all that was committed, to be stored in the background. Never throws. */
   published(state: ChatState): void;
@@ -42,14 +42,14 @@ export interface Journal {
   readonly sharing?: Sharing;
 }
 
-/** Whose turn it is: of this member, and waited for; of this member, and given up; or of another member. */
+/** Whose batch it is: of this member, and waited for; of this member, and given up; or of another member. */
 export type Origin = "own" | "late" | "foreign";
 
 /** Hears what happens in a journal that several servers share. */
 export interface SharingListener {
-  /** The next turn of the common order; behind one of its own, its commit is called back. */
-  came(turn: readonly Entry[], origin: Origin): void;
-  /** The state is another one from here on: what came since the last turn can't be had any more. */
+  /** The next batch of the common order; behind one of its own, its commit is called back. */
+  came(batch: readonly Entry[], origin: Origin): void;
+  /** The state is another one from here on: what came since the last batch can't be had any more. */
   reset(state: ChatState): void;
   /**
    * This member is over, and takes part again as another: its sessions are no more. Of what was told of
@@ -60,11 +60,11 @@ export interface SharingListener {
   asked(session: SessionId): Promise<void>;
 }
 
-/** What a journal does that several servers share: there the order of all their turns is made. */
+/** What a journal does that several servers share: there the order of all their batches is made. */
 export interface Sharing {
   /** This member; none while it takes no part. */
   readonly member: string | undefined;
-  /** Many turns have come that were not told yet. */
+  /** Many batches have come that were not told yet. */
   readonly isBehind: boolean;
   /** To be called before anything comes. */
   follow(listener: SharingListener): void;
@@ -74,14 +74,14 @@ export interface Sharing {
 
 /** Nothing outlives the process, and there is nothing to wait for. */
 export const memoryJournal: Journal = {
-  read: () => ({ rows: [], turns: [] }),
-  endTurn: (commit) => setImmediate(commit),
+  read: () => ({ rows: [], batches: [] }),
+  afterTurn: (commit) => setImmediate(commit),
   commit: (_entries, stored) => stored(),
   published: () => {},
   close: () => Promise.resolve(),
 };
 
-/** Stores a turn, and waits for it. Throws where it can't be stored. */
+/** Stores a batch, and waits for it. Throws where it can't be stored. */
 export function committed(journal: Journal, entries: readonly Entry[]): Promise<void> {
   return new Promise((resolve, reject) =>
     journal.commit(entries, (error) => error === undefined ? resolve() : reject(error))
@@ -92,9 +92,9 @@ export function committed(journal: Journal, entries: readonly Entry[]): Promise<
 export class JournalError extends ExitError {}
 
 /** The state that a journal holds; with `settings` where it holds none. Throws {@link JournalError}. */
-export function replay({ rows, turns }: Stored, settings: Settings): ChatState {
+export function replay({ rows, batches }: Stored, settings: Settings): ChatState {
   let state = known(restoreSnapshot(rows) ?? emptyChat(settings));
-  for (const entries of turns) {
+  for (const entries of batches) {
     for (const entry of entries) state = known(step(state, entry).state);
   }
   return state;

@@ -1,5 +1,5 @@
 /**
- * A journal that several servers share: one stream of turns, whose order is the order of the chat.
+ * A journal that several servers share: one stream of batches, whose order is the order of the chat.
  *
  * Every server reads all of it. What a server has to store it sends as batches: they are numbered,
  * one is under way at a time, and it is sent again under its number until it comes back. So none
@@ -25,7 +25,7 @@ import type { SessionId } from "../chat/users.ts";
 
 /** What was sent and has not come back is sent again after so long, in milliseconds. */
 const RESEND_MS = 500;
-/** Who has so many turns to read does not know enough to serve. */
+/** Who has so many batches to read does not know enough to serve. */
 const BEHIND_TURNS = 1_000;
 
 /** A snapshot costs no more than the entries before it: so many, where so much is alive. */
@@ -33,7 +33,7 @@ function snapshotEntries(alive: number): number {
   return Math.max(100_000, alive);
 }
 
-/** What carries the turns: a stream, which outlives all who use it. */
+/** What carries the batches: a stream, which outlives all who use it. */
 export interface Carrier {
   /** Puts a text at the end of the stream; calls back with an error where that may have failed. */
   send(id: string, body: string, sent: (error?: unknown) => void): void;
@@ -92,8 +92,8 @@ export class SharedJournal implements Journal, Sharing {
   /** The last batch of this member that has come. */
   #batch = 0;
   #sending: Sending | undefined;
-  /** What is being stored, and the parts of it that have not come. */
-  #storing: { readonly commit: Commit; parts: readonly (readonly Entry[])[] } | undefined;
+  /** What is being stored, and the pieces of it that have not come. */
+  #storing: { readonly commit: Commit; pieces: readonly (readonly Entry[])[] } | undefined;
   #next: Commit | undefined;
   /** The last message that has come. */
   #through: number;
@@ -124,7 +124,7 @@ export class SharedJournal implements Journal, Sharing {
 
   /** Nothing: the state is made of what comes. */
   read(): Stored {
-    return { rows: [], turns: [] };
+    return { rows: [], batches: [] };
   }
 
   follow(listener: SharingListener): void {
@@ -148,7 +148,7 @@ export class SharedJournal implements Journal, Sharing {
     return over.promise;
   }
 
-  endTurn(commit: () => void): void {
+  afterTurn(commit: () => void): void {
     setImmediate(commit);
   }
 
@@ -171,18 +171,18 @@ export class SharedJournal implements Journal, Sharing {
 
   /** The next message of the stream has come; so many are there behind it. */
   receive(number: number, body: string, pending: number): void {
-    const turn = decodeEntries(body);
+    const batch = decodeEntries(body);
     this.#through = number;
     this.#pending = pending;
-    this.#entries += turn.length;
-    const [first] = turn;
+    this.#entries += batch.length;
+    const [first] = batch;
     const isOwn = first?.kind === "batch" && first.member === this.#member &&
       this.#storing !== undefined && first.batch === this.#batch + 1;
     const isJoin = first?.kind === "join" && first.member === this.#joining?.id;
     if (isOwn || isJoin) this.#stopSending();
     if (isOwn) this.#count();
     const origin: Origin = !isOwn ? "foreign" : this.#storing?.commit.stored ? "own" : "late";
-    this.#listener.came(turn, origin);
+    this.#listener.came(batch, origin);
     if (isOwn) this.#goOn();
     if (isJoin && this.#joining !== undefined) {
       const why = "The servers of this chat have other settings, and one came first";
@@ -206,7 +206,7 @@ export class SharedJournal implements Journal, Sharing {
       this.#stopSending();
       this.#count();
     }
-    this.#leave(this.#member);
+    this.#leaveUntilHeard(this.#member);
   }
 
   /** The member is over. */
@@ -217,23 +217,23 @@ export class SharedJournal implements Journal, Sharing {
     this.#storing?.commit.cancel();
     this.#next?.cancel();
     if (member !== undefined && this.#storing === undefined) {
-      await new Promise<void>((resolve) => this.#part(member, resolve));
+      await new Promise<void>((resolve) => this.#sayLeave(member, resolve));
     }
     await this.#carrier.close();
   }
 
   /** Says that a member of this server is over. Where that is lost, others have to ask. */
-  #part(member: string, said: () => void): void {
-    const part: Entry = { kind: "leave", at: Date.now(), member };
-    this.#carrier.send(`${member} parts`, encodeEntries([part]), said);
+  #sayLeave(member: string, said: () => void): void {
+    const leave: Entry = { kind: "leave", at: Date.now(), member };
+    this.#carrier.send(`${member} leaves`, encodeEntries([leave]), said);
   }
 
   /** Says it until it has come back. */
-  #leave(member: string): void {
+  #leaveUntilHeard(member: string): void {
     const again = () => {
-      if (this.#member === member && !this.#isClosed) this.#leave(member);
+      if (this.#member === member && !this.#isClosed) this.#leaveUntilHeard(member);
     };
-    this.#part(member, () => this.#later(RESEND_MS, again));
+    this.#sayLeave(member, () => this.#later(RESEND_MS, again));
   }
 
   /** The member takes part, or another server has ended it; its own end is no news. */
@@ -249,8 +249,8 @@ export class SharedJournal implements Journal, Sharing {
   }
 
   #store(commit: Commit): void {
-    this.#storing = { commit, parts: this.#split(commit.entries) };
-    this.#sendPart();
+    this.#storing = { commit, pieces: this.#split(commit.entries) };
+    this.#sendPiece();
   }
 
   /** As many entries in a part as there is room for. */
@@ -261,12 +261,12 @@ export class SharedJournal implements Journal, Sharing {
     return [...this.#split(entries.slice(0, half)), ...this.#split(entries.slice(half))];
   }
 
-  #sendPart(): void {
+  #sendPiece(): void {
     const member = this.#member!;
     const batch = this.#batch + 1;
-    const [part = []] = this.#storing!.parts;
+    const [piece = []] = this.#storing!.pieces;
     const first: Entry = { kind: "batch", at: Date.now(), member, batch };
-    this.#send(`${member} ${batch}`, encodeEntries([first, ...part]));
+    this.#send(`${member} ${batch}`, encodeEntries([first, ...piece]));
   }
 
   /** Sends until it comes back. */
@@ -290,14 +290,14 @@ export class SharedJournal implements Journal, Sharing {
 
   #count(): void {
     this.#batch++;
-    this.#storing!.parts = this.#storing!.parts.slice(1);
+    this.#storing!.pieces = this.#storing!.pieces.slice(1);
   }
 
   /** A part has come: the next one, or the next commit. */
   #goOn(): void {
     // The member may be over by now.
     if (this.#storing === undefined) return;
-    if (this.#storing.parts.length > 0) return this.#sendPart();
+    if (this.#storing.pieces.length > 0) return this.#sendPiece();
     const { commit } = this.#storing;
     this.#storing = undefined;
     const next = this.#next;
@@ -321,8 +321,8 @@ export class SharedJournal implements Journal, Sharing {
   /** The member is over, with this batch as its last; it goes on as another. */
   #end(last: number): void {
     this.#stopSending();
-    const { commit, parts = [] } = this.#storing ?? {};
-    const lost = parts.slice(last - this.#batch).flat();
+    const { commit, pieces = [] } = this.#storing ?? {};
+    const lost = pieces.slice(last - this.#batch).flat();
     const next = this.#next;
     this.#member = undefined;
     this.#storing = undefined;

@@ -139,7 +139,7 @@ export class ConnectionHandler {
     let reason: string;
     try {
       reason = await this.#converse();
-      await this.#part();
+      await this.#linger();
     } catch (error) {
       reason = this.#expired ?? `lost: ${messageOf(error)}`;
       this.#context.engine.end(this.#session);
@@ -185,8 +185,8 @@ export class ConnectionHandler {
         if (settled !== undefined) await settled;
         for (let piece = outbox.first(); piece !== undefined;) {
           const written = await this.#connection.write(piece);
-          const turn = this.#context.fairness.next(this.#ticket, this.#commandCount);
-          if (turn !== undefined) await turn;
+          const batch = this.#context.fairness.next(this.#ticket, this.#commandCount);
+          if (batch !== undefined) await batch;
           piece = outbox.next(written);
         }
       }
@@ -342,7 +342,7 @@ export class ConnectionHandler {
   }
 
   /** Closing at once would make TCP reset the connection, and the last reply might be lost. */
-  async #part(): Promise<void> {
+  async #linger(): Promise<void> {
     this.#phase = "lingering";
     this.#deadline.set(LINGER_MS);
     try {

@@ -66,12 +66,12 @@ export class Outbox {
     return this.#answers === undefined;
   }
 
-  /** The reply to a mistake leaves when the turn is over, as the last one. */
+  /** The reply to a mistake leaves when the batch is over, as the last one. */
   addLast(reply: Reply): void {
     this.#push({ name: undefined, reply });
   }
 
-  /** The answer leaves when the turn is over. In strict mode it may be the last one. */
+  /** The answer leaves when the batch is over. In strict mode it may be the last one. */
   add(answer: Answer): "ends" | "goes on" {
     const ending = this.#of.options.strict ? strictEnding(answer.name, answer.reply) : "open";
     if (ending === "silent") this.#tell(answer);
@@ -79,7 +79,7 @@ export class Outbox {
     return ending === "open" ? "goes on" : "ends";
   }
 
-  /** When the turn is over: the first piece that is to be written, and then each {@link next} one. */
+  /** When the batch is over: the first piece that is to be written, and then each {@link next} one. */
   first(): Uint8Array | undefined {
     const answers = this.#answers ?? [];
     this.#answers = undefined;

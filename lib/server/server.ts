@@ -55,7 +55,7 @@ export interface ServerFacts {
 export class Server {
   readonly #options: ServerOptions;
   readonly #log: Log;
-  readonly #turns: GroupCommit;
+  readonly #commits: GroupCommit;
   readonly #expireMs: number;
   readonly #engine: Engine;
   readonly #listener: Deno.TcpListener;
@@ -77,17 +77,17 @@ export class Server {
   constructor(
     options: ServerOptions,
     log: Log,
-    turns: GroupCommit = openChat(settingsOf(options), memoryJournal, log),
+    commits: GroupCommit = openChat(settingsOf(options), memoryJournal, log),
     meter?: Meter,
     listener: Deno.TcpListener = listen(options),
   ) {
     this.#options = options;
     this.#log = log;
     this.#proxies = parseNetworks(options.proxyProtocol);
-    this.#turns = turns;
+    this.#commits = commits;
     const { usersExpireH } = options;
     this.#expireMs = usersExpireH === 0 ? Infinity : 3_600_000 * usersExpireH;
-    this.#engine = new Engine(turns, log);
+    this.#engine = new Engine(commits, log);
     const fairness = new Fairness(() => this.#handlers.size);
     this.#context = { engine: this.#engine, options, log, fairness, meter, decode: fastDecoder() };
     this.#engine.onEnded = () => {
@@ -104,10 +104,10 @@ export class Server {
 
   /** From now on forgets users who are away too long, and servers that are gone. */
   expireUsers(): void {
-    if (this.#expireMs === Infinity && !this.#turns.isShared) return;
+    if (this.#expireMs === Infinity && !this.#commits.isShared) return;
     this.#expiring = setInterval(() => {
       this.#engine.checkPeers();
-      if (this.#expireMs < Infinity) this.forgetAbsent(this.#turns.now());
+      if (this.#expireMs < Infinity) this.forgetAbsent(this.#commits.now());
     }, EXPIRE_CHECK_MS);
   }
 
@@ -129,7 +129,7 @@ export class Server {
     }, STOP_MS_MAX);
     await Promise.all(this.#handlers.values());
     clearTimeout(timer);
-    await this.#turns.close();
+    await this.#commits.close();
   }
 
   async #accept(): Promise<void> {
@@ -168,7 +168,7 @@ export class Server {
     if (this.#stopping) return;
     const { address, peer } = connection;
     const explanation = `${result.wrong}. ${address} is in --proxy-protocol, so it must begin ` +
-      "with a header of the PROXY protocol, version 2: turn that on there (send-proxy-v2 in " +
+      "with a header of the PROXY protocol, version 2: batch that on there (send-proxy-v2 in " +
       "HAProxy), or take the address out of the list";
     this.#log.refused(address, "proxy-header", { peer, explanation });
   }
@@ -180,13 +180,13 @@ export class Server {
 
   /** So much has happened on other servers that nobody new is served. */
   get isBehind(): boolean {
-    return this.#turns.isBehind;
+    return this.#commits.isBehind;
   }
 
   /** Why nobody should be sent here; `undefined` where all is well. */
   get trouble(): string | undefined {
     if (this.#stopping) return "it is being stopped";
-    if (this.#turns.isFailing) return "it can't store what it is sent";
+    if (this.#commits.isFailing) return "it can't store what it is sent";
     return this.isBehind ? "it has not read yet what other servers did" : undefined;
   }
 
@@ -208,7 +208,7 @@ export class Server {
       return;
     }
     // A session without a run could never end.
-    if (this.#turns.member === undefined) return closeQuietly(connection);
+    if (this.#commits.member === undefined) return closeQuietly(connection);
     const handler = new ConnectionHandler(connection, this.#context);
     this.#perAddress.set(address, neighbours + 1);
     this.#handlers.set(handler, handler.run().then(() => this.#leave(handler, address)));
@@ -218,7 +218,7 @@ export class Server {
 
   /** What stands in `/metrics`. */
   get facts(): ServerFacts {
-    const { users, mailboxes } = this.#turns.published;
+    const { users, mailboxes } = this.#commits.published;
     const bytes = { ...this.#bytesOfThoseWhoLeft };
     for (const { facts } of this.#handlers.keys()) {
       bytes.in += facts.bytesIn;
@@ -235,7 +235,7 @@ export class Server {
 
   /** The open connections, and who is registered on each. */
   connections(): (ConnectionFacts & { user: string | null })[] {
-    const { users } = this.#turns.published;
+    const { users } = this.#commits.published;
     return Array.from(this.#handlers.keys(), ({ facts }) => ({
       ...facts,
       user: userOf(users, facts.connection)?.name ?? null,

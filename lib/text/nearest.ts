@@ -12,7 +12,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best !== undefined && best.edits <= EDITS_MAX ? best.name : undefined;
 }
 
-/** Levenshtein's distance: how many insertions, deletions and replacements turn `a` into `b`. */
+/** Levenshtein's distance: how many insertions, deletions and replacements batch `a` into `b`. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 0; i < Math.min(a.length, COMPARED_MAX); i++) {

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { Entry } from "../../lib/chat/entry.ts";
+import { DEFAULT_SETTINGS } from "../../lib/chat/settings.ts";
 import { decodeEntries, encodeEntries } from "../../lib/chat/entry_codec.ts";
 
 const AL = { session: 3, address: "10.0.0.1", peer: "10.0.0.1:5000" };
@@ -8,10 +9,10 @@ const BOB = { session: 4, address: "fe80::1", peer: "[fe80::1]:5001" };
 const command = (at: number, actor: typeof AL, command: object) =>
   ({ kind: "command", at, actor, command }) as Entry;
 
-describe("the text of a turn", () => {
+describe("the text of a batch", () => {
   it("gives back every kind of entry", () => {
     const entries: Entry[] = [
-      { kind: "start", at: 1, settings: {} as Entry & never },
+      { kind: "start", at: 1, rules: 1, settings: DEFAULT_SETTINGS },
       command(1_000_000_000_007, AL, { name: "register", user: "Al" }),
       command(1_000_000_000_005, BOB, { name: "register", user: "Бо👍" }),
       command(1_000_000_000_007, AL, { name: "send", to: "Бо👍", text: 'a "quoted"\n\0 text' }),
@@ -43,20 +44,6 @@ describe("the text of a turn", () => {
         assertEquals(decodeEntries(encodeEntries(part)), part);
       }
     }
-  });
-
-  it("is read as it was written before format 3", () => {
-    const before = '[7,[[3,"10.0.0.1","10.0.0.1:5000"],[4,"fe80::1","[fe80::1]:5001"]],[' +
-      '[0,0,"send","Bob","1"],{"kind":"end","at":9,"session":9},[1,1,"receive"],[0,1,"wait",2.5]]]';
-    assertEquals(decodeEntries(before), [
-      command(7, AL, { name: "send", to: "Bob", text: "1" }),
-      { kind: "end", at: 9, session: 9 },
-      command(8, BOB, { name: "receive" }),
-      command(8, AL, { name: "wait", seconds: 2.5 }),
-    ]);
-    const part: Entry = { kind: "leave", at: 1, member: "a" };
-    assertEquals(decodeEntries(`[0,[],[${JSON.stringify(part)}]]`), [part]);
-    assertEquals(decodeEntries("[0,[],[]]"), []);
   });
 
   it("is less than a third of the entries in JSON for a pipeline of messages", () => {

@@ -144,7 +144,7 @@ describe("--data", () => {
         const table = await run(folder, ["dump", path]);
         assertMatch(
           table.stdout,
-          /^1 user, 1 message, \d+ bytes, rules 2, last entry .*\nuser +address.*\nAl +127\.0\.0\.1 +1 +now\n$/,
+          /^1 user, 1 message, \d+ bytes, rules 1, last entry .*\nuser +address.*\nAl +127\.0\.0\.1 +1 +now\n$/,
         );
         const { users, messages } = JSON.parse(
           (await run(folder, ["dump", path, "--json"])).stdout,

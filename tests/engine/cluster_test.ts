@@ -21,9 +21,9 @@ const HOUR_MS = 3_600_000;
 /** A stream, and one server's journal on it. */
 class Stream implements Carrier {
   readonly journal: SharedJournal;
-  readonly turns: GroupCommit;
+  readonly commits: GroupCommit;
   asked: ((isThere: boolean) => void) | undefined;
-  /** So many turns are in the stream behind the one that comes. */
+  /** So many commits are in the stream behind the one that comes. */
   pending = 0;
   readonly #sent: string[] = [];
   #members = 0;
@@ -39,7 +39,7 @@ class Stream implements Carrier {
         throw error;
       },
     });
-    this.turns = new GroupCommit(emptyChat(settings), this.journal, SILENT_LOG);
+    this.commits = new GroupCommit(emptyChat(settings), this.journal, SILENT_LOG);
   }
 
   send(_id: string, body: string, sent: (error?: unknown) => void): void {
@@ -47,9 +47,9 @@ class Stream implements Carrier {
     sent();
   }
 
-  /** Somebody else's turn comes. */
-  hear(...turn: readonly Entry[]): void {
-    this.journal.receive(++this.#last, encodeEntries(turn), this.pending);
+  /** Somebody else's batch comes. */
+  hear(...batch: readonly Entry[]): void {
+    this.journal.receive(++this.#last, encodeEntries(batch), this.pending);
   }
 
   /** What the server has sent comes back, as soon as it has sent something. */
@@ -88,7 +88,7 @@ async function join(settings = SETTINGS): Promise<{ stream: Stream }> {
 describe("a server that is behind the others", () => {
   itNeeds(NET, "accepts nobody until it has read what they did, and says that", async () => {
     const { stream } = await join();
-    const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
+    const server = await serveIn({ open: () => Promise.resolve(stream.commits) });
     const options = parseServerOptions(["--http", "0"]);
     const web = new HttpServer(server.server, options, new Metrics("0.0.0"), SILENT_LOG);
     const health = async () => (await fetch(`${web.url}healthz`)).text();
@@ -116,7 +116,7 @@ describe("a server that is behind the others", () => {
 
   itNeeds(NET, "tells who waits for it nothing that is not so when it is stopped", async () => {
     const { stream } = await join();
-    const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
+    const server = await serveIn({ open: () => Promise.resolve(stream.commits) });
     stream.pending = 1_000;
     stream.hear(BATCH);
     using al = await Peer.connect(server.port);
@@ -131,7 +131,7 @@ describe("a server that is behind the others", () => {
 describe("a strict server beside others", () => {
   it("notes now and then who is here, so that nobody is forgotten elsewhere", async () => {
     const { stream } = await join(STRICT);
-    const engine = new Engine(stream.turns, SILENT_LOG);
+    const engine = new Engine(stream.commits, SILENT_LOG);
     const answer = engine.run(engine.open("10.0.0.1", "10.0.0.1:1"), {
       name: "register",
       user: "Al",
@@ -142,17 +142,17 @@ describe("a strict server beside others", () => {
     stream.hear({ ...BATCH, at: later });
     engine.forgetAbsent(later, 3 * HOUR_MS);
     await stream.comeBack();
-    const { byName, presence } = stream.turns.published.users;
+    const { byName, presence } = stream.commits.published.users;
     assertEquals(presence.get(byName.get("Al")!.id)!.freeSince, later);
     engine.forgetAbsent(later + HOUR_MS / 2, 3 * HOUR_MS);
-    assertEquals(stream.turns.settled(), undefined);
+    assertEquals(stream.commits.settled(), undefined);
   });
 });
 
 describe("a server whose member another one has ended", () => {
   itNeeds(NET, "serves who comes meanwhile as soon as it takes part again", async () => {
     const { stream } = await join();
-    const server = await serveIn({ open: () => Promise.resolve(stream.turns) });
+    const server = await serveIn({ open: () => Promise.resolve(stream.commits) });
     using old = await Peer.connect(server.port);
     await old.send("register", "Old");
     await stream.comeBack();
@@ -167,14 +167,14 @@ describe("a server whose member another one has ended", () => {
     // What it holds ends with it.
     al.close();
     await stream.comeBack();
-    assertEquals(namesHeld(stream.turns), []);
+    assertEquals(namesHeld(stream.commits), []);
     await stop(server, stream);
   });
 
   itNeeds(NET, "gives no name to who has waited for it since before", async () => {
     const { stream } = await join();
-    const { turns } = stream;
-    const server = await serveIn({ open: () => Promise.resolve(turns) });
+    const { commits } = stream;
+    const server = await serveIn({ open: () => Promise.resolve(commits) });
     const actor = { session: sessionOf(2, 1), address: "127.0.0.1", peer: "" };
     const command = { name: "register", user: "Al" } as const;
     stream.hear(BATCH, { kind: "command", at: 1, actor, command });
@@ -190,7 +190,7 @@ describe("a server whose member another one has ended", () => {
     await bob.send("register", "Bob");
     await stream.comeBack();
     assertEquals(await bob.frame(), "Hello, Bob");
-    assertEquals(namesHeld(turns), ["Bob"]);
+    assertEquals(namesHeld(commits), ["Bob"]);
     bob.close();
     await stream.comeBack();
     await stop(server, stream);

@@ -33,60 +33,60 @@ function usersIn(journal: Journal): string[] {
 /** GroupCommit over a journal that does what it is told, and what was said of every job. */
 function openWorld() {
   const journal = new SimulatedJournal();
-  const turns = openChat(SETTINGS, journal, SILENT);
+  const commits = openChat(SETTINGS, journal, SILENT);
   const said: string[] = [];
   const add = (job: string) =>
-    turns.add({
+    commits.add({
       done: () => said.push(`${job} is done`),
       undo: () => said.push(`${job} is undone`),
     });
-  return { journal, turns, said, add };
+  return { journal, commits, said, add };
 }
 
 describe("GroupCommit.close()", () => {
-  it("stores the open turn, and who waits for its end hears that it is done", async () => {
-    const { journal, turns, said, add } = openWorld();
-    turns.apply(register("Al"));
+  it("stores the open batch, and who waits for its end hears that it is done", async () => {
+    const { journal, commits, said, add } = openWorld();
+    commits.apply(register("Al"));
     add("register");
-    const settled = turns.settled();
-    turns.close();
+    const settled = commits.settled();
+    commits.close();
     await settled;
     assertEquals(said, ["register is done"]);
     assertEquals(usersIn(journal), ["Al (here)"]);
   });
 
-  it("undoes the open turn where it can't be stored, and stores what was before", async () => {
-    const { journal, turns, said, add } = openWorld();
-    turns.apply(register("Al"));
+  it("undoes the open batch where it can't be stored, and stores what was before", async () => {
+    const { journal, commits, said, add } = openWorld();
+    commits.apply(register("Al"));
     add("register");
     journal.end("well");
-    turns.apply(END);
-    turns.apply(register("Bob"));
+    commits.apply(END);
+    commits.apply(register("Bob"));
     add("register of Bob");
     add("receive");
-    const settled = turns.settled();
+    const settled = commits.settled();
     journal.mood = "fails";
-    turns.close();
+    commits.close();
     await settled;
     assertEquals(said, ["register is done", "register of Bob is undone", "receive is undone"]);
     assertEquals(usersIn(journal), ["Al (here)"]);
-    // The turn is over: a timer that comes late finds nothing.
+    // The batch is over: a timer that comes late finds nothing.
     journal.end("well");
     assertEquals(usersIn(journal), ["Al (here)"]);
   });
 
   for (const mood of ["well", "fails"] as const) {
     it(`tries once more to store what is owed: it goes ${mood}`, () => {
-      const { journal, turns, add } = openWorld();
-      turns.apply(register("Al"));
+      const { journal, commits, add } = openWorld();
+      commits.apply(register("Al"));
       add("register");
       journal.end("well");
-      turns.apply(END);
-      turns.add({ undo: () => turns.storeEventually([END]) });
+      commits.apply(END);
+      commits.add({ undo: () => commits.storeEventually([END]) });
       journal.end("fails");
       assertEquals(usersIn(journal), ["Al (here)"]);
       journal.mood = mood;
-      turns.close();
+      commits.close();
       assertEquals(usersIn(journal), [mood === "well" ? "Al" : "Al (here)"]);
       // The next server holds nobody anyway.
       openChat(SETTINGS, journal, SILENT);
@@ -95,12 +95,12 @@ describe("GroupCommit.close()", () => {
   }
 });
 
-describe("a turn that was stored", () => {
+describe("a batch that was stored", () => {
   it("counts, even if what is done behind the commit fails", () => {
-    const { journal, turns, said, add } = openWorld();
-    turns.apply(register("Al"));
+    const { journal, commits, said, add } = openWorld();
+    commits.apply(register("Al"));
     add("register");
-    turns.add({
+    commits.add({
       done: () => {
         throw new Error("a mistake of ours");
       },
@@ -109,11 +109,11 @@ describe("a turn that was stored", () => {
     assertThrows(() => journal.end("well"), Error, "a mistake of ours");
     assertEquals(said, ["register is done"]);
     assertEquals(usersIn(journal), ["Al (here)"]);
-    assertEquals([...snapshotRows(turns.published)], [
+    assertEquals([...snapshotRows(commits.published)], [
       ...snapshotRows(replay(journal.read(), SETTINGS)),
     ]);
-    assertEquals(turns.candidate, turns.published);
-    turns.apply(END);
+    assertEquals(commits.candidate, commits.published);
+    commits.apply(END);
     add("end");
     journal.end("well");
     assertEquals(said, ["register is done", "end is done"]);
@@ -124,29 +124,29 @@ describe("a turn that was stored", () => {
     const said: string[] = [];
     let published = () => {};
     let end = () => {};
-    const endTurn = (commit: () => void) => void (end = commit);
-    const journal = { ...memoryJournal, endTurn, published: () => published() };
-    const turns = openChat(SETTINGS, journal, SILENT);
+    const afterTurn = (commit: () => void) => void (end = commit);
+    const journal = { ...memoryJournal, afterTurn, published: () => published() };
+    const commits = openChat(SETTINGS, journal, SILENT);
     published = () => {
       throw new Error("a mistake of ours");
     };
-    turns.apply(register("Al"));
-    turns.add({ done: () => said.push("done"), undo: () => said.push("undone") });
+    commits.apply(register("Al"));
+    commits.add({ done: () => said.push("done"), undo: () => said.push("undone") });
     assertThrows(end, Error, "a mistake of ours");
     assertEquals(said, ["done"]);
-    assertEquals(turns.published.users.byId.values().map(({ name }) => name), ["Al"]);
-    assertEquals(turns.candidate, turns.published);
+    assertEquals(commits.published.users.byId.values().map(({ name }) => name), ["Al"]);
+    assertEquals(commits.candidate, commits.published);
   });
 });
 
-describe("a turn that comes while the one before is stored", () => {
+describe("a batch that comes while the one before is stored", () => {
   it("is stored next, and its jobs are done then", () => {
-    const { journal, turns, said, add } = openWorld();
-    turns.apply(register("Al"));
+    const { journal, commits, said, add } = openWorld();
+    commits.apply(register("Al"));
     add("register");
     journal.begin();
     add("a look at Al");
-    turns.apply(END);
+    commits.apply(END);
     add("end");
     assertEquals(said, []);
     assertEquals(usersIn(journal), []);
@@ -158,12 +158,12 @@ describe("a turn that comes while the one before is stored", () => {
   });
 
   it("is done at once when it holds nothing to store", async () => {
-    const { journal, turns, said, add } = openWorld();
-    turns.apply(register("Al"));
+    const { journal, commits, said, add } = openWorld();
+    commits.apply(register("Al"));
     add("register");
     journal.begin();
     add("a look at Al");
-    const settled = turns.settled();
+    const settled = commits.settled();
     journal.end("well");
     await settled;
     assertEquals(said, ["register is done", "a look at Al is done"]);
@@ -171,37 +171,37 @@ describe("a turn that comes while the one before is stored", () => {
   });
 
   it("falls with it: what was overwritten is put back, the latest first, then all is undone", () => {
-    const { journal, turns, said } = openWorld();
+    const { journal, commits, said } = openWorld();
     const note = (what: string) => () => said.push(what);
     const job = (name: string) => ({
       done: note(`${name} is done`),
       restore: note(`${name} is put back`),
       undo: note(`${name} is undone`),
     });
-    turns.apply(register("Al"));
-    turns.add(job("1"));
-    turns.add(job("2"));
+    commits.apply(register("Al"));
+    commits.add(job("1"));
+    commits.add(job("2"));
     journal.begin();
-    turns.apply(END);
-    turns.add(job("3"));
+    commits.apply(END);
+    commits.add(job("3"));
     journal.end("fails");
     assertEquals(said, [
       ...["3 is put back", "2 is put back", "1 is put back"],
       ...["1 is undone", "2 is undone", "3 is undone"],
     ]);
     assertEquals(usersIn(journal), []);
-    assertEquals(turns.candidate, turns.published);
-    assertEquals(turns.settled(), undefined);
+    assertEquals(commits.candidate, commits.published);
+    assertEquals(commits.settled(), undefined);
   });
 
   it("is waited for by a stop, like the one before", async () => {
-    const { journal, turns, said, add } = openWorld();
-    turns.apply(register("Al"));
+    const { journal, commits, said, add } = openWorld();
+    commits.apply(register("Al"));
     add("register");
     journal.begin();
-    turns.apply(END);
+    commits.apply(END);
     add("end");
-    const closed = turns.close();
+    const closed = commits.close();
     journal.end("well");
     assertEquals(said, ["register is done"]);
     journal.end("well");

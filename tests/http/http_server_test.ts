@@ -313,7 +313,7 @@ describe("the metrics", () => {
         "asvt_chat_serving 1",
         `asvt_chat_bytes_total{direction="in"} ${18 + 2 * 19 + 23 + 4}`,
         // The start, three commands that changed something, and the end.
-        "asvt_chat_turn_seconds_count 5",
+        "asvt_chat_batch_seconds_count 5",
       ]
     ) assert(lines.includes(line), `${line} is not in\n${lines.join("\n")}`);
   });

@@ -210,7 +210,7 @@ describe("a person on the page", () => {
   itNeeds(NET, "says that a message may be lost when the connection breaks amid it", async () => {
     const journal = {
       ...memoryJournal,
-      endTurn: (commit: () => void) => void setTimeout(commit, 50),
+      afterTurn: (commit: () => void) => void setTimeout(commit, 50),
     };
     const server = serveWebOn(journal);
     await using al = await new Person(server.url).join("Al");
@@ -281,7 +281,7 @@ describe("a person on the page", () => {
     assertEquals(al.state, { kind: "here", greeting: "Hello, Al2" });
   });
 
-  itNeeds(NET, "hears why the server turns it away", async () => {
+  itNeeds(NET, "hears why the server batches it away", async () => {
     await using server = serveWeb("--connections-max", "1");
     using bob = await Peer.connect(server.port);
     await bob.ask("ping");

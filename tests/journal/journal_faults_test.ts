@@ -15,13 +15,13 @@ import { itNeeds, SILENT, TempFile, until } from "../support.ts";
 
 const FILES = { permissions: ["read", "write"] } as const;
 const SETTINGS = settingsOf(parseServerOptions([]));
-/** A snapshot after every turn, written row by row. */
+/** A snapshot after every batch, written row by row. */
 const HASTY: Schedule = { snapshotEntries: () => 1, sliceMs: 0, restMs: 0, progressMs: 1_000 };
 
-type Turn = readonly Entry[];
+type Batch = readonly Entry[];
 
-/** A turn of so many messages to all, from Al to Bob; turn 0 registers them. */
-function turn(number: number, messages = 1): Turn {
+/** A batch of so many messages to all, from Al to Bob; batch 0 registers them. */
+function batch(number: number, messages = 1): Batch {
   const entry = (session: number, command: Command): Entry => {
     const actor = { session, address: `10.0.0.${session}`, peer: "" };
     return { kind: "command", at: number, actor, command };
@@ -35,7 +35,7 @@ function turn(number: number, messages = 1): Turn {
   );
 }
 
-function stepAll(state: ChatState, entries: Turn): ChatState {
+function stepAll(state: ChatState, entries: Batch): ChatState {
   return entries.reduce((before, entry) => step(before, entry).state, state);
 }
 
@@ -62,16 +62,16 @@ function openWithDatabase(open: () => SqliteJournal) {
 const FAULTS = {
   "whose disk gets full": {
     error: "database or disk is full",
-    amidTurns: "PRAGMA max_page_count = 40",
+    amidBatches: "PRAGMA max_page_count = 40",
     amidSnapshot: (pages: number) => `PRAGMA max_page_count = ${pages + 6}`,
     mend: "PRAGMA max_page_count = 1000000",
   },
   "that fails": {
     error: "a fault",
-    amidTurns: `CREATE TEMP TRIGGER fault AFTER INSERT ON turn WHEN length(NEW.body) > 5000
+    amidBatches: `CREATE TEMP TRIGGER fault AFTER INSERT ON batch WHEN length(NEW.body) > 5000
       BEGIN SELECT RAISE(ABORT, 'a fault'); END`,
     amidSnapshot: () =>
-      `CREATE TEMP TRIGGER fault AFTER INSERT ON snapshot WHEN NEW.part = 3
+      `CREATE TEMP TRIGGER fault AFTER INSERT ON snapshot WHEN NEW.number = 3
       BEGIN SELECT RAISE(ABORT, 'a fault'); END`,
     mend: "DROP TRIGGER fault",
   },
@@ -99,20 +99,20 @@ function stateIn(content: Uint8Array, wal: Uint8Array): string {
   }
 }
 
-for (const [what, { error, amidTurns, amidSnapshot, mend }] of Object.entries(FAULTS)) {
+for (const [what, { error, amidBatches, amidSnapshot, mend }] of Object.entries(FAULTS)) {
   describe(`a journal ${what}`, () => {
     itNeeds(
       FILES,
-      "in the midst of a turn holds the turns that it took, and no other",
+      "in the midst of a batch holds the batches that it took, and no other",
       async () => {
         using file = new TempFile();
         const { journal, database } = openWithDatabase(() => file.open());
-        // With next to no memory to spare, a turn is on the disk in part long before its commit.
-        database.exec(`PRAGMA cache_size = 5; ${amidTurns}`);
-        const taken: Turn[] = [];
+        // With next to no memory to spare, a batch is on the disk in part long before its commit.
+        database.exec(`PRAGMA cache_size = 5; ${amidBatches}`);
+        const taken: Batch[] = [];
         let refused = 0;
         for (let number = 0; number < 60; number++) {
-          const entries = turn(number, 1 + (number * 37) % 200);
+          const entries = batch(number, 1 + (number * 37) % 200);
           try {
             await committed(journal, entries);
             taken.push(entries);
@@ -126,7 +126,7 @@ for (const [what, { error, amidTurns, amidSnapshot, mend }] of Object.entries(FA
         assertEquals(stateIn(content, wal), textOf(stepAll(emptyChat(SETTINGS), taken.flat())));
         journal.abandon();
         const again = file.open();
-        assertEquals([...again.read().turns], taken);
+        assertEquals([...again.read().batches], taken);
         again.abandon();
       },
     );
@@ -140,27 +140,27 @@ for (const [what, { error, amidTurns, amidSnapshot, mend }] of Object.entries(FA
         const listener = { ...SILENT, snapshotFailed: (thrown: unknown) => failures.push(thrown) };
         const { journal, database } = openWithDatabase(() => file.open(listener, HASTY));
         let state = emptyChat(SETTINGS);
-        const commit = async (entries: Turn) => {
+        const commit = async (entries: Batch) => {
           await committed(journal, entries);
           state = stepAll(state, entries);
           const { content, wal } = killed(file);
           assertEquals(stateIn(content, wal), textOf(state));
         };
-        await commit(turn(0));
-        await commit(turn(1, 900));
+        await commit(batch(0));
+        await commit(batch(1, 900));
         const { page_count: pages } = database.prepare("PRAGMA page_count").get()!;
         database.exec(amidSnapshot(Number(pages)));
         journal.published(state);
         await until(() => failures.length > 0, "the snapshot fails");
         assertEquals(failures.map((thrown) => (thrown as Error).message), [error]);
-        await commit(turn(2));
+        await commit(batch(2));
         database.exec(mend);
-        await commit(turn(3));
+        await commit(batch(3));
         journal.published(state);
         await journal.close(state);
         assertEquals(failures.length, 1);
         const again = file.open();
-        assertEquals([...again.read().turns], []);
+        assertEquals([...again.read().batches], []);
         assertEquals(textOf(replay(again.read(), SETTINGS)), textOf(state));
         again.abandon();
       },
@@ -168,7 +168,7 @@ for (const [what, { error, amidTurns, amidSnapshot, mend }] of Object.entries(FA
   });
 }
 
-/** Stores turns, and notes after each what is held, and how long the log is. */
+/** Stores batches, and notes after each what is held, and how long the log is. */
 class Writer {
   readonly notes: { readonly state: string; readonly end: number }[] = [];
   readonly #file: TempFile;
@@ -184,9 +184,9 @@ class Writer {
     this.notes.splice(0, Infinity, { state: textOf(this.#state), end });
   }
 
-  async write(journal: SqliteJournal, turns: number): Promise<ChatState> {
-    for (let i = 0; i < turns; i++) {
-      const entries = turn(this.#number, 1 + (this.#number % 3) * 40);
+  async write(journal: SqliteJournal, batches: number): Promise<ChatState> {
+    for (let i = 0; i < batches; i++) {
+      const entries = batch(this.#number, 1 + (this.#number % 3) * 40);
       this.#number++;
       await committed(journal, entries);
       this.#state = stepAll(this.#state, entries);
@@ -208,7 +208,7 @@ const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> 
     journal.abandon();
     return left;
   },
-  "turns behind a snapshot": async (file, writer) => {
+  "batches behind a snapshot": async (file, writer) => {
     const first = file.open();
     await first.close(await writer.write(first, 5));
     const journal = file.open();
@@ -218,7 +218,7 @@ const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> 
     journal.abandon();
     return left;
   },
-  "turns over those of a snapshot": async (file, writer) => {
+  "batches over those of a snapshot": async (file, writer) => {
     const journal = file.open(SILENT, { ...HASTY, restMs: 60_000 });
     journal.published(await writer.write(journal, 10));
     const looker = new DatabaseSync(file.path, { readOnly: true });
@@ -232,16 +232,16 @@ const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> 
     journal.abandon();
     return left;
   },
-  "a snapshot between turns": async (file, writer) => {
+  "a snapshot between batches": async (file, writer) => {
     const journal = file.open(SILENT, HASTY);
     // Whoever reads keeps the log from being moved to the file.
     const reader = new DatabaseSync(file.path, { readOnly: true });
-    reader.exec("BEGIN; SELECT * FROM turn");
+    reader.exec("BEGIN; SELECT * FROM batch");
     writer.begin(walBytes(file));
     journal.published(await writer.write(journal, 10));
     const looker = new DatabaseSync(file.path, { readOnly: true });
-    const turns = () => looker.prepare("SELECT count(*) AS count FROM turn").get()!.count;
-    await until(() => turns() === 0, "the snapshot is written, and the turns in it are gone");
+    const batches = () => looker.prepare("SELECT count(*) AS count FROM batch").get()!.count;
+    await until(() => batches() === 0, "the snapshot is written, and the batches in it are gone");
     looker.close();
     await writer.write(journal, 5);
     const left = killed(file);
@@ -256,7 +256,7 @@ const FRAME_HEADER_BYTES = 24;
 
 describe("a journal whose log was written in part when the machine went down", () => {
   for (const [way, kill] of Object.entries(WAYS)) {
-    itNeeds(FILES, `holds the first of its turns, and no others: ${way}`, async () => {
+    itNeeds(FILES, `holds the first of its batches, and no others: ${way}`, async () => {
       using file = new TempFile();
       const writer = new Writer(file);
       const { content, wal } = await kill(file, writer);

@@ -37,11 +37,11 @@ function events({ lines }: TestServer): (string | undefined)[] {
   return lines.map((line) => line.split(" ")[1]);
 }
 
-/** Stores entries as one turn. */
-async function store(turns: GroupCommit, entries: readonly Entry[]): Promise<void> {
-  for (const entry of entries) turns.apply(entry);
-  turns.add({});
-  await turns.settled();
+/** Stores entries as one batch. */
+async function store(commits: GroupCommit, entries: readonly Entry[]): Promise<void> {
+  for (const entry of entries) commits.apply(entry);
+  commits.add({});
+  await commits.settled();
 }
 
 const AL = { session: 1, address: "10.0.0.1", peer: "10.0.0.1:1" };
@@ -66,8 +66,8 @@ async function purged(nats: Nats, messages: number): Promise<void> {
   }, "the stream is purged");
 }
 
-function rows(turns: GroupCommit): string[] {
-  return [...snapshotRows(turns.published)];
+function rows(commits: GroupCommit): string[] {
+  return [...snapshotRows(commits.published)];
 }
 
 describe("servers that share a chat", () => {
@@ -178,22 +178,25 @@ describe("main.ts raise", () => {
     async () => {
       await using nats = await Nats.start();
       const old = await joinAs(nats, RULES - 1);
-      const turns = await nats.open(parseServerOptions([]), SILENT_LOG);
-      assertEquals(turns.published.rules, RULES - 1);
+      const commits = await nats.open(parseServerOptions([]), SILENT_LOG);
+      assertEquals(commits.published.rules, RULES - 1);
       const refused = await run(nats, "raise");
       assertEquals(refused.code, 1);
       assertStringIncludes(
         refused.said,
         `stay ${RULES - 1}: 1 of 2 servers do not know ${RULES}. Upgrade them first`,
       );
-      assertEquals(turns.published.rules, RULES - 1);
+      assertEquals(commits.published.rules, RULES - 1);
       await old.close();
       assertEquals(await run(nats, "raise"), {
         code: 0,
         said: `The rules of asvt-chat were ${RULES - 1}, and are ${RULES} now\n`,
       });
-      await until(() => turns.published.rules === RULES, "who takes part goes on by the new rules");
-      await turns.close();
+      await until(
+        () => commits.published.rules === RULES,
+        "who takes part goes on by the new rules",
+      );
+      await commits.close();
     },
   );
 
@@ -312,18 +315,18 @@ describe("a stream in NATS", () => {
     await using _server = await serveIn(nats, "--replicas", "3");
   });
 
-  itNeeds(NATS, "has room for a turn of any length, in parts", async () => {
+  itNeeds(NATS, "has room for a batch of any length, in parts", async () => {
     await using nats = await Nats.start();
     const options = parseServerOptions(["--mailbox-messages-max", "100000"]);
-    const turns = await nats.open(options, SILENT_LOG);
+    const commits = await nats.open(options, SILENT_LOG);
     const numbers = Array.from({ length: 20_000 }, (_, index) => `${index}`);
-    await store(turns, [register("Al"), ...numbers.map((text) => send("Al", text.padEnd(60)))]);
-    const { users, mailboxes } = turns.published;
+    await store(commits, [register("Al"), ...numbers.map((text) => send("Al", text.padEnd(60)))]);
+    const { users, mailboxes } = commits.published;
     assertEquals(count(mailboxes, users.byName.get("Al")!.id), 20_000);
     const { last } = await nats.stream();
     // One is the beginning of the run.
     assert(last > 2, `${last} messages`);
-    await turns.close();
+    await commits.close();
   });
 
   itNeeds(NATS, "is purged up to a snapshot, from which the next server starts", async () => {
@@ -341,10 +344,10 @@ describe("a stream in NATS", () => {
 
   itNeeds(NATS, "is refused where it was restored without what names its snapshot", async () => {
     await using nats = await Nats.start();
-    const turns = await nats.open(parseServerOptions([]), SILENT_LOG, HASTY);
-    for (let i = 0; i < 40; i++) await store(turns, [register(`u${i}`)]);
+    const commits = await nats.open(parseServerOptions([]), SILENT_LOG, HASTY);
+    for (let i = 0; i < 40; i++) await store(commits, [register(`u${i}`)]);
     await purged(nats, 20);
-    await turns.close();
+    await commits.close();
     await nats.remove("KV_asvt-chat");
     const { message } = await assertRejects(() => serveIn(nats), JournalError);
     assertStringIncludes(message, "and KV_asvt-chat, which says where the snapshot");

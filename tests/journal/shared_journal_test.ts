@@ -33,12 +33,12 @@ function batch(
   return [{ kind: "batch", at, member, batch: number }, { kind: "command", at, actor, command }];
 }
 
-/** The state after these turns, and the codes of all replies; `-` for a turn that does not count. */
-function play(turns: readonly (readonly Entry[])[], from = emptyChat(SETTINGS)) {
+/** The state after these batches, and the codes of all replies; `-` for a batch that does not count. */
+function play(batches: readonly (readonly Entry[])[], from = emptyChat(SETTINGS)) {
   let state = from;
   const codes: string[] = [];
-  for (const turn of turns) {
-    const stepped = stepBatch(state, turn);
+  for (const batch of batches) {
+    const stepped = stepBatch(state, batch);
     state = stepped?.state ?? state;
     const replies = stepped?.replies.filter((reply) => reply !== undefined) ?? [{ code: "-" }];
     codes.push(...replies.map(({ code }) => code));
@@ -54,7 +54,7 @@ function textsOf(state: ChatState, name: string): string[] {
 const AL = sessionOf(1, 1);
 const BOB = sessionOf(2, 1);
 /** The first member of a server is over. */
-const OVER = encodeEntries([{ kind: "leave", at: 1, member: "run1" }]);
+const OVER = encodeEntries([{ kind: "leave", at: 1, member: "member1" }]);
 const TWO_RUNS = [join("a"), join("b")];
 const AL_IS_IN = [...TWO_RUNS, batch("a", 1, AL, { name: "register", user: "Al" })];
 const note = (number: number, text: string) =>
@@ -72,17 +72,17 @@ describe("a chat that several servers share", () => {
       ...AL_IS_IN,
       note(3, "behind a gap"),
       batch("c", 1, sessionOf(3, 1), { name: "register", user: "Cy" }),
-      note(2, "in its turn"),
+      note(2, "in its batch"),
     ]);
     assertEquals(codes, ["welcome", "-", "-", "sent"]);
   });
 
   it("ends all sessions of a member that is over, and counts none of its batches any more", () => {
-    const part: Entry[] = [{ kind: "leave", at: 5, member: "a" }];
+    const leave: Entry[] = [{ kind: "leave", at: 5, member: "a" }];
     const { state, codes } = play([
       ...AL_IS_IN,
       note(2, "kept"),
-      part,
+      leave,
       note(3, "too late"),
       batch("b", 1, BOB, { name: "register", user: "Al" }),
       batch("b", 2, BOB, { name: "receive" }),
@@ -97,8 +97,8 @@ describe("a chat that several servers share", () => {
     const refused = play([...TWO_RUNS, other]).state;
     assertEquals(refused.members.all.map(({ id }) => id), ["a", "b"]);
     assertEquals(refused.settings, SETTINGS);
-    const parts = ["a", "b"].map((member): Entry[] => [{ kind: "leave", at: 1, member }]);
-    const { settings, members } = play([...parts, other], refused).state;
+    const leaves = ["a", "b"].map((member): Entry[] => [{ kind: "leave", at: 1, member }]);
+    const { settings, members } = play([...leaves, other], refused).state;
     assertEquals(settings, OTHERS);
     assertEquals(members.all.map(({ id, number }) => [id, number]), [["c", 3]]);
   });
@@ -108,10 +108,10 @@ describe("a chat that several servers share", () => {
     const raise: Entry[] = [{ kind: "raise", rules: 3 }];
     assertEquals(state.rules, 2);
     assertEquals(play([raise], state).state.rules, 2);
-    const part: Entry[] = [{ kind: "leave", at: 1, member: "a" }];
-    assertEquals(play([part, raise, raise], state).state.rules, 3);
+    const leave: Entry[] = [{ kind: "leave", at: 1, member: "a" }];
+    assertEquals(play([leave, raise, raise], state).state.rules, 3);
     // Who knows only older ones has come too late.
-    const { rules, members } = play([part, raise, join("c", { rules: 2 })], state).state;
+    const { rules, members } = play([leave, raise, join("c", { rules: 2 })], state).state;
     assertEquals([rules, members.all.map(({ id }) => id)], [3, ["b"]]);
   });
 
@@ -227,9 +227,9 @@ function openWorld(bodyLengthMax = 100_000) {
     },
   });
   journal.follow({
-    came: (turn: readonly Entry[], origin: Origin) => {
-      const stepped = stepBatch(state, turn);
-      heard.push(`${origin} ${turn.map(({ kind }) => kind)}${stepped ? "" : " (not counted)"}`);
+    came: (batch: readonly Entry[], origin: Origin) => {
+      const stepped = stepBatch(state, batch);
+      heard.push(`${origin} ${batch.map(({ kind }) => kind)}${stepped ? "" : " (not counted)"}`);
       state = stepped?.state ?? state;
       if (stepped !== undefined) journal.published(state);
     },
@@ -281,21 +281,21 @@ function openJoined(bodyLengthMax?: number) {
 }
 
 describe("a journal that several servers share", () => {
-  it("stores nothing before it takes part, and takes part when its own entry comes", async () => {
+  it("stores nothing before it takes leave, and takes part when its own entry comes", async () => {
     const { journal, commit, comeBack, heard } = openWorld();
     const joined = journal.join();
     commit("Al");
     assertEquals([journal.member, heard], [undefined, ["Al: failed"]]);
     comeBack();
     await joined;
-    assertEquals(journal.member, "run1");
+    assertEquals(journal.member, "member1");
   });
 
   it("does not take part where one with other settings came first", async () => {
     const { journal, carrier, come, comeBack } = openWorld();
     const joined = journal.join();
     const own = carrier.body;
-    come(own.replace("run1", "another").replace('"textSymbolsMax":60', '"textSymbolsMax":61'));
+    come(own.replace("member1", "another").replace('"textSymbolsMax":60', '"textSymbolsMax":61'));
     comeBack();
     await assertRejects(() => joined, JournalError, "have other settings");
     assertEquals(journal.member, undefined);
@@ -318,7 +318,7 @@ describe("a journal that several servers share", () => {
     pass(500);
     carrier.tell();
     pass(500);
-    assertEquals(carrier.sent, ["run1 joins", "run1 1", "run1 1", "run1 1"]);
+    assertEquals(carrier.sent, ["member1 joins", "member1 1", "member1 1", "member1 1"]);
     assertEquals(carrier.body, body);
     comeBack();
     comeBack();
@@ -329,7 +329,7 @@ describe("a journal that several servers share", () => {
     ]);
     pass(500);
     commit("Bob");
-    assertEquals(carrier.sent.at(-1), "run1 2");
+    assertEquals(carrier.sent.at(-1), "member1 2");
   });
 
   it("has one batch under way, and says of what takes too long whether it may still come", () => {
@@ -342,7 +342,7 @@ describe("a journal that several servers share", () => {
     assertEquals(heard, ["Al: late", "Bob: failed"]);
     comeBack();
     assertEquals(heard.slice(2), ["late batch,command"]);
-    assertEquals(carrier.sent.at(-1), "run1 2");
+    assertEquals(carrier.sent.at(-1), "member1 2");
     comeBack();
     assertEquals(heard.slice(3), ["own batch,command", "Cy: stored"]);
   });
@@ -366,12 +366,12 @@ describe("a journal that several servers share", () => {
     const { journal, carrier, commit, come, comeBack, heard } = openJoined();
     commit("Al");
     come(OVER);
-    assertEquals(heard, ["foreign part", "Al: late", "ended, lost: command"]);
-    assertEquals([journal.member, carrier.sent.at(-1)], [undefined, "run2 joins"]);
+    assertEquals(heard, ["foreign leave", "Al: late", "ended, lost: command"]);
+    assertEquals([journal.member, carrier.sent.at(-1)], [undefined, "member2 joins"]);
     comeBack();
-    assertEquals(journal.member, "run2");
+    assertEquals(journal.member, "member2");
     commit("Bob");
-    assertEquals(carrier.sent.at(-1), "run2 1");
+    assertEquals(carrier.sent.at(-1), "member2 1");
   });
 
   it("has missed messages: its member has to end, and what is under way is stored before that", () => {
@@ -379,15 +379,15 @@ describe("a journal that several servers share", () => {
     commit("Al");
     const { body } = carrier;
     miss(encodeEntries(join("other")));
-    assertEquals([journal.member, carrier.sent.at(-1), heard], ["run1", "run1 parts", []]);
+    assertEquals([journal.member, carrier.sent.at(-1), heard], ["member1", "member1 leaves", []]);
     come(body);
     assertEquals(heard, ["own batch,command", "Al: stored"]);
     carrier.tell(new Error("away"));
     pass(500);
-    assertEquals(carrier.sent.filter((id) => id === "run1 parts").length, 2);
+    assertEquals(carrier.sent.filter((id) => id === "member1 leaves").length, 2);
     comeBack();
-    assertEquals(heard.slice(2), ["foreign part", "ended, lost:"]);
-    assertEquals(carrier.sent.at(-1), "run2 joins");
+    assertEquals(heard.slice(2), ["foreign leave", "ended, lost:"]);
+    assertEquals(carrier.sent.at(-1), "member2 joins");
   });
 
   it("has missed what was under way: nobody knows the reply, and nothing of it is lost", () => {
@@ -397,9 +397,9 @@ describe("a journal that several servers share", () => {
     pass(500);
     miss(body);
     pass(500);
-    assertEquals([carrier.sent, heard], [["run1 joins", "run1 1", "run1 parts"], []]);
+    assertEquals([carrier.sent, heard], [["member1 joins", "member1 1", "member1 leaves"], []]);
     comeBack();
-    assertEquals(heard, ["foreign part", "Al: late", "ended, lost:"]);
+    assertEquals(heard, ["foreign leave", "Al: late", "ended, lost:"]);
   });
 
   it("has missed its own end: then it knows whether what was under way came before", () => {
@@ -418,13 +418,13 @@ describe("a journal that several servers share", () => {
     const joined = journal.join();
     miss(carrier.body);
     await joined;
-    assertEquals(journal.member, "run1");
+    assertEquals(journal.member, "member1");
   });
 
   it("says at its end that it is over, so that nobody has to ask for it", async () => {
     const { journal, carrier } = openJoined();
     const closed = journal.close();
-    assertEquals(carrier.sent.at(-1), "run1 parts");
+    assertEquals(carrier.sent.at(-1), "member1 leaves");
     carrier.tell();
     await closed;
     assertEquals(carrier.isClosed, true);

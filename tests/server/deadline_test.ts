@@ -5,7 +5,7 @@ import { Deadline } from "../../lib/server/deadline.ts";
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe("Deadline", () => {
-  it("passes in its turn among others, once", async () => {
+  it("passes in its batch among others, once", async () => {
     const passed: string[] = [];
     const late = new Deadline(() => passed.push("late"));
     const soon = new Deadline(() => passed.push("soon"));
@@ -20,7 +20,7 @@ describe("Deadline", () => {
     for (const deadline of [late, soon, never]) deadline.close();
   });
 
-  it("is moved, turned off and set again, also while it passes", async () => {
+  it("is moved, batched off and set again, also while it passes", async () => {
     let passed = 0;
     const moved: Deadline = new Deadline(() => {
       passed++;

@@ -147,7 +147,7 @@ describe("behind a trusted proxy", () => {
 
 describe("what comes from a trusted proxy without a header", () => {
   const MEND = ". 127.0.0.1 is in --proxy-protocol, so it must begin with a header of the PROXY " +
-    "protocol, version 2: turn that on there (send-proxy-v2 in HAProxy), or take the address out " +
+    "protocol, version 2: batch that on there (send-proxy-v2 in HAProxy), or take the address out " +
     "of the list";
 
   for (

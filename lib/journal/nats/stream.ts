@@ -1,4 +1,4 @@
-/** The stream of NATS JetStream that carries the turns of a shared journal. */
+/** The stream of NATS JetStream that carries the batches of a shared journal. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type NatsConnection, type Subscription, TimeoutError } from "@nats-io/transport-node";
 import {
@@ -53,7 +53,7 @@ const HEARTBEAT_MS = 1_000;
 export interface StreamListener {
   /** JetStream is not ready for it yet. */
   waiting(error: unknown): void;
-  /** A snapshot could not be written; the turns are all there. */
+  /** A snapshot could not be written; the batches are all there. */
   snapshotFailed(error: unknown): void;
   /** The journal can't be followed any more. */
   failed(error: unknown): void;
@@ -138,7 +138,7 @@ export class NatsStream implements Carrier {
   }
 
   send(id: string, body: string, sent: (error?: unknown) => void): void {
-    this.#client.publish(`${this.#name}.turns`, body, {
+    this.#client.publish(`${this.#name}.batches`, body, {
       msgID: id,
       timeout: PUBLISH_MS,
       retries: 0,
@@ -343,5 +343,5 @@ async function makeStream(
 }
 
 function subjectsOf(name: string): string[] {
-  return [`${name}.turns`];
+  return [`${name}.batches`];
 }

@@ -1,51 +1,28 @@
 /** A SQLite file that is a journal: opening it for one server alone, its format, its damages. */
 import { DatabaseSync } from "node:sqlite";
-import { crc32 } from "node:zlib";
 import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
-import { encodeEntries } from "../../chat/entry_codec.ts";
 
 /** "asvt" in ASCII: tells our files from other databases. */
 const APPLICATION_ID = 0x61737674;
 
-/** From each version of the format to the next; a new file begins at version 0. */
-const MIGRATIONS: readonly ((database: DatabaseSync, path: string) => void)[] = [
-  (database) => database.exec(TABLES),
-  shortenTurns,
-  (database) => database.exec(PLACES),
-];
+/** The version of the format. Until a first release is tagged it stays 1, whatever changes. */
+const FORMAT = 1;
 
+/**
+ * A batch may lie at any place: over one that the snapshot holds. A snapshot is as many rows as it
+ * takes; the one of the generation that `current` names counts.
+ */
 const TABLES = `
-   CREATE TABLE turn (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL,
-     crc INTEGER NOT NULL) STRICT;
-   CREATE TABLE snapshot (generation INTEGER NOT NULL, part INTEGER NOT NULL, body TEXT NOT NULL,
-     crc INTEGER NOT NULL, PRIMARY KEY (generation, part)) STRICT, WITHOUT ROWID;
+   CREATE TABLE batch (place INTEGER PRIMARY KEY, id INTEGER NOT NULL, at INTEGER NOT NULL,
+     body TEXT NOT NULL, crc INTEGER NOT NULL) STRICT;
+   CREATE TABLE snapshot (generation INTEGER NOT NULL, number INTEGER NOT NULL, body TEXT NOT NULL,
+     crc INTEGER NOT NULL, PRIMARY KEY (generation, number)) STRICT, WITHOUT ROWID;
    CREATE TABLE current (at INTEGER NOT NULL, generation INTEGER NOT NULL,
      through INTEGER NOT NULL) STRICT;
    INSERT INTO current VALUES (0, 0, 0);`;
 
-/** Since format 3 a turn may be anywhere: over one that is of no use any more. */
-const PLACES = `
-   CREATE TABLE placed (place INTEGER PRIMARY KEY, id INTEGER NOT NULL, at INTEGER NOT NULL,
-     body TEXT NOT NULL, crc INTEGER NOT NULL) STRICT;
-   INSERT INTO placed SELECT id, id, at, body, crc FROM turn;
-   DROP TABLE turn;
-   ALTER TABLE placed RENAME TO turn;`;
-
-/** Until format 2 a turn was stored as its entries in JSON. */
-function shortenTurns(database: DatabaseSync, path: string): void {
-  const update = database.prepare("UPDATE turn SET body = ?, crc = ? WHERE id = ?");
-  const ids = database.prepare("SELECT id FROM turn").all();
-  const turn = database.prepare("SELECT body, crc FROM turn WHERE id = ?");
-  for (const { id } of ids as { id: number }[]) {
-    const { body, crc } = turn.get(id) as { body: string; crc: number };
-    if (crc32(body) !== crc) throw damaged(path);
-    const text = encodeEntries(JSON.parse(body));
-    update.run(text, crc32(text), id);
-  }
-}
-
-/** The turn of 50 clients with a message each fits into a page of so many bytes. */
+/** The batch of 50 clients with a message each fits into a page of so many bytes. */
 const PAGE_BYTES = 8_192;
 /** SQLite's own log is copied to the file, and written anew from its beginning, after so many pages. */
 const LOG_PAGES = 2_000;
@@ -71,10 +48,10 @@ export interface OpenFile {
 export function openFile(path: string): OpenFile {
   const lock = lockFile(path);
   try {
-    const version = checkFile(path);
+    const isNew = isEmptyFile(path);
     const database = new DatabaseSync(nameOf(path));
     try {
-      prepareFile(path, database, version);
+      prepareFile(database, isNew);
       return {
         database,
         close: () => {
@@ -98,9 +75,7 @@ export function openFileToRead(path: string): OpenFile {
   try {
     const database = new DatabaseSync(nameOf(path), { readOnly: true });
     try {
-      if (checkFormat(path, database) < MIGRATIONS.length) {
-        throw new JournalError(`${path} has an older format: start the server on it once`);
-      }
+      if (isEmptyDatabase(path, database)) throw noJournal(path);
       // One view of the file, whatever the server does meanwhile.
       database.exec("BEGIN");
       return { database, close: () => database.close() };
@@ -128,16 +103,16 @@ function nameOf(path: string): string {
 }
 
 /**
- * The version of the format; 0: an empty file. Throws where it is none of ours, and leaves it as it
- * is: a connection that may write would tidy up at its end.
+ * Is there nothing in the file yet? Throws where it is none of ours, and leaves it as it is: a
+ * connection that may write would tidy up when it closes.
  */
-function checkFile(path: string): number {
+function isEmptyFile(path: string): boolean {
   const { size } = Deno.statSync(path);
-  if (size === 0) return 0;
+  if (size === 0) return true;
   if (size < HEADER_BYTES) throw noJournal(path);
   const database = new DatabaseSync(nameOf(path), { readOnly: true });
   try {
-    return checkFormat(path, database);
+    return isEmptyDatabase(path, database);
   } finally {
     database.close();
   }
@@ -180,46 +155,38 @@ function lockFile(path: string): Deno.FsFile {
   );
 }
 
-function prepareFile(path: string, database: DatabaseSync, found: number): void {
-  let version = found;
-  // Before the first table: neither can be changed later.
-  if (version === 0) {
-    database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
-  }
+function prepareFile(database: DatabaseSync, isNew: boolean): void {
+  // Neither can be changed once there is a table.
+  if (isNew) database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
   database.exec(
     `PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA journal_size_limit = ${LOG_BYTES_MAX}`,
   );
-  for (; version < MIGRATIONS.length; version++) {
-    database.exec("BEGIN");
-    MIGRATIONS[version]!(database, path);
-    database.exec(
-      `PRAGMA user_version = ${version + 1}; PRAGMA application_id = ${APPLICATION_ID}; COMMIT`,
-    );
-  }
+  if (!isNew) return;
+  database.exec(
+    `BEGIN; ${TABLES} PRAGMA user_version = ${FORMAT};
+     PRAGMA application_id = ${APPLICATION_ID}; COMMIT`,
+  );
 }
 
-/** The version of the format; 0: an empty file. Throws where it is none of ours. */
-function checkFormat(path: string, database: DatabaseSync): number {
-  const pragma = (name: string) =>
-    Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
-  const version = pragma("user_version");
-  const tables = Number(
-    Object.values(database.prepare("SELECT count(*) FROM sqlite_schema").get() ?? {})[0],
-  );
-  const isEmpty = tables === 0 && version === 0 && pragma("application_id") === 0;
-  if (!isEmpty && pragma("application_id") !== APPLICATION_ID) {
+/** Has the database no table yet? Throws where it is none of ours, of a newer format, or damaged. */
+function isEmptyDatabase(path: string, database: DatabaseSync): boolean {
+  const number = (query: string) => Number(Object.values(database.prepare(query).get() ?? {})[0]);
+  const version = number("PRAGMA user_version");
+  const id = number("PRAGMA application_id");
+  if (version === 0 && id === 0 && number("SELECT count(*) FROM sqlite_schema") === 0) return true;
+  if (id !== APPLICATION_ID) {
     throw new JournalError(
       `${path} is a database, but no journal of this server: choose another --data`,
     );
   }
-  if (version > MIGRATIONS.length) {
+  if (version > FORMAT) {
     throw new JournalError(
-      `${path} was written by a newer release (format ${version}, this one knows ` +
-        `${MIGRATIONS.length}): use that release, or choose another --data`,
+      `${path} was written by a newer release (format ${version}, this one knows ${FORMAT}): ` +
+        "use that release, or choose another --data",
     );
   }
   const [check] = Object.values(database.prepare("PRAGMA quick_check(1)").get() ?? {});
-  if (check !== "ok" || version < 0) throw damaged(path);
-  return version;
+  if (check !== "ok" || version < 1) throw damaged(path);
+  return false;
 }

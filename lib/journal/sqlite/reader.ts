@@ -1,4 +1,4 @@
-/** Reading a journal's file: where what is, the rows of a snapshot and the turns, each checked. */
+/** Reading a journal's file: where what is, the rows of a snapshot and the batches, each checked. */
 import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { Entry } from "../../chat/entry.ts";
@@ -29,25 +29,24 @@ export class SqliteReader {
   size(): { bytes: number; at: number } {
     const { bytes, at } = this.numbers(
       `SELECT page_count * page_size AS bytes, (SELECT max(at) FROM
-         (SELECT at FROM current UNION ALL SELECT max(at) FROM turn)) AS at
+         (SELECT at FROM current UNION ALL SELECT max(at) FROM batch)) AS at
        FROM pragma_page_count, pragma_page_size`,
     );
     return { bytes: bytes ?? 0, at: at ?? 0 };
   }
 
-  /** Where turns are, in their order: those up to one, or those behind it. */
-  places(which: "up to" | "behind", turn: number): number[] {
+  /** Where batches are, in their order: those up to one, or those behind it. */
+  places(which: "up to" | "behind", batch: number): number[] {
     const sign = which === "behind" ? ">" : "<=";
     const query =
-      `SELECT json_group_array(place ORDER BY id) AS places FROM turn WHERE id ${sign} ?`;
-    const { places } = this.#database.prepare(query).get(turn) as { places: string };
+      `SELECT json_group_array(place ORDER BY id) AS places FROM batch WHERE id ${sign} ?`;
+    const { places } = this.#database.prepare(query).get(batch) as { places: string };
     return JSON.parse(places);
   }
 
   /** The rows of a snapshot. Throws {@link JournalError}. */
   *snapshot(generation: number): Generator<string> {
-    const query =
-      "SELECT part AS number, body, crc FROM snapshot WHERE generation = ? ORDER BY part";
+    const query = "SELECT number, body, crc FROM snapshot WHERE generation = ? ORDER BY number";
     let rows = 0;
     for (const row of this.#checked(this.#database.prepare(query).iterate(generation), 0)) {
       rows++;
@@ -56,10 +55,10 @@ export class SqliteReader {
     if (rows === 0 && generation > 0) throw damaged(this.#path);
   }
 
-  /** The turns at these places, of which the first has this number. Throws {@link JournalError}. */
-  *turns(places: readonly number[], first: number): Generator<readonly Entry[]> {
+  /** The batches at these places, of which the first has this number. Throws {@link JournalError}. */
+  *batches(places: readonly number[], first: number): Generator<readonly Entry[]> {
     const query =
-      "SELECT turn.id AS number, body, crc FROM json_each(?) CROSS JOIN turn ON place = value";
+      "SELECT batch.id AS number, body, crc FROM json_each(?) CROSS JOIN batch ON place = value";
     const rows = this.#database.prepare(query).iterate(JSON.stringify(places));
     for (const body of this.#checked(rows, first)) yield decodeEntries(body);
   }

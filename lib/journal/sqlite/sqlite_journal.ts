@@ -1,5 +1,5 @@
 /**
- * The journal in a SQLite file: a row a turn, and a snapshot that is written in slices. A turn is
+ * The journal in a SQLite file: a row a batch, and a snapshot that is written in slices. A batch is
  * written over one that a snapshot holds: a new row takes five pages to write, another row's place
  * one.
  */
@@ -17,7 +17,7 @@ import { encodeEntries } from "../../chat/entry_codec.ts";
 export interface Schedule {
   /** A snapshot is due after so many entries, where so many users and messages are there. */
   readonly snapshotEntries: (alive: number) => number;
-  /** A slice of a snapshot takes about so long, in milliseconds; then others have their turn. */
+  /** A slice of a snapshot takes about so long, in milliseconds; then others have their batch. */
   readonly sliceMs: number;
   /**
    * The file is made smaller when for so long no snapshot was begun, in milliseconds: under load its
@@ -30,7 +30,7 @@ export interface Schedule {
 
 /**
  * A snapshot costs no more than the entries before it. Where little is alive it comes sooner: of fewer
- * places that turns are written over, more are still in the processor's cache.
+ * places that batches are written over, more are still in the processor's cache.
  */
 function snapshotEntries(alive: number): number {
   return Math.max(alive, Math.min(25_000 + 4 * alive, 100_000));
@@ -61,11 +61,11 @@ export interface FileListener {
 /** A snapshot that is being written. */
 interface Writing {
   readonly generation: number;
-  /** The last turn that it holds. */
+  /** The last batch that it holds. */
   readonly through: number;
   readonly rows: Generator<string>;
   /** The number of the next row. */
-  part: number;
+  nextRow: number;
 }
 
 /** A journal in a file. */
@@ -76,14 +76,14 @@ export class SqliteJournal implements Journal {
   readonly #listener: FileListener;
   readonly #schedule: Schedule;
   readonly #statements = new Map<string, StatementSync>();
-  /** The snapshot that counts, and the last turn that it holds. */
+  /** The snapshot that counts, and the last batch that it holds. */
   #generation: number;
   #through: number;
   /** The last snapshot that was begun, whether it was finished or not. */
   #lastGeneration: number;
-  /** Where the turns behind the snapshot that counts are, in their order. */
+  /** Where the batches behind the snapshot that counts are, in their order. */
   #places: number[];
-  /** Where turns are that the snapshot holds: the next ones are written over them. */
+  /** Where batches are that the snapshot holds: the next ones are written over them. */
   #free: number[];
   /** The same, of rows that are let go of: nothing was written over them for long. */
   #stale: number[] = [];
@@ -112,7 +112,7 @@ export class SqliteJournal implements Journal {
     this.#through = current.through!;
     this.#places = reader.places("behind", this.#through);
     this.#free = reader.places("up to", this.#through);
-    this.#lastPlace = reader.numbers("SELECT max(place) AS last FROM turn").last ?? 0;
+    this.#lastPlace = reader.numbers("SELECT max(place) AS last FROM batch").last ?? 0;
     const last = reader.numbers("SELECT max(generation) AS last FROM snapshot").last ?? 0;
     this.#lastGeneration = Math.max(last, this.#generation);
     this.#at = this.size().at;
@@ -146,10 +146,14 @@ export class SqliteJournal implements Journal {
   }
 
   read(): Stored {
-    return { rows: this.#reader.snapshot(this.#generation), turns: this.#turns(), at: this.#at };
+    return {
+      rows: this.#reader.snapshot(this.#generation),
+      batches: this.#commits(),
+      at: this.#at,
+    };
   }
 
-  endTurn(commit: () => void): void {
+  afterTurn(commit: () => void): void {
     setImmediate(commit);
   }
 
@@ -165,9 +169,9 @@ export class SqliteJournal implements Journal {
   #insert(entries: readonly Entry[]): void {
     const body = encodeEntries(entries);
     const place = this.#free.at(-1) ?? this.#lastPlace + 1;
-    this.#prepared("INSERT OR REPLACE INTO turn VALUES (?, ?, ?, ?, ?)").run(
+    this.#prepared("INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)").run(
       place,
-      this.#lastTurn + 1,
+      this.#lastBatch + 1,
       this.#now(),
       body,
       crc32(body),
@@ -212,9 +216,9 @@ export class SqliteJournal implements Journal {
   #begin(state: ChatState): void {
     this.#writing = {
       generation: ++this.#lastGeneration,
-      through: this.#lastTurn,
+      through: this.#lastBatch,
       rows: snapshotRows(state),
-      part: 0,
+      nextRow: 0,
     };
     this.#entries = 0;
   }
@@ -256,7 +260,7 @@ export class SqliteJournal implements Journal {
       do {
         const { done, value } = rows.next();
         isLast = done === true;
-        if (!done) insert.run(generation, writing.part++, value, crc32(value));
+        if (!done) insert.run(generation, writing.nextRow++, value, crc32(value));
       } while (performance.now() < late && !isLast);
       if (isLast) {
         this.#prepared("UPDATE current SET at = ?, generation = ?, through = ?").run(
@@ -288,13 +292,13 @@ export class SqliteJournal implements Journal {
     let removed = 0;
     const places = this.#stale.slice(-SLICE_ROWS);
     this.#transaction(() => {
-      const turn = this.#prepared("DELETE FROM turn WHERE place = ?");
-      for (const place of places) turn.run(place);
-      const parts = this.#prepared(
-        `DELETE FROM snapshot WHERE (generation, part) IN
-           (SELECT generation, part FROM snapshot WHERE generation <> ? LIMIT ${SLICE_ROWS})`,
+      const batch = this.#prepared("DELETE FROM batch WHERE place = ?");
+      for (const place of places) batch.run(place);
+      const rows = this.#prepared(
+        `DELETE FROM snapshot WHERE (generation, number) IN
+           (SELECT generation, number FROM snapshot WHERE generation <> ? LIMIT ${SLICE_ROWS})`,
       );
-      removed = places.length + Number(parts.run(this.#generation).changes);
+      removed = places.length + Number(rows.run(this.#generation).changes);
     });
     this.#stale.length -= places.length;
     return removed;
@@ -306,14 +310,14 @@ export class SqliteJournal implements Journal {
     // A row for each page: `exec` would take but the first.
     this.#prepared(`PRAGMA incremental_vacuum(${SLICE_ROWS})`).all();
     const left = this.#freePages();
-    // Who has copied the file with SQLite may have turned it off.
+    // Who has copied the file with SQLite may have batched it off.
     if (left > 0 && left < before) return 0;
     // Only a checkpoint makes the file itself smaller.
     this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     return undefined;
   }
 
-  get #lastTurn(): number {
+  get #lastBatch(): number {
     return this.#through + this.#places.length;
   }
 
@@ -337,8 +341,8 @@ export class SqliteJournal implements Journal {
     }
   }
 
-  *#turns(): Generator<readonly Entry[]> {
-    for (const entries of this.#reader.turns(this.#places, this.#through + 1)) {
+  *#commits(): Generator<readonly Entry[]> {
+    for (const entries of this.#reader.batches(this.#places, this.#through + 1)) {
       this.#entries += entries.length;
       yield entries;
     }

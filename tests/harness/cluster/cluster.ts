@@ -131,7 +131,7 @@ class Cluster implements AsyncDisposable {
     return `${
       counts.join(", ")
     }; ${messages}; ${away} times the storage was away, ${taken} times ` +
-      `a name was held; ${last} turns, ${first - 1} of them purged; at most ` +
+      `a name was held; ${last} batches, ${first - 1} of them purged; at most ` +
       `${(longestSilenceMs / 1_000).toFixed(1)} s without an acknowledgement`;
   }
 

@@ -1,6 +1,6 @@
 /**
  * The server of the cluster test with a journal that breaks its promise, for the test to find out:
- * it says that a turn is stored, and sends it to the stream only then.
+ * it says that a batch is stored, and sends it to the stream only then.
  */
 import type { Entry } from "../../../lib/chat/entry.ts";
 import type { SharingListener } from "../../../lib/journal/journal.ts";

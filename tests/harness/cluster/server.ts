@@ -9,7 +9,7 @@ import { openNats } from "../../../lib/engine/cluster.ts";
 import { Log } from "../../../lib/log.ts";
 import { parseServerOptions } from "../../../lib/options.ts";
 import { snapshotRows } from "../../../lib/chat/snapshot.ts";
-import { serveTurns } from "../crash/server.ts";
+import { serveCommits } from "../crash/server.ts";
 
 function hashOf(state: ChatState): string {
   const hash = createHash("sha256");
@@ -25,9 +25,9 @@ export async function serveCluster([entries, ...flags]: readonly string[]): Prom
     console.error(error.message);
     Deno.exit(1);
   };
-  const turns = await openNats(options, { log, failed, snapshotEntries: () => Number(entries) });
-  serveTurns(options, log, turns);
-  for await (const _line of Deno.stdin.readable) console.log(hashOf(turns.published));
+  const commits = await openNats(options, { log, failed, snapshotEntries: () => Number(entries) });
+  serveCommits(options, log, commits);
+  for await (const _line of Deno.stdin.readable) console.log(hashOf(commits.published));
 }
 
 if (import.meta.main) await serveCluster(Deno.args);

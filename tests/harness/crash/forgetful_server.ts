@@ -4,7 +4,7 @@
  */
 import { type Commit, serveFile } from "./server.ts";
 
-/** Of so many turns one is forgotten. */
+/** Of so many batches one is forgotten. */
 const SOME = 100;
 /** What is stored late is stored after so long, in milliseconds. */
 const LATE_MS = 30;
@@ -13,9 +13,9 @@ const LATE_MS = 30;
 const FORGETFUL: Record<string, (honest: Commit) => Commit> = {
   everything: () => (_entries, stored) => stored(),
   some: (honest) => {
-    let turns = 0;
+    let batches = 0;
     return (entries, stored) => {
-      if (++turns % SOME > 0) honest(entries, stored);
+      if (++batches % SOME > 0) honest(entries, stored);
       else stored();
     };
   },

@@ -7,7 +7,7 @@ import { settingsOf } from "../../../lib/chat/settings.ts";
 import { Server } from "../../../lib/server/server.ts";
 import { type GroupCommit, openChat } from "../../../lib/engine/group_commit.ts";
 
-/** Stores a turn. */
+/** Stores a batch. */
 export type Commit = Journal["commit"];
 
 /** Serves by these flags until SIGTERM, with a commit made of the honest one. */
@@ -22,19 +22,19 @@ export function serveFile(
     snapshotFailed: (error) => console.error(error),
   }, schedule);
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
-  const turns = openChat(settingsOf(options), {
+  const commits = openChat(settingsOf(options), {
     read: () => journal.read(),
-    endTurn: (commit) => journal.endTurn(commit),
+    afterTurn: (commit) => journal.afterTurn(commit),
     commit: commitBy((entries, stored) => journal.commit(entries, stored)),
     published: (state) => journal.published(state),
     close: (state) => journal.close(state),
   }, log);
-  serveTurns(options, log, turns);
+  serveCommits(options, log, commits);
 }
 
 /** Serves a chat until SIGTERM. */
-export function serveTurns(options: ServerOptions, log: Log, turns: GroupCommit): void {
-  const server = new Server(options, log, turns);
+export function serveCommits(options: ServerOptions, log: Log, commits: GroupCommit): void {
+  const server = new Server(options, log, commits);
   Deno.addSignalListener("SIGTERM", async () => {
     await server.stop();
     Deno.exit(0);

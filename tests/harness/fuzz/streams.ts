@@ -123,7 +123,7 @@ const MUTATIONS: readonly ((random: Random, bytes: Uint8Array) => Uint8Array)[] 
   function setLength(random, bytes) {
     return withLength(random, bytes, () => pick(random, LENGTHS));
   },
-  function turnLength(random, bytes) {
+  function batchLength(random, bytes) {
     return withLength(random, bytes, bigEndian);
   },
   noise,

@@ -177,7 +177,7 @@ export class Client {
     return await asked;
   }
 
-  /** When the turn is over, the replies leave. */
+  /** When the batch is over, the replies leave. */
   async #flush(): Promise<void> {
     const answers = this.#answers;
     this.#answers = [];

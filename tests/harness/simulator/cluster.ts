@@ -1,5 +1,5 @@
 /**
- * The simulator of several servers that share a chat: real journals, turns and engines over a stream
+ * The simulator of several servers that share a chat: real journals, batches and engines over a stream
  * of arrays. What is sent arrives when the steps say so, and each server reads as fast as they say.
  * Nothing is awaited but what is ready, so the steps decide everything.
  */
@@ -94,7 +94,7 @@ class World implements Surroundings {
   }
 
   afterTurn(call: () => void): void {
-    this.#current.turnEnds.push(call);
+    this.#current.batchEnds.push(call);
   }
 
   newId(): string {
@@ -266,11 +266,11 @@ class World implements Surroundings {
         return;
       case "wakes":
         return await this.#wake(process);
-      case "ends its turn":
-        return await this.#endTurn(process);
+      case "ends its batch":
+        return await this.#afterTurn(process);
       case "gets its question through":
         return await this.#question(process, this.#living);
-      case "looks after others":
+      case "checks its peers":
         return await this.#act(process, () => process.engine.checkPeers());
       case "stores its snapshot":
         if (process.isAsleep || process.saving === undefined) return;
@@ -292,7 +292,7 @@ class World implements Surroundings {
   async #doAll(event: Event): Promise<void> {
     if (event === "the stream is purged") return this.stream.purge();
     for (let round = 0; round < 3; round++) {
-      for (const process of this.#living) await this.#endTurn(process);
+      for (const process of this.#living) await this.#afterTurn(process);
       for (const process of this.#connected) await this.#question(process, this.#connected);
       for (const packet of this.stream.packets) {
         if (!this.#isCutOff(packet.server)) await this.#carry(packet, "is heard");
@@ -327,9 +327,9 @@ class World implements Surroundings {
     for (const work of process.postponed.splice(0)) await this.#act(process, work);
   }
 
-  async #endTurn(process: Process): Promise<void> {
+  async #afterTurn(process: Process): Promise<void> {
     if (process.isAsleep) return;
-    for (const end of process.turnEnds.splice(0)) await this.#act(process, end);
+    for (const end of process.batchEnds.splice(0)) await this.#act(process, end);
   }
 
   /** The oldest question of a process gets to whom it is for. */

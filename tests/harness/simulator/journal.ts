@@ -7,19 +7,19 @@ import { decodeEntries, encodeEntries } from "../../../lib/chat/entry_codec.ts";
 
 /** Outlives the processes that use it. */
 export class SimulatedJournal implements Journal {
-  /** All turns that were ever stored, each as the text of its entries. */
+  /** All batches that were ever stored, each as the text of its entries. */
   readonly history: string[] = [];
-  /** How the next commit goes: `dies` stores the turn, but nobody hears of it. */
+  /** How the next commit goes: `dies` stores the batch, but nobody hears of it. */
   mood: "well" | "fails" | "dies" = "well";
   readonly #misread: (stored: Stored) => Stored;
   #rows: string[] = [];
-  /** The turns behind the snapshot. */
-  #turns: string[] = [];
+  /** The batches behind the snapshot. */
+  #batches: string[] = [];
   #commit: (() => void) | undefined;
   /** A commit that waits for what becomes of it. */
   #held: (() => void) | undefined;
   #holds = false;
-  #writing: { rows: Generator<string>; written: string[]; turns: number } | undefined;
+  #writing: { rows: Generator<string>; written: string[]; batches: number } | undefined;
 
   /** With `misread` something else is read than what was stored. */
   constructor(misread: (stored: Stored) => Stored = (stored) => stored) {
@@ -27,10 +27,10 @@ export class SimulatedJournal implements Journal {
   }
 
   read(): Stored {
-    return this.#misread({ rows: this.#rows, turns: parseTurns(this.#turns) });
+    return this.#misread({ rows: this.#rows, batches: decodeAll(this.#batches) });
   }
 
-  endTurn(commit: () => void): void {
+  afterTurn(commit: () => void): void {
     this.#commit = commit;
   }
 
@@ -43,9 +43,9 @@ export class SimulatedJournal implements Journal {
     const { mood } = this;
     this.mood = "well";
     if (mood === "fails") return stored(new Error("The disk is full"));
-    const turn = encodeEntries(entries);
-    this.history.push(turn);
-    this.#turns.push(turn);
+    const batch = encodeEntries(entries);
+    this.history.push(batch);
+    this.#batches.push(batch);
     if (mood !== "dies") stored();
   }
 
@@ -62,27 +62,27 @@ export class SimulatedJournal implements Journal {
     return this.#commit !== undefined || this.isStoring;
   }
 
-  /** Is a turn being stored? */
+  /** Is a batch being stored? */
   get isStoring(): boolean {
     return this.#held !== undefined;
   }
 
-  /** The turn is over, and is stored from now on. */
+  /** The batch is over, and is stored from now on. */
   begin(): void {
-    this.#whileHolding(() => this.#endTurn());
+    this.#whileHolding(() => this.#afterTurn());
   }
 
-  /** The turn is over, and stored or not; what has come behind it is stored from now on. */
+  /** The batch is over, and stored or not; what has come behind it is stored from now on. */
   end(mood: SimulatedJournal["mood"]): void {
     const held = this.#held;
     this.#held = undefined;
     if (held === undefined && this.#commit === undefined) return;
     this.mood = mood;
-    if (held === undefined) this.#endTurn();
+    if (held === undefined) this.#afterTurn();
     else this.#whileHolding(held);
   }
 
-  #endTurn(): void {
+  #afterTurn(): void {
     const commit = this.#commit;
     this.#commit = undefined;
     commit?.();
@@ -99,18 +99,18 @@ export class SimulatedJournal implements Journal {
 
   /** A snapshot of a state that is stored; it counts when its last row is written. */
   beginSnapshot(state: ChatState): void {
-    this.#writing = { rows: snapshotRows(state), written: [], turns: this.#turns.length };
+    this.#writing = { rows: snapshotRows(state), written: [], batches: this.#batches.length };
   }
 
   /** Writes a row, or does what is due behind the last; `false` where nothing is left to do. */
   goOn(): boolean {
     if (this.#writing === undefined) return false;
-    const { rows, written, turns } = this.#writing;
+    const { rows, written, batches } = this.#writing;
     const { done, value } = rows.next();
     if (!done) written.push(value);
     else {
       this.#rows = written;
-      this.#turns = this.#turns.slice(turns);
+      this.#batches = this.#batches.slice(batches);
       this.#writing = undefined;
     }
     return true;
@@ -129,7 +129,7 @@ export class SimulatedJournal implements Journal {
   }
 }
 
-/** The entries of stored turns. */
-export function parseTurns(turns: readonly string[]): Entry[][] {
-  return turns.map((turn) => decodeEntries(turn));
+/** The entries of stored batches. */
+export function decodeAll(batches: readonly string[]): Entry[][] {
+  return batches.map((batch) => decodeEntries(batch));
 }

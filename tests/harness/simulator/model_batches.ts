@@ -1,5 +1,5 @@
 /**
- * The naive chat as a server: what every command is answered with, in turns that are stored, fail,
+ * The naive chat as a server: what every command is answered with, in batches that are stored, fail,
  * or are lost in a crash. A copy of the whole model is all that it needs to go back.
  */
 import { type Asker, Model, type ModelSettings } from "./model.ts";
@@ -60,8 +60,8 @@ export function endingOf([name]: Words, reply: string): "open" | "close" | "sile
 /** Whose mail a message has come for. */
 type News = readonly string[] | "everybody";
 
-/** What has come in one turn. */
-interface Turn {
+/** What has come in one batch. */
+interface Batch {
   /** The chat before it. */
   readonly start: Model;
   readonly doings: Doing[];
@@ -70,20 +70,20 @@ interface Turn {
   changed: boolean;
 }
 
-/** The model, a turn at a time. */
+/** The model, a batch at a time. */
 export class ModelServer {
   /** With all that has come, stored or not. */
   chat: Model;
   #stored: Model;
-  /** A turn that is being stored, and the chat behind it. */
-  #storing: (Turn & { readonly after: Model }) | undefined;
-  #open: Turn;
+  /** A batch that is being stored, and the chat behind it. */
+  #storing: (Batch & { readonly after: Model }) | undefined;
+  #open: Batch;
   #waiting = new Map<number, Expected>();
 
   constructor(settings: ModelSettings) {
     this.chat = new Model(settings);
     this.#stored = this.chat;
-    this.#open = newTurn(this.chat);
+    this.#open = newBatch(this.chat);
   }
 
   /** Is there something that is not stored yet? */
@@ -138,13 +138,13 @@ export class ModelServer {
     this.#changes(() => this.chat.forgetAbsent(ms, present));
   }
 
-  /** The turn is over, and is stored from now on. */
+  /** The batch is over, and is stored from now on. */
   handOver(): void {
     this.#storing = { ...this.#open, after: this.chat.copy() };
-    this.#open = newTurn(this.#storing.after);
+    this.#open = newBatch(this.#storing.after);
   }
 
-  /** The turn was stored: who waits hears of it. What has come meanwhile is stored next. */
+  /** The batch was stored: who waits hears of it. What has come meanwhile is stored next. */
   commit(): void {
     if (this.#storing === undefined) this.handOver();
     const { after, news } = this.#storing!;
@@ -156,11 +156,11 @@ export class ModelServer {
     this.#storing = undefined;
     if (this.#open.changed) return this.handOver();
     const later = this.#open.news;
-    this.#open = newTurn(this.chat);
+    this.#open = newBatch(this.chat);
     for (const names of later) this.#wake(names);
   }
 
-  /** The turn was not stored: nothing of it happened, but that connections have ended. */
+  /** The batch was not stored: nothing of it happened, but that connections have ended. */
   fail(): void {
     const { now } = this.chat;
     const doings = [...this.#storing?.doings ?? [], ...this.#open.doings];
@@ -175,7 +175,7 @@ export class ModelServer {
     }
     this.chat.now = now;
     this.#storing = undefined;
-    this.#open = newTurn(this.chat);
+    this.#open = newBatch(this.chat);
   }
 
   /** The process ends, and another one starts with what was stored. */
@@ -187,7 +187,7 @@ export class ModelServer {
     this.#stored = this.chat.copy();
     this.#waiting.clear();
     this.#storing = undefined;
-    this.#open = newTurn(this.chat);
+    this.#open = newBatch(this.chat);
   }
 
   /** Nobody begins to wait anew, or for somebody else. */
@@ -223,7 +223,7 @@ export class ModelServer {
   }
 
   #changes(work: () => void): boolean {
-    if (!this.isOpen) this.#open = newTurn(this.chat.copy());
+    if (!this.isOpen) this.#open = newBatch(this.chat.copy());
     const before = this.chat.kept;
     work();
     const changed = this.chat.kept !== before;
@@ -232,7 +232,7 @@ export class ModelServer {
   }
 }
 
-function newTurn(start: Model): Turn {
+function newBatch(start: Model): Batch {
   return { start, doings: [], news: [], changed: false };
 }
 

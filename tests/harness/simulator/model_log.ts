@@ -1,5 +1,5 @@
 /**
- * The naive chat of several servers: what the turns of their common order lead to, one after another.
+ * The naive chat of several servers: what the batches of their common order lead to, one after another.
  * It shares nothing with `lib/` but the shape of the entries.
  */
 import type { CommandEntry, Entry } from "../../../lib/chat/entry.ts";
@@ -31,7 +31,7 @@ interface Member {
   batch: number;
 }
 
-/** All that the turns have led to so far. */
+/** All that the batches have led to so far. */
 export class ModelLog {
   readonly chat: Model;
   #members: Member[] = [];
@@ -58,11 +58,11 @@ export class ModelLog {
     return this.#ports.get(session);
   }
 
-  /** The next turn, and what became of its entries; nothing where it does not count. */
-  append(turn: readonly Entry[]): readonly Outcome[] | undefined {
-    const [first] = turn;
+  /** The next batch, and what became of its entries; nothing where it does not count. */
+  append(batch: readonly Entry[]): readonly Outcome[] | undefined {
+    const [first] = batch;
     if (first?.kind !== "batch" && first?.kind !== "join" && first?.kind !== "leave") {
-      throw new Error(`What is this turn: ${JSON.stringify(turn)}`);
+      throw new Error(`What is this batch: ${JSON.stringify(batch)}`);
     }
     if (first.kind === "batch") {
       const member = this.#members.find(({ id }) => id === first.member);
@@ -70,7 +70,7 @@ export class ModelLog {
       member.batch++;
     }
     this.chat.now = Math.max(this.chat.now, first.at);
-    return turn.map((entry) => this.#do(entry));
+    return batch.map((entry) => this.#do(entry));
   }
 
   #do(entry: Entry): Outcome {

@@ -77,9 +77,9 @@ export class Oracle {
 
   /** A message is in the stream from now on: both chats go on. */
   append(body: string): void {
-    const turn = decodeEntries(body);
-    const outcomes = this.#log.append(turn);
-    const stepped = stepBatch(this.#state, turn);
+    const batch = decodeEntries(body);
+    const outcomes = this.#log.append(batch);
+    const stepped = stepBatch(this.#state, batch);
     assertEquals(stepped !== undefined, outcomes !== undefined, `Does it count: ${body}`);
     const timeBefore = this.#state.members.at;
     this.#state = stepped?.state ?? this.#state;
@@ -87,8 +87,8 @@ export class Oracle {
     this.#chats.push(outcomes === undefined ? this.#chats.at(-1)! : this.#log.chat.copy());
     this.#rows.push(this.#log.isBegun ? rowsOf(this.#state) : undefined);
     this.#compare();
-    const [first] = turn;
-    if (first?.kind === "batch" && outcomes !== undefined) this.#note(first, turn, outcomes);
+    const [first] = batch;
+    if (first?.kind === "batch" && outcomes !== undefined) this.#note(first, batch, outcomes);
     this.#arrive((outcomes ?? []).flatMap(({ left = [] }) => left));
     this.#checkOrder(outcomes ?? []);
     const waiting = this.#log.chat.people.flatMap(({ id: user, mail }) =>
@@ -99,8 +99,8 @@ export class Oracle {
 
   /** A process knows what is in the stream as far as it has read it. */
   checkState(process: Process): void {
-    const { published } = process.turns;
-    if (process.turns.settled() === undefined) checkWaiting(process);
+    const { published } = process.commits;
+    if (process.commits.settled() === undefined) checkWaiting(process);
     if (this.#checked.get(process) === published) return;
     this.#checked.set(process, published);
     const rows = this.#rows[process.through];
@@ -194,11 +194,11 @@ export class Oracle {
   }
 
   /** What became of the entries of a batch, and whose they were. */
-  #note(first: BatchEntry, turn: readonly Entry[], outcomes: readonly Outcome[]): void {
+  #note(first: BatchEntry, entries: readonly Entry[], outcomes: readonly Outcome[]): void {
     const batch = this.#batches.get(`${first.member} ${first.batch}`)!;
     for (const [at, { frames, left = [], returned }] of outcomes.entries()) {
       const said = at === 0 ? undefined : batch.saids[at - 1];
-      if (frames !== undefined) this.#carryOut(said!, turn[at]!, frames);
+      if (frames !== undefined) this.#carryOut(said!, entries[at]!, frames);
       for (const moved of left) {
         this.#leavings.push({ process: batch.process, member: first.member, moved, said });
       }
@@ -285,7 +285,7 @@ export class Oracle {
 }
 
 /** Nobody waits for mail that is there, unless it is being shown to somebody. */
-function checkWaiting({ turns: { published }, clients }: Process): void {
+function checkWaiting({ commits: { published }, clients }: Process): void {
   for (const { session: { waiter }, isOver } of clients) {
     if (waiter === undefined || isOver) continue;
     const { user, id } = waiter.shown;

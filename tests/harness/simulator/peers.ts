@@ -61,7 +61,7 @@ interface Due {
 /** One process of the server, and the naive server beside it. */
 export interface Served {
   readonly settings: ModelSettings;
-  readonly turns: GroupCommit;
+  readonly commits: GroupCommit;
   readonly engine: Engine;
   readonly model: ModelServer;
   /** What the engine hears instead of a command. */
@@ -99,7 +99,7 @@ export class Peers {
     for (const peer of this.#peers.values()) this.#served.model.endWait(peer);
   }
 
-  /** A turn is over: its replies leave, then more is read. */
+  /** A batch is over: its replies leave, then more is read. */
   goOn(): void {
     this.flush();
     for (const peer of [...this.#peers.values()]) this.#goOn(peer);
@@ -224,7 +224,7 @@ export class Peers {
   #run({ open }: Peer, said: Command): Answer {
     const command = this.#served.hear(said);
     const entry = { kind: "command", at: Date.now(), actor: open.actor, command } as const;
-    open.waitedFor = step(this.#served.turns.candidate, entry).blockedBy;
+    open.waitedFor = step(this.#served.commits.candidate, entry).blockedBy;
     const answer = this.#served.engine.run(open, command);
     return answer instanceof Promise ? open.waiter!.answer : answer;
   }
@@ -277,7 +277,7 @@ export class Peers {
     this.#leaving.push(peer);
   }
 
-  /** The replies leave where no turn is open: now they must be what was expected. */
+  /** The replies leave where no batch is open: now they must be what was expected. */
   #flush(peer: Peer): boolean {
     if (peer.answers.length === 0) return true;
     if (this.#served.engine.settled() !== undefined) return false;

@@ -64,9 +64,9 @@ function randomStep(random: Random, sessions: number, addresses: number): Step {
   if (kind < 0.78) return { kind: pick(random, ["ends", "breaks", "is late"]), session };
   return pick<() => Step>(random, [
     () => ({ kind: "commit" }),
-    () => ({ kind: "turn ends" }),
-    () => ({ kind: "turn ends" }),
-    () => ({ kind: "turn ends" }),
+    () => ({ kind: "batch ends" }),
+    () => ({ kind: "batch ends" }),
+    () => ({ kind: "batch ends" }),
     () => ({ kind: "commit fails" }),
     () => ({ kind: "commit fails" }),
     () => ({ kind: "crash" }),
@@ -137,7 +137,7 @@ function randomServerStep(random: Random, server: number, settings: ModelSetting
   const event = (kind: ClusterStep["kind"]) => ({ kind, server }) as ClusterStep;
   const kind = random();
   if (kind < 0.25) return { kind: "reads", server, amount: 1 + wholeBelow(random, 4) };
-  if (kind < 0.4) return event("ends its turn");
+  if (kind < 0.4) return event("ends its batch");
   if (kind < 0.55) return event("is heard");
   return pick<() => ClusterStep>(random, [
     () => event("starts"),
@@ -164,7 +164,7 @@ function randomServerStep(random: Random, server: number, settings: ModelSetting
     () => event("is not heard"),
     () => event("gets its question through"),
     () => event("gets its question through"),
-    () => event("looks after others"),
+    () => event("checks its peers"),
     () => event("stores its snapshot"),
     () => event("stores its snapshot"),
     () => event("stores its snapshot"),

@@ -1,4 +1,4 @@
-/** A process of a simulated server that shares its chat: the real journal, turns and engine. */
+/** A process of a simulated server that shares its chat: the real journal, batches and engine. */
 import type { Entry } from "../../../lib/chat/entry.ts";
 import { type ChatState, emptyChat } from "../../../lib/chat/state.ts";
 import { Engine } from "../../../lib/engine/engine.ts";
@@ -81,7 +81,7 @@ interface Commit {
 export class Process implements Carrier, ClientServer {
   readonly number: number;
   readonly journal: SharedJournal;
-  readonly turns: GroupCommit;
+  readonly commits: GroupCommit;
   readonly engine: Engine;
   readonly strict: boolean;
   readonly clients: Client[] = [];
@@ -94,8 +94,8 @@ export class Process implements Carrier, ClientServer {
   /** What is to happen when it wakes. */
   postponed: (() => void)[] = [];
   questions: Question[] = [];
-  /** The ends of turns that are due. */
-  turnEnds: (() => void)[] = [];
+  /** The ends of batches that are due. */
+  batchEnds: (() => void)[] = [];
   /** The snapshot that it is about to store. */
   saving: { readonly state: ChatState; readonly through: number } | undefined;
   readonly #world: Surroundings;
@@ -126,8 +126,8 @@ export class Process implements Carrier, ClientServer {
       snapshotEntries: () => SNAPSHOT_ENTRIES,
       later: (ms, call) => this.later(ms, call),
     });
-    this.turns = new GroupCommit(state, this.journal, SILENT);
-    this.engine = new Engine(this.turns, SILENT);
+    this.commits = new GroupCommit(state, this.journal, SILENT);
+    this.engine = new Engine(this.commits, SILENT);
     this.engine.onEnded = () => {
       for (const client of this.clients) client.break();
     };
@@ -145,10 +145,10 @@ export class Process implements Carrier, ClientServer {
 
   /** Does nothing wait here for anything? */
   get isAtRest(): boolean {
-    const isIdle = this.#timers.length === 0 && this.turnEnds.length === 0 &&
-      this.turns.settled() === undefined;
+    const isIdle = this.#timers.length === 0 && this.batchEnds.length === 0 &&
+      this.commits.settled() === undefined;
     return this.isOver ||
-      isIdle && this.turns.member !== undefined && this.questions.length === 0 &&
+      isIdle && this.commits.member !== undefined && this.questions.length === 0 &&
         this.clients.every(({ heard }) => heard.every(({ answer }) => answer !== undefined));
   }
 
@@ -162,7 +162,7 @@ export class Process implements Carrier, ClientServer {
       if (this.journal.member !== undefined) this.#world.oracle.misses(this.journal.member);
       this.journal.reset(state, through);
     } else if (body !== undefined) {
-      const read = faults.read?.(body, this.turns.published) ?? body;
+      const read = faults.read?.(body, this.commits.published) ?? body;
       this.journal.receive(next, read, stream.bodies.length - next);
     }
     this.joinWhenRead();
@@ -176,7 +176,7 @@ export class Process implements Carrier, ClientServer {
 
   /** A new connection, if it takes any. */
   connect(address: string, port: number): Client | undefined {
-    if (this.turns.isBehind || this.#isStopping) return undefined;
+    if (this.commits.isBehind || this.#isStopping) return undefined;
     const client = new Client(this, address, port);
     this.clients.push(client);
     return client;
@@ -192,7 +192,7 @@ export class Process implements Carrier, ClientServer {
       for (const client of this.clients) client.break();
     });
     Promise.all(this.clients.map(({ over }) => over))
-      .then(() => this.turns.close())
+      .then(() => this.commits.close())
       .then(() => this.end(), this.failed);
   }
 
@@ -226,7 +226,7 @@ export class Process implements Carrier, ClientServer {
   }
 
   /** The entries of a commit go into batches, one after another. */
-  commits(entries: readonly Entry[], member: string | undefined): (error: unknown) => void {
+  sends(entries: readonly Entry[], member: string | undefined): (error: unknown) => void {
     const { oracle } = this.#world;
     const left = entries.map((entry) =>
       entry.kind === "command" ? oracle.saidOf.get(entry.command) : undefined
@@ -309,7 +309,7 @@ class TracedJournal extends SharedJournal {
   }
 
   override commit(entries: readonly Entry[], stored: CommitListener): void {
-    const over = this.#process.commits(entries, this.member);
+    const over = this.#process.sends(entries, this.member);
     super.commit(entries, (error) => {
       over(error);
       stored(error);

@@ -86,23 +86,23 @@ describeSimulation("simulate()", SERVER, new URL("./found/", import.meta.url), (
     await assertRejects(() => failing, Error, "It fails with --seed");
   });
 
-  it("finds a turn that a replay leaves out, and how", async () => {
+  it("finds a batch that a replay leaves out, and how", async () => {
     const lines = await foundIn(SERVER, {
-      read: ({ rows, turns }) => ({ rows, turns: [...turns].slice(0, -1) }),
+      read: ({ rows, batches }) => ({ rows, batches: [...batches].slice(0, -1) }),
     });
     assert(lines.length <= 4, lines.join("\n"));
   });
 
   it("finds a snapshot that lacks its last row, and how", async () => {
     const lines = await foundIn(SERVER, {
-      read: ({ rows, turns }) => ({ rows: [...rows].slice(0, -1), turns }),
+      read: ({ rows, batches }) => ({ rows: [...rows].slice(0, -1), batches }),
     });
     assert(lines.length <= 6, lines.join("\n"));
     assert(lines.some((line) => line.startsWith("snapshot") || line.startsWith("start")));
   });
 });
 
-/** The turn with another text in it. */
+/** The batch with another text in it. */
 function withText(body: string, is: string, becomes: string): string {
   return encodeEntries(
     decodeEntries(body).map((entry) => {
@@ -128,8 +128,8 @@ describeSimulation(
 
     it("finds a message that is lost on its way into the stream, and how", async () => {
       const send = (body: string) => {
-        const turn = decodeEntries(body);
-        return turn.length > 3 ? encodeEntries(turn.slice(0, -1)) : body;
+        const batch = decodeEntries(body);
+        return batch.length > 3 ? encodeEntries(batch.slice(0, -1)) : body;
       };
       const lines = await foundIn(CLUSTER, { send });
       assert(lines.length <= 9, lines.join("\n"));

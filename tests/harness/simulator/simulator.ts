@@ -1,5 +1,5 @@
 /**
- * The simulator: the real engine, turns, journal and snapshots, and sessions that send bytes, all in
+ * The simulator: the real engine, batches, journal and snapshots, and sessions that send bytes, all in
  * one process without sockets, timers that fire or promises that are awaited. Each step is done by a
  * naive server too, and whatever differs is an error.
  */
@@ -13,7 +13,7 @@ import * as mailbox from "../../../lib/chat/mailboxes.ts";
 import { restoreSnapshot, snapshotRows } from "../../../lib/chat/snapshot.ts";
 import { type GroupCommit, openChat } from "../../../lib/engine/group_commit.ts";
 import type { ModelSettings } from "./model.ts";
-import { parseTurns, SimulatedJournal } from "./journal.ts";
+import { decodeAll, SimulatedJournal } from "./journal.ts";
 import { ModelServer } from "./model_batches.ts";
 import { assertSame, Peers } from "./peers.ts";
 import { SETTINGS, type Step } from "./steps.ts";
@@ -52,7 +52,7 @@ class World implements Disposable {
   readonly #journal: SimulatedJournal;
   readonly #model: ModelServer;
   #settings: ModelSettings;
-  #turns!: GroupCommit;
+  #commits!: GroupCommit;
   #engine!: Engine;
   #peers!: Peers;
 
@@ -89,12 +89,12 @@ class World implements Disposable {
         this.#engine.forgetAbsent(Date.now(), event.ms);
         this.#model.forgetAbsent(event.ms, this.#peers.addresses);
         break;
-      case "turn ends":
+      case "batch ends":
         this.#beginStoring();
         break;
       case "commit":
       case "commit fails":
-        this.#endTurn(event.kind === "commit" ? "well" : "fails");
+        this.#afterTurn(event.kind === "commit" ? "well" : "fails");
         break;
       case "crash":
       case "crash after the commit":
@@ -117,11 +117,11 @@ class World implements Disposable {
   }
 
   #open(): void {
-    this.#turns = openChat(this.#settings, this.#journal, SILENT);
-    this.#engine = new Engine(this.#turns, SILENT);
+    this.#commits = openChat(this.#settings, this.#journal, SILENT);
+    this.#engine = new Engine(this.#commits, SILENT);
     this.#peers = new Peers({
       settings: this.#settings,
-      turns: this.#turns,
+      commits: this.#commits,
       engine: this.#engine,
       model: this.#model,
       hear: this.#faults.hear ?? ((command) => command),
@@ -132,9 +132,9 @@ class World implements Disposable {
 
   /** What is stored, in whatever way it is read, must be the state. */
   #compareCopies(): void {
-    const rows = [...snapshotRows(this.#turns.published)];
+    const rows = [...snapshotRows(this.#commits.published)];
     const { history } = this.#journal;
-    assertSame(rows, rowsOf({ rows: [], turns: parseTurns(history) }), "a replay from scratch");
+    assertSame(rows, rowsOf({ rows: [], batches: decodeAll(history) }), "a replay from scratch");
     assertSame(rows, [...snapshotRows(restoreSnapshot(rows)!)], "a copy by a snapshot");
     if (this.#faults.read === undefined) {
       assertSame(rows, rowsOf(this.#journal.read()), "a replay from the last snapshot");
@@ -159,7 +159,7 @@ class World implements Disposable {
       this.#journal.end("well");
       this.#model.commit();
     }
-    this.#turns.close();
+    this.#commits.close();
     this.#model.commit();
     this.#peers.flush();
     this.#kill();
@@ -167,7 +167,7 @@ class World implements Disposable {
 
   /** The next settings, where the chat can go on under them. */
   #choose(settings: ModelSettings): void {
-    const goesOn = conflict(this.#turns.published, settings) === undefined;
+    const goesOn = conflict(this.#commits.published, settings) === undefined;
     assertEquals(goesOn, this.#model.chat.allows(settings));
     if (goesOn) this.#settings = settings;
     else assertThrows(() => openChat(settings, this.#journal, SILENT), JournalError);
@@ -179,7 +179,7 @@ class World implements Disposable {
     this.#model.handOver();
   }
 
-  #endTurn(mood: "well" | "fails"): void {
+  #afterTurn(mood: "well" | "fails"): void {
     if (!this.#journal.isAwaited) return;
     this.#journal.end(mood);
     if (mood === "well") this.#model.commit();
@@ -189,14 +189,14 @@ class World implements Disposable {
 
   #snapshot(kind: "snapshot" | "snapshot begins" | "snapshot goes on"): void {
     if (kind === "snapshot goes on") this.#journal.goOn();
-    else this.#journal.beginSnapshot(this.#turns.published);
+    else this.#journal.beginSnapshot(this.#commits.published);
     if (kind === "snapshot") this.#journal.writeAll();
   }
 
-  /** The state, and whether it has changed in this turn. */
+  /** The state, and whether it has changed in this batch. */
   #compare(): void {
     assertEquals(this.#journal.isAwaited, this.#model.isOpen, "Is something to be stored?");
-    const { users, mailboxes } = this.#turns.candidate;
+    const { users, mailboxes } = this.#commits.candidate;
     const found = users.byId.values().map(({ name, id, address }) => {
       const { session, freeSince } = users.presence.get(id)!;
       const mail = Array.from(mailbox.read(mailboxes, id), ({ from, text }) => [from, text]);

@@ -23,7 +23,7 @@ export type Step =
 export type Event = typeof EVENTS[number];
 
 const EVENTS = [
-  "turn ends",
+  "batch ends",
   "commit",
   "commit fails",
   "crash",
