@@ -1,5 +1,5 @@
 /** What the docs promise is run: the examples in hex, the Python client, the list of flags. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
 import { hex } from "../lib/text/printable.ts";
@@ -62,7 +62,7 @@ describe("README.md", () => {
       assertEquals(new TextDecoder().decode(stderr), "");
       assertEquals(
         new TextDecoder().decode(stdout),
-        "Hello, Eve Message added to storage!\n[('Eve', 'Hello')]\n",
+        "Hello, Eve\nMessage added to storage!\n1\nEve: Hello\n",
       );
     },
   );
@@ -89,11 +89,18 @@ describe("README.md", () => {
     },
   );
 
+  itNeeds({ permissions: ["read"] }, "has at most 1,000 words", () => {
+    const words = read("README.md").split(/\s+/).filter(Boolean).length;
+    assert(words <= 1_000, `${words} words`);
+  });
+});
+
+describe("docs/operations.md", () => {
   itNeeds(
     { permissions: ["read", "run"], programs: ["sh"] },
     "shows what inspect really prints",
     () => {
-      const [sample = ""] = blocks(read("README.md"), "console");
+      const [sample = ""] = blocks(read("docs/operations.md"), "console");
       const [, line = "", printed] = /^\$ (.*)\n([^]*)$/.exec(sample) ?? [];
       const { stdout } = new Deno.Command("sh", {
         args: ["-c", line.replace("deno", Deno.execPath())],
@@ -103,11 +110,34 @@ describe("README.md", () => {
     },
   );
 
-  itNeeds({ permissions: ["read"] }, "lists every flag as --help does", () => {
-    const [, listed] = /<!-- flags -->\n+```\n([^]*?)```/.exec(read("README.md")) ?? [];
-    assertEquals(listed, helpLines(SERVER_FLAGS) + "\n");
+  itNeeds({ permissions: ["read"] }, "lists every flag once, by topic, as --help does", () => {
+    const listed = blocks(read("docs/operations.md"), "flags").join("").trimEnd().split("\n");
+    assertEquals(listed.sort(), helpLines(SERVER_FLAGS).split("\n").sort());
   });
 });
+
+describe("the docs", () => {
+  itNeeds({ permissions: ["read"] }, "link only to files that are there", () => {
+    const pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "lib/README.md"].concat(
+      Array.from(Deno.readDirSync(new URL("docs/", ROOT)), ({ name }) => `docs/${name}`)
+        .filter((name) => name.endsWith(".md")),
+    );
+    const broken = pages.flatMap((page) =>
+      Array.from(read(page).matchAll(/\]\(([^):#]+)(?:#[^)]*)?\)/g), ([, link]) => link!)
+        .filter((link) => !isThere(new URL(link, new URL(page, ROOT))))
+        .map((link) => `${page}: ${link}`)
+    );
+    assertEquals(broken, []);
+  });
+});
+
+function isThere(path: URL): boolean {
+  try {
+    return Deno.statSync(path) !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 describe("whoever starts a server", () => {
   itNeeds({ permissions: ["read"] }, "gets the same flags of V8, by task, binary or image", () => {
