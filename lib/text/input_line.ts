@@ -1,13 +1,13 @@
-/** What a line means that a person has typed, in the terminal and on the page. */
+/** Parses the lines that a user types, in the terminal and on the page. */
 import { nearest } from "./nearest.ts";
 
-/** A line that goes to everybody, to one person, or that can't be sent. */
+/** A line as a message: to all users, to one user, or not valid (`why` is for the user). */
 export type Message =
   | { readonly kind: "all"; readonly text: string }
   | { readonly kind: "one"; readonly to: string; readonly text: string }
   | { readonly kind: "wrong"; readonly why: string };
 
-/** What a person wants done. */
+/** A line as an action: a message or a word behind a slash. */
 export type Action =
   | Message
   | { readonly kind: "nothing" }
@@ -19,10 +19,10 @@ export type Action =
 /** The words that may follow a slash. */
 const WORDS = ["users", "help", "logout", "quit"] as const;
 
-/** How a message to one person is written. */
+/** Tells the user how to write a message to one person. */
 export const TO_ONE = 'To one person: @Bob hi, or @"A b" hi for a name with blanks';
 
-/** Parses a line of the terminal; `//` and `@@` begin a text with a slash or an at sign. */
+/** Parses a line of the terminal. `//hi` is the text `/hi`, `@@hi` the text `@hi`. */
 export function parseLine(line: string): Action {
   if (line === "") return { kind: "nothing" };
   if (line.startsWith("//")) return { kind: "all", text: line.slice(1) };
@@ -39,7 +39,7 @@ function parseWord(word: string): Action {
   return { kind: "wrong", why: `There is no /${word}: ${hint}` };
 }
 
-/** Parses a line that is a message; `@@` begins a text with an at sign. */
+/** Parses a line that is a message. `@@hi` is the text `@hi`. */
 export function parseMessage(line: string): Message {
   if (line.startsWith("@@")) return { kind: "all", text: line.slice(1) };
   return line.startsWith("@") ? parseDirect(line) : { kind: "all", text: line };

@@ -10,7 +10,7 @@
 const UNSAFE =
   /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]|(?![\u200c\u200d\ufe00-\ufe0f\u{e0020}-\u{e007f}])\p{Default_Ignorable_Code_Point}/gu;
 
-/** The text with every unsafe symbol written as `\uXXXX`, one for each UTF-16 unit of it. */
+/** The text with each UTF-16 unit of an unsafe symbol written as `\uXXXX`. */
 export function printable(text: string): string {
   return text.replace(UNSAFE, escapeSymbol);
 }
@@ -25,7 +25,7 @@ export function quoted(text: string): string {
   return printable(JSON.stringify(text));
 }
 
-/** The first `max` bytes in hex with blanks between them; ` ...` follows where there are more. */
+/** The first `max` bytes in hex, with blanks between them; ` ...` follows if there are more. */
 export function hex(bytes: Uint8Array, max = 32): string {
   const pairs = Array.from(bytes.subarray(0, max), (byte) => byte.toString(16).padStart(2, "0"));
   return pairs.join(" ") + (bytes.length > max ? " ..." : "");

@@ -1,4 +1,4 @@
-/** Symbols, which are Unicode code points: the unit in which the protocol counts names and texts. */
+/** Symbols (Unicode code points), in which the protocol counts the lengths of names and texts. */
 
 /** The number of symbols in a text, as Python's `len` counts them. */
 export function countSymbols(text: string): number {
@@ -11,13 +11,13 @@ export function hasMoreSymbols(text: string, max: number): boolean {
   return text.length > 2 * max || countSymbols(text) > max;
 }
 
-/** The first `max` symbols of a text; `...` follows where there are more. */
+/** The first `max` symbols of a text; `...` follows if there are more. */
 export function clip(text: string, max = 40): string {
   const symbols = [...text];
   return symbols.length > max ? symbols.slice(0, max).join("") + "..." : text;
 }
 
-/** A sentence for a person whose name or text is too long; `undefined` where it is not. */
+/** Tells the user that a name or text has more than `max` symbols; `undefined` if it has not. */
 export function tooLong(what: "name" | "text", text: string, max: number): string | undefined {
   const symbols = countSymbols(text);
   return symbols > max
