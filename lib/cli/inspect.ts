@@ -90,7 +90,7 @@ function* inspectBytes(
     rest = split.rest;
     // A mistake is explained best from all that follows.
     const lines = inspector.feed(
-      split.overLimit ? { ...split, rest: bytes.subarray(end - rest.length) } : split,
+      split.isOverLimit ? { ...split, rest: bytes.subarray(end - rest.length) } : split,
     );
     if (lines.length > 0) yield lines;
     if (lines.at(-1)?.mistake !== undefined) return;

@@ -215,8 +215,8 @@ function parseCount(text: string): number | undefined {
 }
 
 async function* eachFrame(readable: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const { frames, overLimit } of new FrameStream(readerOf(readable), FRAME_BYTES_MAX)) {
+  for await (const { frames, isOverLimit } of new FrameStream(readerOf(readable), FRAME_BYTES_MAX)) {
     yield* frames;
-    if (overLimit) throw new DisconnectedError("What the server sent is not the protocol");
+    if (isOverLimit) throw new DisconnectedError("What the server sent is not the protocol");
   }
 }

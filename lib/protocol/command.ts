@@ -1,7 +1,8 @@
-/** Frames to typed commands and back: the one table of commands and their arguments. Pure. */
-import { encodeFrames, type Frames, shapeOf } from "./frame.ts";
+/** The commands and their arguments: one table, by which commands are read and written. Pure. */
+import { encodeFrames, type Frames, hashOf } from "./frame.ts";
 import type { TextCode, TextReply } from "./reply.ts";
 
+/** A command of a client, with its arguments. */
 export type Command =
   | { readonly name: "register"; readonly user: string }
   | { readonly name: "users" }
@@ -13,9 +14,10 @@ export type Command =
   | { readonly name: "help" }
   | { readonly name: "logout" };
 
+/** The name of a command, as it stands in the first frame. */
 export type CommandName = Command["name"];
 
-/** The arguments that there are, each with the reply to one that can't be read. */
+/** All kinds of arguments, each with the code of the reply to one that is not valid. */
 const ARGUMENTS = {
   name: "name-undecodable",
   receiver: "receiver-undecodable",
@@ -23,52 +25,57 @@ const ARGUMENTS = {
   seconds: "bad-seconds",
 } as const satisfies Record<string, TextCode>;
 
+/** A kind of argument: `send` has a receiver and a text. */
 export type ArgumentName = keyof typeof ARGUMENTS;
 
 interface Spec {
   readonly arguments: readonly ArgumentName[];
-  /** Does the original server know it? */
-  readonly original: boolean;
+  /** The original server knows this command. */
+  readonly isOriginal: boolean;
+  /** A few words for the users. */
   readonly does: string;
-  /** The command with these arguments; `undefined` where an argument makes no sense. */
+  /** The command with these arguments; `undefined` if the first argument is not valid. */
   readonly build: (first: string, second: string) => Command | undefined;
 }
 
-/** The table, in the order of `help`. A command with a password (`login`) would be a row here. */
+/** A `wait` waits at most this long; a greater argument is lowered to it (s). */
+export const WAIT_SECONDS_MAX = 60;
+
+/** The table, in the order in which `help` lists the commands. A new command is a new row. */
 const COMMANDS: Record<CommandName, Spec> = {
   register: {
     arguments: ["name"],
-    original: true,
+    isOriginal: true,
     does: "take a name, or come back under it",
     build: (user) => ({ name: "register", user }),
   },
   users: {
     arguments: [],
-    original: true,
+    isOriginal: true,
     does: "count and names of all users",
     build: () => ({ name: "users" }),
   },
   send: {
     arguments: ["receiver", "text"],
-    original: true,
+    isOriginal: true,
     does: "put a text into one mailbox",
     build: (to, text) => ({ name: "send", to, text }),
   },
   sendall: {
     arguments: ["text"],
-    original: true,
+    isOriginal: true,
     does: "put a text into every mailbox but yours",
     build: (text) => ({ name: "sendall", text }),
   },
   receive: {
     arguments: [],
-    original: true,
+    isOriginal: true,
     does: "count, then sender and text of each message; empties your mailbox",
     build: () => ({ name: "receive" }),
   },
   wait: {
     arguments: ["seconds"],
-    original: false,
+    isOriginal: false,
     does: "as receive, but waits for mail; your next command removes what was shown",
     build: (seconds) =>
       /^[0-9]+(\.[0-9]+)?$/.test(seconds)
@@ -77,75 +84,71 @@ const COMMANDS: Record<CommandName, Spec> = {
   },
   ping: {
     arguments: [],
-    original: false,
+    isOriginal: false,
     does: "pong",
     build: () => ({ name: "ping" }),
   },
   help: {
     arguments: [],
-    original: false,
+    isOriginal: false,
     does: "this text",
     build: () => ({ name: "help" }),
   },
   logout: {
     arguments: [],
-    original: true,
+    isOriginal: true,
     does: "remove your user and mailbox",
     build: () => ({ name: "logout" }),
   },
 };
 
-/** A `wait` waits no longer, whatever it asks for. */
-export const WAIT_SECONDS_MAX = 60;
-
 const NAMES = Object.keys(COMMANDS) as CommandName[];
-const ORIGINAL_NAMES = NAMES.filter((name) => COMMANDS[name].original);
+const ORIGINAL_NAMES = NAMES.filter((name) => COMMANDS[name].isOriginal);
 
-/** The commands that a server knows: strict mode knows the original's alone. */
+/** The commands that a server knows; in strict mode only those of the original server. */
 export function commandNames(strict: boolean): readonly CommandName[] {
   return strict ? ORIGINAL_NAMES : NAMES;
 }
 
-/** The shape of a name tells it from the others, and costs less to look up than a text. */
-const BY_SHAPE = new Map(NAMES.map((name) => {
+/** The commands by the hash of their names: looking up a number costs less than decoding a text. */
+const BY_HASH = new Map(NAMES.map((name) => {
   const bytes = new TextEncoder().encode(name);
-  return [shapeOf(bytes.length, bytes[0]!), { name, bytes, spec: COMMANDS[name] }];
+  return [hashOf(bytes.length, bytes[0]!), { name, bytes, spec: COMMANDS[name] }];
 }));
 
-/** What stands at a place in a list of frames. */
+/** The command that begins at an index in a list of frames, if one does. */
 export type CommandAt =
+  /** A complete command. */
   | {
     readonly kind: "command";
     readonly command: Command;
+    /** The last argument; `undefined` if the command has none. */
     readonly lastArgument: string | undefined;
-    /** How many frames it takes, its name included. */
+    /** The number of its frames, its name included. */
     readonly length: number;
   }
-  /** A whole command whose arguments alone already decide the reply. */
+  /** A complete command with an argument that is not valid, which decides the reply. */
   | {
     readonly kind: "refused";
     readonly name: CommandName;
     readonly reply: TextReply;
     readonly length: number;
   }
-  /** A command whose next argument, `expected`, has not come. */
+  /** The beginning of a command; its next argument, `expected`, has not arrived. */
   | { readonly kind: "begun"; readonly name: CommandName; readonly expected: ArgumentName }
+  /** A frame that is not the name of a command. */
   | { readonly kind: "unknown" };
 
-/** Reads the command that begins at `frames[at]`. */
-export function readCommand(
-  frames: Frames,
-  at: number,
-  strict: boolean,
-): CommandAt {
-  const found = BY_SHAPE.get(frames.shape(at));
-  const isKnown = found !== undefined && frames.is(at, found.bytes) &&
-    (found.spec.original || !strict);
+/** Reads the command whose name is the frame at index `at`. */
+export function readCommand(frames: Frames, at: number, strict: boolean): CommandAt {
+  const found = BY_HASH.get(frames.hash(at));
+  const isKnown = found !== undefined && frames.equals(at, found.bytes) &&
+    (found.spec.isOriginal || !strict);
   if (!isKnown) return { kind: "unknown" };
   const { name, spec } = found;
   const expected = spec.arguments[frames.length - at - 1];
   if (expected !== undefined) return { kind: "begun", name, expected };
-  // Two variables, as an array costs as much as all the rest.
+  // Two variables: an array would double the time of this function.
   const [first, second] = spec.arguments;
   const one = first === undefined ? "" : frames.text(at + 1);
   const length = 1 + spec.arguments.length;
@@ -162,23 +165,25 @@ function refused(name: CommandName, argument: ArgumentName, length: number): Com
   return { kind: "refused", name, reply: { code: ARGUMENTS[argument] }, length };
 }
 
-/** The arguments of a command, in their order. */
+/** The arguments of a command, in the order in which they are sent. */
 export function commandArguments(name: CommandName): readonly ArgumentName[] {
   return COMMANDS[name].arguments;
 }
 
-/** The frames of a command, as a client sends them. */
+/** The frames of a command and its arguments, as a client sends them. */
 export function encodeCommand(name: CommandName, ...values: readonly string[]): Uint8Array {
   return encodeFrames([name, ...values]);
 }
 
-/** A command with its arguments, `send <receiver> <text>`, and what it does, in words. */
+/** A line of the help about a command. */
 export interface CommandHelp {
+  /** The command with its arguments: `send <receiver> <text>`. */
   readonly call: string;
+  /** A few words about what the command does. */
   readonly does: string;
 }
 
-/** The commands that a server knows, for people. */
+/** The help about the commands that a server knows, in the order of the table. */
 export function commandHelp(strict: boolean): CommandHelp[] {
   return commandNames(strict).map((name) => {
     const spec = COMMANDS[name];

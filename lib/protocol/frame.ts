@@ -1,28 +1,29 @@
 /**
- * Frames: a 4-byte little-endian length, then that many bytes. Pure; `docs/protocol.md` is the text.
+ * Frames: a 4-byte little-endian length, then that many bytes of payload. `docs/protocol.md`
+ * describes them. Pure.
  */
 import { concat } from "@std/bytes";
 import { type Decode, decodeUtf8 } from "./utf8.ts";
 
-/** The length in front of every frame takes this many bytes. */
+/** The size of the length in front of each payload. */
 export const LENGTH_BYTES = 4;
 
 const encoder = new TextEncoder();
 const NOTHING = new Uint8Array(0);
 
-/** The little-endian length that stands at `offset`; the caller knows that 4 bytes are there. */
+/** Reads the length at `offset`. The caller has checked that 4 bytes are there. */
 export function readLength(bytes: Uint8Array, offset = 0): number {
   return (bytes[offset]! | bytes[offset + 1]! << 8 | bytes[offset + 2]! << 16 |
     bytes[offset + 3]! << 24) >>> 0;
 }
 
-/** Stands where a length will be, in front of each text. */
+/** Keeps the place of a length in front of a text. */
 const NO_LENGTH = "\0".repeat(LENGTH_BYTES);
 
 /**
- * Writes the texts as frames at `offset` of `target`, and returns the offset behind them;
- * `undefined` where there is no room for all. They become bytes together: a call of the encoder
- * costs as much as 50 letters.
+ * Writes the texts as frames into `target`, from `offset` on. Returns the offset behind them, or
+ * `undefined` if there is no room for all. One call encodes all texts: a call of the encoder costs
+ * as much time as 50 letters.
  */
 export function writeFrames(
   target: Uint8Array,
@@ -55,7 +56,7 @@ function writeLength(target: Uint8Array, offset: number, length: number): void {
   target[offset + 3] = length >>> 24;
 }
 
-/** Where the UTF-8 that begins at `start` has so many UTF-16 units behind it. */
+/** The end of the UTF-8 text that begins at `start` and has `units` UTF-16 units. */
 function endOfText(bytes: Uint8Array, start: number, units: number): number {
   let end = start;
   for (let left = units; left > 0; left--) {
@@ -64,7 +65,7 @@ function endOfText(bytes: Uint8Array, start: number, units: number): number {
     else if (first < 0xe0) end += 2;
     else if (first < 0xf0) end += 3;
     else {
-      // Two units, a pair of surrogates.
+      // 4 bytes are two units, a pair of surrogates.
       end += 4;
       left--;
     }
@@ -73,14 +74,15 @@ function endOfText(bytes: Uint8Array, start: number, units: number): number {
 }
 
 /**
- * Texts that lie in so many bytes are decoded together, and each is cut out of that: a native call
- * costs as much as 80 letters. A message that waits keeps so much of its neighbours, and no more.
+ * Adjacent frames of at most this many bytes (a span) are decoded in one call, and their texts are
+ * cut out of the result: a call of the decoder takes as much time as 80 letters. A text that is
+ * stored keeps the text of its whole span in memory; this limits it.
  */
-const STRETCH_BYTES = 256;
-/** A text of at most this many bytes is decoded alone: the server's decoder remembers such texts. */
-const SHORT_BYTES = 16;
+const SPAN_BYTES_MAX = 256;
+/** A text of at most this many bytes is decoded alone: the server's decoder caches such texts. */
+const SHORT_BYTES_MAX = 16;
 
-/** One frame. */
+/** A frame with this payload. */
 export function encodeFrame(payload: string | Uint8Array): Uint8Array {
   const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
   const frame = new Uint8Array(LENGTH_BYTES + bytes.length);
@@ -89,64 +91,69 @@ export function encodeFrame(payload: string | Uint8Array): Uint8Array {
   return frame;
 }
 
-/** Several frames in one piece of memory, as a command with its arguments is sent. */
+/** Frames with these payloads, one behind the other: a command with its arguments is sent so. */
 export function encodeFrames(payloads: Iterable<string | Uint8Array>): Uint8Array {
   return concat(Array.from(payloads, encodeFrame));
 }
 
-/** Complete frames that lie one behind the other. To split them costs no memory but where each ends. */
+/** Complete frames that lie one behind the other in memory. Only the end of each one is stored. */
 export class Frames implements Iterable<Uint8Array> {
   readonly #bytes: Uint8Array;
   readonly #ends: readonly number[];
   readonly #decode: Decode;
-  /** The text of several frames that lie side by side; none where not all of it is ASCII. */
-  #stretch: string | undefined;
-  #stretchStart = 0;
-  #stretchEnd = 0;
+  /** The text from `#spanStart` to `#spanEnd`, lengths included; `undefined` if it is not ASCII. */
+  #span: string | undefined;
+  #spanStart = 0;
+  #spanEnd = 0;
 
-  /** The bytes, lengths included, and the offset behind each frame. */
+  /**
+   * @param bytes The frames, their lengths included. They are not copied.
+   * @param ends The offset behind each frame.
+   * @param decode Decodes the payloads.
+   */
   constructor(bytes: Uint8Array, ends: readonly number[], decode: Decode = decodeUtf8) {
     this.#bytes = bytes;
     this.#ends = ends;
     this.#decode = decode;
   }
 
+  /** The number of frames. */
   get length(): number {
     return this.#ends.length;
   }
 
-  /** All frames together, in bytes. */
+  /** The bytes of all frames, their lengths included. */
   get size(): number {
     return this.#bytes.length;
   }
 
-  /** A frame, its length included, a view. */
+  /** A view of a frame, its length included. */
   frame(index: number): Uint8Array {
-    return this.#bytes.subarray(this.#begin(index), this.#ends[index]);
+    return this.#bytes.subarray(this.#start(index), this.#ends[index]);
   }
 
-  /** The payload of a frame, a view. */
+  /** A view of the payload of a frame. */
   payload(index: number): Uint8Array {
-    return this.#bytes.subarray(this.#begin(index) + LENGTH_BYTES, this.#ends[index]);
+    return this.#bytes.subarray(this.#start(index) + LENGTH_BYTES, this.#ends[index]);
   }
 
-  /** The payload of a frame as a text; `undefined` where it is not UTF-8. */
+  /** The payload of a frame as a text; `undefined` if it is not UTF-8. */
   text(index: number): string | undefined {
-    const start = this.#begin(index) + LENGTH_BYTES;
+    const start = this.#start(index) + LENGTH_BYTES;
     const end = this.#ends[index]!;
-    const isShort = end - start <= SHORT_BYTES;
+    const isShort = end - start <= SHORT_BYTES_MAX;
     return isShort ? this.#decode(this.#bytes, start, end) : this.#cut(index, start, end);
   }
 
-  /** A number that tells short payloads apart, mostly: the length and the first byte. */
-  shape(index: number): number {
-    const start = this.#begin(index) + LENGTH_BYTES;
-    return shapeOf(this.#ends[index]! - start, this.#bytes[start]!);
+  /** A hash of the payload of a frame, made of its length and its first byte. */
+  hash(index: number): number {
+    const start = this.#start(index) + LENGTH_BYTES;
+    return hashOf(this.#ends[index]! - start, this.#bytes[start]!);
   }
 
-  /** Is this the payload of a frame? */
-  is(index: number, payload: Uint8Array): boolean {
-    const start = this.#begin(index) + LENGTH_BYTES;
+  /** Has the frame this payload? */
+  equals(index: number, payload: Uint8Array): boolean {
+    const start = this.#start(index) + LENGTH_BYTES;
     if (this.#ends[index]! - start !== payload.length) return false;
     for (let i = 0; i < payload.length; i++) {
       if (this.#bytes[start + i] !== payload[i]) return false;
@@ -154,69 +161,76 @@ export class Frames implements Iterable<Uint8Array> {
     return true;
   }
 
-  /** The frames from this one on, in memory of their own, with others behind them. */
-  from(index: number, others: Frames = NO_FRAMES): Frames {
-    const begin = this.#begin(index);
+  /** A copy of the frames from `index` on, followed by those of `more`. */
+  copyFrom(index: number, more: Frames = NO_FRAMES): Frames {
+    const begin = this.#start(index);
     const shift = this.#bytes.length - begin;
     const ends = [
       ...this.#ends.slice(index).map((end) => end - begin),
-      ...others.#ends.map((end) => end + shift),
+      ...more.#ends.map((end) => end + shift),
     ];
-    return new Frames(concat([this.#bytes.subarray(begin), others.#bytes]), ends, this.#decode);
+    return new Frames(concat([this.#bytes.subarray(begin), more.#bytes]), ends, this.#decode);
   }
 
+  /** Views of the payloads. */
   *[Symbol.iterator](): Generator<Uint8Array> {
     for (let index = 0; index < this.length; index++) yield this.payload(index);
   }
 
-  /** A text that is cut out of one with its neighbours, where they are ASCII. */
+  /** The payload as a text, cut out of the span where that is ASCII. */
   #cut(index: number, start: number, end: number): string | undefined {
-    const isInStretch = start >= this.#stretchStart && end <= this.#stretchEnd;
-    if (!isInStretch) this.#decodeStretch(index, start);
-    if (this.#stretch === undefined) return this.#decode(this.#bytes, start, end);
-    return this.#stretch.slice(start - this.#stretchStart, end - this.#stretchStart);
+    const isInSpan = start >= this.#spanStart && end <= this.#spanEnd;
+    if (!isInSpan) this.#decodeSpan(index, start);
+    if (this.#span === undefined) return this.#decode(this.#bytes, start, end);
+    return this.#span.slice(start - this.#spanStart, end - this.#spanStart);
   }
 
-  #decodeStretch(index: number, start: number): void {
+  #decodeSpan(index: number, start: number): void {
     let last = index;
-    while (this.#ends[last + 1]! <= start + STRETCH_BYTES) last++;
+    while (this.#ends[last + 1]! <= start + SPAN_BYTES_MAX) last++;
     const end = this.#ends[last]!;
-    // What does not begin with ASCII is in another script, mostly.
+    // A text that does not begin with ASCII is mostly in another script.
     const mayBeAscii = last > index && this.#bytes[start]! < 0x80;
     const text = mayBeAscii ? this.#decode(this.#bytes, start, end) : undefined;
-    // As many UTF-16 units as bytes: all of it is ASCII.
-    this.#stretch = text?.length === end - start ? text : undefined;
-    this.#stretchStart = start;
-    this.#stretchEnd = end;
+    // All is ASCII if there are as many UTF-16 units as bytes.
+    this.#span = text?.length === end - start ? text : undefined;
+    this.#spanStart = start;
+    this.#spanEnd = end;
   }
 
-  #begin(index: number): number {
+  #start(index: number): number {
     return index === 0 ? 0 : this.#ends[index - 1]!;
   }
 }
 
-/** See {@link Frames.shape}. */
-export function shapeOf(length: number, firstByte: number): number {
+/** The hash of a payload with this length in bytes and this first byte. See {@link Frames.hash}. */
+export function hashOf(length: number, firstByte: number): number {
   return length << 8 | firstByte;
 }
 
+/** An empty list of frames. */
 export const NO_FRAMES = new Frames(NOTHING, []);
 
-/** What a chunk of bytes gave. */
+/** The frames that a chunk of bytes completed, and the bytes behind them. */
 export interface Split {
   /** The length of the chunk in bytes. */
   readonly size: number;
-  /** The complete frames: views of the chunk, to be used before the next one. */
+  /** The complete frames. They are views of the chunk: use them before its memory is reused. */
   readonly frames: Frames;
-  /** A frame's beginning, its length included, that waits for more bytes: a copy. */
+  /** A copy of the bytes behind the last complete frame: the beginning of the next one. */
   readonly rest: Uint8Array;
-  /** The rest begins with a length over the limit: no frame can follow. */
-  readonly overLimit: boolean;
+  /** The rest begins with a length over the limit, so no frame can follow. */
+  readonly isOverLimit: boolean;
 }
 
 /**
- * Splits what came before (`rest` of the last split) and a new chunk into frames.
- * A length over `bytesMax` ends the splitting; the frames before it still count.
+ * Splits a chunk of bytes into frames.
+ *
+ * @param rest The `rest` of the split before; empty for the first chunk.
+ * @param chunk The bytes that follow it.
+ * @param bytesMax The limit of a payload in bytes. A length over it ends the splitting; the frames
+ *   before it are returned.
+ * @param decode Decodes the payloads.
  */
 export function splitFrames(
   rest: Uint8Array,
@@ -227,12 +241,12 @@ export function splitFrames(
   const bytes = rest.length === 0 ? chunk : concat([rest, chunk]);
   const ends: number[] = [];
   let offset = 0;
-  let overLimit = false;
+  let isOverLimit = false;
   while (bytes.length - offset >= LENGTH_BYTES) {
     const length = readLength(bytes, offset);
-    overLimit = length > bytesMax;
+    isOverLimit = length > bytesMax;
     const end = offset + LENGTH_BYTES + length;
-    if (overLimit || end > bytes.length) break;
+    if (isOverLimit || end > bytes.length) break;
     ends.push(end);
     offset = end;
   }
@@ -241,6 +255,6 @@ export function splitFrames(
     size: chunk.length,
     frames: new Frames(isWhole ? bytes : bytes.subarray(0, offset), ends, decode),
     rest: isWhole ? NOTHING : bytes.slice(offset),
-    overLimit,
+    isOverLimit,
   };
 }

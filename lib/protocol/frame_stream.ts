@@ -1,34 +1,38 @@
-/** The stream of frames over a connection's bytes. */
+/** Reads a connection's bytes as a stream of frames. The only file of this wing that awaits. */
 import { type Split, splitFrames } from "./frame.ts";
 import { type Decode, decodeUtf8 } from "./utf8.ts";
 
 const NOTHING = new Uint8Array(0);
 
-/** What is read at once: little for who is idle, more for who sends much. */
-const READ_BYTES = 512;
+/** The size of the first buffer. */
+const READ_BYTES_MIN = 512;
+/** A read that fills the buffer makes the next buffer larger, up to this size. */
 const READ_BYTES_MAX = 16_384;
 
-/** Where bytes come from, as a `Deno.Conn` is: some into `p`, and how many; `null` at the end. */
+/** A source of bytes, such as a `Deno.Conn`. */
 export interface Reader {
+  /** Reads some bytes into `p` and resolves to their number; to `null` at the end. */
   read(p: Uint8Array): Promise<number | null>;
 }
 
-/** Puts the first bytes of a chunk into `p`, and returns how many. */
+/** Copies as many of the first bytes of a chunk into `p` as fit, and returns their number. */
 export function fill(p: Uint8Array, chunk: Uint8Array): number {
   const length = Math.min(p.length, chunk.length);
   p.set(chunk.subarray(0, length));
   return length;
 }
 
-/** Reads what comes in chunks; `next` gives one when all before it are read, or says that it is over. */
+/** A reader over chunks of bytes. */
 export class ChunkReader implements Reader {
   readonly #next: () => Promise<Uint8Array | undefined>;
   #chunk: Uint8Array = NOTHING;
 
+  /** `next` resolves to the next chunk, or to `undefined` at the end. */
   constructor(next: () => Promise<Uint8Array | undefined>) {
     this.#next = next;
   }
 
+  /** See {@link Reader.read}. */
   async read(p: Uint8Array): Promise<number | null> {
     while (this.#chunk.length === 0) {
       const chunk = await this.#next();
@@ -41,22 +45,22 @@ export class ChunkReader implements Reader {
   }
 }
 
-/** Reads a stream of bytes. */
+/** A reader over a stream of bytes. */
 export function readerOf(stream: ReadableStream<Uint8Array>): Reader {
   const reader = stream.getReader();
   return new ChunkReader(async () => (await reader.read()).value);
 }
 
 /**
- * A stream of frames over a source of bytes: those of one read at a time.
+ * A stream of frames over a source of bytes. Each split holds the frames of one read.
  *
- * Nothing is read ahead: bytes are read when the consumer asks for the next split, so a consumer
- * that is busy writing stops the reading (back-pressure). All reads share one buffer, and the views
- * in a split stay valid until the next is asked for: new memory for each, as `conn.readable` takes,
- * halves the requests a second. Behind a length over `frameBytesMax` everything is thrown away.
+ * Nothing is read ahead: {@link read} reads from the source, so a consumer that waits for its
+ * writes stops the reading (back-pressure). All reads share one buffer, and a split is valid until
+ * the next call of {@link read}: new memory for each read, as in `conn.readable`, halves the
+ * requests per second. All bytes behind a length over `frameBytesMax` are dropped.
  *
- * One stream, filled by hand: `pipeThrough(new TransformStream(…))` serves less than half the requests
- * a second, a stream with `pull` 2 % less (`docs/decisions.md`).
+ * The stream is filled by hand: `pipeThrough(new TransformStream(…))` serves less than half the
+ * requests per second, a stream with `pull` 2 % less (`docs/decisions.md`).
  */
 export class FrameStream implements AsyncIterable<Split> {
   readonly #source: Reader;
@@ -65,13 +69,17 @@ export class FrameStream implements AsyncIterable<Split> {
   readonly #stream: ReadableStream<Split>;
   #controller!: ReadableStreamDefaultController<Split>;
   #reader: ReadableStreamDefaultReader<Split>;
-  #buffer = new Uint8Array(READ_BYTES);
+  #buffer = new Uint8Array(READ_BYTES_MIN);
   #rest: Uint8Array = NOTHING;
-  #overLimit = false;
-  /** The source is being read, or at its end. */
-  #isBusy = false;
+  #isOverLimit = false;
+  /** A read of the source is pending, or the source has ended. */
+  #isReading = false;
 
-  /** The texts of the frames are decoded by `decode`. */
+  /**
+   * @param source The bytes of the connection.
+   * @param frameBytesMax The limit of a frame's payload in bytes.
+   * @param decode Decodes the payloads of the frames.
+   */
   constructor(source: Reader, frameBytesMax: number, decode: Decode = decodeUtf8) {
     this.#source = source;
     this.#frameBytesMax = frameBytesMax;
@@ -81,14 +89,17 @@ export class FrameStream implements AsyncIterable<Split> {
     this.#reader = this.#stream.getReader();
   }
 
-  /** The next split; the source's error where it has one. */
+  /** Resolves to the next split. Rejects with the error of the source. */
   read(): Promise<ReadableStreamReadResult<Split>> {
-    // A split that came too late for who had asked is still there.
+    // After giveUp() a split may be in the queue of the stream.
     if (this.#controller.desiredSize === 0) this.#pull();
     return this.#reader.read();
   }
 
-  /** Who waits for a split gets an error, and who asks next gets what is being read. */
+  /**
+   * Rejects the pending {@link read}. The split that it waited for goes to the next call of
+   * {@link read}.
+   */
   giveUp(): void {
     this.#reader.releaseLock();
     this.#reader = this.#stream.getReader();
@@ -100,31 +111,31 @@ export class FrameStream implements AsyncIterable<Split> {
   }
 
   #pull(): void {
-    if (this.#isBusy) return;
-    this.#isBusy = true;
+    if (this.#isReading) return;
+    this.#isReading = true;
     this.#source.read(this.#buffer).then(this.#onRead, this.#onError);
   }
 
-  // No async function: it would cost up to a tenth of a request.
+  // Not an async function, which would cost up to a tenth of the time of a request.
   readonly #onRead = (length: number | null): void => {
     if (length === null) return this.#controller.close();
-    this.#isBusy = false;
-    if (this.#overLimit) return this.#pull();
+    this.#isReading = false;
+    if (this.#isOverLimit) return this.#pull();
     const chunk = this.#buffer.subarray(0, length);
     const split = splitFrames(this.#rest, chunk, this.#frameBytesMax, this.#decode);
-    ({ rest: this.#rest, overLimit: this.#overLimit } = split);
-    this.#buffer = fitting(this.#buffer, length);
+    ({ rest: this.#rest, isOverLimit: this.#isOverLimit } = split);
+    this.#buffer = nextBuffer(this.#buffer, length);
     this.#controller.enqueue(split);
   };
 
   readonly #onError = (error: unknown): void => this.#controller.error(error);
 }
 
-/** The buffer for the next read, after one of so many bytes. */
-function fitting(buffer: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+/** The buffer for the next read, after one of `length` bytes: larger, smaller or the same. */
+function nextBuffer(buffer: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
   if (length === buffer.length && length < READ_BYTES_MAX) {
     return new Uint8Array(Math.min(4 * length, READ_BYTES_MAX));
   }
-  const isFar = 8 * length < buffer.length && buffer.length > READ_BYTES;
-  return isFar ? new Uint8Array(READ_BYTES) : buffer;
+  const isMuchTooLarge = 8 * length < buffer.length && buffer.length > READ_BYTES_MIN;
+  return isMuchTooLarge ? new Uint8Array(READ_BYTES_MIN) : buffer;
 }

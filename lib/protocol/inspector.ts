@@ -1,8 +1,8 @@
 /**
- * Bytes explained to whoever watches them: what every frame means, and where something is wrong.
+ * Describes bytes for a reader: what each frame means, and where a mistake is.
  *
- * Commands are read by `command.ts` and mistakes are found by `command_reader.ts`, as the server
- * does it. Texts of mail are hidden unless they are asked for. Pure.
+ * `command.ts` reads the commands and `request_reader.ts` finds the mistakes, as in the server.
+ * The texts of mail are hidden, unless the options say otherwise. Pure.
  */
 import { clip, hasMoreSymbols } from "../text/symbols.ts";
 import { type ArgumentName, commandArguments, type CommandName, readCommand } from "./command.ts";
@@ -12,66 +12,66 @@ import { hex, quoted } from "../text/printable.ts";
 import { isRefusal, type Reply, replyText } from "./reply.ts";
 import { replySize, replyTexts } from "./reply_encoder.ts";
 
-/** At most so many bytes of a frame are shown in hex. */
+/** The first bytes of a frame are shown in hex, at most this many. */
 export const HEX_BYTES_MAX = 64;
-/** At most so many symbols of a payload are shown as text. */
+/** The first symbols of a payload are shown as text, at most this many. */
 export const SYMBOLS_MAX = 60;
-/** At most so many lines explain a reply. */
+/** A reply has at most this many lines. */
 export const REPLY_LINES_MAX = 100;
 
-/** What a frame means, or what is wrong with bytes: a line for whoever watches. */
+/** The description of a frame, or of a mistake. */
 export interface Line {
-  /** Where its first byte stands in the stream, from 0. */
+  /** The offset of its first byte in the stream. */
   readonly offset: number;
-  /** How many bytes it takes, its length included; for a mistake those that had come. */
+  /** The number of its bytes, the length included; for a mistake those that had arrived. */
   readonly size: number;
   /**
-   * At most {@link HEX_BYTES_MAX} of the bytes in hex, the 4 of the length first. Where a text is
-   * hidden those of the length alone, and none where they may be of a text themselves.
+   * The first {@link HEX_BYTES_MAX} bytes in hex, 4 of them the length. If the payload is hidden
+   * only those 4, and none if they may be part of a text themselves.
    */
   readonly hex: string;
-  /** The payload as printable text in quotes, clipped; `""` where it is hidden. */
+  /** The payload as printable text in quotes, clipped; `""` if it is hidden. */
   readonly text: string;
-  /** What it was understood as: `the command 'send'`, `the text of 'send', hidden`. */
+  /** The meaning of the frame: `the command 'send'`, `the text of 'send', hidden`. */
   readonly meaning: string;
-  /** What is wrong, at the byte where it is: the code of `mistake.ts` and its explanation. */
+  /** The mistake that begins at the first byte: a code of `mistake.ts` and its text. */
   readonly mistake?: { readonly code: string; readonly text: string };
 }
 
-/** What an inspector must know of the server's options. */
+/** The options of the server that an inspector needs, and its own. */
 export type InspectorOptions = RequestReaderOptions & {
-  /** A longer receiver may be a text in the wrong place. */
+  /** The limit of a name. A longer receiver may be a text in the wrong place. */
   readonly nameSymbolsMax: number;
-  /** Show the texts of mail, also where they are part of a mistake. */
+  /** Show the texts of mail, even if they are part of a mistake. */
   readonly showTexts: boolean;
 };
 
 const NOTHING = new Uint8Array(0);
 
 /**
- * Explains what a client sends, from the first frame of a command on. Fed with what `splitFrames`
- * gave; however the bytes come, the lines are the same, but for how much a mistake shows of what
- * follows it.
+ * Describes the bytes that a client sends, from the first frame of a command on, in the splits of
+ * `splitFrames`. The lines do not depend on the chunks in which the bytes arrive, but for one: the
+ * line of a mistake shows the bytes behind it that have arrived.
  */
 export class RequestInspector {
   readonly #options: InspectorOptions;
   readonly #reader: RequestReader;
   #offset: number;
-  /** The command of the last frame, and those of its arguments that have not come. */
+  /** The command of the last frame, and its arguments that have not arrived. */
   #command: CommandName | undefined;
   #expected: ArgumentName[] = [];
-  /** A frame's beginning that waits for more. */
+  /** The bytes behind the last complete frame. */
   #rest: Uint8Array = NOTHING;
   #isOver = false;
 
-  /** `offset` is where the stream is taken up: what came before it may have been mail. */
+  /** `offset`: the number of bytes that the client sent before, among which may be mail. */
   constructor(options: InspectorOptions, offset = 0) {
     this.#options = options;
     this.#offset = offset;
     this.#reader = new RequestReader(options, offset > 0);
   }
 
-  /** The lines of all whole frames of the split, and of a mistake, which is the last line ever. */
+  /** The lines of the frames of a split. A mistake is the last line: no others follow it. */
   feed(split: Split): Line[] {
     if (this.#isOver) return [];
     this.#reader.feed(split);
@@ -80,19 +80,24 @@ export class RequestInspector {
     for (let at = 0; at < split.frames.length && !this.#isOver; at++) {
       lines.push(this.#frameLine(split.frames, at));
     }
-    if (split.overLimit && !this.#isOver) {
-      lines.push(this.#mistakeLine(this.#reader.next(), split.rest, `not ${this.#awaited()}`));
+    if (split.isOverLimit && !this.#isOver) {
+      lines.push(
+        this.#mistakeLine(this.#reader.next(), split.rest, `not ${this.#expectedFrame()}`),
+      );
     }
-    this.#reader.keep();
+    this.#reader.copyUnread();
     return lines;
   }
 
-  /** The stream has ended, or nothing more came: the line of what was begun, if anything was. */
+  /**
+   * The line of the incomplete command when the stream has ended (`cut-off`) or the server waits no
+   * longer (`stalled`); none if no command has begun.
+   */
   breakOff(kind: "stalled" | "cut-off"): Line[] {
     if (this.#isOver || !this.#reader.isBegun) return [];
     const state = this.#rest.length === 0 ? "missing" : "incomplete";
     const item = this.#reader.breakOff(kind);
-    return [this.#mistakeLine(item, this.#rest, `${this.#awaited()}, ${state}`)];
+    return [this.#mistakeLine(item, this.#rest, `${this.#expectedFrame()}, ${state}`)];
   }
 
   #frameLine(frames: Frames, at: number): Line {
@@ -114,7 +119,7 @@ export class RequestInspector {
     return this.#line(frame, meaning + this.#refusal(), isHidden);
   }
 
-  /** Behind the last frame of a command: why it is refused, if its arguments alone decide that. */
+  /** The end of the last line of a command: the reply, if an argument is not valid. */
   #refusal(): string {
     const item = this.#expected.length === 0 ? this.#reader.next() : undefined;
     return item?.kind === "refused" ? `; refused: ${replyText(item.reply)}` : "";
@@ -127,7 +132,7 @@ export class RequestInspector {
   }
 
   #mistakeLine(item: Item | undefined, bytes: Uint8Array, meaning: string): Line {
-    if (item?.kind !== "mistake") throw new Error("The reader takes these bytes for right");
+    if (item?.kind !== "mistake") throw new Error("The reader finds no mistake in these bytes");
     this.#isOver = true;
     const { mistake: { code, text }, explanation } = item;
     const { showTexts, frameBytesMax } = this.#options;
@@ -137,22 +142,22 @@ export class RequestInspector {
       offset: this.#offset,
       size: bytes.length,
       hex: isHidden ? "" : hex(bytes, HEX_BYTES_MAX),
-      text: isHidden ? "" : shown(hasLength ? bytes.subarray(LENGTH_BYTES) : bytes),
+      text: isHidden ? "" : preview(hasLength ? bytes.subarray(LENGTH_BYTES) : bytes),
       meaning,
       mistake: { code, text: showTexts ? text : explanation },
     };
   }
 
-  /** What the next frame should be. */
-  #awaited(): string {
+  /** The meaning of the next frame, if it is right. */
+  #expectedFrame(): string {
     const [argument] = this.#expected;
     return argument === undefined ? "a command" : `the ${argument} of '${this.#command}'`;
   }
 }
 
 /**
- * Is this argument a text, or may a text stand in it? Behind a wrong length an argument takes in
- * the frames that follow it, and a receiver that is longer than a name may be a text in its place.
+ * Is this argument a text, or may it hold one? An argument with a wrong length may hold the frames
+ * behind it, and a receiver that is longer than a name may be a text in the wrong place.
  */
 function mayBeMail(argument: ArgumentName, payload: Uint8Array, nameSymbolsMax: number): boolean {
   if (argument === "text") return true;
@@ -163,8 +168,8 @@ function mayBeMail(argument: ArgumentName, payload: Uint8Array, nameSymbolsMax: 
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The beginning of the bytes as printable text; a symbol takes at most 4 of them. */
-function shown(bytes: Uint8Array): string {
+/** The first {@link SYMBOLS_MAX} symbols, printable and in quotes. A symbol has at most 4 bytes. */
+function preview(bytes: Uint8Array): string {
   const text = decoder.decode(bytes.subarray(0, 4 * (SYMBOLS_MAX + 1)));
   return quoted(clip(text, SYMBOLS_MAX));
 }
@@ -174,14 +179,17 @@ function frameLine(offset: number, frame: Uint8Array, meaning: string, isHidden:
     offset,
     size: frame.length,
     hex: hex(isHidden ? frame.subarray(0, LENGTH_BYTES) : frame, HEX_BYTES_MAX),
-    text: isHidden ? "" : shown(frame.subarray(LENGTH_BYTES)),
+    text: isHidden ? "" : preview(frame.subarray(LENGTH_BYTES)),
     meaning,
   };
 }
 
 /**
- * Explains a reply, frame by frame: the frames stand from `offset` on. Of a reply with more frames
- * than {@link REPLY_LINES_MAX} the last line says how many are not shown.
+ * Describes a reply, frame by frame. If there are more than {@link REPLY_LINES_MAX} frames the last
+ * line counts those that are not shown.
+ *
+ * @param offset The number of bytes that the server sent before.
+ * @param showTexts Show the texts of mail, even if they are part of a mistake.
  */
 export function replyLines(reply: Reply, offset: number, showTexts: boolean): Line[] {
   const texts = replyTexts(reply);
@@ -189,7 +197,7 @@ export function replyLines(reply: Reply, offset: number, showTexts: boolean): Li
   const lines: Line[] = [];
   let end = offset;
   for (const [at, text] of texts.slice(0, lineCount).entries()) {
-    const isHidden = !showTexts && isPrivate(reply, at);
+    const isHidden = !showTexts && mayHoldMail(reply, at);
     const meaning = `reply: ${replyMeaning(reply, at)}${isHidden ? ", hidden" : ""}`;
     const line = frameLine(end, encodeFrame(text), meaning, isHidden);
     lines.push(line);
@@ -220,10 +228,10 @@ function replyMeaning(reply: Reply, at: number): string {
 }
 
 /**
- * May this frame of a reply hold the text of a mail? An explained mistake shows bytes, and a
+ * May this frame of a reply hold the text of a mail? The text of a mistake shows bytes, and a
  * receiver that does not exist may be a text in the wrong place.
  */
-function isPrivate({ code }: Reply, at: number): boolean {
+function mayHoldMail({ code }: Reply, at: number): boolean {
   return code === "mistake" || code === "no-such-user" ||
     (code === "mail" && at > 0 && at % 2 === 0);
 }

@@ -1,22 +1,24 @@
 /**
- * IP addresses, ports and networks as texts. `ip-address` parses them; IPv4 that is written as IPv6
- * (`::ffff:10.0.0.5`) counts as IPv4.
+ * IP addresses, ports and networks as texts. `ip-address` parses them. An IPv4 address that is
+ * written as IPv6 (`::ffff:10.0.0.5`) counts as IPv4. Pure.
  */
 import { Address4, Address6 } from "ip-address";
 
-/** An address with the network that it is in: its own, of one address, where no prefix stands behind it. */
+/** A network of addresses; without a prefix length, as in `10.0.0.5`, it has a single one. */
 export type Network = Address4 | Address6;
 
-/** The IPv6 addresses that stand for IPv4. */
+/** The network of all IPv4 addresses that are written as IPv6. */
 const MAPPED = new Address6("::ffff:0:0/96");
 
-/** The two ends of a socket are written so by the system. */
+/** One end of a connection, or the address of a server. */
 export interface SocketAddress {
+  /** A name, or an IP address without brackets. */
   readonly hostname: string;
+  /** The TCP port. */
   readonly port: number;
 }
 
-/** The address or network that is written so; `undefined` where it is none, or names a zone. */
+/** Parses an address or a network; `undefined` if it is wrong or has a zone (`fe80::1%eth0`). */
 function parse(text: string): Network | undefined {
   try {
     if (!text.includes(":")) return new Address4(text);
@@ -30,7 +32,7 @@ function parse(text: string): Network | undefined {
   }
 }
 
-/** An address of 4 or 16 bytes as the system writes it. */
+/** The text of an address of 4 or 16 bytes, as Deno writes it. */
 export function formatAddress(bytes: Uint8Array): string {
   const [...numbers] = bytes;
   const address = bytes.length === 4
@@ -39,24 +41,24 @@ export function formatAddress(bytes: Uint8Array): string {
   return unmapped(address.correctForm());
 }
 
-/** An address that the system may have written as IPv6 although it is IPv4. */
+/** The address; as IPv4 if it is an IPv4 address that is written as IPv6. */
 export function unmapped(address: string): string {
   return address.startsWith("::ffff:") ? parse(address)?.correctForm() ?? address : address;
 }
 
-/** A host as it stands before a port or in a URL: an IPv6 address is put into brackets. */
+/** A host as it stands in a URL or before a port: an IPv6 address gets brackets. */
 export function formatHost(hostname: string): string {
   return hostname.includes(":") ? `[${hostname}]` : hostname;
 }
 
-/** `127.0.0.1:31337`, `[::1]:31337`. */
+/** A host and its port: `127.0.0.1:31337`, `[::1]:31337`. */
 export function formatHostPort({ hostname, port }: SocketAddress): string {
   return `${formatHost(hostname)}:${port}`;
 }
 
 /**
- * What is wrong with a list such as `10.0.0.5,10.1.0.0/16,fd00::/8`, as the end of a sentence;
- * `undefined` where nothing is.
+ * Checks a list of networks such as `10.0.0.5,10.1.0.0/16,fd00::/8`. Returns what is wrong with it,
+ * as the end of a sentence that begins with its name; `undefined` if it is valid.
  */
 export function wrongNetwork(list: string): string | undefined {
   for (const entry of list.split(",")) {
@@ -73,12 +75,12 @@ export function wrongNetwork(list: string): string | undefined {
   return undefined;
 }
 
-/** The networks of a list in which nothing is wrong; none where it is empty. */
+/** The networks of a valid list; an empty list has none. See {@link wrongNetwork}. */
 export function parseNetworks(list: string): readonly Network[] {
   return list.split(",").filter(Boolean).map((entry) => parse(entry)!);
 }
 
-/** Is the address in one of the networks? `::/0` is all of IPv6, but not IPv4. */
+/** Is the address in one of the networks? `::/0` holds all of IPv6, but no IPv4. */
 export function isWithin(networks: readonly Network[], text: string): boolean {
   const address = networks.length === 0 ? undefined : parse(text);
   if (address === undefined) return false;

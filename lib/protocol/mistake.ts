@@ -1,33 +1,35 @@
 /**
- * Every mistake that a client can make with bytes: a code, what was seen, how to mend it. Pure.
+ * The mistakes that the server recognizes in the bytes of a client: a table of codes, tests and
+ * texts. Pure.
  *
- * {@link explain} looks at the evidence and takes the first row of the table that the bytes prove;
- * the last rows prove nothing and only say what was seen.
+ * {@link explain} takes the first row whose test the evidence passes. The last rows are for bytes
+ * that prove no mistake of the client: their texts only say what has arrived.
  */
 import {
-  bigEndian,
-  commandAtStart,
-  commandWithMore,
-  content,
+  commandInFrame,
   type Evidence,
+  hasCommandAtStart,
   hasLength,
+  hasSwallowedByte,
   isEightByteArgument,
   isHttp,
   isPrintableText,
   isProxyHeader,
   isShortBy,
   latin1,
+  nextLength,
   NUL,
-  prolonged,
-  shortLength,
-  swallowedLength,
-  swallowsByte,
+  payload,
+  readBigEndian,
+  readShortLength,
+  wholeText,
 } from "./mistake_evidence.ts";
 import { clip } from "../text/symbols.ts";
 import { nearest } from "../text/nearest.ts";
 import { LENGTH_BYTES, readLength } from "./frame.ts";
 import { hex, quoted } from "../text/printable.ts";
 
+/** A kind of mistake, as it stands in the log. */
 export type MistakeCode =
   | "tls"
   | "http"
@@ -47,17 +49,19 @@ export type MistakeCode =
   | "argument-missing"
   | "incomplete-frame";
 
-/** A mistake, explained. */
+/** A mistake and its explanation. */
 export interface Mistake {
   readonly code: MistakeCode;
-  /** What was seen and how to mend it, the bytes in hex included; safe to print. */
+  /** What has arrived, how to mend it, and the bytes in hex. It is safe to print. */
   readonly text: string;
 }
 
-function waited(seen: Evidence): string {
+/** The reason why no more bytes come. */
+function ending(seen: Evidence): string {
   return seen.kind === "cut-off" ? "the stream ended" : `nothing more came for ${seen.seconds} s`;
 }
 
+/** The frame that was expected, in words. */
 function expectedFrame({ expected, command }: Evidence): string {
   return command === undefined ? "a command" : `the ${expected} of '${command}'`;
 }
@@ -66,26 +70,27 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 interface Row {
   readonly code: MistakeCode;
-  /** Do the bytes prove this one? */
+  /** Is this the mistake? */
   readonly proves: (seen: Evidence) => boolean;
   readonly text: (seen: Evidence) => string;
 }
 
-const atLength = ({ kind }: Evidence) => kind !== "unknown-command";
+/** Is the mistake in a length, or in bytes where a length should be? */
+const isAtLength = ({ kind }: Evidence) => kind !== "unknown-command";
 
-/** The table. The order matters: the first row that the bytes prove is the one. */
+/** The table. Its order matters: the first row that fits is taken. */
 const MISTAKES: readonly Row[] = [
   {
     code: "tls",
     proves: (seen) =>
-      atLength(seen) && hasLength(seen) && seen.bytes[0] === 0x16 && seen.bytes[1] === 3 &&
+      isAtLength(seen) && hasLength(seen) && seen.bytes[0] === 0x16 && seen.bytes[1] === 3 &&
       seen.bytes[2]! <= 4,
     text: () => "This is a TLS hello, but this port speaks the plain protocol. Connect without TLS",
   },
   {
     code: "http",
     proves: (seen) =>
-      atLength(seen) && seen.command === undefined &&
+      isAtLength(seen) && seen.command === undefined &&
       isHttp(seen.bytes),
     text: () =>
       "This is an HTTP request, but this port speaks the chat's own protocol. " +
@@ -93,29 +98,29 @@ const MISTAKES: readonly Row[] = [
   },
   {
     code: "proxy-header",
-    proves: (seen) => atLength(seen) && seen.command === undefined && isProxyHeader(seen.bytes),
+    proves: (seen) => isAtLength(seen) && seen.command === undefined && isProxyHeader(seen.bytes),
     text: () =>
       "So begins a header of the PROXY protocol, but your address is not in --proxy-protocol. If it " +
       "is a proxy's, add it to that list; a client begins with the length of a command",
   },
   {
     code: "symbols-counted",
-    proves: (seen) => prolonged(seen) !== undefined,
+    proves: (seen) => wholeText(seen) !== undefined,
     text: (seen) =>
       `The length before counts symbols, not bytes: it said ${seen.previous!.length}, but the ` +
-      `text went on: ${quoted(clip(prolonged(seen)!))}. Encode the text to UTF-8 first, then count`,
+      `text went on: ${quoted(clip(wholeText(seen)!))}. Encode the text to UTF-8 first, then count`,
   },
   {
     code: "nul-counted",
-    proves: (seen) => atLength(seen) && swallowedLength(seen) !== undefined,
+    proves: (seen) => isAtLength(seen) && nextLength(seen) !== undefined,
     text: (seen) =>
       `The length of the argument before is 1 too many: it took the first byte of the next ` +
-      `length, ${swallowedLength(seen)}. Does it count a NUL that you do not send? Send ` +
+      `length, ${nextLength(seen)}. Does it count a NUL that you do not send? Send ` +
       `${seen.previous!.length - 1}`,
   },
   {
     code: "eight-byte-length",
-    proves: (seen) => atLength(seen) && isEightByteArgument(seen),
+    proves: (seen) => isAtLength(seen) && isEightByteArgument(seen),
     text: ({ previous }) =>
       "The length of a frame has 4 bytes, not 8: four zeros stood before the argument. " +
       `Send ${hex(Uint8Array.of(previous!.length, 0, 0, 0))} alone`,
@@ -124,26 +129,26 @@ const MISTAKES: readonly Row[] = [
     code: "big-endian",
     proves: (seen) => {
       if (seen.kind !== "over-limit") return false;
-      const length = bigEndian(seen.bytes);
+      const length = readBigEndian(seen.bytes);
       return length > 0 && length <= seen.bytesMax;
     },
     text: ({ bytes }) =>
       `The length of a frame comes lowest byte first (little-endian): these bytes mean ` +
-      `${readLength(bytes)}, only in big-endian order ${bigEndian(bytes)}. ` +
+      `${readLength(bytes)}, only in big-endian order ${readBigEndian(bytes)}. ` +
       `Send ${hex(bytes.slice(0, LENGTH_BYTES).reverse())}`,
   },
   {
     code: "short-length",
-    proves: (seen) => shortLength(seen) !== undefined,
+    proves: (seen) => readShortLength(seen) !== undefined,
     text: (seen) => {
-      const { size, length } = shortLength(seen)!;
+      const { size, length } = readShortLength(seen)!;
       return `The length of ${expectedFrame(seen)} has 4 bytes, lowest first: the text begins ` +
         `behind ${size}. Send ${hex(Uint8Array.of(length, 0, 0, 0))}`;
     },
   },
   {
     code: "plain-text",
-    proves: (seen) => atLength(seen) && seen.bytes.length >= 2 && isPrintableText(seen.bytes),
+    proves: (seen) => isAtLength(seen) && seen.bytes.length >= 2 && isPrintableText(seen.bytes),
     text: (seen) =>
       `This is text where the length of ${expectedFrame(seen)} should be: ` +
       `${quoted(clip(latin1(seen.bytes)))}. ` +
@@ -153,7 +158,7 @@ const MISTAKES: readonly Row[] = [
   {
     code: "nul-between",
     proves: (seen) => {
-      if (!atLength(seen) || !hasLength(seen) || seen.bytes[0] !== NUL) return false;
+      if (!isAtLength(seen) || !hasLength(seen) || seen.bytes[0] !== NUL) return false;
       const length = readLength(seen.bytes) >>> 8;
       const fifth = seen.bytes[LENGTH_BYTES] ?? (seen.kind === "over-limit" ? NUL : undefined);
       return fifth === NUL && length > 0 && length <= seen.bytesMax;
@@ -172,7 +177,7 @@ const MISTAKES: readonly Row[] = [
   },
   {
     code: "empty-command",
-    proves: (seen) => seen.kind === "unknown-command" && content(seen).length === 0,
+    proves: (seen) => seen.kind === "unknown-command" && payload(seen).length === 0,
     text: () =>
       "A command of 0 bytes. Send the length of the command's name, then the name. If your " +
       "lengths have 8 bytes, send 4; if NULs fill up the text before, do not send them",
@@ -180,9 +185,9 @@ const MISTAKES: readonly Row[] = [
   {
     code: "eight-byte-length",
     proves: (seen) =>
-      seen.kind === "unknown-command" && content(seen).length > LENGTH_BYTES &&
-      content(seen).subarray(0, LENGTH_BYTES).every((byte) => byte === NUL) &&
-      commandAtStart(seen, latin1(content(seen).subarray(LENGTH_BYTES))),
+      seen.kind === "unknown-command" && payload(seen).length > LENGTH_BYTES &&
+      payload(seen).subarray(0, LENGTH_BYTES).every((byte) => byte === NUL) &&
+      hasCommandAtStart(seen, latin1(payload(seen).subarray(LENGTH_BYTES))),
     text: ({ bytes }) =>
       "The length of a frame has 4 bytes, not 8: four zeros stand before the command. " +
       `Send ${hex(bytes.subarray(0, LENGTH_BYTES))} alone`,
@@ -192,23 +197,23 @@ const MISTAKES: readonly Row[] = [
     proves: (seen) =>
       isShortBy(seen, 1) ||
       (seen.kind === "unknown-command" &&
-        (seen.commands.includes(latin1(content(seen)).replaceAll("\0", "")) ||
-          swallowsByte(seen))),
+        (seen.commands.includes(latin1(payload(seen)).replaceAll("\0", "")) ||
+          hasSwallowedByte(seen))),
     text: (seen) =>
-      swallowsByte(seen)
+      hasSwallowedByte(seen)
         ? `The length of a command is 1 too many: it says ${
           readLength(seen.bytes)
         } and takes the ` +
           "first byte of the next length. Does it count a NUL that you do not send? Send " +
           `${readLength(seen.bytes) - 1}`
         : seen.kind === "unknown-command"
-        ? `The command holds ${content(seen).filter((byte) => byte === NUL).length} NUL: ` +
+        ? `The command holds ${payload(seen).filter((byte) => byte === NUL).length} NUL: ` +
           `${
-            quoted(clip(latin1(content(seen))))
+            quoted(clip(latin1(payload(seen))))
           }. Send and count its letters alone, one byte each, ` +
           "no NUL at the end"
         : `1 byte of ${expectedFrame(seen)} is missing: the length says ` +
-          `${readLength(seen.bytes)}, ${content(seen).length} came, then ${waited(seen)}. ` +
+          `${readLength(seen.bytes)}, ${payload(seen).length} came, then ${ending(seen)}. ` +
           "Does your length count a NUL at the end? Count only what you send",
   },
   {
@@ -216,22 +221,22 @@ const MISTAKES: readonly Row[] = [
     proves: (seen) =>
       isShortBy(seen, LENGTH_BYTES) ||
       (seen.kind === "unknown-command" &&
-        seen.commands.includes(latin1(content(seen).subarray(0, -LENGTH_BYTES))) &&
-        readLength(content(seen).subarray(-LENGTH_BYTES)) <= seen.bytesMax),
+        seen.commands.includes(latin1(payload(seen).subarray(0, -LENGTH_BYTES))) &&
+        readLength(payload(seen).subarray(-LENGTH_BYTES)) <= seen.bytesMax),
     text: (seen) =>
       `The length of ${expectedFrame(seen)} is 4 too many: it says ${readLength(seen.bytes)}, ` +
       (seen.kind === "unknown-command"
         ? "and the last 4 of these bytes are the next length. "
-        : `${content(seen).length} came, then ${waited(seen)}. `) +
+        : `${payload(seen).length} came, then ${ending(seen)}. `) +
       `Does it count its own 4 bytes? Send ${readLength(seen.bytes) - LENGTH_BYTES}`,
   },
   {
     code: "argument-in-command",
-    proves: (seen) => seen.kind === "unknown-command" && commandWithMore(seen) !== undefined,
+    proves: (seen) => seen.kind === "unknown-command" && commandInFrame(seen) !== undefined,
     text: (seen) => {
-      const command = commandWithMore(seen)!;
+      const command = commandInFrame(seen)!;
       return `The frame holds more than the command '${command}': ` +
-        `${quoted(clip(latin1(content(seen))))}. An argument is a frame of its own. ` +
+        `${quoted(clip(latin1(payload(seen))))}. An argument is a frame of its own. ` +
         `Send ${hex(Uint8Array.of(command.length, 0, 0, 0))} and the command, then the argument`;
     },
   },
@@ -239,7 +244,7 @@ const MISTAKES: readonly Row[] = [
     code: "unknown-command",
     proves: ({ kind }) => kind === "unknown-command",
     text: (seen) => {
-      const word = clip(decoder.decode(content(seen).subarray(0, 64)));
+      const word = clip(decoder.decode(payload(seen).subarray(0, 64)));
       const near = nearest(word, seen.commands);
       return `Unknown command ${quoted(word)}. ` +
         (near === undefined ? "" : `Did you mean '${near}'? `) +
@@ -250,26 +255,26 @@ const MISTAKES: readonly Row[] = [
     code: "argument-missing",
     proves: ({ bytes }) => bytes.length === 0,
     text: (seen) =>
-      `'${seen.command}' was begun, then ${waited(seen)}. Send ${expectedFrame(seen)} as a frame`,
+      `'${seen.command}' was begun, then ${ending(seen)}. Send ${expectedFrame(seen)} as a frame`,
   },
   {
     code: "incomplete-frame",
     proves: () => true,
     text: (seen) =>
       (hasLength(seen)
-        ? `${content(seen).length} of ${readLength(seen.bytes)} bytes of ${expectedFrame(seen)}`
+        ? `${payload(seen).length} of ${readLength(seen.bytes)} bytes of ${expectedFrame(seen)}`
         : `${seen.bytes.length} of the 4 bytes of the length of ${expectedFrame(seen)}`) +
       ` came, then ${
-        waited(seen)
+        ending(seen)
       }. Send as many bytes as the length says; if you did, check that ` +
       "the frame before has as many as it said",
   },
 ];
 
-/** All the codes, in the order of the table. */
+/** All codes, in the order of the table. */
 export const MISTAKE_CODES: readonly MistakeCode[] = MISTAKES.map(({ code }) => code);
 
-/** Says what is wrong with the bytes, how to mend it, and shows at most 32 of them in hex. */
+/** Finds the mistake that the evidence proves. Its text shows at most 32 of the bytes in hex. */
 export function explain(seen: Evidence): Mistake {
   const row = MISTAKES.find(({ proves }) => proves(seen))!;
   const bytes = seen.bytes.length === 0 ? "" : ` Bytes: ${hex(seen.bytes)}`;

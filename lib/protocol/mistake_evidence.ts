@@ -1,62 +1,65 @@
-/** What bytes that are no protocol prove: the tests behind the table of `mistake.ts`. Pure. */
+/** The evidence of a mistake, and the tests for the table of `mistake.ts`. Pure. */
 import { LENGTH_BYTES, readLength } from "./frame.ts";
 import { PROXY_SIGNATURE } from "./proxy_protocol.ts";
 
-/** What the server saw when the bytes stopped being the protocol. */
+/** All that the server knows about the bytes that are not the protocol. */
 export interface Evidence {
   /**
-   * `over-limit`: a length over the limit. `unknown-command`: a whole frame that names no command.
-   * `stalled`: a command was begun and its time is over. `cut-off`: the stream ended inside one.
+   * `over-limit`: a length over the limit. `unknown-command`: a complete frame that is no command.
+   * `stalled`: an incomplete command whose time is over. `cut-off`: the stream ended inside one.
    */
   readonly kind: "over-limit" | "unknown-command" | "stalled" | "cut-off";
-  /** From the first byte of the frame's length on: all that has come. */
+  /** All bytes that have arrived, from the length of the frame on. */
   readonly bytes: Uint8Array;
-  /** What the frame should be: `"command"`, or the name of an argument. */
+  /** The frame that was expected: `"command"`, or the name of an argument. */
   readonly expected: string;
-  /** The command that was begun, where an argument was expected. */
+  /** The command whose argument was expected; `undefined` if a command was. */
   readonly command: string | undefined;
-  /** The payload of the frame just before, where that is an argument. */
+  /** The payload of the frame before, if that is an argument. */
   readonly previous: Uint8Array | undefined;
   /** The commands that the server knows. */
   readonly commands: readonly string[];
   /** The limit of a frame's payload, in bytes. */
   readonly bytesMax: number;
-  /** How long the server waited for the rest of the command, in seconds. */
+  /** The time that a client has for a whole command (s). */
   readonly seconds: number;
 }
 
 export const NUL = 0;
 const HTTP_METHODS = "GET HEAD POST PUT DELETE OPTIONS PATCH CONNECT TRACE PRI".split(" ");
 
-/** The bytes as text, one symbol a byte, so that an offset in one is an offset in the other. */
+/** The first 64 bytes as a text, a symbol for each byte, so that offsets are the same in both. */
 export function latin1(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes.subarray(0, 64));
 }
 
-export function bigEndian(bytes: Uint8Array): number {
+/** The length at the beginning, if its highest byte came first. */
+export function readBigEndian(bytes: Uint8Array): number {
   return new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES).getUint32(0, false);
 }
 
+/** Has the whole length of the frame arrived? */
 export function hasLength({ bytes }: Evidence): boolean {
   return bytes.length >= LENGTH_BYTES;
 }
 
-export function content({ bytes }: Evidence): Uint8Array {
+/** The bytes behind the length. */
+export function payload({ bytes }: Evidence): Uint8Array {
   return bytes.subarray(LENGTH_BYTES);
 }
 
-/** How many bytes of the frame have not come; the length itself must be there. */
+/** The number of payload bytes that have not arrived. The length must have. */
 function missing(seen: Evidence): number {
-  return readLength(seen.bytes) - content(seen).length;
+  return readLength(seen.bytes) - payload(seen).length;
 }
 
-/** Is this the content of a frame that is cut short by exactly so many bytes? */
-export function isShortBy(seen: Evidence, bytes: number): boolean {
+/** Has a payload begun to arrive, of which exactly the last `count` bytes are missing? */
+export function isShortBy(seen: Evidence, count: number): boolean {
   const cutShort = seen.kind === "stalled" || seen.kind === "cut-off";
-  return cutShort && hasLength(seen) && content(seen).length > 0 && missing(seen) === bytes;
+  return cutShort && hasLength(seen) && payload(seen).length > 0 && missing(seen) === count;
 }
 
-/** Do the bytes begin as text does? Less than a length must hold a letter to be sure. */
+/** Do the bytes begin as text? If fewer than 4 have arrived one of them must be a letter. */
 export function isPrintableText(bytes: Uint8Array): boolean {
   const text = latin1(bytes.subarray(0, LENGTH_BYTES));
   const sure = text.length < LENGTH_BYTES ? /[A-Za-z]/ : /[A-Za-z0-9/@]/;
@@ -64,25 +67,25 @@ export function isPrintableText(bytes: Uint8Array): boolean {
 }
 
 /**
- * How many bytes a length seems to have that is too short: text, or the command, begins behind 1 or 2
- * bytes; `undefined` where it does not.
+ * A length of 1 or 2 bytes instead of 4, in front of a text or a command: its size in bytes and its
+ * value; `undefined` if there is none.
  */
-export function shortLength(seen: Evidence): { size: 1 | 2; length: number } | undefined {
+export function readShortLength(seen: Evidence): { size: 1 | 2; length: number } | undefined {
   const [first = 0, second = 0] = seen.bytes;
   if (seen.kind !== "over-limit" || isPrintableText(seen.bytes)) return undefined;
-  if (seen.command === undefined && commandAtStart(seen, latin1(seen.bytes.subarray(1)))) {
+  if (seen.command === undefined && hasCommandAtStart(seen, latin1(seen.bytes.subarray(1)))) {
     return { size: 1, length: first };
   }
   const text = seen.bytes.subarray(2);
   const begins = seen.command === undefined
-    ? commandAtStart(seen, latin1(text))
+    ? hasCommandAtStart(seen, latin1(text))
     : isPrintableText(text);
   return begins && (first === NUL || second === NUL)
     ? { size: 2, length: first | second }
     : undefined;
 }
 
-/** A length of 8 bytes before an argument: its upper half was taken for the argument's text. */
+/** Had the argument before a length of 8 bytes, whose upper 4 were read as its payload? */
 export function isEightByteArgument({ previous, bytes }: Evidence): boolean {
   if (previous === undefined || previous.length === 0) return false;
   const upper = previous.subarray(0, LENGTH_BYTES);
@@ -92,49 +95,52 @@ export function isEightByteArgument({ previous, bytes }: Evidence): boolean {
 }
 
 /**
- * The next length, where the argument before took its first byte: that one's length is 1 too many.
- * What follows must fit, as far as it has come.
+ * The next length, if the length of the argument before is 1 too many, so that its payload holds
+ * the first byte of the next length; else `undefined`. The bytes that follow must fit too.
  */
-export function swallowedLength(seen: Evidence): number | undefined {
+export function nextLength(seen: Evidence): number | undefined {
   const { previous, bytes, bytesMax } = seen;
   if (previous === undefined || previous.length < 2 || bytes.length < 3) return undefined;
   if (bytes[1] !== NUL || bytes[2] !== NUL) return undefined;
   const length = previous.at(-1)! | bytes[0]! << 8;
   const text = latin1(bytes.subarray(3, 3 + length));
   if (length === 0 || length > bytesMax || text.length === 0) return undefined;
-  const fits = seen.command === undefined ? commandAtStart(seen, text) : /^[^\p{Cc}]/u.test(text);
+  const fits = seen.command === undefined
+    ? hasCommandAtStart(seen, text)
+    : /^[^\p{Cc}]/u.test(text);
   return fits ? length : undefined;
 }
 
-/** Does the command's length count one byte too many, the first of the length of its argument? */
-export function swallowsByte(seen: Evidence): boolean {
-  const bytes = content(seen);
+/** Is the command's length 1 too many, so that its payload ends in a byte of the next length? */
+export function hasSwallowedByte(seen: Evidence): boolean {
+  const bytes = payload(seen);
   const last = bytes.at(-1) ?? NUL;
   return seen.kind === "unknown-command" && last > 0 && last <= 8 &&
     seen.commands.includes(latin1(bytes.subarray(0, -1)));
 }
 
-/** A known command with its argument in the same frame: behind a blank, or a length and its bytes. */
-export function commandWithMore(seen: Evidence): string | undefined {
-  const text = latin1(content(seen));
+/** The command in a frame that also holds its argument, behind a blank or as a frame. */
+export function commandInFrame(seen: Evidence): string | undefined {
+  const text = latin1(payload(seen));
   return seen.commands.find((command) => {
     if (!text.startsWith(command)) return false;
     if (text[command.length] === " ") return true;
-    const more = content(seen).subarray(command.length);
+    const more = payload(seen).subarray(command.length);
     return more.length > LENGTH_BYTES && readLength(more) === more.length - LENGTH_BYTES;
   });
 }
 
-export function commandAtStart(seen: Evidence, text: string): boolean {
+/** Does the text begin with a known command, or a known command with the text? */
+export function hasCommandAtStart(seen: Evidence, text: string): boolean {
   return text.length > 0 &&
     seen.commands.some((command) => command.startsWith(text) || text.startsWith(command));
 }
 
 /**
- * The argument before, prolonged by the bytes that were taken for the next length, where they prove
- * to be the rest of its text: its length counted symbols, each of which may take up to 4 bytes.
+ * The whole text of the argument before, if its length counts symbols instead of bytes, so that its
+ * last bytes were read as the next length; else `undefined`.
  */
-export function prolonged({ kind, previous, bytes, bytesMax }: Evidence): string | undefined {
+export function wholeText({ kind, previous, bytes, bytesMax }: Evidence): string | undefined {
   if (previous === undefined || !previous.some((byte) => byte >= 0x80)) return undefined;
   const joined = new Uint8Array(previous.length + bytes.length);
   joined.set(previous);
@@ -153,7 +159,7 @@ export function prolonged({ kind, previous, bytes, bytesMax }: Evidence): string
   return plausible || (isAll && kind !== "over-limit") ? text : undefined;
 }
 
-/** The offset behind so many symbols of UTF-8, or the end. */
+/** The offset behind the first `symbols` symbols of UTF-8, at most the end. */
 function endOfSymbols(bytes: Uint8Array, symbols: number): number {
   let end = 0;
   for (let i = 0; i < symbols && end < bytes.length; i++) {
@@ -163,7 +169,7 @@ function endOfSymbols(bytes: Uint8Array, symbols: number): number {
   return Math.min(end, bytes.length);
 }
 
-/** The text, without a last symbol that is cut off; `undefined` where it is not UTF-8. */
+/** The text without an incomplete last symbol; `undefined` if it is not UTF-8. */
 function decodePrefix(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder("utf-8", { ignoreBOM: true, fatal: true }).decode(bytes, {
@@ -174,14 +180,14 @@ function decodePrefix(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Is this, as far as it came, the first line of an HTTP request? */
+/** Do the bytes begin as an HTTP request? At least 4 bytes must have arrived. */
 export function isHttp(bytes: Uint8Array): boolean {
   const text = latin1(bytes);
   return text.length >= LENGTH_BYTES &&
     HTTP_METHODS.some((method) => `${method} `.startsWith(text) || text.startsWith(`${method} `));
 }
 
-/** Does a header of the PROXY protocol begin so? As a length it is over every limit: no more is needed. */
+/** Do the bytes begin as a PROXY header? Its first 4 bytes, as a length, are over every limit. */
 export function isProxyHeader(bytes: Uint8Array): boolean {
   return PROXY_SIGNATURE.subarray(0, LENGTH_BYTES).every((byte, at) => byte === bytes[at]);
 }

@@ -1,39 +1,45 @@
 /**
- * The header by which a proxy says for whom it connects: the PROXY protocol of HAProxy, version 2,
- * for TCP. Pure.
+ * Reads the header in which a proxy tells the address of its client: the PROXY protocol of HAProxy,
+ * version 2, for TCP. Pure.
  */
 import { formatAddress, type SocketAddress } from "./ip.ts";
 import { hex } from "../text/printable.ts";
 
 /** The first bytes of every header. */
 export const PROXY_SIGNATURE = Uint8Array.of(13, 10, 13, 10, 0, 13, 10, 81, 85, 73, 84, 10);
-/** The first bytes of a header of version 1, which is a line of text. */
+/** The first bytes of a header of version 1, which is a line of text and is not supported. */
 const SIGNATURE_1 = new TextEncoder().encode("PROXY ");
-/** The signature, version and command, family, length of the rest. */
+/** The fixed part: signature (12), version and command (1), family (1), length of the rest (2). */
 const FIXED_BYTES = 16;
-/** A longer header is refused. The addresses take up to 36 bytes, what follows them is skipped. */
-const BYTES_MAX = 4_096;
+/** A longer header is an error. The addresses take at most 36 bytes; the rest is ignored. */
+const HEADER_BYTES_MAX = 4_096;
 
 const LOCAL = 0;
 const PROXY = 1;
 const UNSPEC = 0x00;
 const TCP4 = 0x11;
 const TCP6 = 0x21;
-/** The bytes of two addresses and two ports. */
-const BLOCK_BYTES = new Map([[UNSPEC, 0], [TCP4, 12], [TCP6, 36]]);
+/** The bytes of two addresses and two ports, by family. */
+const ADDRESSES_BYTES = new Map([[UNSPEC, 0], [TCP4, 12], [TCP6, 36]]);
 
-/** What the first bytes of a connection say. */
+/** The header that the first bytes of a connection hold. */
 export type ProxyHeader =
+  /** More bytes are needed. */
   | { readonly kind: "incomplete" }
-  /** What came, as a sentence without its end; it holds no text of a mail. */
+  /** Not a valid header: `text` is a sentence without a full stop. It holds no text of a mail. */
   | { readonly kind: "wrong"; readonly text: string }
-  /** Without a source the proxy connects for itself, or can't say for whom. */
+  /**
+   * A valid header of `size` bytes. `source` is the client; `undefined` if the proxy connects for
+   * itself or does not know the client.
+   */
   | { readonly kind: "whole"; readonly size: number; readonly source: SocketAddress | undefined };
 
-/** Reads the header at the beginning of all that has come. */
+/** Reads the header of a connection. `bytes` are all bytes that have arrived on it. */
 export function parseProxyHeader(bytes: Uint8Array): ProxyHeader {
-  const same = agreeing(bytes, PROXY_SIGNATURE);
-  if (same < Math.min(bytes.length, PROXY_SIGNATURE.length)) return withoutSignature(bytes, same);
+  const equal = countEqual(bytes, PROXY_SIGNATURE);
+  if (equal < Math.min(bytes.length, PROXY_SIGNATURE.length)) {
+    return withoutSignature(bytes, equal);
+  }
   const text = wrongField(bytes);
   if (text !== undefined) return { kind: "wrong", text };
   const size = sizeOf(bytes);
@@ -41,28 +47,32 @@ export function parseProxyHeader(bytes: Uint8Array): ProxyHeader {
   return { kind: "whole", size, source: sourceOf(bytes) };
 }
 
-/** How many of the first bytes are those of a signature. */
-function agreeing(bytes: Uint8Array, signature: Uint8Array): number {
+/** The number of bytes at the beginning that are those of a signature. */
+function countEqual(bytes: Uint8Array, signature: Uint8Array): number {
   const other = signature.findIndex((byte, at) => byte !== bytes[at]);
   return other < 0 ? signature.length : other;
 }
 
-function withoutSignature(bytes: Uint8Array, same: number): ProxyHeader {
-  const same1 = agreeing(bytes, SIGNATURE_1);
-  if (same1 === SIGNATURE_1.length) {
+/** The header of bytes whose first `equal` are those of the signature, but not all. */
+function withoutSignature(bytes: Uint8Array, equal: number): ProxyHeader {
+  const equal1 = countEqual(bytes, SIGNATURE_1);
+  if (equal1 === SIGNATURE_1.length) {
     return { kind: "wrong", text: "A header of version 1 came, which is text" };
   }
-  if (same1 === bytes.length) return { kind: "incomplete" };
-  const [seen, expected] = [bytes, PROXY_SIGNATURE].map((all) => hex(all.subarray(same, same + 1)));
-  return { kind: "wrong", text: `No header came: byte ${same + 1} is ${seen}, not ${expected}` };
+  if (equal1 === bytes.length) return { kind: "incomplete" };
+  const [seen, expected] = [bytes, PROXY_SIGNATURE].map((all) =>
+    hex(all.subarray(equal, equal + 1))
+  );
+  return { kind: "wrong", text: `No header came: byte ${equal + 1} is ${seen}, not ${expected}` };
 }
 
-/** The fixed part and the bytes that follow it, or the least that may come. */
+/** The size of the whole header in bytes, or of its fixed part while the length is missing. */
 function sizeOf(bytes: Uint8Array): number {
   const [high, low] = bytes.subarray(FIXED_BYTES - 2);
   return low === undefined ? FIXED_BYTES : FIXED_BYTES + (high! << 8 | low);
 }
 
+/** What is wrong with the fields behind the signature; `undefined` if nothing is. */
 function wrongField(bytes: Uint8Array): string | undefined {
   const [first = 2 << 4, family = UNSPEC] = bytes.subarray(PROXY_SIGNATURE.length);
   const [version, command] = [first >> 4, first & 15];
@@ -70,20 +80,22 @@ function wrongField(bytes: Uint8Array): string | undefined {
   if (command > PROXY) {
     return `A header with the command ${command} came, which is not LOCAL (0) and not PROXY (1)`;
   }
-  const needed = command === LOCAL ? 0 : BLOCK_BYTES.get(family);
+  const needed = command === LOCAL ? 0 : ADDRESSES_BYTES.get(family);
   if (needed === undefined) {
     return `A header for the family ${hex(Uint8Array.of(family))} came, which is not TCP over ` +
       "IPv4 (11) and not TCP over IPv6 (21)";
   }
   const size = sizeOf(bytes);
-  if (size > BYTES_MAX) return `A header of ${size} bytes came, over the limit of ${BYTES_MAX}`;
+  if (size > HEADER_BYTES_MAX) {
+    return `A header of ${size} bytes came, over the limit of ${HEADER_BYTES_MAX}`;
+  }
   if (bytes.length >= FIXED_BYTES && size < FIXED_BYTES + needed) {
     return `A header of ${size} bytes came, whose addresses take ${FIXED_BYTES + needed}`;
   }
   return undefined;
 }
 
-/** The user's end of the connection: the addresses of both ends come first, then their ports. */
+/** The client of the proxy. The addresses of client and proxy come first, then their ports. */
 function sourceOf(bytes: Uint8Array): SocketAddress | undefined {
   const [first, family] = bytes.subarray(PROXY_SIGNATURE.length);
   if ((first! & 15) === LOCAL || family === UNSPEC) return undefined;

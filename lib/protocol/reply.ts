@@ -1,18 +1,45 @@
 /**
- * Everything that the server may answer, as values. `reply_encoder` makes them frames.
+ * The replies of the server as values, and their texts. `reply_encoder.ts` makes frames of them.
+ * Pure.
  *
- * Clients compare the texts byte for byte, so the original's spelling stays.
+ * Clients compare the texts byte for byte, so the texts keep the spelling of the original server.
  */
 import type { Mistake } from "./mistake.ts";
 
 /** One message in a mailbox. */
 export interface Mail {
+  /** The name of the sender. */
   readonly from: string;
+  /** The text, as the sender wrote it. */
   readonly text: string;
 }
 
-/** The texts of all replies that are one frame; a word in braces is a field of the reply. */
-const TEXTS = {
+/** A code for the text of a reply that is one frame. */
+export type TextCode =
+  | "welcome"
+  | "welcome-back"
+  | "name-taken"
+  | "address-used"
+  | "name-empty"
+  | "name-too-long"
+  | "name-undecodable"
+  | "sent"
+  | "sent-in-part"
+  | "no-such-user"
+  | "text-too-long"
+  | "not-registered"
+  | "logged-out"
+  | "mailbox-full"
+  | "server-full"
+  | "address-full"
+  | "receiver-undecodable"
+  | "text-undecodable"
+  | "storage-away"
+  | "bad-seconds"
+  | "pong";
+
+/** The texts of the replies that are one frame. A word in braces is a field of the reply. */
+const TEXTS: Readonly<Record<TextCode, string>> = {
   "welcome": "Hello, {user}",
   "welcome-back": "Nice to see you, {user}",
   "name-taken": "'{user}' already exists!",
@@ -34,15 +61,14 @@ const TEXTS = {
   "storage-away": "Storage is not available, try again!",
   "bad-seconds": "Bad number of seconds!",
   "pong": "pong",
-} as const;
+};
 
-export type TextCode = keyof typeof TEXTS;
-
+/** The codes of the replies to commands that were carried out. */
 const ACCEPTED: ReadonlySet<string> = new Set<TextCode>(
   ["welcome", "welcome-back", "sent", "sent-in-part", "logged-out", "pong"],
 );
 
-/** All codes of the table. */
+/** All codes of texts. */
 export const TEXT_CODES = Object.keys(TEXTS) as TextCode[];
 
 /** The codes of all refusals. */
@@ -50,37 +76,42 @@ export const REFUSALS = TEXT_CODES.filter((code) => !ACCEPTED.has(code));
 
 const REFUSED: ReadonlySet<string> = new Set(REFUSALS);
 
-/** A reply of one frame with a text of the table. */
+/** A reply that is one frame. The fields of its text are set, the others are not. */
 export interface TextReply {
   readonly code: TextCode;
+  /** A user's name. */
   readonly user?: string;
-  /** The address and port of the connection. */
+  /** The `address:port` of the client. */
   readonly peer?: string;
   /** The most symbols that a text may have. */
   readonly max?: number;
-  /** How many mailboxes were too full to take the message. */
+  /** The number of mailboxes that were too full for the message. */
   readonly full?: number;
 }
 
-/** Whose mail a reply showed, and up to which message, counted since the user registered. */
+/** The mail that a reply showed. */
 export interface Shown {
+  /** The name of the mailbox's owner. */
   readonly user: string;
+  /** The id of that user. */
   readonly id: number;
+  /** The number of the last message that was shown, counted since the user registered. */
   readonly through: number;
 }
 
-/** The users in the order of their registration. A list that changed is another object. */
+/** The users in the order of registration. A list never changes: another list is another object. */
 export interface UserList {
   readonly size: number;
   values(): readonly { readonly name: string }[];
 }
 
+/** A reply to a command, or to a mistake. */
 export type Reply =
   | TextReply
   | { readonly code: "users"; readonly users: UserList }
   | {
     readonly code: "mail";
-    /** Oldest first, put together when it is asked for. */
+    /** Makes the list of messages, the oldest first. */
     readonly mail: () => readonly Mail[];
     readonly count: number;
     readonly shown: Shown;
@@ -88,11 +119,12 @@ export type Reply =
   | { readonly code: "help"; readonly text: string }
   | { readonly code: "mistake"; readonly mistake: Mistake };
 
-/** Did the server do what it was asked for? */
+/** Is this the reply to a command that was not carried out? */
 export function isRefusal(reply: Reply): reply is TextReply {
   return REFUSED.has(reply.code);
 }
 
+/** A text of the table, parted at its field. */
 interface Template {
   readonly before: string;
   readonly field: "user" | "peer" | "max" | "full" | undefined;
@@ -106,7 +138,7 @@ function parseTemplate(text: string): Template {
 
 const TEMPLATES = new Map(TEXT_CODES.map((code) => [code, parseTemplate(TEXTS[code])]));
 
-/** Is the text of such a reply always the same? */
+/** Is the text of this code always the same? */
 export function isConstant(code: TextCode): boolean {
   return TEMPLATES.get(code)!.field === undefined;
 }
@@ -117,7 +149,7 @@ export function replyText(reply: TextReply): string {
   return field === undefined ? before : before + reply[field] + after;
 }
 
-/** The typed reply that a server's text means, if it is one of `codes`. */
+/** Parses the text of a reply; `undefined` if it has none of `codes`. */
 export function parseReplyText(
   text: string,
   codes: readonly TextCode[],

@@ -1,4 +1,4 @@
-/** Replies to the frames that a client gets. */
+/** Makes the frames of replies. Pure, but for one cached list of names. */
 import { encodeFrame, LENGTH_BYTES, writeFrames } from "./frame.ts";
 import {
   isConstant,
@@ -9,22 +9,24 @@ import {
   type UserList,
 } from "./reply.ts";
 
-/** A list of names is kept in pieces of this many bytes. */
-const NAMES_PIECE_BYTES = 65_536;
+/** The frames of a cached list of names are stored in pieces of at most this size. */
+const NAMES_PIECE_BYTES_MAX = 65_536;
 
-/** The replies that are always the same, made once. */
+/** The frames of the replies whose text is always the same, by code. */
 const CONSTANTS: ReadonlyMap<string, Uint8Array> = new Map(
   TEXT_CODES.filter(isConstant).map((code) => [code, encodeFrame(replyText({ code }))]),
 );
 
-/** The frame of a reply that is always the same, not to be changed; none of another. */
+/** The frame of a reply whose text is always the same, else `undefined`. Do not write to it. */
 export function constantReply({ code }: Reply): Uint8Array | undefined {
   return CONSTANTS.get(code);
 }
 
 /**
- * The frames of replies, in pieces of at most the size of `scratch`, made when they are asked for.
- * A piece may lie in `scratch`: it is to be written before the next is asked for.
+ * Makes the frames of replies, piece by piece. A frame that is larger than `scratch` is a piece of
+ * its own, a list of names has pieces of its own, and all other pieces fit into `scratch`.
+ *
+ * A piece may be a view of `scratch`: write it before the next one is made.
  */
 export function* encodeReplies(
   replies: readonly Reply[],
@@ -36,7 +38,7 @@ export function* encodeReplies(
     const constant = constantReply(reply);
     const room = scratch.length - end;
     if (constant !== undefined && constant.length <= room) {
-      const count = sameFrom(replies, at, Math.floor(room / constant.length));
+      const count = countSame(replies, at, Math.floor(room / constant.length));
       end = writeCopies(constant, count, scratch, end);
       at += count;
       continue;
@@ -53,17 +55,17 @@ export function* encodeReplies(
   if (end > 0) yield scratch.subarray(0, end);
 }
 
-/** How many of the replies from a place on, `max` at most, have the code of the first. */
-function sameFrom(replies: readonly Reply[], from: number, max: number): number {
+/** The number of replies from index `from` on that have the same code, at most `max`. */
+function countSame(replies: readonly Reply[], from: number, max: number): number {
   const { code } = replies[from]!;
   let count = 1;
   while (count < max && replies[from + count]?.code === code) count++;
   return count;
 }
 
-/** Writes the bytes so many times. */
+/** Writes `count` copies of the bytes into `scratch`, from `begin` on, and returns their end. */
 function writeCopies(bytes: Uint8Array, count: number, scratch: Uint8Array, begin: number): number {
-  // A loop: for so few bytes `set` costs twice as much.
+  // For these few bytes a loop takes half the time of `set`.
   for (let i = 0; i < bytes.length; i++) scratch[begin + i] = bytes[i]!;
   let end = begin + bytes.length;
   for (const stop = begin + count * bytes.length; end < stop;) {
@@ -74,7 +76,7 @@ function writeCopies(bytes: Uint8Array, count: number, scratch: Uint8Array, begi
   return end;
 }
 
-/** The texts of a reply's frames. */
+/** The texts of the frames of a reply. */
 export function replyTexts(reply: Reply): readonly string[] {
   switch (reply.code) {
     case "users":
@@ -90,34 +92,35 @@ export function replyTexts(reply: Reply): readonly string[] {
   }
 }
 
-/** How many bytes the reply is. */
+/** The size of a reply's frames in bytes. */
 export function replySize(reply: Reply): number {
   let size = 0;
   for (const { length } of encodeReplies([reply], new Uint8Array(4_096))) size += length;
   return size;
 }
 
-/** How many frames the reply is. */
+/** The number of a reply's frames. */
 export function replyFrames(reply: Reply): number {
   if (reply.code === "users") return 1 + reply.users.size;
   return reply.code === "mail" ? 1 + 2 * reply.count : 1;
 }
 
-/** The number of users, then their names. */
 function namesTexts(users: UserList): readonly string[] {
   const texts = [String(users.size)];
   for (const { name } of users.values()) texts.push(name);
   return texts;
 }
 
-/** The number of messages, then sender and text of each. */
 function mailTexts(mail: readonly Mail[], count: number): readonly string[] {
   const texts = [String(count)];
   for (const { from, text } of mail) texts.push(from, text);
   return texts;
 }
 
-/** Puts frames behind the first `begin` bytes of `scratch`; gives it away whenever it is full. */
+/**
+ * Writes the texts as frames into `scratch`, from `begin` on. Yields a piece whenever it is full,
+ * and returns the end of the last frames, which are not yielded.
+ */
 function* packTexts(
   texts: readonly string[],
   scratch: Uint8Array,
@@ -125,7 +128,7 @@ function* packTexts(
 ): Generator<Uint8Array, number> {
   let end = begin;
   for (let at = 0; at < texts.length;) {
-    const { count, end: behind } = writeSome(texts, at, scratch, end);
+    const { count, end: behind } = writeFitting(texts, at, scratch, end);
     at += count;
     end = behind;
     if (count > 0) continue;
@@ -136,23 +139,23 @@ function* packTexts(
   return end;
 }
 
-/** Writes some of the texts from a place on, if one fits: how many, and the offset behind them. */
-function writeSome(
+/** Writes some of the texts from index `from` on as frames. Returns their number and their end. */
+function writeFitting(
   texts: readonly string[],
   from: number,
   scratch: Uint8Array,
   begin: number,
 ): { count: number; end: number } {
-  // A letter may take more than a byte.
-  for (let count = fitting(texts, from, scratch.length - begin); count > 0; count >>= 1) {
+  // Fewer fit if a letter takes more than a byte.
+  for (let count = countFitting(texts, from, scratch.length - begin); count > 0; count >>= 1) {
     const end = writeFrames(scratch, begin, texts.slice(from, from + count));
     if (end !== undefined) return { count, end };
   }
   return { count: 0, end: begin };
 }
 
-/** How many of the texts from a place on fit into so many bytes as frames, with a byte a letter. */
-function fitting(texts: readonly string[], from: number, bytes: number): number {
+/** The number of texts from index `from` on whose frames fit into `bytes`, if all are ASCII. */
+function countFitting(texts: readonly string[], from: number, bytes: number): number {
   let left = bytes;
   let at = from;
   for (; at < texts.length; at++) {
@@ -162,14 +165,14 @@ function fitting(texts: readonly string[], from: number, bytes: number): number 
   return at - from;
 }
 
-/** The newest list of names, encoded: its users never change, and many ask for the same one. */
+/** The frames of the newest list of names, as many clients ask for it. A list never changes. */
 let newestNames: { readonly users: object; readonly pieces: readonly Uint8Array[] } | undefined;
 
 function* encodeNames(reply: Reply & { code: "users" }): Iterable<Uint8Array> {
   const { users } = reply;
   if (newestNames?.users === users) return yield* newestNames.pieces;
   const pieces: Uint8Array[] = [];
-  for (const piece of encodeTexts(replyTexts(reply), new Uint8Array(NAMES_PIECE_BYTES))) {
+  for (const piece of encodeTexts(replyTexts(reply), new Uint8Array(NAMES_PIECE_BYTES_MAX))) {
     pieces.push(piece.slice());
     yield pieces.at(-1)!;
   }

@@ -1,25 +1,27 @@
-/** From the frames of one connection to commands, or to the mistake that ends it. No I/O. */
+/** Reads the commands of one connection from its frames, and finds its first mistake. Pure. */
 import { type Command, type CommandName, commandNames, readCommand } from "./command.ts";
 import type { Evidence } from "./mistake_evidence.ts";
 import { encodeFrame, NO_FRAMES, type Split } from "./frame.ts";
 import { explain, type Mistake } from "./mistake.ts";
 import type { Reply, TextReply } from "./reply.ts";
 
-/** What a connection has to deal with next. */
+/** The next thing that a client has sent. */
 export type Item =
+  /** A complete command. */
   | { readonly kind: "command"; readonly command: Command }
-  /** A whole command whose arguments alone already decide the reply. */
+  /** A complete command with an argument that is not valid, which decides the reply. */
   | { readonly kind: "refused"; readonly name: CommandName; readonly reply: TextReply }
-  /** Nothing that follows can be trusted. Without a reply the connection ends in silence. */
+  /** Bytes that are not the protocol. The bytes behind them have no meaning. */
   | {
     readonly kind: "mistake";
     readonly mistake: Mistake;
+    /** In strict mode mostly `undefined`: the connection is closed without a reply. */
     readonly reply: Reply | undefined;
-    /** The mistake's text for the log, where no part of a mail's text may appear. */
+    /** The text of the mistake for the log; it holds no part of a mail's text. */
     readonly explanation: string;
   };
 
-/** What a reader must know of the server's options. */
+/** The options of the server that a reader needs. */
 export interface RequestReaderOptions {
   readonly strict: boolean;
   readonly textSymbolsMax: number;
@@ -30,107 +32,113 @@ export interface RequestReaderOptions {
 const encoder = new TextEncoder();
 const NOTHING = new Uint8Array(0);
 
-/** Collects frames until a command is complete. */
+/** Collects the frames of a connection, and reads commands from them. */
 export class RequestReader {
   readonly #options: RequestReaderOptions;
   #frames = NO_FRAMES;
-  /** The commands before this place in the frames were found. */
-  #at = 0;
+  /** The index of the first frame that is not read. */
+  #position = 0;
+  /** The bytes behind the frames: see {@link Split}. */
   #rest: Uint8Array = NOTHING;
-  #overLimit = false;
-  /** The last argument of the command before, if it had any: its text, or bytes that are none. */
-  #before: string | Uint8Array | undefined;
-  /** A text was sent: bytes that are no protocol may be a part of it. */
+  #isOverLimit = false;
+  /** The last argument of the command that was read last, as a text or as bytes, if it had one. */
+  #lastArgument: string | Uint8Array | undefined;
+  /** The client has sent a mail before: bytes that are not the protocol may be part of its text. */
   #hasSent: boolean;
 
-  /** What came before may hold a text, where `hasSent` says so. */
+  /** `hasSent`: the client may have sent a mail before the first frame that the reader gets. */
   constructor(options: RequestReaderOptions, hasSent = false) {
     this.#options = options;
     this.#hasSent = hasSent;
   }
 
-  /** Takes in what the frame stream gave; what was not taken before is kept as a copy. */
-  feed({ frames, rest, overLimit }: Split): void {
-    this.#frames = this.#at === this.#frames.length ? frames : this.#frames.from(this.#at, frames);
-    this.#at = 0;
+  /** Adds the frames of a split. They are not copied, unless older ones are unread. */
+  feed({ frames, rest, isOverLimit }: Split): void {
+    this.#frames = this.#position === this.#frames.length
+      ? frames
+      : this.#frames.copyFrom(this.#position, frames);
+    this.#position = 0;
     this.#rest = rest;
-    this.#overLimit = overLimit;
+    this.#isOverLimit = isOverLimit;
   }
 
-  /** To be called before the memory of the frames is used again: copies what is still needed. */
-  keep(): void {
-    const isAllTaken = this.#at === this.#frames.length;
-    this.#frames = isAllTaken ? NO_FRAMES : this.#frames.from(this.#at);
-    this.#at = 0;
+  /** Copies the unread frames. Call it before the memory of the last split is reused. */
+  copyUnread(): void {
+    const isAllRead = this.#position === this.#frames.length;
+    this.#frames = isAllRead ? NO_FRAMES : this.#frames.copyFrom(this.#position);
+    this.#position = 0;
   }
 
-  /** Has a command come in part? */
+  /** Are there unread bytes? Once {@link next} returns `undefined` they begin a command. */
   get isBegun(): boolean {
-    return this.#at < this.#frames.length || this.#rest.length > 0;
+    return this.#position < this.#frames.length || this.#rest.length > 0;
   }
 
-  /** What has come and was not taken, a copy. */
+  /** A copy of all that has arrived and is not read. */
   get pending(): Split {
-    const frames = this.#frames.from(this.#at);
+    const frames = this.#frames.copyFrom(this.#position);
     const size = frames.size + this.#rest.length;
-    return { size, frames, rest: this.#rest, overLimit: this.#overLimit };
+    return { size, frames, rest: this.#rest, isOverLimit: this.#isOverLimit };
   }
 
-  /** The next command or mistake; `undefined` where more bytes are needed. */
+  /** Reads the next command or mistake; `undefined` if more bytes are needed. */
   next(): Item | undefined {
-    if (this.#at === this.#frames.length) return this.#atLength(undefined, "command");
-    const found = readCommand(this.#frames, this.#at, this.#options.strict);
+    if (this.#position === this.#frames.length) return this.#overLimitMistake(undefined, "command");
+    const found = readCommand(this.#frames, this.#position, this.#options.strict);
     switch (found.kind) {
       case "unknown":
         return this.#unknownCommand();
       case "begun":
-        return this.#atLength(found.name, found.expected);
+        return this.#overLimitMistake(found.name, found.expected);
       case "refused":
         this.#advance(found.name, found.length);
-        this.#before = this.#frames.payload(this.#at - 1).slice();
+        this.#lastArgument = this.#frames.payload(this.#position - 1).slice();
         return found;
       case "command":
         this.#advance(found.command.name, found.length);
-        this.#before = found.lastArgument;
+        this.#lastArgument = found.lastArgument;
         return found;
     }
   }
 
-  /** The mistake of a command that was begun and can't be completed. */
+  /** The mistake of a command that has begun and will not be completed. */
   breakOff(kind: "stalled" | "cut-off"): Item {
-    const found = this.#at < this.#frames.length
-      ? readCommand(this.#frames, this.#at, this.#options.strict)
+    const found = this.#position < this.#frames.length
+      ? readCommand(this.#frames, this.#position, this.#options.strict)
       : undefined;
     return found?.kind === "begun"
       ? this.#mistake({ kind, expected: found.expected, command: found.name })
       : this.#mistake({ kind, expected: "command", command: undefined });
   }
 
-  /** The frame before a place, where that is an argument and not a command's name. */
-  #argumentBefore(place: number): Uint8Array | undefined {
-    if (place > this.#at) {
-      return place === this.#at + 1 ? undefined : this.#frames.payload(place - 1);
+  /** The frame before an index, if it is an argument and not a command's name. */
+  #argumentBefore(index: number): Uint8Array | undefined {
+    if (index > this.#position) {
+      return index === this.#position + 1 ? undefined : this.#frames.payload(index - 1);
     }
-    return typeof this.#before === "string" ? encoder.encode(this.#before) : this.#before;
+    return typeof this.#lastArgument === "string"
+      ? encoder.encode(this.#lastArgument)
+      : this.#lastArgument;
   }
 
   #advance(name: CommandName, frames: number): void {
-    this.#at += frames;
+    this.#position += frames;
     this.#hasSent ||= name.startsWith("send");
   }
 
-  #atLength(command: CommandName | undefined, expected: string): Item | undefined {
-    return this.#overLimit ? this.#mistake({ kind: "over-limit", expected, command }) : undefined;
+  /** The mistake of a length over the limit, if that is behind the frames. */
+  #overLimitMistake(command: CommandName | undefined, expected: string): Item | undefined {
+    return this.#isOverLimit ? this.#mistake({ kind: "over-limit", expected, command }) : undefined;
   }
 
   #unknownCommand(): Item {
-    const frame = this.#frames.payload(this.#at);
+    const frame = this.#frames.payload(this.#position);
     return this.#mistake({
       kind: "unknown-command",
       expected: "command",
       command: undefined,
       bytes: encodeFrame(frame),
-      previous: this.#argumentBefore(this.#at),
+      previous: this.#argumentBefore(this.#position),
     });
   }
 
@@ -145,7 +153,7 @@ export class RequestReader {
       ...seen,
     });
     const reply = strict
-      ? seen.kind === "over-limit" ? this.#tooLong(seen.command) : undefined
+      ? seen.kind === "over-limit" ? this.#tooLongReply(seen.command) : undefined
       : { code: "mistake", mistake } as const;
     const mayBeMail = this.#hasSent || seen.command?.startsWith("send") ||
       namesSend(seen.bytes ?? this.#rest);
@@ -153,8 +161,8 @@ export class RequestReader {
     return { kind: "mistake", mistake, reply, explanation };
   }
 
-  /** In strict mode an argument over the limit gets the too-long reply of its command. */
-  #tooLong(command: string | undefined): Reply | undefined {
+  /** In strict mode a frame over the limit gets the too-long reply of its command. */
+  #tooLongReply(command: string | undefined): Reply | undefined {
     if (command === undefined) return undefined;
     return command === "register"
       ? { code: "name-too-long" }
@@ -162,7 +170,7 @@ export class RequestReader {
   }
 }
 
-/** Do the bytes hold the name of a command with a text, in whatever way it was written? */
+/** Do the bytes hold the name of a command with a text, in any case, with NULs or without? */
 function namesSend(bytes: Uint8Array): boolean {
   return /send/i.test(new TextDecoder("latin1").decode(bytes).replaceAll("\0", ""));
 }

@@ -1,12 +1,12 @@
-/** UTF-8 to texts, as strictly as Python reads it. */
+/** Decodes UTF-8 as strictly as Python does. Pure. */
 
 /**
- * Decodes `bytes` from `start` to before `end`; `undefined` where they are not UTF-8. The server
- * passes a faster one (`server/fast_utf8`), which the tests hold against {@link decodeUtf8}.
+ * Decodes `bytes` from `start` to before `end`; `undefined` if they are not UTF-8. The server uses
+ * a faster decoder (`server/fast_utf8.ts`), which the tests hold against {@link decodeUtf8}.
  */
 export type Decode = (bytes: Uint8Array, start: number, end: number) => string | undefined;
 
-/** A byte order mark is a symbol like any other; surrogates and overlong forms are not UTF-8. */
+/** A byte order mark is a symbol like any other. Surrogates and overlong forms are errors. */
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
 /** The plain decoder. */

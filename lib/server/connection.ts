@@ -246,7 +246,7 @@ export class ConnectionHandler {
 
   #read(): Promise<ReadableStreamReadResult<Split>> {
     this.#armForReading();
-    this.#commands.keep();
+    this.#commands.copyUnread();
     this.#isReading = true;
     return this.#frames.read();
   }

@@ -80,7 +80,7 @@ function splitAll(chunks: readonly Uint8Array[]) {
   for (const chunk of chunks) {
     const split = splitFrames(rest, chunk, LIMIT);
     frames.push(...Array.from(split.frames, (frame) => decoder.decode(frame)));
-    if (split.overLimit) return { frames, rest: split.rest.subarray(0, 4), overLimit: true };
+    if (split.isOverLimit) return { frames, rest: split.rest.subarray(0, 4), overLimit: true };
     rest = split.rest;
   }
   return { frames, rest, overLimit: false };

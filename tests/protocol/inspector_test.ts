@@ -33,7 +33,7 @@ function inspect(pieces: readonly Uint8Array[], options = SHOWING, offset = 0): 
     lines.push(...inspector.feed(split));
     memory.fill(0xff);
     rest = split.rest;
-    if (split.overLimit) break;
+    if (split.isOverLimit) break;
   }
   return [...lines, ...inspector.breakOff("cut-off")];
 }

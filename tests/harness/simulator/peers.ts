@@ -188,7 +188,7 @@ export class Peers {
   /** Reads what has arrived next; `false` where nothing has. */
   #read(peer: Peer): boolean {
     const chunk = peer.chunks.shift();
-    peer.reader.keep();
+    peer.reader.copyUnread();
     if (chunk !== undefined) {
       const split = splitFrames(peer.rest, chunk, FRAME_BYTES_MAX);
       peer.rest = split.rest;
