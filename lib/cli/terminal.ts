@@ -147,13 +147,13 @@ class Terminal {
   }
 
   async #showNext(client: Client): Promise<void> {
-    const result = this.#dialer.extended
+    const result = this.#dialer.hasWait
       ? await this.#dialer.replyWithin(1000 * WAIT_S + SILENCE_MS, client.wait(WAIT_S))
       : await this.#dialer.replyWithin(SILENCE_MS, client.receive());
     if (!result.ok && result.code === "not-registered") throw new Error("Your name was removed");
     if (!result.ok) throw new Error(result.text);
     this.#show(result.mail);
-    if (!this.#dialer.extended) await sleep(POLL_MS);
+    if (!this.#dialer.hasWait) await sleep(POLL_MS);
   }
 
   /** Tries until it is registered again; gives up only where nobody can stop it. */

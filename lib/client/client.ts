@@ -1,4 +1,9 @@
-/** A typed client over any stream of bytes in both directions. */
+/**
+ * A client for the chat server, over a TCP connection or any other pair of byte streams. It runs in
+ * Deno and in a browser.
+ *
+ * @module
+ */
 import { type CommandName, encodeCommand, WAIT_SECONDS_MAX } from "../protocol/command.ts";
 import { FrameStream, readerOf } from "../protocol/frame_stream.ts";
 import {
@@ -9,29 +14,38 @@ import {
   type TextReply,
 } from "../protocol/reply.ts";
 
-/** What the server refused, and the text that it said; `"other"`: a text that it explains itself. */
+export type { Mail, TextCode };
+
+/** The result of a command that the server refused. */
 export interface Refusal {
+  /** Tells a refusal from the result of a command that was carried out. */
   readonly ok: false;
+  /** The kind of refusal; `"other"` if the client does not know the text, as of a mistake. */
   readonly code: TextCode | "other";
+  /** The reply of the server, for the user. */
   readonly text: string;
 }
 
-/** What the server did, or why it refused. */
+/** The result of a command: `ok` is `true` and the values are set, or the server refused it. */
 export type Result<Value> = ({ readonly ok: true } & Value) | Refusal;
 
-/** The connection ended before the reply came. Whether the command was carried out is unknown. */
+/**
+ * The connection ended before the reply arrived. The server may have carried out the command or not.
+ */
 export class DisconnectedError extends Error {
+  /** The name of this class. */
   override name = "DisconnectedError";
 }
 
-/** A reply may have frames of at most so many bytes. */
+/** The limit of the payload of a reply's frame. A longer one is not the protocol. */
 const FRAME_BYTES_MAX = 1_048_576;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
- * A client of one connection. Every command is sent at once and its result comes when the replies
- * before it have come, so several may be under way; a `wait` ends when the next command is sent.
+ * A client of the chat on one connection. A command is sent at once, even if earlier ones have no
+ * reply yet, and the results arrive in the order of the commands. A {@link Client.wait} ends when the
+ * next command is sent.
  *
  * ```ts
  * const conn = await Deno.connect({ hostname: "127.0.0.1", port: 31337 });
@@ -47,10 +61,15 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 export class Client {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #frames: AsyncIterator<Uint8Array>;
-  /** The reply of the last command that was sent. */
+  /** The result of the last command. */
   #last: Promise<unknown> = Promise.resolve();
-  #closed = false;
+  #isClosed = false;
 
+  /**
+   * Takes over a connection.
+   *
+   * @param connection Its streams, such as a `Deno.Conn`. Nothing else may read or write them.
+   */
   constructor({ readable, writable }: {
     readonly readable: ReadableStream<Uint8Array>;
     readonly writable: WritableStream<Uint8Array<ArrayBuffer>>;
@@ -59,13 +78,23 @@ export class Client {
     this.#frames = eachFrame(readable);
   }
 
-  /** Takes a name, or comes back under it (`again`). */
+  /**
+   * Registers a name for this connection. `again` is `true` if the name was registered before and
+   * this connection comes back under it. Its mail is still there.
+   *
+   * @param name 1 to 8 symbols (Unicode code points), unless the server has another limit.
+   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
+   */
   register(name: string): Promise<Result<{ text: string; again: boolean }>> {
     const read = ({ code }: TextReply) => ({ again: code === "welcome-back" });
     return this.#command(["welcome", "welcome-back"], read, "register", name);
   }
 
-  /** The names of all users, in the order of registration. */
+  /**
+   * Lists the names of all users, in the order of registration.
+   *
+   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
+   */
   users(): Promise<Result<{ users: string[] }>> {
     return this.#ask("users", [], async (first) => {
       const count = parseCount(first);
@@ -76,60 +105,94 @@ export class Client {
     });
   }
 
-  /** Puts a text into one mailbox. */
+  /**
+   * Sends a text to one user.
+   *
+   * @param to The name of the user.
+   * @param text 0 to 60 symbols (Unicode code points), unless the server has another limit.
+   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
+   */
   send(to: string, text: string): Promise<Result<{ text: string }>> {
-    return this.#command(["sent"], nothingMore, "send", to, text);
+    return this.#command(["sent"], noValues, "send", to, text);
   }
 
-  /** Puts a text into every other mailbox; so many were too full for it. */
+  /**
+   * Sends a text to all other users. `full` is the number of users who did not get it, because their
+   * mailboxes are full.
+   *
+   * @param text 0 to 60 symbols (Unicode code points), unless the server has another limit.
+   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
+   */
   sendall(text: string): Promise<Result<{ text: string; full: number }>> {
     const read = ({ full = 0 }: TextReply) => ({ full });
     return this.#command(["sent", "sent-in-part"], read, "sendall", text);
   }
 
-  /** Empties the mailbox. */
+  /**
+   * Returns all mail, the oldest first, and removes it from the mailbox. It is lost if the
+   * connection breaks before the reply arrives: {@link Client.wait} loses none.
+   *
+   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
+   */
   receive(): Promise<Result<{ mail: Mail[] }>> {
     return this.#ask("receive", [], (first) => this.#mail(first));
   }
 
   /**
-   * Waits for mail, at most so many seconds (and 60). What it shows leaves the mailbox with the
-   * next command; until then it is safe with the server.
+   * Waits for mail and returns it, the oldest first; none if the time is over or the next command is
+   * sent. The mail stays in the mailbox until the next command is sent on this connection.
+   *
+   * @param seconds The time to wait, 0 to 60. Fractions are rounded to milliseconds.
+   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
    */
   wait(seconds: number): Promise<Result<{ mail: Mail[] }>> {
-    const digits = Math.min(Math.max(seconds, 0), WAIT_SECONDS_MAX).toFixed(3).replace(
-      /\.?0+$/,
-      "",
-    );
-    return this.#ask("wait", [digits], (first) => this.#mail(first));
+    const limited = Math.min(Math.max(seconds, 0), WAIT_SECONDS_MAX);
+    return this.#ask("wait", [`${Number(limited.toFixed(3))}`], (first) => this.#mail(first));
   }
 
-  /** Asks whether the server is there. A server in strict mode does not know it and closes. */
+  /**
+   * Asks the server for a sign of life. A server in strict mode does not know this command and
+   * closes the connection.
+   *
+   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
+   */
   ping(): Promise<Result<{ text: string }>> {
-    return this.#command(["pong"], nothingMore, "ping");
+    return this.#command(["pong"], noValues, "ping");
   }
 
-  /** The server's own words on its commands and limits. */
+  /**
+   * Returns the server's text about its commands and limits. A server in strict mode does not know
+   * this command and closes the connection.
+   *
+   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
+   */
   help(): Promise<Result<{ text: string }>> {
     return this.#ask("help", [], (text) => Promise.resolve({ text }));
   }
 
-  /** Removes the user and the mailbox. */
+  /**
+   * Removes the user and the mailbox with its mail.
+   *
+   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
+   */
   logout(): Promise<Result<{ text: string }>> {
-    return this.#command(["logged-out"], nothingMore, "logout");
+    return this.#command(["logged-out"], noValues, "logout");
   }
 
-  /** Ends the sending side; the replies that are under way still come. Never rejects. */
+  /**
+   * Ends the sending side of the connection. The results of earlier commands still arrive, later
+   * commands are rejected. It never rejects itself.
+   */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#isClosed = true;
     try {
       await this.#writer.close();
     } catch {
-      // It was closed already, or the connection is lost: it is ended in any case.
+      // It is closed already, or the connection is lost.
     }
   }
 
-  /** Sends a command whose reply is one frame; `read` tells what it says beside the text. */
+  /** Sends a command whose reply is one frame. `read` makes the other values of its result. */
   #command<More extends object>(
     accepted: readonly TextCode[],
     read: (reply: TextReply) => More,
@@ -143,17 +206,17 @@ export class Client {
   }
 
   /**
-   * Sends a command; `read` makes the value of its reply, if the first frame is not a refusal.
+   * Sends a command. If the first frame of the reply is not a refusal `read` makes the values of the
+   * result from it; `undefined` if it is not the reply that was expected.
    *
-   * The promise itself goes to the caller, through no async function: that would make another of
-   * it, whose rejection nobody has seen to.
+   * This is not an async function: its promise would be another one, whose rejection is not handled.
    */
   #ask<Value extends object>(
     name: CommandName,
     values: readonly string[],
     read: (first: string) => Promise<Value | undefined>,
   ): Promise<Result<Value>> {
-    const result = this.#closed
+    const result = this.#isClosed
       ? Promise.reject(new DisconnectedError("The client was closed"))
       : this.#exchange(encodeCommand(name, ...values) as Uint8Array<ArrayBuffer>, read);
     result.catch(() => {});
@@ -164,7 +227,7 @@ export class Client {
     command: Uint8Array<ArrayBuffer>,
     read: (first: string) => Promise<Value | undefined>,
   ): Promise<Result<Value>> {
-    // What the server said before it closed is worth more than that it did not read on.
+    // If the write fails, replies that the server sent before may still arrive.
     this.#writer.write(command).catch(() => {});
     const result = this.#result(this.#last, read);
     this.#last = result;
@@ -206,7 +269,7 @@ export class Client {
   }
 }
 
-function nothingMore(): object {
+function noValues(): object {
   return {};
 }
 
@@ -215,8 +278,10 @@ function parseCount(text: string): number | undefined {
 }
 
 async function* eachFrame(readable: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const { frames, isOverLimit } of new FrameStream(readerOf(readable), FRAME_BYTES_MAX)) {
+  for await (
+    const { frames, isOverLimit } of new FrameStream(readerOf(readable), FRAME_BYTES_MAX)
+  ) {
     yield* frames;
-    if (isOverLimit) throw new DisconnectedError("What the server sent is not the protocol");
+    if (isOverLimit) throw new DisconnectedError("The server sent bytes that are not the protocol");
   }
 }

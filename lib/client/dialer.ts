@@ -1,38 +1,46 @@
-/** Finds a server: connects, learns what kind it is, and does not wait for ever. */
+/** Connects to a server, and finds out its mode and limits. */
 import { within } from "../clock.ts";
 import { messageOf } from "../errors.ts";
-import { Client, DisconnectedError } from "./client.ts";
 import { formatHostPort, type SocketAddress } from "../protocol/ip.ts";
+import { Client, DisconnectedError } from "./client.ts";
 
-/** A server that answers nothing for so long is as good as gone, in milliseconds. */
+export type { SocketAddress };
+
+/** A server that does not answer for this long is taken for gone (ms). */
 export const SILENCE_MS = 5_000;
 
-/** Connects to one server, again and again. */
+/** Connects to one server, and again whenever the connection is lost. */
 export class Dialer {
   readonly #target: SocketAddress;
   #conn: Deno.TcpConn | undefined;
-  /** Does the server know `wait`? A strict one does not. */
-  extended = false;
-  /** The most symbols in a name and in a text, as far as the server tells. */
+  /** The server knows `wait`; in strict mode it does not. Set by {@link Dialer.connect}. */
+  hasWait = false;
+  /** The limits of a name and of a text in symbols: the server's, if it has told them. */
   limits = { name: 8, text: 60 };
 
+  /** `target` is the server. */
   constructor(target: SocketAddress) {
     this.#target = target;
   }
 
-  /** A new connection in the place of the old one, to a server that may be another by now. */
+  /**
+   * Closes the old connection and opens a new one. Finds out the server's mode and limits again,
+   * since it may have been restarted with others.
+   *
+   * @throws {Error} If the server cannot be reached, does not answer or refuses.
+   */
   async connect(): Promise<Client> {
     const client = await this.#dial();
     try {
       const help = await this.replyWithin(SILENCE_MS, client.help());
       if (!help.ok) throw new Error(help.text);
-      this.extended = /^wait /m.test(help.text);
+      this.hasWait = /^wait /m.test(help.text);
       this.#readLimits(help.text);
       return client;
     } catch (error) {
       if (!(error instanceof DisconnectedError)) throw error;
-      // A strict server answers nothing to a command that it does not know, and closes.
-      this.extended = false;
+      // A strict server does not know `help`, and closes the connection without a reply.
+      this.hasWait = false;
       return await this.#dial();
     }
   }
@@ -52,7 +60,11 @@ export class Dialer {
     };
   }
 
-  /** The reply. Throws where the server is silent for more than `ms` milliseconds. */
+  /**
+   * Resolves to a reply.
+   *
+   * @throws {Error} If it does not arrive within `ms` milliseconds.
+   */
   async replyWithin<Value>(ms: number, reply: Promise<Value>): Promise<Value> {
     const value = await within(ms, reply);
     if (value === undefined) throw new Error(`${formatHostPort(this.#target)} does not answer`);
@@ -63,16 +75,20 @@ export class Dialer {
     try {
       this.#conn?.close();
     } catch {
-      // It was closed already.
+      // It is closed already.
     }
   }
 }
 
-/** Connects. Throws an error that says in one line why it can't be done. */
+/**
+ * Opens a TCP connection, within {@link SILENCE_MS}.
+ *
+ * @throws {Error} If that fails. Its message is a line for the user.
+ */
 export async function dial(target: SocketAddress): Promise<Deno.TcpConn> {
   try {
     const conn = await Deno.connect({ ...target, signal: AbortSignal.timeout(SILENCE_MS) });
-    // Else a command behind a `wait` leaves only when that was acknowledged, 40 ms later.
+    // Else a command behind a `wait` is sent only when TCP has acknowledged that, 40 ms later.
     conn.setNoDelay(true);
     return conn;
   } catch (error) {
