@@ -1,7 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Log } from "../lib/log.ts";
-import { hex, printable, quoted } from "../lib/text/printable.ts";
 
 const decoder = new TextDecoder();
 
@@ -107,38 +106,5 @@ describe("the log", () => {
     log.refused("a", "b", {});
     await log.close(1000);
     assertEquals(gate.text, "");
-  });
-});
-
-describe("what came from the wire", () => {
-  it("is printed without controls and direction overrides", () => {
-    assertEquals(
-      printable("a\x1b[2Jb\u202ec\u2066\x7f\u0085"),
-      "a\\u001b[2Jb\\u202ec\\u2066\\u007f\\u0085",
-    );
-  });
-
-  it("is printed without what nobody sees", () => {
-    assertEquals(
-      printable("A\u00adl\u200b\u3164\u{1d173}"),
-      "A\\u00adl\\u200b\\u3164\\ud834\\udd73",
-    );
-  });
-
-  it("keeps every other symbol", () => {
-    for (const text of ["Привет", "👩‍👩‍👧", "❤️", "é", "\\", '"', "العربية"]) {
-      assertEquals(printable(text), text);
-    }
-  });
-
-  it("is valid JSON in quotes", () => {
-    const text = 'a"\\\n\u202e\u2028\u0000\ufeff';
-    assertEquals(JSON.parse(quoted(text)), text);
-    assertEquals(/^[\x20-\x7e]*$/.test(quoted(text)), true);
-  });
-
-  it("is shown in hex up to a number of bytes", () => {
-    assertEquals(hex(Uint8Array.of(0, 10, 255), 2), "00 0a ...");
-    assertEquals(hex(Uint8Array.of(0, 10), 2), "00 0a");
   });
 });

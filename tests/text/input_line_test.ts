@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { type Action, parseLine, parseMessage } from "../../lib/text/input_line.ts";
-import { tooLong } from "../../lib/text/symbols.ts";
 
 const HOW = 'To one person: @Bob hi, or @"A b" hi for a name with blanks';
 
@@ -47,37 +46,24 @@ const LINES: readonly { readonly line: string; readonly means: Action }[] = [
   },
 ];
 
-describe("a typed line", () => {
+describe("parseLine()", () => {
   for (const { line, means } of LINES) {
-    it(`${JSON.stringify(line)} means ${JSON.stringify(means)}`, () => {
+    it(`reads ${JSON.stringify(line)} as ${JSON.stringify(means)}`, () => {
       assertEquals(parseLine(line), means);
     });
   }
 });
 
-describe("a line that is typed on the page", () => {
+describe("parseMessage()", () => {
   for (const { line, means } of LINES.filter(({ line }) => line.startsWith("@"))) {
-    it(`${JSON.stringify(line)} means the same as in the terminal`, () => {
+    it(`reads ${JSON.stringify(line)} as parseLine() does`, () => {
       assertEquals(parseMessage(line), means);
     });
   }
 
-  it("is just text when it begins with a slash", () => {
+  it("reads a line that begins with a slash as a text", () => {
     for (const text of ["/users", "//", "/"]) {
       assertEquals(parseMessage(text), { kind: "all", text });
     }
-  });
-});
-
-describe("the check of lengths", () => {
-  it("says nothing of what has just the most symbols, however many bytes they take", () => {
-    assertEquals(tooLong("name", "👍".repeat(8), 8), undefined);
-  });
-
-  it("says what is too long, how long it is, and how long it may be", () => {
-    assertEquals(
-      tooLong("name", "👍".repeat(9), 8),
-      "The name is too long: 9 symbols, at most 8 are allowed",
-    );
   });
 });
