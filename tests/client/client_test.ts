@@ -4,7 +4,7 @@ import { Client, DisconnectedError } from "../../lib/client/client.ts";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { itNeeds, NET, Peer, serve, type TestServer, until } from "../support.ts";
 
-/** A client of a real server; `using` closes its connection. */
+/** A client that is connected to a real server. `using` closes its connection. */
 async function connect(port: number): Promise<{ client: Client } & Disposable> {
   const conn = await Deno.connect({ hostname: "127.0.0.1", port });
   conn.setNoDelay(true);
@@ -12,13 +12,13 @@ async function connect(port: number): Promise<{ client: Client } & Disposable> {
     try {
       conn.close();
     } catch {
-      // The other end was closed, so the streams have closed this one.
+      // The streams close the connection when the server closes it.
     }
   };
   return { client: new Client(conn), [Symbol.dispose]: close };
 }
 
-/** Alice and Bob at one server. */
+/** The clients of Alice and Bob at one server. */
 async function pair(...flags: string[]): Promise<
   { alice: Client; bob: Client; server: TestServer } & AsyncDisposable
 > {
@@ -36,7 +36,7 @@ async function pair(...flags: string[]): Promise<
 
 const decoder = new TextDecoder();
 
-/** A client over streams in memory, and the other end of them. */
+/** A client over streams in memory, and their other end. */
 function inMemory() {
   const roomy = { highWaterMark: 100 };
   type Bytes = Uint8Array<ArrayBuffer>;
@@ -46,7 +46,7 @@ function inMemory() {
   const writer = down.writable.getWriter();
   return {
     client: new Client({ readable: down.readable, writable: up.writable }),
-    /** The text of what the client sent at once, lengths included. */
+    /** The bytes of the client's next write as a text, lengths included. */
     sent: async () => decoder.decode((await reader.read()).value),
     reply: (...frames: string[]) => writer.write(encodeFrames(frames)),
     write: (bytes: Uint8Array) => writer.write(bytes),
@@ -56,8 +56,8 @@ function inMemory() {
   };
 }
 
-describe("the client", () => {
-  itNeeds(NET, "registers, and says whether it came back", async () => {
+describe("Client", () => {
+  itNeeds(NET, "registers a name, and tells whether it came back under it", async () => {
     await using server = serve();
     using alice = await connect(server.port);
     assertEquals(await alice.client.register("Alice"), {
@@ -95,7 +95,7 @@ describe("the client", () => {
     assertEquals(await chat.bob.receive(), { ok: true, mail: [] });
   });
 
-  itNeeds(NET, "says how many mailboxes were too full", async () => {
+  itNeeds(NET, "counts the full mailboxes that sendall() left out", async () => {
     await using chat = await pair("--mailbox-messages-max", "1");
     await chat.alice.send("Bob", "1");
     assertEquals(await chat.alice.sendall("2"), {
@@ -105,16 +105,20 @@ describe("the client", () => {
     });
   });
 
-  itNeeds(NET, "waits for mail, and sends while it waits", async () => {
-    await using chat = await pair();
-    const waiting = chat.bob.wait(60);
-    await chat.alice.send("Bob", "hi");
-    assertEquals(await waiting, { ok: true, mail: [{ from: "Alice", text: "hi" }] });
-    const again = chat.bob.wait(60);
-    assert((await chat.bob.send("Alice", "hi too")).ok);
-    assertEquals(await again, { ok: true, mail: [] });
-    assertEquals(await chat.bob.wait(0), { ok: true, mail: [] });
-  });
+  itNeeds(
+    NET,
+    "gives the mail that wait() waited for, and ends a wait by the next command",
+    async () => {
+      await using chat = await pair();
+      const waiting = chat.bob.wait(60);
+      await chat.alice.send("Bob", "hi");
+      assertEquals(await waiting, { ok: true, mail: [{ from: "Alice", text: "hi" }] });
+      const again = chat.bob.wait(60);
+      assert((await chat.bob.send("Alice", "hi too")).ok);
+      assertEquals(await again, { ok: true, mail: [] });
+      assertEquals(await chat.bob.wait(0), { ok: true, mail: [] });
+    },
+  );
 
   itNeeds(NET, "pings, asks for help, and logs out", async () => {
     await using chat = await pair();
@@ -125,17 +129,17 @@ describe("the client", () => {
     assertEquals(await chat.alice.users(), { ok: true, users: ["Alice"] });
   });
 
-  itNeeds(NET, "returns refusals, typed, and goes on", async () => {
+  itNeeds(NET, "returns refusals as results with a code, and goes on", async () => {
     await using chat = await pair("--mailbox-messages-max", "1");
-    using nobody = await connect(chat.server.port);
+    using stranger = await connect(chat.server.port);
     await chat.alice.send("Bob", "1");
     const refused = [
-      await nobody.client.sendall("x"),
-      await nobody.client.receive(),
-      await nobody.client.wait(1),
-      await nobody.client.register("Bob"),
-      await nobody.client.register(""),
-      await nobody.client.register("123456789"),
+      await stranger.client.sendall("x"),
+      await stranger.client.receive(),
+      await stranger.client.wait(1),
+      await stranger.client.register("Bob"),
+      await stranger.client.register(""),
+      await stranger.client.register("123456789"),
       await chat.alice.send("Nobody", "x"),
       await chat.alice.send("Bob", "x".repeat(61)),
       await chat.alice.send("Bob", "2"),
@@ -156,21 +160,25 @@ describe("the client", () => {
     assert((await chat.alice.ping()).ok);
   });
 
-  itNeeds(NET, "gives the result of each of 1000 commands that were sent at once", async () => {
-    await using chat = await pair();
-    const sent = Array.from({ length: 1000 }, (_, i) => chat.alice.send("Bob", String(i)));
-    const last = chat.alice.users();
-    assert((await Promise.all(sent)).every((result) => result.ok));
-    assert((await last).ok);
-    assertEquals(await chat.bob.receive(), {
-      ok: true,
-      mail: Array.from({ length: 1000 }, (_, i) => ({ from: "Alice", text: String(i) })),
-    });
-  });
+  itNeeds(
+    NET,
+    "gives the results of 1000 commands that are sent at once, in their order",
+    async () => {
+      await using chat = await pair();
+      const sent = Array.from({ length: 1000 }, (_, i) => chat.alice.send("Bob", String(i)));
+      const last = chat.alice.users();
+      assert((await Promise.all(sent)).every((result) => result.ok));
+      assert((await last).ok);
+      assertEquals(await chat.bob.receive(), {
+        ok: true,
+        mail: Array.from({ length: 1000 }, (_, i) => ({ from: "Alice", text: String(i) })),
+      });
+    },
+  );
 
   itNeeds(
     NET,
-    "gives the last words of a server that closes, then a DisconnectedError",
+    "gives the last reply of a server that closes, then a DisconnectedError",
     async () => {
       await using server = serve("--strict");
       using alice = await connect(server.port);
@@ -183,7 +191,7 @@ describe("the client", () => {
     },
   );
 
-  itNeeds(NET, "rejects all that is under way when the connection is closed", async () => {
+  itNeeds(NET, "rejects all commands without a reply when the connection is closed", async () => {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     using alice = await connect(listener.addr.port);
     const results = [alice.client.wait(60), alice.client.users()];
@@ -192,7 +200,7 @@ describe("the client", () => {
     await assertRejects(() => alice.client.users(), DisconnectedError);
   });
 
-  itNeeds(NET, "frees its name when it closes, and mail waits for it", async () => {
+  itNeeds(NET, "frees its name by close(), and keeps its mail", async () => {
     await using chat = await pair();
     await chat.bob.close();
     await chat.alice.send("Bob", "are you there?");
@@ -202,8 +210,8 @@ describe("the client", () => {
   });
 });
 
-describe("the client over streams in memory", () => {
-  it("sends a command as frames, before any reply", async () => {
+describe("Client over streams in memory", () => {
+  it("sends commands as frames, before the replies to earlier ones", async () => {
     const { client, sent } = inMemory();
     client.send("Bob", "hi");
     client.wait(2.5);
@@ -211,14 +219,14 @@ describe("the client over streams in memory", () => {
     assertEquals(await sent(), "\x04\0\0\0wait\x03\0\0\x002.5");
   });
 
-  it("takes a reply that comes a byte at a time", async () => {
+  it("reads a reply that arrives byte by byte", async () => {
     const { client, write } = inMemory();
     const receiving = client.receive();
     for (const byte of encodeFrames(["1", "Bob", "hi"])) write(Uint8Array.of(byte));
     assertEquals(await receiving, { ok: true, mail: [{ from: "Bob", text: "hi" }] });
   });
 
-  it("takes many replies that come in one piece", async () => {
+  it("reads several replies that arrive in one chunk", async () => {
     const { client, reply } = inMemory();
     const results = Promise.all([client.ping(), client.users(), client.ping()]);
     reply("pong", "2", "A", "U aren't registered!", "pong");
@@ -229,7 +237,7 @@ describe("the client over streams in memory", () => {
     ]);
   });
 
-  it("returns a text that it does not know as a refusal, its code `other`", async () => {
+  it("returns an unknown text as a refusal with the code `other`", async () => {
     const { client, reply } = inMemory();
     const results = [client.ping(), client.receive()];
     reply("a length is wrong", "or so");
@@ -241,17 +249,17 @@ describe("the client over streams in memory", () => {
 
   for (
     const [how, lose] of Object.entries({
-      "ends": (far: ReturnType<typeof inMemory>) => far.end(),
-      "breaks off": (far: ReturnType<typeof inMemory>) => far.breakOff(),
-      "ends inside a reply": async (far: ReturnType<typeof inMemory>) => {
+      "ends the stream": (far: ReturnType<typeof inMemory>) => far.end(),
+      "breaks the stream off": (far: ReturnType<typeof inMemory>) => far.breakOff(),
+      "ends the stream inside a reply": async (far: ReturnType<typeof inMemory>) => {
         await far.reply("2", "Bob");
         await far.end();
       },
-      "says what is no protocol": (far: ReturnType<typeof inMemory>) =>
+      "sends bytes that are not the protocol": (far: ReturnType<typeof inMemory>) =>
         far.write(new TextEncoder().encode("HTTP/1.1 400 Bad Request")),
     })
   ) {
-    it(`rejects all that is under way with a DisconnectedError when the other end ${how}`, async () => {
+    it(`rejects all commands without a reply when the server ${how}`, async () => {
       const far = inMemory();
       const results = [far.client.users(), far.client.ping(), far.client.wait(1)];
       await lose(far);
@@ -264,7 +272,7 @@ describe("the client over streams in memory", () => {
     });
   }
 
-  it("rejects nothing that nobody looks at", async () => {
+  it("causes no unhandled rejection if its results are ignored", async () => {
     const rejected: unknown[] = [];
     const note = (event: PromiseRejectionEvent) => {
       event.preventDefault();
@@ -288,7 +296,7 @@ describe("the client over streams in memory", () => {
     assertEquals(rejected, []);
   });
 
-  it("takes no more commands once it is closed, but the replies that are under way", async () => {
+  it("rejects commands behind close(), but still gives the results of earlier ones", async () => {
     const { client, reply } = inMemory();
     const pinging = client.ping();
     await client.close();

@@ -21,14 +21,14 @@ import { wholeBelow, withSeed } from "../random.ts";
 const HIDING: InspectorOptions = { ...parseServerOptions([]), showTexts: false };
 const SHOWING: InspectorOptions = { ...HIDING, showTexts: true };
 
-/** The lines of pieces of a stream, and of its end. */
-function inspect(pieces: readonly Uint8Array[], options = SHOWING, offset = 0): Line[] {
+/** The lines of a stream that arrives in these chunks and ends. */
+function inspect(chunks: readonly Uint8Array[], options = SHOWING, offset = 0): Line[] {
   const inspector = new RequestInspector(options, offset);
   const lines: Line[] = [];
   let rest: Uint8Array = new Uint8Array(0);
-  for (const piece of pieces) {
-    // As the server reads: into memory that is used again.
-    const memory = piece.slice();
+  for (const chunk of chunks) {
+    // The server reuses the memory of a chunk, too.
+    const memory = chunk.slice();
     const split = splitFrames(rest, memory, options.frameBytesMax);
     lines.push(...inspector.feed(split));
     memory.fill(0xff);
@@ -38,8 +38,8 @@ function inspect(pieces: readonly Uint8Array[], options = SHOWING, offset = 0): 
   return [...lines, ...inspector.breakOff("cut-off")];
 }
 
-/** A stream whole, byte by byte, and cut in two at every place. */
-function everySplit(bytes: Uint8Array): Uint8Array[][] {
+/** The chunks of a stream that arrives in one, byte by byte, and in two cut at every position. */
+function inAnyChunks(bytes: Uint8Array): Uint8Array[][] {
   const halves = Array.from(bytes, (_, at) => [bytes.subarray(0, at), bytes.subarray(at)]);
   return [[bytes], Array.from(bytes, (byte) => Uint8Array.of(byte)), ...halves];
 }
@@ -48,8 +48,8 @@ function meanings(bytes: Uint8Array, options = SHOWING): string[] {
   return inspect([bytes], options).map(({ meaning }) => meaning);
 }
 
-/** A line without that of a mistake which depends on how much came behind it. */
-function certain({ size: _size, hex, text: _text, mistake, ...line }: Line) {
+/** A line without the fields of a mistake that depend on the bytes that arrived behind it. */
+function withoutRest({ size: _size, hex, text: _text, mistake, ...line }: Line) {
   return { ...line, hex: mistake === undefined ? hex : hex.slice(0, 2), code: mistake?.code };
 }
 
@@ -58,7 +58,7 @@ const CONVERSATION = encodeFrames(
 );
 
 describe("RequestInspector", () => {
-  it("says of every frame where it stands and what it means", () => {
+  it("describes each frame: offset, bytes, text and meaning", () => {
     assertEquals(inspect([encodeFrames(["ping", "send", "Bob", "Hi"])]), [
       {
         offset: 0,
@@ -91,7 +91,7 @@ describe("RequestInspector", () => {
     ]);
   });
 
-  it("names the arguments of every command", () => {
+  it("names the arguments of each command", () => {
     assertEquals(meanings(CONVERSATION), [
       "the command 'register'",
       "the name of 'register'",
@@ -107,7 +107,7 @@ describe("RequestInspector", () => {
     ]);
   });
 
-  it("hides texts, but for the length", () => {
+  it("hides the text of a mail, but shows its length", () => {
     const [, , text] = inspect([encodeFrames(["send", "Bob", "Hello"])], HIDING);
     assertEquals(text, {
       offset: 15,
@@ -118,19 +118,19 @@ describe("RequestInspector", () => {
     });
   });
 
-  it("shows at most 64 bytes in hex, and as many symbols of a text", () => {
+  it("shows at most 64 bytes in hex and 60 symbols of a text", () => {
     const [, long] = inspect([encodeFrames(["sendall", "👍".repeat(61)])]);
     assertEquals(long!.size, 248);
     assertEquals(long!.hex, "f4 00 00 00" + " f0 9f 91 8d".repeat(15) + " ...");
     assertEquals(long!.text, `"${"👍".repeat(SYMBOLS_MAX)}..."`);
   });
 
-  it("shows what is not UTF-8, and what could paint a screen, escaped", () => {
+  it("shows bytes that are not UTF-8 as U+FFFD, and escapes controls", () => {
     const [, name] = inspect([encodeFrames(["register", Uint8Array.of(0x1b, 0xff)])]);
     assertEquals(name!.text, '"\\u001b\ufffd"');
   });
 
-  it("says behind the last argument why a command is refused", () => {
+  it("says on the line of the last argument why the command is refused", () => {
     const bad = Uint8Array.of(0xff);
     assertEquals(meanings(encodeFrames(["send", bad, "Hi", "send", "Al", bad])), [
       "the command 'send'",
@@ -146,7 +146,7 @@ describe("RequestInspector", () => {
     );
   });
 
-  it("says what is missing when the stream ends", () => {
+  it("says what is missing when the stream ends inside a command", () => {
     const { mistake, ...line } = inspect([encodeFrames(["send", "Bob"])])[2]!;
     assertEquals(mistake!.code, "argument-missing");
     assertEquals(line, {
@@ -163,7 +163,7 @@ describe("RequestInspector", () => {
     ]);
   });
 
-  it("says nothing at the end of whole commands, nor behind a mistake", () => {
+  it("has no line for the end of a stream behind complete commands or a mistake", () => {
     assertEquals(inspect([encodeFrames(["ping"])]).length, 1);
     const inspector = new RequestInspector(SHOWING);
     const feed = (bytes: Uint8Array) => inspector.feed(splitFrames(new Uint8Array(0), bytes, 4096));
@@ -172,26 +172,26 @@ describe("RequestInspector", () => {
     assertEquals(inspector.breakOff("stalled"), []);
   });
 
-  it("knows in strict mode only the commands of the original", () => {
+  it("knows only the commands of the original server in strict mode", () => {
     const [line] = inspect([encodeFrames(["ping"])], { ...SHOWING, strict: true });
     assertEquals(line!.mistake?.code, "unknown-command");
   });
 
-  it("explains each conversation alike, however its bytes come", () => {
+  it("gives the same lines for a conversation in any chunks", () => {
     const whole = inspect([CONVERSATION]);
-    for (const pieces of everySplit(CONVERSATION)) assertEquals(inspect(pieces), whole);
+    for (const chunks of inAnyChunks(CONVERSATION)) assertEquals(inspect(chunks), whole);
   });
 
-  it("leaves out no byte of random streams, and gives the same lines however they come", () => {
+  it("covers each byte of random streams, and gives the same lines in any chunks", () => {
     withSeed((random) => {
-      for (let streams = 0; streams < 300; streams++) {
+      for (let round = 0; round < 300; round++) {
         const { bytes } = makeStream(random, false);
         const cuts = Array.from({ length: 5 }, () => wholeBelow(random, bytes.length + 1))
           .concat(0, bytes.length).sort((a, b) => a - b);
-        const pieces = cuts.slice(1).map((cut, at) => bytes.subarray(cuts[at], cut));
+        const chunks = cuts.slice(1).map((cut, at) => bytes.subarray(cuts[at], cut));
         const lines = inspect([bytes]);
         const places = ({ offset, meaning }: Line) => ({ offset, meaning });
-        assertEquals(inspect(pieces).map(places), lines.map(places));
+        assertEquals(inspect(chunks).map(places), lines.map(places));
         let end = 0;
         for (const { offset, size } of lines) {
           assertEquals(offset, end);
@@ -202,7 +202,7 @@ describe("RequestInspector", () => {
     });
   });
 
-  it("begins where it is told to, and there trusts no bytes of a mistake", () => {
+  it("counts from the offset that it is given, and hides a mistake, which may be mail", () => {
     const [line, mistake] = inspect([encodeFrames(["ping", "SECRET"])], HIDING, 1000);
     assertEquals(line!.offset, 1000);
     assertEquals([mistake!.offset, mistake!.hex, mistake!.text], [1008, "", ""]);
@@ -211,7 +211,7 @@ describe("RequestInspector", () => {
 });
 
 describe("the line of a mistake", () => {
-  it("has an example here, whatever its code", () => {
+  it("is tested with an example of each code", () => {
     const found = new Set(EXAMPLES.map(({ bytes }) => inspect([bytes]).at(-1)!.mistake?.code));
     assertEquals(MISTAKE_CODES.filter((code) => !found.has(code)), []);
   });
@@ -223,18 +223,20 @@ describe("the line of a mistake", () => {
         const [last, ...before] = lines.toReversed();
         assertEquals({ code: last!.mistake?.code, at: last!.offset }, { code, at });
         assertEquals(before.filter(({ mistake }) => mistake !== undefined), []);
-        // A strict server knows fewer commands, and says so.
+        // The text lists the commands, which are fewer in strict mode.
         assert(strict || last!.mistake!.text.includes(says.replace("10 s", "the stream ended")));
       }
     });
 
-    it(`is the same however the bytes come: ${name}`, () => {
-      const whole = inspect([bytes]).map(certain);
-      for (const pieces of everySplit(bytes)) assertEquals(inspect(pieces).map(certain), whole);
+    it(`is the same in any chunks: ${name}`, () => {
+      const whole = inspect([bytes]).map(withoutRest);
+      for (const chunks of inAnyChunks(bytes)) {
+        assertEquals(inspect(chunks).map(withoutRest), whole);
+      }
     });
   }
 
-  it("shows the bytes that came, and as text what they may be", () => {
+  it("shows the bytes that arrived, in hex and as a text", () => {
     const [mistake] = inspect([ascii("users\n")]);
     assertEquals([mistake!.size, mistake!.hex, mistake!.text, mistake!.meaning], [
       6,
@@ -247,8 +249,8 @@ describe("the line of a mistake", () => {
   });
 });
 
-/** Streams of clients whose mail is the word SECRET, and that go wrong in and around it. */
-const NASTY: readonly (readonly [name: string, bytes: Uint8Array])[] = [
+/** Bytes that hold the word SECRET in a mail, with and without mistakes in it and around it. */
+const WITH_SECRET: readonly (readonly [name: string, bytes: Uint8Array])[] = [
   ...MAIL_IN_A_MISTAKE,
   ["a text", encodeFrames(["send", "Bob", "SECRET", "sendall", "SECRET"])],
   [
@@ -290,23 +292,23 @@ const NASTY: readonly (readonly [name: string, bytes: Uint8Array])[] = [
 ];
 
 describe("a hidden text", () => {
-  for (const [name, bytes] of NASTY) {
-    it(`is in no line: ${name}`, () => {
-      for (const pieces of everySplit(concat([REGISTER, bytes]))) {
-        const lines = inspect(pieces, HIDING);
+  for (const [name, bytes] of WITH_SECRET) {
+    it(`appears in no line: ${name}`, () => {
+      for (const chunks of inAnyChunks(concat([REGISTER, bytes]))) {
+        const lines = inspect(chunks, HIDING);
         assert(!/SECRET|53 45 43|45 43 52/.test(JSON.stringify(lines)), JSON.stringify(lines));
       }
     });
   }
 
-  it("is there when it is not hidden, but for UTF-16, which ends before it", () => {
-    const absent = NASTY.filter(([, bytes]) =>
+  it("appears if texts are shown, except behind UTF-16, which is a mistake before it", () => {
+    const absent = WITH_SECRET.filter(([, bytes]) =>
       !JSON.stringify(inspect([bytes])).includes("SECRET")
     );
     assertEquals(absent.map(([name]) => name), ["UTF-16"]);
   });
 
-  it("hides no name or receiver of the usual kind, not even with a NUL behind it", () => {
+  it("is no name or receiver of usual length, even with a NUL at the end", () => {
     const lines = inspect([encodeFrames(["register", "Eve\0", "send", "Bob\0", "Hi"])], HIDING);
     assertEquals(lines.map(({ text }) => text), [
       '"register"',
@@ -339,7 +341,7 @@ describe("replyLines()", () => {
     return { code: "users", users: names.reduce(add, IntMap.empty<{ name: string }>()) };
   }
 
-  it("says what each frame of a reply is", () => {
+  it("describes each frame of a reply: offset, text and meaning", () => {
     assertEquals(
       replyLines(usersOf("Al", "Bob"), 7, false).map((
         { offset, text, meaning },
@@ -359,7 +361,7 @@ describe("replyLines()", () => {
     ]);
   });
 
-  it("hides the texts of mail, what shows bytes, and a receiver that may be a text", () => {
+  it("hides the texts of mail, the text of a mistake, and an unknown receiver", () => {
     const mistake = { code: "plain-text", text: "This is text: SECRET" } as const;
     for (
       const reply of [MAIL, { code: "mistake", mistake }, {
@@ -400,7 +402,7 @@ describe("replyLines()", () => {
     });
   }
 
-  it("takes 100 lines for 10,000 names, and counts the rest", () => {
+  it("describes 10,000 names in 100 lines, of which the last counts the rest", () => {
     const reply = usersOf(...Array.from({ length: 10_000 }, (_, number) => `имя${number}`));
     const lines = replyLines(reply, 5, false);
     assertEquals(lines.length, 100);
@@ -412,7 +414,7 @@ describe("replyLines()", () => {
     }
   });
 
-  it("takes a line for each of 100 frames", () => {
+  it("describes 100 frames in 100 lines", () => {
     const reply = usersOf(...Array.from({ length: 99 }, (_, number) => `${number}`));
     const { meaning, size } = replyLines(reply, 0, false).at(-1)!;
     assertEquals([meaning, size], ["reply: name 99", encodeFrame("98").length]);

@@ -13,7 +13,7 @@ function isIn(list: string, address: string): boolean {
   return isWithin(parseNetworks(list), address);
 }
 
-describe("a list of networks", () => {
+describe("isWithin()", () => {
   for (
     const [list, inside, outside] of [
       ["10.0.0.5", ["10.0.0.5", "::ffff:10.0.0.5", "::ffff:a00:5"], ["10.0.0.4", "::10.0.0.5"]],
@@ -29,16 +29,18 @@ describe("a list of networks", () => {
       ["127.0.0.1", ["127.0.0.1"], ["", "localhost", "127.0.0.1:80", "fe80::1%eth0"]],
     ] as const
   ) {
-    it(`of ${list} holds what is in it and nothing else`, () => {
+    it(`finds the addresses of ${list} and no others`, () => {
       for (const address of inside) assertEquals([address, isIn(list, address)], [address, true]);
       for (const address of outside) assertEquals([address, isIn(list, address)], [address, false]);
     });
   }
 
-  it("that is empty holds no address", () => {
+  it("finds no address in an empty list", () => {
     assertEquals(isWithin(parseNetworks(""), "127.0.0.1"), false);
   });
+});
 
+describe("wrongNetwork()", () => {
   for (
     const entry of [
       "10.0.0",
@@ -68,7 +70,7 @@ describe("a list of networks", () => {
       "",
     ]
   ) {
-    it(`has no entry "${entry}", and says so`, () => {
+    it(`refuses the entry "${entry}"`, () => {
       assertEquals(
         wrongNetwork(`10.0.0.1,${entry}`),
         `holds "${entry}", which is no IP address and no network, as in ` +
@@ -85,7 +87,7 @@ describe("a list of networks", () => {
       ["1.2.3.4/0", "0.0.0.0/0"],
     ] as const
   ) {
-    it(`says that the network of ${entry} is written ${mended}`, () => {
+    it(`refuses the entry ${entry}, and tells to write ${mended}`, () => {
       assertEquals(wrongNetwork(entry), `holds "${entry}": write that network ${mended}`);
       assertEquals(wrongNetwork(mended), undefined);
     });
@@ -106,8 +108,8 @@ describe("formatAddress()", () => {
       ["00000000000000000000ffff0a000005", "10.0.0.5"],
     ] as const
   ) {
-    it(`writes ${digits} as the system does`, () => {
-      assertEquals(formatAddress(decodeHex(digits)), address);
+    it(`writes the bytes ${digits} as ${address}`, () => {
+      assertEquals(formatAddress(Uint8Array.fromHex(digits)), address);
     });
   }
 });
@@ -118,7 +120,3 @@ describe("formatHostPort()", () => {
     assertEquals(formatHostPort({ hostname: "::1", port: 31337 }), "[::1]:31337");
   });
 });
-
-function decodeHex(digits: string): Uint8Array {
-  return Uint8Array.from(digits.match(/../g)!, (pair) => parseInt(pair, 16));
-}

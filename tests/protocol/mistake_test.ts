@@ -6,13 +6,14 @@ import { explain, MISTAKE_CODES } from "../../lib/protocol/mistake.ts";
 import { ascii, type Example, EXAMPLES, MAIL_IN_A_MISTAKE, REGISTER } from "./mistakes.ts";
 import { itNeeds, NET, Peer, serve, until } from "../support.ts";
 
+/** The text of the mistake, which comes behind the replies to good commands. */
 async function explanation(peer: Peer, { before = 0 }: Example): Promise<string> {
   for (let i = 0; i < before; i++) await peer.frame();
   return await peer.frame() ?? "(no frame)";
 }
 
 describe("a mistake", () => {
-  it("has an example here, whatever its code", () => {
+  it("is tested with an example of each code", () => {
     const shown = new Set(EXAMPLES.map(({ code }) => code));
     assertEquals(MISTAKE_CODES.filter((code) => !shown.has(code)), []);
   });
@@ -62,7 +63,7 @@ describe("a mistake", () => {
 
     itNeeds(
       NET,
-      `${name} is met with silence in strict mode, and explained in the log`,
+      `${name} is explained in the log alone in strict mode`,
       async () => {
         await using server = serve("--strict", ...flags);
         using peer = await Peer.connect(server.port);
@@ -83,7 +84,7 @@ describe("a mistake", () => {
     );
   }
 
-  itNeeds(NET, "in the text of a mail is not shown in the log", async () => {
+  itNeeds(NET, "in the text of a mail shows none of it in the log", async () => {
     await using server = serve();
     using peer = await Peer.connect(server.port);
     await peer.write(concat([REGISTER, encodeFrames(["sendall"]), ascii("secret words")]));
@@ -96,7 +97,7 @@ describe("a mistake", () => {
   });
 
   for (const [name, bytes] of MAIL_IN_A_MISTAKE) {
-    itNeeds(NET, `leaves no text of a mail in the log: ${name}`, async () => {
+    itNeeds(NET, `shows no text of a mail in the log: ${name}`, async () => {
       await using server = serve();
       using peer = await Peer.connect(server.port);
       await peer.write(concat([REGISTER, bytes]));
@@ -120,12 +121,12 @@ describe("explain()", () => {
     seconds: 10,
   } as const;
 
-  it("shows at most 32 bytes", () => {
+  it("shows at most 32 bytes in hex", () => {
     const { text } = explain({ ...seen, bytes: new Uint8Array(100).fill(0xff) });
     assert(text.endsWith("Bytes: " + "ff ".repeat(32) + "..."), text);
   });
 
-  it("does not take correct text before plain text for one whose symbols were counted", () => {
+  it("finds plain text behind a correct argument, not a length that counts symbols", () => {
     const { code } = explain({ ...seen, previous: ascii("Вася"), bytes: ascii("users\n") });
     assertEquals(code, "plain-text");
     assertEquals(
@@ -134,13 +135,13 @@ describe("explain()", () => {
     );
   });
 
-  it("does not take a big-endian text behind a good receiver for a length 1 too many", () => {
+  it("finds a big-endian length behind a correct receiver, not a length that is 1 too many", () => {
     const bytes = concat([Uint8Array.of(0, 0, 0, 5), ascii("Hello")]);
     const at = { expected: "text", command: "send", previous: ascii("Bob") } as const;
     assertEquals(explain({ ...seen, ...at, bytes }).code, "big-endian");
   });
 
-  it("does not take a big-endian length behind correct text for symbols", () => {
+  it("finds a big-endian length behind a correct argument, not a length that counts symbols", () => {
     const bytes = concat([Uint8Array.of(0, 0, 0, 5), ascii("users")]);
     assertEquals(explain({ ...seen, previous: ascii("Вася"), bytes }).code, "big-endian");
   });

@@ -1,4 +1,4 @@
-/** What clients get wrong: the bytes of every mistake, and what they are told. */
+/** Examples of each mistake: the bytes of the client and the reply. */
 import { concat } from "@std/bytes";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import type { MistakeCode } from "../../lib/protocol/mistake.ts";
@@ -12,7 +12,7 @@ export function ascii(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** A length in front of a frame, of so many bytes. */
+/** A length as it stands in front of a frame, of `size` bytes. */
 function length(bytes: number, size = 4): Uint8Array {
   return Uint8Array.from({ length: size }, (_, at) => at < 4 ? bytes >>> 8 * at : 0);
 }
@@ -22,22 +22,22 @@ export interface Example {
   readonly code: MistakeCode;
   readonly name: string;
   readonly bytes: Uint8Array;
-  /** What the explanation must say. */
+  /** A part of the explanation. */
   readonly says: string;
-  /** Where the bytes stop to make sense, from the first one; 0 where it is not said. */
+  /** The offset of the mistake, 0 by default. */
   readonly at?: number;
-  /** Replies that come before it. */
+  /** The number of replies before the explanation, 0 by default. */
   readonly before?: number;
-  /** Proved only when the client sends no more: by its end, or the time of a command. */
+  /** The mistake is found only when the client ends its side or the time of a command is over. */
   readonly atEnd?: true;
-  /** Strict mode refuses, and closes, before it is proved. */
+  /** In strict mode the server refuses and closes with this code before it finds the mistake. */
   readonly strictRefusal?: "name-undecodable";
 }
 
-/** A command that goes well. */
+/** A correct command. */
 export const REGISTER = encodeFrames(["register", "Al"]);
 
-/** At least one for every code. */
+/** At least one example of each code. */
 export const EXAMPLES: readonly Example[] = [
   {
     code: "big-endian",
@@ -177,7 +177,7 @@ export const EXAMPLES: readonly Example[] = [
   },
   {
     code: "over-limit",
-    name: "what only resembles such a header",
+    name: "bytes that only resemble such a header",
     bytes: Uint8Array.of(13, 10, 13, 11, 0, 13, 10),
     says: "over the limit of 4096",
   },
@@ -288,7 +288,7 @@ export const EXAMPLES: readonly Example[] = [
   },
   {
     code: "unknown-command",
-    name: "a command that is like no other",
+    name: "a command that is not near any other",
     bytes: encodeFrames(["\u202e<script>"]),
     says: 'Unknown command "\\u202e<script>". The commands are register, users',
   },
@@ -318,7 +318,7 @@ export const EXAMPLES: readonly Example[] = [
   },
 ];
 
-/** Mistakes of clients whose mail is the word SECRET. */
+/** Mistakes of clients that send a mail with the word SECRET. */
 export const MAIL_IN_A_MISTAKE: readonly (readonly [name: string, bytes: Uint8Array])[] = [
   ["plain text", ascii("send Bob SECRET\r\n")],
   ["one frame", encodeFrames(["send Bob SECRET"])],
@@ -331,7 +331,7 @@ export const MAIL_IN_A_MISTAKE: readonly (readonly [name: string, bytes: Uint8Ar
   ],
   ["UTF-16", encodeFrames(["s\0e\0n\0d\0", "SECRET"])],
   [
-    "what follows a mail later",
+    "a mistake behind a mail and another command",
     concat([
       encodeFrames(["sendall", "SEC", "ping"]),
       ascii("SECRET"),

@@ -2,7 +2,7 @@
 import { concat } from "@std/bytes";
 import { PROXY_SIGNATURE } from "../../lib/protocol/proxy_protocol.ts";
 
-/** A header of these fields; the length is that of the rest, where none is given. */
+/** A header with these fields. By default its length is the size of the rest. */
 export function header(
   kind: number,
   family: number,
@@ -13,22 +13,21 @@ export function header(
   return concat([PROXY_SIGNATURE, Uint8Array.from([...fields, ...rest])]);
 }
 
-/** The rest of a header for TCP over IPv4: the user's address, the proxy's, their ports. */
+/** The rest of a header for TCP over IPv4: the client's address, the proxy's, their ports. */
 export function tcp4(address: string, port: number): number[] {
   return [...address.split(".").map(Number), 10, 9, 9, 9, port >> 8, port & 255, 0x7a, 0x69];
 }
 
-/** The rest of a header for TCP over IPv6; the address has all its 32 digits. */
+/** The rest of a header for TCP over IPv6. `digits` are the 32 of the client's address. */
 export function tcp6(digits: string, port: number): number[] {
-  const bytes = Array.from(digits.match(/../g)!, (pair) => parseInt(pair, 16));
   const proxy = Array.from({ length: 16 }, () => 9);
-  return [...bytes, ...proxy, port >> 8, port & 255, 0x7a, 0x69];
+  return [...Uint8Array.fromHex(digits), ...proxy, port >> 8, port & 255, 0x7a, 0x69];
 }
 
-/** The header of a connection that a user makes from here. */
+/** The header of a connection for a client with this address. */
 export function from(address: string, port = 50_000): Uint8Array {
   return header(0x21, 0x11, tcp4(address, port));
 }
 
-/** The header of a connection that the proxy makes for itself, as for a health check. */
+/** The header of a connection of the proxy itself, such as a health check. */
 export const LOCAL = header(0x20, 0x00);

@@ -8,17 +8,17 @@ import { from, header, LOCAL, tcp4, tcp6 } from "./proxy_headers.ts";
 const DB8 = "20010db8000000000000000000000001";
 const TLV = [0x04, 0, 3, 1, 2, 3, 0x05, 0, 1, 9];
 
-/** What is said of bytes that come one after the other, as soon as something is. */
+/** The result for bytes that arrive one by one, once there is one. */
 function byteByByte(bytes: Uint8Array): ProxyHeader {
-  let said: ProxyHeader = { kind: "incomplete" };
-  for (let end = 1; said.kind === "incomplete" && end <= bytes.length; end++) {
-    said = parseProxyHeader(bytes.subarray(0, end));
+  let result: ProxyHeader = { kind: "incomplete" };
+  for (let end = 1; result.kind === "incomplete" && end <= bytes.length; end++) {
+    result = parseProxyHeader(bytes.subarray(0, end));
   }
-  return said;
+  return result;
 }
 
-function itSays(name: string, bytes: Uint8Array, expected: ProxyHeader): void {
-  it(`${name}, whole, byte by byte and split everywhere`, () => {
+function itGives(name: string, bytes: Uint8Array, expected: ProxyHeader): void {
+  it(`${name}, in one chunk, byte by byte and in any two chunks`, () => {
     assertEquals(parseProxyHeader(bytes), expected);
     assertEquals(byteByByte(bytes), expected);
     for (let at = 0; at < bytes.length; at++) {
@@ -42,7 +42,7 @@ describe("parseProxyHeader() reads", () => {
         1,
       ],
       [
-        "what follows the addresses, and skips it",
+        "bytes behind the addresses, which it ignores",
         header(0x21, 0x11, [...tcp4("192.0.2.7", 7), ...TLV]),
         "192.0.2.7",
         7,
@@ -55,22 +55,22 @@ describe("parseProxyHeader() reads", () => {
       ],
     ] as const
   ) {
-    itSays(name, bytes, { kind: "whole", size: bytes.length, source: { hostname, port } });
+    itGives(name, bytes, { kind: "whole", size: bytes.length, source: { hostname, port } });
   }
 
   for (
     const [name, bytes] of [
       ["LOCAL", LOCAL],
-      ["LOCAL with an address, which is nobody's", header(0x20, 0x11, tcp4("192.0.2.7", 7))],
-      ["LOCAL with a family that nobody knows", header(0x20, 0xff, [1, 2, 3])],
+      ["LOCAL with an address, which it ignores", header(0x20, 0x11, tcp4("192.0.2.7", 7))],
+      ["LOCAL with an unknown family", header(0x20, 0xff, [1, 2, 3])],
       ["an unspecified family", header(0x21, 0x00)],
       ["an unspecified family with bytes behind it", header(0x21, 0x00, TLV)],
     ] as const
   ) {
-    itSays(name, bytes, { kind: "whole", size: bytes.length, source: undefined });
+    itGives(name, bytes, { kind: "whole", size: bytes.length, source: undefined });
   }
 
-  it("a header alone, not the commands behind it", () => {
+  it("no bytes of the commands behind a header", () => {
     const bytes = concat([from("192.0.2.7", 7), encodeFrames(["users"])]);
     assertEquals(parseProxyHeader(bytes), {
       kind: "whole",
@@ -79,7 +79,7 @@ describe("parseProxyHeader() reads", () => {
     });
   });
 
-  it("a header in the middle of other memory", () => {
+  it("a header in a view of a larger buffer", () => {
     const memory = concat([new Uint8Array(5).fill(0xaa), from("192.0.2.7", 7)]);
     assertEquals(parseProxyHeader(memory.subarray(5)), parseProxyHeader(from("192.0.2.7", 7)));
   });
@@ -133,19 +133,19 @@ describe("parseProxyHeader() refuses", () => {
       ],
     ] as const
   ) {
-    itSays(name, bytes, { kind: "wrong", text: said });
+    itGives(name, bytes, { kind: "wrong", text: said });
   }
 
   const signature = ["0d", "0a", "0d", "0a", "00", "0d", "0a", "51", "55", "49", "54", "0a"];
   for (const [at, expected] of signature.entries()) {
-    itSays(
+    itGives(
       `a wrong byte ${at + 1} of the signature`,
       from("192.0.2.7").map((byte, index) => index === at ? 0x40 : byte),
       { kind: "wrong", text: `No header came: byte ${at + 1} is 40, not ${expected}` },
     );
   }
 
-  it("nothing before enough has come to be sure", () => {
+  it("no bytes that may be the beginning of a header", () => {
     for (const start of ["", "P", "PROXY", "\r\n\r\n\0\r\nQUI"]) {
       assertEquals(parseProxyHeader(text(start)), { kind: "incomplete" });
     }

@@ -3,7 +3,7 @@ import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrames, readLength } from "../../lib/protocol/frame.ts";
 import { IntMap } from "../../lib/chat/persistent.ts";
-import { type Mail, type Reply } from "../../lib/protocol/reply.ts";
+import type { Mail, Reply } from "../../lib/protocol/reply.ts";
 import { encodeReplies, replyTexts } from "../../lib/protocol/reply_encoder.ts";
 import { wholeBelow, withSeed } from "../random.ts";
 
@@ -12,7 +12,7 @@ const LETTERS = ["a", "Б", "👍"];
 
 function randomText(random: () => number): string {
   const letter = LETTERS[wholeBelow(random, LETTERS.length)]!;
-  // Now and then one that is longer than a piece.
+  // A few are longer than a piece.
   return letter.repeat(wholeBelow(random, random() < 0.1 ? SCRATCH_BYTES : 30));
 }
 
@@ -42,7 +42,7 @@ interface Named {
 }
 
 describe("encodeReplies()", () => {
-  it("gives the frames of all replies, in pieces that are no longer than they have to be", () => {
+  it("gives the frames of all replies, in pieces that fit into the scratch memory or are one frame", () => {
     withSeed((random) => {
       for (let round = 0; round < 1_000; round++) {
         const replies = Array.from({ length: wholeBelow(random, 20) }, () => randomReply(random));
@@ -51,7 +51,7 @@ describe("encodeReplies()", () => {
           pieces.push(piece.slice());
         }
         assertEquals(concat(pieces), encodeFrames(replies.flatMap(replyTexts)));
-        // Lists of names have pieces of their own.
+        // A list of names has larger pieces.
         if (replies.some(({ code }) => code === "users")) continue;
         for (const piece of pieces) {
           const isFrame = piece.length === 4 + readLength(piece);
