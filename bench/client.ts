@@ -1,8 +1,9 @@
-/** A client for measurements: it blocks, so that nothing stands between it and the server. */
+/** A client for measurements: its socket blocks, so that no event loop delays it. */
 import { encodeFrames, LENGTH_BYTES, readLength } from "../lib/protocol/frame.ts";
 import type { Peer } from "./peers.ts";
 import { connect, receive, send } from "./sockets.ts";
 
+/** Commands are sent when their frames have more bytes together. */
 const SEND_BYTES = 16_384;
 
 export class BlockingClient {
@@ -15,18 +16,18 @@ export class BlockingClient {
     this.#socket = connect(hostname, port);
   }
 
-  /** Sends a command with its arguments. */
-  tell(...words: string[]): void {
+  /** Sends the frames of a command, or of several. */
+  send(...words: string[]): void {
     send(this.#socket, encodeFrames(words) as Uint8Array<ArrayBuffer>);
   }
 
-  /** Sends commands of one reply each, some at a time, and waits for all the replies. */
-  tellAll(commands: Iterable<readonly string[]>): void {
+  /** Sends commands whose replies have one frame each, and waits for all replies. */
+  sendAll(commands: Iterable<readonly string[]>): void {
     let words: string[] = [];
     let bytes = 0;
     let replies = 0;
     const flush = () => {
-      this.tell(...words);
+      this.send(...words);
       for (; replies > 0; replies--) this.skipFrames(1);
       words = [];
       bytes = 0;
@@ -40,7 +41,7 @@ export class BlockingClient {
     flush();
   }
 
-  /** Reads frames and throws them away; returns how many bytes the last one had. */
+  /** Reads frames and drops them; returns the number of bytes of the last one. */
   skipFrames(count: number): number {
     let length = 0;
     for (let left = count; left > 0; left--) {
@@ -52,7 +53,7 @@ export class BlockingClient {
     return length;
   }
 
-  /** Reads a frame with a number. */
+  /** Reads a frame that holds a number. */
   readCount(): number {
     const length = this.skipFrames(1);
     const bytes = this.#buffer.subarray(this.#begin - length, this.#begin);

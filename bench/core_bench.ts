@@ -1,4 +1,4 @@
-/** Times the pure core alone: `deno task bench`. */
+/** Times the pure core alone: `deno task dev:bench:core`. */
 import { step } from "../lib/chat/step.ts";
 import { type ChatState, emptyChat } from "../lib/chat/state.ts";
 import type { Command } from "../lib/protocol/command.ts";
@@ -9,14 +9,14 @@ import { settingsOf } from "../lib/chat/settings.ts";
 const NOTHING = new Uint8Array(0);
 const SETTINGS = settingsOf(parseServerOptions(["--users-per-address-max", "100000"]));
 
-function run(state: ChatState, session: number, command: Command): ChatState {
+function after(state: ChatState, session: number, command: Command): ChatState {
   const actor = { session, address: "127.0.0.1", peer: "127.0.0.1:1" };
   return step(state, { kind: "command", at: 0, actor, command }).state;
 }
 
 function chatWith(users: number): ChatState {
   let state = emptyChat(SETTINGS);
-  for (let i = 0; i < users; i++) state = run(state, i, { name: "register", user: `u${i}` });
+  for (let i = 0; i < users; i++) state = after(state, i, { name: "register", user: `u${i}` });
   return state;
 }
 
@@ -29,17 +29,17 @@ Deno.bench("splitFrames, 16 commands of 3 frames", () => {
 for (const users of [10, 10_000]) {
   const chat = chatWith(users);
 
-  Deno.bench(`1,000 times send, ${users} users`, () => {
+  Deno.bench(`send, 1,000 times, ${users} users`, () => {
     let state = chat;
     for (let i = 0; i < 1000; i++) {
-      state = run(state, i % users, { name: "send", to: `u${(i * 7) % users}`, text: "Hello" });
+      state = after(state, i % users, { name: "send", to: `u${(i * 7) % users}`, text: "Hello" });
     }
   });
 
-  Deno.bench(`1,000 times sendall, ${users} users`, { group: "sendall" }, () => {
+  Deno.bench(`sendall, 1,000 times, ${users} users`, { group: "sendall" }, () => {
     let state = chat;
     for (let i = 0; i < 1000; i++) {
-      state = run(state, i % users, { name: "sendall", text: "Hello" });
+      state = after(state, i % users, { name: "sendall", text: "Hello" });
     }
   });
 }

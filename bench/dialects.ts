@@ -1,32 +1,32 @@
-/** What the load generator says to each kind of server, and where each reply to it ends. */
+/** The protocols of the measured servers: what the load generator sends, and where a reply ends. */
 import { encodeFrame, encodeFrames, LENGTH_BYTES, readLength } from "../lib/protocol/frame.ts";
 import { replyText } from "../lib/protocol/reply.ts";
 
-/** Every so many requests one takes out the messages that have come. */
+/** Of this many requests in a row, the last one takes the messages out of the mailbox. */
 export const CYCLE = 32;
 /** The text of every message: 40 symbols. */
 export const TEXT = "The quick brown fox and the lazy dogs...";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A kind of server. Connections are numbered from 0. */
+/** The protocol of a kind of server. Connections are numbered from 0. */
 export interface Dialect {
-  /** What a connection says first, before anything is measured. */
+  /** The first request of a connection, before anything is measured. */
   readonly hello: (index: number) => Bytes | undefined;
   /** Puts a message into the mailbox of a connection. */
   readonly store: (to: number) => Bytes;
-  /** Takes out what has come. */
+  /** Takes the messages out of the mailbox of a connection. */
   readonly take: (index: number) => Bytes;
-  /** The offset behind the reply that begins at `from`; `-1` if it is not whole. */
+  /** The offset behind the reply that begins at `from`; `-1` while the reply is not whole. */
   readonly replyEnd: (bytes: Bytes, from: number, to: number, isTake: boolean) => number;
-  /** Does this reply say that the message was stored? */
+  /** True if the reply says that the message was stored. */
   readonly isStored: (bytes: Bytes, from: number, end: number) => boolean;
 }
 
 const name = (index: number) => `u${index}`;
 const stored = encodeFrame(replyText({ code: "sent" }));
 
-/** A server of this project's protocol. */
+/** A server of this project. */
 const chat: Dialect = {
   hello: (index) => frames("register", name(index)),
   store: (to) => frames("send", name(to), TEXT),
@@ -46,7 +46,7 @@ function frameEnd(bytes: Bytes, from: number, to: number): number {
   return end > to ? -1 : end;
 }
 
-/** One frame; behind the count of messages, two for each. */
+/** A reply is one frame; to a `receive` it is a count of messages, and two frames for each. */
 function chatReplyEnd(bytes: Bytes, from: number, to: number, isTake: boolean): number {
   let end = frameEnd(bytes, from, to);
   if (!isTake || end < 0) return end;
@@ -56,7 +56,6 @@ function chatReplyEnd(bytes: Bytes, from: number, to: number, isTake: boolean): 
   return end;
 }
 
-/** The digits as a number. */
 function number(bytes: Bytes, from: number, end: number): number {
   let value = 0;
   for (let i = from; i < end; i++) value = 10 * value + bytes[i]! - 48;
@@ -83,7 +82,7 @@ function resp(...words: string[]): Bytes {
   return new TextEncoder().encode(`*${words.length}\r\n${strings.join("")}`);
 }
 
-/** A line; behind the length of an array its strings. */
+/** A reply is one line; an array is a line with its length, and its strings. */
 function redisReplyEnd(bytes: Bytes, from: number, to: number): number {
   let end = lineEnd(bytes, from, to);
   if (end < 0 || bytes[from] !== STAR || bytes[from + 1] === MINUS) return end;
@@ -101,7 +100,7 @@ function lineEnd(bytes: Bytes, from: number, to: number): number {
   return -1;
 }
 
-/** Whoever sends back what comes, told the same as a chat server. */
+/** A server that sends every byte back, and gets the same requests as a chat server. */
 const echo: Dialect = {
   ...chat,
   hello: () => undefined,

@@ -1,8 +1,10 @@
-/** Sends back what comes: what the runtime itself can do. `raw`, or through the `frames` of the server. */
+/**
+ * A server that sends every byte back: it shows what the runtime itself can do. With the argument
+ * `frames` the bytes go through the server's own stream of frames.
+ */
 import { FrameStream } from "../lib/protocol/frame_stream.ts";
 import { TcpConnection } from "../lib/server/tcp.ts";
 
-/** Reads and writes, and nothing else. */
 async function echoRaw(conn: Deno.TcpConn): Promise<void> {
   const buffer = new Uint8Array(16_384);
   for (;;) {
@@ -12,7 +14,7 @@ async function echoRaw(conn: Deno.TcpConn): Promise<void> {
   }
 }
 
-/** The same through the stream of frames: each chunk's frames are put together again. */
+/** Splits each chunk into frames, and joins them again. */
 async function echoFrames(conn: Deno.TcpConn): Promise<void> {
   const connection = new TcpConnection(conn);
   const out = new Uint8Array(16_384);

@@ -1,22 +1,23 @@
 /**
- * The load generator: keeps so many requests in flight on every connection for some time, and prints
- * what came of it as one line of JSON. A process of its own, so that it never waits for the server.
- * Servers that are compared are asked in turn, in slices, so that they see the same machine.
+ * The load generator: keeps a number of requests in flight on every connection, and prints the results
+ * as one line of JSON. It is a process of its own, so that it never waits for the server. Servers that
+ * are compared are loaded alternately, in slices of time, so that they see the same machine.
  */
 import process from "node:process";
 import { CYCLE, type Dialect, DIALECTS } from "./dialects.ts";
+import { quantile } from "./figure.ts";
 import { connect, Poll, receive, send } from "./sockets.ts";
 
 /** What to load, and how. */
 export interface LoadPlan {
   readonly targets: readonly Target[];
-  /** To each target. */
+  /** Connections to each target. */
   readonly connections: number;
-  /** Requests in flight on each connection: sent at once, and the next when all are answered. */
+  /** Requests of a pipeline: they are sent at once, and the next ones when all are answered. */
   readonly depth: number;
-  /** Each target is asked for so long, in seconds, until it is the next one's turn. */
+  /** Seconds for which a target is loaded before the next one follows. */
   readonly sliceS: number;
-  /** What comes in so many slices is measured, after those of the warm-up. */
+  /** Slices that are measured, after those of the warm-up. */
   readonly slices: number;
   readonly warmUpSlices: number;
 }
@@ -28,15 +29,15 @@ export interface Target {
   readonly ports: readonly number[];
 }
 
-/** What was measured. Times are in milliseconds, of a batch of `depth` requests. */
+/** What was measured on one target. A latency is the time (ms) until a whole pipeline is answered. */
 export interface LoadResult {
   /** Requests a second, of each slice. */
   readonly perS: readonly number[];
   readonly meanMs: number;
   readonly p999Ms: number;
-  /** Requests of the connection that was served least, of the mean of all. */
+  /** Requests of the connection that was served least, divided by the mean of all connections. */
   readonly slowestOfMean: number;
-  /** Messages that the server did not say that it stored. */
+  /** Messages that the server did not acknowledge as stored. */
   readonly refused: number;
   /** The generator's own use of a processor: near 1 it is the bottleneck. */
   readonly cpuShare: number;
@@ -45,6 +46,7 @@ export interface LoadResult {
 type Bytes = Uint8Array<ArrayBuffer>;
 
 const BUFFER_BYTES = 262_144;
+const POLL_MS = 100;
 const LOOPBACK = /^127\./;
 
 /** One connection of the load. */
@@ -52,13 +54,15 @@ class Loader {
   readonly socket: number;
   readonly #dialect: Dialect;
   readonly #depth: number;
-  /** The batches of a cycle: all but the last only store. */
+  /** A pipeline of messages. */
   readonly #storing: Bytes;
+  /** The last pipeline of a cycle: its last request takes the messages. */
   readonly #taking: Bytes;
-  /** The request of the cycle that is answered next. */
+  /** The place in the cycle of the request that is answered next. */
   #position = 0;
   #unanswered = 0;
   #sentAt = 0;
+  /** The beginning of a reply whose rest has not arrived. */
   #rest: Bytes = new Uint8Array(0);
   served = 0;
   refused = 0;
@@ -66,7 +70,7 @@ class Loader {
   constructor(plan: LoadPlan, { dialect, hostname, ports }: Target, index: number) {
     this.#dialect = DIALECTS[dialect];
     this.#depth = plan.depth;
-    // In strict mode a user is an address.
+    // In strict mode each address is one user.
     const from = LOOPBACK.test(hostname) ? `127.1.${index >> 8}.${index & 255}` : undefined;
     this.socket = connect(hostname, ports[index % ports.length]!, from);
     const hello = this.#dialect.hello(index);
@@ -79,16 +83,16 @@ class Loader {
     this.#taking = join(repeat(store, plan.depth - 1), this.#dialect.take(index));
   }
 
-  /** Sends the next batch. */
-  ask(now: number): void {
+  /** Sends the next pipeline. */
+  sendNext(now: number): void {
     const isLast = this.#position + this.#depth === CYCLE;
     send(this.socket, isLast ? this.#taking : this.#storing);
     this.#unanswered = this.#depth;
     this.#sentAt = now;
   }
 
-  /** Takes what has come; when a batch is answered returns how long that took. */
-  hear(buffer: Bytes, now: number): number | undefined {
+  /** Reads what has arrived; returns the latency (ms) if the pipeline is answered now. */
+  readReplies(buffer: Bytes, now: number): number | undefined {
     const rest = this.#rest.length;
     if (rest > 0) buffer.set(this.#rest);
     const to = rest + receive(this.socket, rest === 0 ? buffer : buffer.subarray(rest));
@@ -120,13 +124,14 @@ function join(...parts: Bytes[]): Bytes {
   return new Uint8Array(parts.flatMap((part) => [...part]));
 }
 
-/** The connections to a target, and what has come of them. */
+/** The connections to one target, and their results. */
 class Load {
   readonly #loaders: readonly Loader[];
   readonly #poll = new Poll();
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   readonly #perS: number[] = [];
-  readonly #batches: number[] = [];
+  readonly #latenciesMs: number[] = [];
+  /** Processor time of the generator, in seconds, in the slices that were measured. */
   #usedS = 0;
   #tookS = 0;
 
@@ -136,39 +141,42 @@ class Load {
     this.#loaders.forEach(({ socket }, index) => this.#poll.add(socket, index));
   }
 
-  /** Asks for so long, and until all is answered. */
+  /** Loads the target for a time that does not count. */
   warmUp(seconds: number): void {
-    this.#run(seconds, () => {});
+    this.#load(seconds, () => {});
     for (const loader of this.#loaders) loader.served = loader.refused = 0;
   }
 
-  /** The same, measured. */
+  /** Loads the target for one slice, and keeps the results. */
   measure(seconds: number): void {
     const begun = performance.now();
     const usedBefore = process.cpuUsage();
-    this.#perS.push(this.#run(seconds, (ms) => this.#batches.push(ms)));
+    this.#perS.push(this.#load(seconds, (ms) => this.#latenciesMs.push(ms)));
     const { user, system } = process.cpuUsage(usedBefore);
     this.#usedS += (user + system) / 1e6;
     this.#tookS += (performance.now() - begun) / 1000;
   }
 
-  /** Returns how many requests a second were answered while all were asking. */
-  #run(seconds: number, answered: (ms: number) => void): number {
+  /**
+   * Loads the target for these seconds, then waits until every request is answered. Returns the requests
+   * a second that were answered while all connections were sending.
+   */
+  #load(seconds: number, answered: (ms: number) => void): number {
     const before = this.#served();
     const begun = performance.now();
-    for (const loader of this.#loaders) loader.ask(performance.now());
+    for (const loader of this.#loaders) loader.sendNext(performance.now());
     let perS: number | undefined;
-    for (let asking = this.#loaders.length; asking > 0;) {
-      const ready = this.#poll.wait(100);
+    for (let busy = this.#loaders.length; busy > 0;) {
+      const ready = this.#poll.wait(POLL_MS);
       let now = performance.now();
       if (now - begun >= 1000 * seconds) perS ??= (this.#served() - before) * 1000 / (now - begun);
       for (let place = 0; place < ready; place++) {
         const loader = this.#loaders[this.#poll.ready(place)]!;
-        const ms = loader.hear(this.#buffer, now);
+        const ms = loader.readReplies(this.#buffer, now);
         if (ms === undefined) continue;
         answered(ms);
-        if (perS === undefined) loader.ask(now);
-        else asking--;
+        if (perS === undefined) loader.sendNext(now);
+        else busy--;
         now = performance.now();
       }
     }
@@ -179,13 +187,13 @@ class Load {
     return sum(this.#loaders.map(({ served }) => served));
   }
 
-  /** What was measured so far. */
+  /** The results of all slices so far. */
   get result(): LoadResult {
     const served = this.#loaders.map((loader) => loader.served);
     return {
       perS: this.#perS,
-      meanMs: sum(this.#batches) / this.#batches.length,
-      p999Ms: quantile(this.#batches, 0.999),
+      meanMs: sum(this.#latenciesMs) / this.#latenciesMs.length,
+      p999Ms: quantile(this.#latenciesMs, 0.999),
       slowestOfMean: Math.min(...served) / (sum(served) / served.length),
       refused: sum(this.#loaders.map(({ refused }) => refused)),
       cpuShare: this.#usedS / this.#tookS,
@@ -197,22 +205,17 @@ function sum(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0);
 }
 
-/** Runs the load to its end; a result for each target. */
+/** Loads the targets by the plan; returns a result for each. */
 export function load(plan: LoadPlan): LoadResult[] {
   const loads = plan.targets.map((target) => new Load(plan, target));
   for (let slice = 0; slice < plan.warmUpSlices + plan.slices; slice++) {
-    // There and back, so that nobody always comes behind the same one.
+    // There and back, so that no target always comes behind the same one.
     for (const load of slice % 2 === 0 ? loads : loads.toReversed()) {
       if (slice < plan.warmUpSlices) load.warmUp(plan.sliceS);
       else load.measure(plan.sliceS);
     }
   }
   return loads.map(({ result }) => result);
-}
-
-/** The value that so great a share of the values does not exceed. */
-export function quantile(values: readonly number[], share: number): number {
-  return Float64Array.from(values).sort()[Math.floor(share * (values.length - 1))] ?? NaN;
 }
 
 if (import.meta.main) console.log(JSON.stringify(load(JSON.parse(Deno.args[0]!))));

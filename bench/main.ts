@@ -1,78 +1,82 @@
-/** `deno task bench`: measures the server beside its peers, and prints how it stands to its targets. */
-import { parseArgs } from "node:util";
+/** `deno task dev:bench`: measures the server beside other programs, and prints the figures. */
+import { type Flags, text, toggle } from "../lib/flags.ts";
+import { runProgram } from "../tests/harness/command_line.ts";
+import type { Figure } from "./figure.ts";
 import { serverAt, startChat } from "./peers.ts";
-import { chart, table } from "./report.ts";
+import type { Effort } from "./race.ts";
+import { brokenBound, chart, table } from "./report.ts";
 import {
   big,
   cluster,
   core,
   durable,
-  type Effort,
-  type Figure,
   leftover,
   machine,
   memory,
   neighbour,
   speed,
-  startUp,
 } from "./scenarios.ts";
 
-const HELP = `deno task bench [--quick] [--server HOST:PORT] [--json FILE] [--svg FILE]
---quick               less of everything, in under a minute; memory is left out
---server HOST:PORT    measures this server instead of one of this project
---json FILE           writes the figures
---svg FILE            writes them as a chart
-Linux only. Redis is a peer where redis-server is installed, and servers share a chat where
-nats-server is.`;
+const SUMMARY = `Measure the server beside other programs: deno task dev:bench [flags]. Linux only
 
-const OPTIONS = {
-  quick: { type: "boolean", default: false },
-  server: { type: "string" },
-  json: { type: "string" },
-  svg: { type: "string" },
-  help: { type: "boolean", default: false },
-} as const;
+It takes 10 minutes. Redis is measured where redis-server is installed, and servers that share a chat
+where nats-server is. The exit code is 1 when a figure is beyond the bound that is kept for it`;
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ args: Deno.args, options: OPTIONS });
-  if (values.help) return console.log(HELP);
-  const effort: Effort = values.quick
-    ? { runs: 1, seconds: 1, isQuick: true }
-    : { runs: 5, seconds: 3, isQuick: false };
+const FLAGS = {
+  quick: toggle("one short run, in a minute; large mailboxes and memory are left out"),
+  server: {
+    value: "HOST:PORT",
+    default: "",
+    meaning: "measure a server that runs there, at an IPv4 address; without bounds",
+    parse: (given: string) =>
+      /^\d+(\.\d+){3}:\d+$/.test(given)
+        ? given
+        : { wrong: "is no IPv4 address and port, as in 127.0.0.1:31337" },
+  },
+  json: text("FILE", "", "write the figures to this file"),
+  svg: text("FILE", "", "draw the ratios as a chart in this file"),
+} satisfies Flags;
+
+const THOROUGH: Effort = { runs: 5, seconds: 3 };
+const QUICK: Effort = { runs: 1, seconds: 1 };
+
+await runProgram(SUMMARY, FLAGS, async ({ quick, server, json, svg }) => {
   const folder = await Deno.makeTempDir();
   try {
-    const figures = await measure(effort, folder, values.server);
+    const figures = await measure(quick, folder, server);
     console.log(`\n${machine()}\n\n${table(figures)}`);
-    if (values.json !== undefined) {
-      await Deno.writeTextFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
-    }
-    if (values.svg !== undefined) await Deno.writeTextFile(values.svg, chart(figures, machine()));
+    const report = { machine: machine(), figures };
+    if (json !== "") await Deno.writeTextFile(json, `${JSON.stringify(report, null, 2)}\n`);
+    if (svg !== "") await Deno.writeTextFile(svg, chart(figures, machine()));
+    if (server !== "") return true;
+    const broken = figures.map(brokenBound).filter((sentence) => sentence !== undefined);
+    for (const sentence of broken) console.error(sentence);
+    return broken.length === 0;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-}
+});
 
-/** All scenarios, or those that a server of somebody else's can be put through. */
-async function measure(effort: Effort, folder: string, server?: string): Promise<Figure[]> {
+/** Measures all scenarios, or with `server` those that another server can be put through. */
+async function measure(isQuick: boolean, folder: string, server: string): Promise<Figure[]> {
+  const effort = isQuick ? QUICK : THOROUGH;
   const figures: Figure[] = [];
   const add = async (what: string, measuring: Promise<Figure[]> | Figure[]) => {
     const begun = performance.now();
     figures.push(...await measuring);
     console.error(`${what}: ${((performance.now() - begun) / 1000).toFixed(0)} s`);
   };
-  const start = () => server === undefined ? startChat() : Promise.resolve(serverAt(server));
+  const other = server === "" ? undefined : serverAt(server);
+  const start = () => other === undefined ? startChat() : Promise.resolve(other);
   await add("speed", speed(effort, start, folder));
   await add("neighbour", neighbour(effort, start));
-  if (server !== undefined) return figures;
+  if (other !== undefined) return figures;
   await add("durable", durable(effort, folder));
   await add("cluster", cluster(effort, folder));
   await add("core", core(effort));
-  await add("start", startUp(effort));
-  if (effort.isQuick) return figures;
+  if (isQuick) return figures;
   await add("big", big(effort));
   await add("memory", memory());
   await add("leftover", leftover());
   return figures;
 }
-
-await main();

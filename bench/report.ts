@@ -1,30 +1,21 @@
-/** The figures as a table, and as a chart for the docs. */
-import type { Figure } from "./scenarios.ts";
-
-/** How a figure stands to its target. */
-export function verdict({ value, must, goal, isCost = false }: Figure): string {
-  if (Number.isNaN(value)) return "-";
-  if (must === undefined || goal === undefined) return "";
-  const reaches = (target: number) => isCost ? value <= target : value >= target;
-  return reaches(goal) ? "goal" : reaches(must) ? "must" : "missed";
-}
+/** The figures as a table, as a chart for the docs, and as warnings. */
+import type { Figure } from "./figure.ts";
 
 function rounded(value: number): string {
   return Number.isNaN(value) ? "-" : value.toFixed(value < 10 ? 2 : 0);
 }
 
-function target(value: number | undefined, isCost = false): string {
-  return value === undefined ? "" : `${isCost ? "≤" : "≥"} ${value}`;
+function measured({ value, unit }: Figure): string {
+  return `${rounded(value)} ${unit}`.trim();
 }
 
-/** A table in Markdown. */
+/** A table in Markdown, as `deno fmt` writes one. */
 export function table(figures: readonly Figure[]): string {
+  const head = ["", "measured", "compared with", "least to greatest", ""];
   const rows = figures.map((figure) => {
-    const { name, value, unit, must, goal, isCost, note = "" } = figure;
-    const measured = `${rounded(value)} ${unit}`.trim();
-    return [name, measured, target(must, isCost), target(goal, isCost), verdict(figure), note];
+    const { name, beside = "", spread = [], note = "" } = figure;
+    return [name, measured(figure), beside, spread.map(rounded).join(" to "), note];
   });
-  const head = ["", "measured", "must", "goal", "reached", ""];
   const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]!.length)));
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(" | ")} |`;
@@ -32,37 +23,56 @@ export function table(figures: readonly Figure[]): string {
   return [head, rule, ...rows].map(line).join("\n");
 }
 
-const BAR = { left: 470, width: 300, height: 16, gap: 10, most: 2 } as const;
-const COLOURS: Record<string, string> = { goal: "#2a7f4f", must: "#4a78b5", missed: "#b5533c" };
+/** A sentence about a figure beyond the bound that the command checks; none if it keeps the bound. */
+export function brokenBound(figure: Figure): string | undefined {
+  const { name, value, beside, atLeast = -Infinity, atMost = Infinity } = figure;
+  if (Number.isNaN(value) || (value >= atLeast && value <= atMost)) return undefined;
+  const what = beside === undefined ? name : `${name}, compared with ${beside}`;
+  const bound = value < atLeast ? `at least ${atLeast}` : `at most ${atMost}`;
+  return `${what}: ${measured(figure)}, and it was to be ${bound}`;
+}
+
+const BAR = { left: 350, width: 300, height: 16, gap: 10 } as const;
+const WIDTH = 930;
+/** The ratio of the longest bar, at least. */
+const RATIO_MAX = 1.2;
 
 function escape(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll("`", "");
 }
 
-/** Bars of the targets: the line is what must be, to its right is better. */
+/**
+ * A bar for each figure that is compared with another program, and a black line over it from its least
+ * to its greatest value. The vertical line is the speed of the other program.
+ */
 export function chart(figures: readonly Figure[], caption: string): string {
-  const shown = figures.filter(({ value, must }) => must !== undefined && !Number.isNaN(value));
+  const shown = figures.filter(({ value, beside }) => beside !== undefined && !Number.isNaN(value));
+  const longest = Math.max(
+    RATIO_MAX,
+    ...shown.flatMap(({ value, spread = [] }) => [value, ...spread]),
+  );
+  const length = (ratio: number) => ratio / longest * BAR.width;
+  const x = (ratio: number) => (BAR.left + length(ratio)).toFixed(1);
+  const height = 50 + shown.length * (BAR.height + BAR.gap);
   const rows = shown.map((figure, i) => {
-    const { name, value, unit, must, isCost } = figure;
-    const share = Math.min(BAR.most, isCost ? must! / value : value / must!);
+    const { name, value, beside, spread: [least, greatest] = [value, value] } = figure;
     const y = 40 + i * (BAR.height + BAR.gap);
-    const label = escape(`${rounded(value)} ${unit}`.trim());
-    const width = (share / BAR.most * BAR.width).toFixed(1);
+    const middle = y + BAR.height / 2;
+    const label = escape(`${measured(figure)} of ${beside}`);
     return `<text x="${BAR.left - 10}" y="${y + 12}" text-anchor="end">${escape(name)}</text>` +
-      `<rect x="${BAR.left}" y="${y}" width="${width}" height="${BAR.height}" ` +
-      `fill="${COLOURS[verdict(figure)]}"/>` +
+      `<rect x="${BAR.left}" y="${y}" width="${length(value).toFixed(1)}" height="${BAR.height}" ` +
+      `fill="#4a78b5"/>` +
+      `<line x1="${x(least)}" y1="${middle}" x2="${x(greatest)}" y2="${middle}" stroke="#000"/>` +
       `<text x="${BAR.left + BAR.width + 10}" y="${y + 12}">${label}</text>`;
   });
-  const height = 50 + shown.length * (BAR.height + BAR.gap);
-  const middle = BAR.left + BAR.width / BAR.most;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="930" height="${height}" ` +
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" ` +
     `font-family="sans-serif" font-size="12" role="img" aria-label="${escape(caption)}">`,
-    `<rect width="930" height="${height}" fill="#fff"/>`,
+    `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
     `<text x="10" y="20">${escape(caption)}</text>`,
     ...rows,
-    `<line x1="${middle}" y1="32" x2="${middle}" y2="${height - 10}" stroke="#000"/>`,
-    `<text x="${middle}" y="28" text-anchor="middle">must</text>`,
+    `<line x1="${x(1)}" y1="32" x2="${x(1)}" y2="${height - 10}" stroke="#000"/>`,
+    `<text x="${x(1)}" y="28" text-anchor="middle">as fast</text>`,
     `</svg>`,
     "",
   ].join("\n");

@@ -1,6 +1,6 @@
 /**
- * Linux's sockets without an event loop of the runtime's in between: the load generator must do less
- * than the server that it measures. Needs `--allow-ffi`.
+ * Linux's sockets without the runtime's event loop: the load generator must do less work than the
+ * server that it measures. Needs `--allow-ffi`.
  */
 const libc = Deno.dlopen("libc.so.6", {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -34,7 +34,10 @@ function socketAddress(hostname: string, port: number): Uint8Array<ArrayBuffer> 
   return bytes;
 }
 
-/** A connected socket's descriptor. From a loopback address of its own where `from` names one. */
+/**
+ * Connects to an IPv4 address, from the local address `from` if one is given, and returns the
+ * descriptor of the socket.
+ */
 export function connect(hostname: string, port: number, from?: string): number {
   const socket = libc.socket(AF_INET, SOCK_STREAM, 0);
   if (socket < 0) throw new Error("Cannot open a socket: raise the limit with `ulimit -n`");
@@ -46,13 +49,16 @@ export function connect(hostname: string, port: number, from?: string): number {
   return socket;
 }
 
-/** Sends all the bytes; a peer that takes no more has stopped reading. */
+/** Sends all bytes without waiting. Throws if the socket does not take all of them. */
 export function send(socket: number, bytes: Uint8Array<ArrayBuffer>): void {
   const sent = libc.send(socket, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent !== bytes.length) throw new Error("The server does not take what it is sent");
+  if (sent !== bytes.length) throw new Error("The server has stopped reading");
 }
 
-/** Receives what is there, and returns how many bytes; waits if nothing is and `wait` is set. */
+/**
+ * Receives what has arrived, and returns the number of bytes. With `wait` it blocks until something
+ * arrives. Throws if the server has closed the connection, and without `wait` if nothing has arrived.
+ */
 export function receive(
   socket: number,
   buffer: Uint8Array<ArrayBuffer>,
@@ -63,13 +69,13 @@ export function receive(
   return length;
 }
 
-/** Knows which of many sockets can be read. */
+/** Tells which of many sockets can be read. */
 export class Poll {
   readonly #poll = libc.epoll_create1(0);
   readonly #events = new Uint8Array(EVENT_BYTES * EVENTS_MAX);
   readonly #view = new DataView(this.#events.buffer);
 
-  /** Adds a socket; it will be named by `index`. */
+  /** Adds a socket, known by `index` from then on. */
   add(socket: number, index: number): void {
     const event = new Uint8Array(EVENT_BYTES);
     const view = new DataView(event.buffer);
@@ -78,12 +84,12 @@ export class Poll {
     libc.epoll_ctl(this.#poll, EPOLL_CTL_ADD, socket, event);
   }
 
-  /** Waits until some can be read, or for so many milliseconds, and returns how many can. */
+  /** Waits `ms` milliseconds at most for sockets that can be read, and returns their number. */
   wait(ms: number): number {
     return libc.epoll_wait(this.#poll, this.#events, EVENTS_MAX, ms);
   }
 
-  /** The index of one of those that can be read. */
+  /** The index of a socket that can be read: `place` counts them from 0. */
   ready(place: number): number {
     return this.#view.getUint32(place * EVENT_BYTES + EVENT_BYTES - 8, true);
   }

@@ -1,8 +1,9 @@
-/** The benchmark itself: that its generator says what is true, and its report what was measured. */
+/** The benchmark: its load generator, its report, and the figures in the docs. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { LoadPlan, LoadResult } from "../bench/load.ts";
-import { chart, table, verdict } from "../bench/report.ts";
+import type { Figure } from "../bench/figure.ts";
+import { brokenBound, chart, table } from "../bench/report.ts";
 import { itNeeds, type Needs, serve } from "./support.ts";
 
 const LINUX: Needs = {
@@ -30,7 +31,7 @@ describe("the load generator", () => {
   for (const depth of [1, 16]) {
     itNeeds(
       LINUX,
-      `is answered by a server, ${depth} at a time, and nothing is refused`,
+      `gets replies from a server, ${depth} at a time, and nothing is refused`,
       async () => {
         await using server = serve();
         const [result] = await load([server.port], depth);
@@ -43,7 +44,7 @@ describe("the load generator", () => {
     );
   }
 
-  itNeeds(LINUX, "asks two servers in batch, and counts what each refuses", async () => {
+  itNeeds(LINUX, "loads two servers alternately, and counts what each refuses", async () => {
     await using roomy = serve();
     await using narrow = serve("--mailbox-messages-max", "3");
     const results = await load([roomy.port, narrow.port]);
@@ -52,29 +53,49 @@ describe("the load generator", () => {
 });
 
 describe("the report", () => {
-  const figure = { name: "speed", value: 0.7, unit: "", must: 0.5, goal: 0.8 };
+  const figure: Figure = { name: "speed", value: 0.7, unit: "", beside: "Redis", note: "7 and 10" };
 
-  it("says whether a ratio, or a cost, reached its goal, what it must, or neither", () => {
-    const of = (value: number, isCost: boolean) => {
-      return verdict(
-        isCost ? { ...figure, value, must: 2, goal: 1, isCost } : { ...figure, value },
-      );
-    };
-    assertEquals([0.8, 0.5, 0.4, NaN].map((value) => of(value, false)), [
-      "goal",
-      "must",
-      "missed",
-      "-",
-    ]);
-    assertEquals([1, 2, 2.1].map((value) => of(value, true)), ["goal", "must", "missed"]);
+  it("names a figure beyond its bound, and keeps quiet about one that was not measured", () => {
+    const isBroken = (value: number, bound: Pick<Figure, "atLeast" | "atMost">) =>
+      brokenBound({ ...figure, value, ...bound }) !== undefined;
+    assertEquals(
+      [0.8, 0.5, 0.4, NaN].map((value) => isBroken(value, { atLeast: 0.5 })),
+      [false, false, true, false],
+    );
+    assertEquals([1, 2, 2.1].map((value) => isBroken(value, { atMost: 2 })), [false, false, true]);
+    assertEquals(isBroken(0, {}), false);
+    assertEquals(
+      brokenBound({ ...figure, atLeast: 0.8 }),
+      "speed, compared with Redis: 0.70, and it was to be at least 0.8",
+    );
   });
 
-  it("has a row for each figure, and a bar for each with a target", () => {
-    const figures = [figure, { name: "`users` <all>", value: 1.5, unit: "GB/s" }];
-    assertEquals(table(figures).split("\n").length, 4);
+  it("has a row for each figure, and a bar for each that is compared with a program", () => {
+    const figures: Figure[] = [
+      { ...figure, spread: [0.6, 0.9] },
+      { name: "`users` <all>", value: 1.5, unit: "GB/s" },
+      { name: "slow", value: NaN, unit: "", beside: "Redis", note: "not installed" },
+    ];
+    const rows = table(figures).split("\n");
+    assertEquals(rows.length, 5);
+    assertEquals(rows[2]!.split("|").map((cell) => cell.trim()).slice(1, -1), [
+      ...["speed", "0.70", "Redis", "0.60 to 0.90", "7 and 10"],
+    ]);
     assertStringIncludes(table(figures), "1.50 GB/s");
     const svg = chart(figures, "here & now");
     assertEquals(svg.split("<rect").length - 1, 2);
+    assertStringIncludes(svg, "0.70 of Redis");
     assertStringIncludes(svg, "here &amp; now");
+  });
+});
+
+describe("docs/performance.md", () => {
+  const read = (name: string) => Deno.readTextFileSync(new URL(`../docs/${name}`, import.meta.url));
+
+  itNeeds({ permissions: ["read"] }, "shows the figures of performance.json", () => {
+    const { machine, figures } = JSON.parse(read("performance.json"));
+    assertStringIncludes(read("performance.md"), table(figures));
+    const dense = (svg: string) => svg.replace(/\s/g, "");
+    assertEquals(dense(read("performance.svg")), dense(chart(figures, machine)));
   });
 });
