@@ -1,50 +1,46 @@
-/** A client of the crash tests: comes back after every crash, and writes down all that it is told. */
+/** A client of the harnesses: comes back after every crash, and records all that the server says. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { Client, DisconnectedError } from "../../../lib/client/client.ts";
 import type { Inbox } from "./inbox.ts";
 import type { Ledger } from "./ledger.ts";
 import { pick, wholeBelow } from "../../random.ts";
 
-/** So many messages are sent at once, without waiting for a reply. */
+/** How many messages are sent at once, without waiting for a reply. */
 const BURSTS = [1, 1, 2, 5, 20] as const;
-/** Of so many messages one goes to all. */
+/** One of this many messages goes to all users. */
 const SENDALL_EVERY = 4;
-/** A client rests for so long at most between two bursts, in milliseconds. */
-const REST_MS = 8;
-/** A `wait` waits for so long at most, in seconds. */
-const WAIT_S = 0.2;
-/** Who was told nothing comes back after so long at most, in milliseconds. */
-const COME_BACK_MS = 50;
-/** How likely a client leaves one of many servers after a burst. */
-const LEAVE = 0.02;
-/** Somebody new comes so long after the others at most, in milliseconds. */
-const NEWCOMER_MS = 150;
+/** A client rests at most this long between two bursts (ms). */
+const REST_MS_MAX = 8;
+/** A `wait` waits at most this long (s). */
+const WAIT_S_MAX = 0.2;
+/** A client whose connection was lost connects again after at most this long (ms). */
+const RECONNECT_MS_MAX = 50;
+/** How likely a client goes to another server after a burst, where there are several. */
+const LEAVE_PROBABILITY = 0.02;
+/** A new user comes at most this long after the others (ms). */
+const NEWCOMER_MS_MAX = 150;
 
-/** One life of the server, or a time in which some of many servers fail. */
+/** One life of a server, or a time in which some of several servers fail. */
 export interface Round {
-  /** Where a server listens. */
+  /** The ports of the servers, on loopback. */
   readonly ports: readonly number[];
-  /** No limit of the server can be reached. */
+  /** No client can reach a limit of the server. */
   readonly isRoomy: boolean;
-  /** Any server, or its storage, may fail at any time: the client goes on with another one. */
+  /** Any server, or its storage, may fail at any time; then the client goes on with another server. */
   readonly mayFail: boolean;
-  /** Who has not answered for so long is left, in milliseconds. */
+  /** A client leaves a server that has not answered for this long (ms). */
   readonly patienceMs: number;
-  /** The server is being killed or stopped, or it is time to rest. */
+  /** True from the moment at which the server is killed or stopped, or the clients are to rest. */
   isOver: boolean;
 }
 
 type Random = () => number;
-/** Waits for answers as long as the patience lasts. */
+/** Waits for answers, and closes the connection when they take longer than `patienceMs`. */
 type Within = <Value>(answers: Promise<Value>) => Promise<Value>;
-/** How a client gets its mail for some rounds; `"not"`: it leaves it where it is. */
+/** How a client gets its mail for some rounds; with `"not"` the mail stays in its mailbox. */
 export type Way = "receive" | "wait" | "not";
 
-/** Waits, in milliseconds. */
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** One user, over all its connections. */
+/** One user, on one connection after the other. */
 export class CrashClient {
   readonly #names: readonly string[];
   readonly #ways: readonly Way[];
@@ -61,29 +57,31 @@ export class CrashClient {
     this.#inbox = ledger.inbox(name);
   }
 
-  /** Nobody has tried to register the name yet. */
+  /** True until the first `register` of the name is sent. */
   get isNew(): boolean {
     return this.#inbox.registration === "none";
   }
 
-  /** Sends and receives until the round is over or the connection lost; never rejects for that. */
-  async run(round: Round, random: Random, onGoing: () => void): Promise<void> {
-    if (this.isNew) await sleep(wholeBelow(random, NEWCOMER_MS));
+  /**
+   * Sends and receives until the round is over or the connection is lost; neither is an error. Calls
+   * `onGoing` when the user is registered, or has failed to be.
+   */
+  async talk(round: Round, random: Random, onGoing: () => void): Promise<void> {
+    if (this.isNew) await sleep(wholeBelow(random, NEWCOMER_MS_MAX));
     do {
       if (random() < 0.4) this.#way = pick(random, this.#ways);
       await this.#connect(round, random, async (client, within) => {
         const isIn = await within(this.#register(client, round)).finally(onGoing);
-        // Where there are many servers it goes to another one now and then.
-        while (isIn && !round.isOver && !(round.mayFail && random() < LEAVE)) {
+        while (isIn && !round.isOver && !(round.mayFail && random() < LEAVE_PROBABILITY)) {
           await within(this.#burst(client, round, random));
-          await sleep(wholeBelow(random, REST_MS));
+          await sleep(wholeBelow(random, REST_MS_MAX));
         }
       });
     } while (round.mayFail && !round.isOver);
     onGoing();
   }
 
-  /** Fetches all mail that is left. */
+  /** Fetches all mail that is left in the mailbox. */
   async collect(round: Round): Promise<void> {
     await this.#connect(round, Math.random, async (client, within) => {
       await within(this.#register(client, round));
@@ -95,20 +93,20 @@ export class CrashClient {
   async #connect(
     round: Round,
     random: Random,
-    talk: (client: Client, within: Within) => Promise<void>,
+    converse: (client: Client, within: Within) => Promise<void>,
   ): Promise<void> {
     try {
       using conn = await Deno.connect({ hostname: "127.0.0.1", port: pick(random, round.ports) });
       conn.setNoDelay(true);
-      await talk(new Client(conn), async (answers) => {
+      await converse(new Client(conn), async (answers) => {
         const timer = setTimeout(() => conn.close(), round.patienceMs);
         return await answers.finally(() => clearTimeout(timer));
       });
     } catch (error) {
-      // Whatever happens while the server dies is what this test is about.
+      // Only a server that is being ended, or may fail, may break a connection.
       if (!round.isOver && !round.mayFail) this.#ledger.fail(`${this.#inbox.name}: ${error}`);
       else if (!isLoss(error)) throw error;
-      else await sleep(wholeBelow(random, COME_BACK_MS));
+      else await sleep(wholeBelow(random, RECONNECT_MS_MAX));
     }
     this.#inbox.disconnected();
   }
@@ -128,7 +126,7 @@ export class CrashClient {
       () => this.#send(client, round, random),
     );
     if (random() < 0.5) await all(sends);
-    await all([...sends, this.#fetch(client, round, this.#way, random() * WAIT_S)]);
+    await all([...sends, this.#fetch(client, round, this.#way, random() * WAIT_S_MAX)]);
   }
 
   async #send(client: Client, { isRoomy, mayFail }: Round, random: Random): Promise<void> {
@@ -141,20 +139,20 @@ export class CrashClient {
     this.#ledger.answered(message, result);
   }
 
-  /** Nothing may be sent behind a `wait` before its reply: it would take what nobody has seen. */
+  /** Nothing may be sent behind a `wait` before its reply: it would take mail that was not shown. */
   async #fetch(client: Client, { mayFail }: Round, way: Way, seconds: number): Promise<void> {
     if (way === "not") return;
     if (way === "receive") this.#inbox.receiving(this.#ledger.tick());
     const result = await (way === "receive" ? client.receive() : client.wait(seconds));
     if (mayFail && !result.ok && this.#ledger.excuses(result)) return this.#inbox.cut();
-    // A `wait` reads: its reply does not say that what was shown before could be taken.
+    // A `wait` only reads: its reply does not prove that mail shown before was taken.
     if (way === "receive" || !mayFail) this.#inbox.replied();
     this.#ledger.came(this.#inbox, result.ok ? result.mail : [], way);
     if (!result.ok) this.#ledger.fail(`${this.#inbox.name} got no mail: ${result.text}`);
   }
 }
 
-/** Waits for every one of them to end, then throws what the first threw. */
+/** Waits until all promises are settled, then throws the first error, if there was one. */
 async function all(promises: readonly Promise<void>[]): Promise<void> {
   await Promise.allSettled(promises);
   await Promise.all(promises);

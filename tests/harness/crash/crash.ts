@@ -1,62 +1,64 @@
 /**
- * Kills a server again and again while clients send and receive, starts it anew on the same file, and
- * checks that nothing is lost that was acknowledged: `deno task crash [--rounds N] [--seed N]`.
+ * Kills a server again and again while clients send and receive, starts it again on the same file, and
+ * checks that no acknowledged message is lost: `deno task dev:crash`.
  */
 import { DatabaseSync } from "node:sqlite";
-import { parseArgs } from "node:util";
-import { CrashClient, type Round, sleep, type Way } from "./client.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { whole } from "../../../lib/flags.ts";
+import { runProgram, seedFlag } from "../command_line.ts";
+import { CrashClient, type Round, type Way } from "./client.ts";
 import { Ledger } from "./ledger.ts";
 import { type Program, ServerProcess } from "./process.ts";
 import { pick, randomFrom, wholeBelow } from "../../random.ts";
 
 const NAMES = ["Al", "Бо👍", "Cy", "Dee", "Eve", "Flo", "Gus"] as const;
-/** So many are there from the first round on; of the others some come in every round. */
-const FIRST = 4;
-/** How clients get their mail; the first one hoards its own, which makes snapshots long. */
+/** This many users are there from the first round on; in each round some of the others join. */
+const FIRST_USERS = 4;
+/** The first client never fetches its mail, so snapshots get long; the others change their way. */
 const HOARD: readonly Way[] = ["not"];
 const WAYS: readonly Way[] = ["receive", "receive", "wait", "wait", "not"];
-/** The server lives for so long after the clients got going, in milliseconds. */
+/** The server lives for this long after the users of earlier rounds have come back (ms). */
 const LIFE_MS_MIN = 50;
 const LIFE_MS_MAX = 400;
-/** Who is impatient kills a server that stops after so long at most, in milliseconds. */
-const IMPATIENCE_MS = 50;
-/** A server that has not answered for so long hangs, in milliseconds. */
+/** A server that is stopped and then killed is killed after at most this long (ms). */
+const STOP_MS_MAX = 50;
+/** A server that has not answered for this long hangs (ms). */
 const PATIENCE_MS = 30_000;
-/** Limits that nobody reaches. */
+/** Limits that no client reaches. */
 export const ROOMY = ["--mailbox-messages-max", "1000000", "--messages-max", "100000000"];
 
 const MAIN: Program["command"] = [new URL("../../../main.ts", import.meta.url)];
-const BUSY: Program["command"] = [new URL("server.ts", import.meta.url)];
-const COMMANDS = [MAIN, BUSY];
-/** So many failures are printed. */
+const FREQUENT_SNAPSHOTS: Program["command"] = [new URL("server.ts", import.meta.url)];
+const COMMANDS = [MAIN, FREQUENT_SNAPSHOTS];
+/** At most this many failures are printed. */
 const FAILURES_MAX = 20;
 
-/** What to do to a server. */
+/** How to treat a server. */
 export interface CrashOptions {
-  /** How often it is ended. */
+  /** How often the server is ended. */
   readonly rounds: number;
-  /** Decides all but the timing of the machine. */
+  /** Decides every random choice; only the timing of the machine is left to chance. */
   readonly seed: number;
-  /** The servers, each for some rounds; by default the real one, and one with many snapshots. */
+  /** Each round starts one of these; by default the real server, and one with frequent snapshots. */
   readonly commands?: readonly Program["command"][];
 }
 
-/** How it went. */
+/** The result of a harness. */
 export interface CrashReport {
-  /** What was done, in one line. */
+  /** All that was done, in one line. */
   readonly summary: string;
-  /** What is not as it was promised; none: all is well. */
+  /** The broken promises. */
   readonly failures: readonly string[];
 }
 
 type Random = () => number;
 
-/** How a round goes. */
+/** The course of a round. */
 interface Plan {
   readonly isRoomy: boolean;
   readonly flags: readonly string[];
   readonly end: "kill" | "stop" | "stop and kill";
-  /** The server dies even if the clients are not all there yet. */
+  /** The server may be ended before the users of earlier rounds have come back. */
   readonly isEarly: boolean;
   readonly lifeMs: number;
 }
@@ -66,7 +68,7 @@ function plan(random: Random): Plan {
   const tight = [
     ...["--mailbox-messages-max", String(5 + wholeBelow(random, 50))],
     ...["--messages-max", pick(random, ["100", "5000", "1000000"])],
-    ...["--users-max", pick(random, [String(FIRST), "1000"])],
+    ...["--users-max", pick(random, [String(FIRST_USERS), "1000"])],
   ];
   return {
     isRoomy,
@@ -81,7 +83,7 @@ function roundOn({ port }: ServerProcess, isRoomy: boolean): Round {
   return { ports: [port], isRoomy, mayFail: false, patienceMs: PATIENCE_MS, isOver: false };
 }
 
-/** A chat on a file, the clients that use it, and the books. */
+/** A chat in a file, the clients that use it, and the ledger of their messages. */
 class Crash {
   readonly ledger = new Ledger(NAMES, false);
   readonly counts = { kills: 0, stops: 0, "stops cut short": 0, "ends amid a snapshot": 0 };
@@ -91,7 +93,7 @@ class Crash {
     new CrashClient(name, NAMES, index === 0 ? HOARD : WAYS, this.ledger)
   );
 
-  /** Snapshots that were begun before this round. */
+  /** The number of snapshots that were begun before this round. */
   #begun = 0;
 
   constructor(commands: readonly Program["command"][], file: string) {
@@ -106,24 +108,24 @@ class Crash {
     const round = roundOn(server, isRoomy);
     const others = this.#clients.filter((client) => !client.isNew);
     const newcomers = this.#clients.filter(({ isNew }, index) =>
-      isNew && (index < FIRST || random() < 0.2)
+      isNew && (index < FIRST_USERS || random() < 0.2)
     );
-    const runs = [...others, ...newcomers].map((client) => {
+    const clients = [...others, ...newcomers].map((client) => {
       const going = Promise.withResolvers<void>();
       const own = randomFrom(wholeBelow(random, 2 ** 31));
-      return { going: going.promise, done: client.run(round, own, going.resolve) };
+      return { going: going.promise, done: client.talk(round, own, going.resolve) };
     });
-    if (!isEarly) await Promise.all(runs.slice(0, others.length).map(({ going }) => going));
+    if (!isEarly) await Promise.all(clients.slice(0, others.length).map(({ going }) => going));
     await sleep(lifeMs);
     round.isOver = true;
-    this.#expectSilence(await this.#end(server, end, wholeBelow(random, IMPATIENCE_MS)));
-    await Promise.all(runs.map(({ done }) => done));
+    this.#expectSilence(await this.#end(server, end, wholeBelow(random, STOP_MS_MAX)));
+    await Promise.all(clients.map(({ done }) => done));
     const { begun, isAmid } = this.#snapshots();
     if (begun > this.#begun && isAmid) this.counts["ends amid a snapshot"]++;
     this.#begun = begun;
   }
 
-  /** A last server, from which all mail is fetched. */
+  /** Starts the server once more, and fetches all mail from it. */
   async collect(): Promise<void> {
     await using server = await this.#start(ROOMY, this.#commands[0]!);
     const round = roundOn(server, true);
@@ -131,14 +133,14 @@ class Crash {
     this.#expectSilence(await server.stop());
   }
 
-  /** At the end: checks the books; what was done, in words. */
+  /** To be called at the end: checks the ledger, and returns all that was done, in words. */
   summary(): string {
     const messages = this.ledger.check();
     const counts = Object.entries(this.counts).map(([name, count]) => `${count} ${name}`);
     return `${[...counts, `${this.#begun} snapshots begun`].join(", ")}; ${messages}`;
   }
 
-  /** How many snapshots were begun; are there rows of another than the last? */
+  /** How many snapshots were begun, and whether the file holds rows of another than the last one. */
   #snapshots(): { begun: number; isAmid: boolean } {
     const database = new DatabaseSync(this.#file, { readOnly: true });
     const row = database.prepare(
@@ -172,17 +174,15 @@ class Crash {
     }
   }
 
-  #expectSilence(said: string): void {
-    if (said !== "") this.ledger.fail(`The server: ${said}`);
+  #expectSilence(stderr: string): void {
+    if (stderr !== "") this.ledger.fail(`The server wrote: ${stderr}`);
   }
 }
 
-/** Ends a server so often, and checks all that it promised. */
+/** Ends a server in each round, and checks all that it promised. */
 export async function crash(
   { rounds, seed, commands = COMMANDS }: CrashOptions,
 ): Promise<CrashReport> {
-  const areWhole = Number.isSafeInteger(rounds) && Number.isSafeInteger(seed);
-  if (!areWhole || rounds < 1) throw new Error("--rounds and --seed take whole numbers");
   const folder = await Deno.makeTempDir();
   try {
     const chat = new Crash(commands, `${folder}/chat.db`);
@@ -205,23 +205,21 @@ export async function crash(
   }
 }
 
-/** A seed by chance. */
-export function someSeed(): number {
-  return wholeBelow(Math.random, 2 ** 31);
-}
-
-if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: "string", default: "100" },
-      seed: { type: "string", default: String(someSeed()) },
-    },
-  });
-  const { summary, failures } = await crash({
-    rounds: Number(values.rounds),
-    seed: Number(values.seed),
-  });
+/** Prints the result of a harness; true if no promise is broken. */
+export function printReport({ summary, failures }: CrashReport): boolean {
   console.log(summary);
   for (const failure of failures.slice(0, FAILURES_MAX)) console.error(failure);
-  if (failures.length > 0) Deno.exit(1);
+  return failures.length === 0;
+}
+
+const SUMMARY = `Kill a server with its chat in a file again and again, and look for lost messages:
+deno task dev:crash [flags]`;
+
+const FLAGS = {
+  rounds: whole(100, 1, 1_000_000, "how often the server is ended and started again"),
+  seed: seedFlag(),
+};
+
+if (import.meta.main) {
+  await runProgram(SUMMARY, FLAGS, async (options) => printReport(await crash(options)));
 }

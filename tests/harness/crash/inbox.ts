@@ -1,26 +1,26 @@
-/** What the crash test knows of one receiver's mail: what must come, what may, and what came. */
+/** The mail of one receiver as a harness knows it: mail that must come, mail that may, mail that came. */
 
 /** A message that a client sent. */
 export interface Message {
   readonly from: string;
-  /** Counts the messages of the sender. */
+  /** The sender numbers its messages from 1. */
   readonly number: number;
   readonly text: string;
-  /** The receiver; none: `sendall`. */
+  /** The receiver; none for a `sendall`. */
   readonly to: string | undefined;
-  /** Who was registered for sure before it was sent. */
+  /** The users who were registered for sure before it was sent. */
   readonly present: ReadonlySet<string>;
-  /** No limit of the server could be in its way. */
+  /** No limit of the server can have refused it. */
   readonly isRoomy: boolean;
-  /** What its reply said; `"unknown"`: none has come. */
+  /** What its reply said; `"unknown"` while there is no reply. */
   outcome: "unknown" | "stored" | "stored in part" | "refused";
-  /** When its reply came, on the clock of the ledger. */
+  /** The time of its reply, on the clock of the ledger. */
   answeredAt: number;
-  /** Somebody got it. */
+  /** A receiver got it. */
   isFound: boolean;
 }
 
-/** Must this receiver have it? A `sendall` without a reply reached all or nobody. */
+/** True if the receiver must get the message. A `sendall` without a reply reached all or none. */
 export function isDue(message: Message, receiver: string): boolean {
   const { outcome, to, present, isRoomy, isFound } = message;
   if (to !== undefined) return to === receiver && outcome === "stored";
@@ -28,39 +28,39 @@ export function isDue(message: Message, receiver: string): boolean {
   return isStored && present.has(receiver);
 }
 
-/** The mail of one receiver, over all its connections. */
+/** The mail of one receiver, on one connection after the other. */
 export class Inbox {
   readonly name: string;
-  /** A `register` of the name was sent, or its reply has come. */
+  /** `"begun"` when a `register` of the name was sent, `"done"` when its reply has come. */
   registration: "none" | "begun" | "done" = "none";
-  /** Messages that came, each once. */
+  /** The number of different messages that came. */
   received = 0;
-  /** Messages that a `wait` showed again. */
+  /** How often a `wait` showed a message again. */
   repeated = 0;
   readonly #fail: (what: string) => void;
-  /** Sent to this receiver, not refused, and not here yet. */
+  /** Messages to this receiver that were not refused and have not come yet. */
   readonly #awaited = new Set<Message>();
   readonly #received = new Set<Message>();
   /** The number of the last message of each sender. */
   readonly #last = new Map<string, number>();
-  /** What a `wait` of this connection showed, while no later reply has come. */
+  /** The mail that a `wait` of this connection showed, until a later reply comes. */
   #shown: readonly Message[] = [];
-  /** What was shown when a connection ended: the next mail begins with all of it, or has none. */
+  /** The mail shown when a connection ended: the next mail begins with all of it, or has none of it. */
   #again: readonly Message[] = [];
-  /** What the last `wait` showed. */
+  /** The mail that the last `wait` showed. */
   #shownLast: readonly Message[] = [];
-  /** When the `receive` that is under way was sent. */
+  /** The time at which the `receive` that has no reply yet was sent. */
   #receivingSince: number | undefined;
-  /** Whatever a `receive` may have taken whose mail never came. */
+  /** Messages that a `receive` may have taken whose reply never came: a cut `receive`. */
   readonly #cut = new Set<Message>();
-  /** Such a `receive` may be done only now, and take what is sent now. */
+  /** A cut `receive` may be carried out only now, and take messages that are sent now. */
   #isTaking = false;
-  /** For each such `receive`, what was in the mailbox for sure: it took all of it or nothing. */
+  /** For each cut `receive`, the mail that was in the mailbox for sure: it took all of it or none. */
   readonly #cutTogether: Message[][] = [];
 
   /**
-   * A reply may be that the storage is away. Then a part of what was shown may be taken later, and
-   * what a `receive` took is put back before all other mail, and what is being shown comes again.
+   * A reply may say that the storage is away. Then a part of the shown mail may be taken later, mail
+   * that a `receive` took is put back before all other mail, and mail that is being shown comes again.
    */
   readonly #mayFail: boolean;
 
@@ -76,7 +76,7 @@ export class Inbox {
     if (this.#isTaking) this.#cut.add(message);
   }
 
-  /** The message was refused. */
+  /** The message was refused, so it must not come. */
   forgo(message: Message): void {
     this.#awaited.delete(message);
     if (this.#received.has(message)) this.#complain(message, "was refused, and is here");
@@ -87,18 +87,18 @@ export class Inbox {
     this.#receivingSince = now;
   }
 
-  /** A reply has come: what was shown before is taken for good. */
+  /** A reply has come: mail that was shown before it is taken for good. */
   replied(): void {
     this.#shown = [];
     this.#isTaking = false;
   }
 
-  /** The name is held again: nothing is under way any more. */
+  /** The user is registered again: no earlier command is still to be carried out. */
   cameBack(): void {
     this.#isTaking = false;
   }
 
-  /** Mail has come. */
+  /** The reply to a `receive` or `wait` has come, with this mail. */
   came(mail: readonly Message[], how: "receive" | "wait"): void {
     const repeated = this.#repeatedIn(mail);
     for (const message of mail) if (!repeated.includes(message)) this.#admit(message);
@@ -117,7 +117,7 @@ export class Inbox {
     this.cut();
   }
 
-  /** Of the `receive` that is under way, if one is, no mail will come. */
+  /** The `receive` that has no reply yet, if there is one, will get none. */
   cut(): void {
     const since = this.#receivingSince;
     if (since === undefined) return;
@@ -130,7 +130,10 @@ export class Inbox {
     for (const message of [...this.#awaited, ...shown]) this.#cut.add(message);
   }
 
-  /** At the end, when all mail has been fetched: names what is lost; how many a crash cut. */
+  /**
+   * To be called when all mail has been fetched: reports lost messages, and returns the number of those
+   * that a cut `receive` may have taken.
+   */
   check(): number {
     const missing = [...this.#awaited].filter((message) => isDue(message, this.name));
     for (const message of missing) {
@@ -139,12 +142,12 @@ export class Inbox {
     for (const together of this.#cutTogether) {
       const gone = together.filter((message) => this.#awaited.has(message));
       if (gone.length === 0 || gone.length === together.length) continue;
-      this.#complain(gone[0]!, "is lost: the receive that was cut left others of its time");
+      this.#complain(gone[0]!, "is lost: the receive that was cut took only a part of the mail");
     }
     return missing.filter((message) => this.#cut.has(message)).length;
   }
 
-  /** What was shown before, and comes again as it may. */
+  /** The messages of this mail that were shown before and may come again. */
   #repeatedIn(mail: readonly Message[]): readonly Message[] {
     const isBack = (message: Message) => this.#mayFail && this.#cut.has(message);
     const end = mail.findIndex((message) => !isBack(message));
@@ -160,7 +163,7 @@ export class Inbox {
     const { from, number, outcome } = message;
     if (this.#received.has(message)) return this.#complain(message, "came twice");
     if (!this.#awaited.delete(message)) {
-      return this.#complain(message, outcome === "refused" ? "was refused" : "is not for it");
+      return this.#complain(message, outcome === "refused" ? "was refused" : "is for another user");
     }
     const last = this.#last.get(from) ?? 0;
     if (number < last && !(this.#mayFail && this.#cut.has(message))) {

@@ -1,78 +1,77 @@
-/** The books of the crash tests: all that its clients sent, were told and got, and what is wrong. */
+/** The ledger of a harness: all messages and replies of its clients, and all broken promises. */
 import type { Refusal, Result } from "../../../lib/client/client.ts";
 import type { Mail } from "../../../lib/protocol/reply.ts";
 import { Inbox, type Message } from "./inbox.ts";
 
-/** What a reply to `send` or `sendall` says. */
+/** The reply to a `send` or `sendall`. */
 type SendResult = Result<{ readonly full?: number }>;
 
-/** One chat over all its crashes. */
+/** The messages of one chat, over all its crashes. */
 export class Ledger {
-  /** What went wrong. */
+  /** The broken promises, a sentence each. */
   readonly failures: string[] = [];
   readonly #inboxes: ReadonlyMap<string, Inbox>;
   readonly #messages = new Map<string, Message>();
-  /** A clock that tells only what came before what. */
+  /** A clock that counts events. */
   #now = 0;
   #present: ReadonlySet<string> = new Set();
-  /** When something was acknowledged last, or the clients set to work. */
+  /** The time of the last acknowledgement, or of the last {@link work} (ms). */
   #silentSince = 0;
-  /** The longest time at work without an acknowledgement, in milliseconds. */
+  /** The longest time without an acknowledgement while the clients work (ms). */
   longestSilenceMs = 0;
-  /** Replies that the storage is away. */
-  away = 0;
-  /** Names that were still held when their user came back. */
-  taken = 0;
+  /** How often a reply said that the storage is away. */
+  storageAway = 0;
+  /** How often a name was still held when its user came back. */
+  nameTaken = 0;
 
-  /** `mayFail`: a reply may be that the storage is away. */
+  /** With `mayFail` a reply may say that the storage is away. */
   constructor(names: readonly string[], mayFail: boolean) {
     this.#inboxes = new Map(
       names.map((name) => [name, new Inbox(name, mayFail, (what) => this.fail(what))]),
     );
   }
 
-  /** Something is not as it was promised. */
+  /** Records a broken promise. */
   fail(what: string): void {
     this.failures.push(what);
   }
 
-  /** The books of one receiver. */
   inbox(name: string): Inbox {
     return this.#inboxes.get(name)!;
   }
 
-  /** A time later than all before. */
+  /** The time of a new event: later than all before. */
   tick(): number {
     return ++this.#now;
   }
 
-  /** The clients set to work, or rest from now on. */
+  /** The clients begin to work, after a rest. */
   work(): void {
     this.#silentSince = performance.now();
   }
 
-  /** Excuses a refusal where servers and their storage fail: its command may have been done. */
+  /** True if a refusal is due to a failed server or storage: the command may still be carried out. */
   excuses({ code }: Refusal): boolean {
-    if (code === "storage-away") this.away++;
-    if (code === "name-taken") this.taken++;
+    if (code === "storage-away") this.storageAway++;
+    if (code === "name-taken") this.nameTaken++;
     return code === "storage-away" || code === "name-taken";
   }
 
-  /** The reply to a `register`: who was registered once comes back. */
+  /** The reply to a `register` has come. `wasTried`: this user had sent one before. */
   registered(inbox: Inbox, wasTried: boolean, result: Result<{ readonly again: boolean }>): void {
     const { name, registration } = inbox;
     if (!result.ok) {
-      if (registration === "done") this.fail(`${name} is registered, and was told: ${result.text}`);
+      if (registration === "done") this.fail(`${name} is registered, and got: ${result.text}`);
       return;
     }
     if (registration === "done" && !result.again) this.fail(`${name} was registered, and is lost`);
-    if (!wasTried && result.again) this.fail(`${name} comes back, and never was here`);
+    if (!wasTried && result.again) this.fail(`${name} comes back, and was never registered`);
     inbox.registration = "done";
     inbox.cameBack();
     this.#present = new Set(this.#present).add(name);
   }
 
-  /** A message is being sent; without a receiver to all others. */
+  /** A message is being sent: to one receiver, or without one to all others. */
   begin(from: string, number: number, to: string | undefined, isRoomy: boolean): Message {
     const text = `${from} ${number}`;
     const message: Message = {
@@ -95,7 +94,7 @@ export class Ledger {
     for (const inbox of this.#receivers(message)) inbox.forgo(message);
   }
 
-  /** Mail has come. */
+  /** The reply to a `receive` or `wait` has come, with this mail. */
   came(inbox: Inbox, mail: readonly Mail[], how: "receive" | "wait"): void {
     const known: Message[] = [];
     for (const { from, text } of mail) {
@@ -106,7 +105,7 @@ export class Ledger {
     inbox.came(known, how);
   }
 
-  /** At the end, when all mail has been fetched: what is lost is named, the rest counted. */
+  /** To be called when all mail has been fetched: reports lost messages, returns the counts in words. */
   check(): string {
     const inboxes = [...this.#inboxes.values()];
     const cut = inboxes.reduce((sum, inbox) => sum + inbox.check(), 0);

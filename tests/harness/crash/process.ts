@@ -1,25 +1,28 @@
-/** A server of the crash tests: a process that is killed, stopped or paused. */
+/** The server of a harness: a process that is killed, stopped or paused. */
+import { setTimeout as sleep } from "node:timers/promises";
 
-/** A server that hangs is killed after so long, in milliseconds: so every loop ends. */
+/** A server that hangs is killed after this long (ms), so that every harness ends. */
 const LIFE_MS_MAX = 60_000;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** What to start. */
+/** A server to start. */
 export interface Program {
   /** The module to run, and its first arguments. */
   readonly command: readonly [module: URL, ...args: string[]];
-  /** What Deno allows it besides the network. */
+  /** The permissions that it gets besides the network. */
   readonly permissions?: readonly string[];
-  /** Where its chat is kept, and more. */
+  /** Its flags besides those of the address and the log. */
   readonly flags: readonly string[];
+  /** It is killed after this long (ms). */
   readonly lifeMsMax?: number;
 }
 
-/** A process that serves. */
+/** A server in a process of its own, on a free port of loopback and without a log. */
 export class ServerProcess implements AsyncDisposable {
   readonly port: number;
+  readonly pid: number;
   readonly #child: Deno.ChildProcess;
   readonly #stdout: ReadableStreamDefaultReader<Uint8Array>;
   readonly #stderr: Promise<string>;
@@ -35,11 +38,12 @@ export class ServerProcess implements AsyncDisposable {
     this.#child = child;
     this.#stdout = stdout;
     this.port = port;
+    this.pid = child.pid;
     this.#stderr = stderr;
     this.#timer = setTimeout(() => kill(child), lifeMsMax);
   }
 
-  /** Starts it with no more permissions than a person would give it, and waits until it listens. */
+  /** Starts a server, and waits until it listens. Throws if it does not. */
   static async start(
     { command: [module, ...args], permissions = [], flags, lifeMsMax = LIFE_MS_MAX }: Program,
   ): Promise<ServerProcess> {
@@ -65,12 +69,12 @@ export class ServerProcess implements AsyncDisposable {
     throw new Error(`The server did not start: ${await stderr}`);
   }
 
-  /** Sends a signal to it, such as SIGSTOP. */
+  /** Sends a signal to the process, such as SIGSTOP. */
   signal(signal: Deno.Signal): void {
     kill(this.#child, signal);
   }
 
-  /** What it answers to a line on its stdin. */
+  /** Sends a line to stdin, and returns what the server answers on stdout. */
   async ask(line: string): Promise<string> {
     const writer = this.#child.stdin.getWriter();
     await writer.write(encoder.encode(`${line}\n`));
@@ -78,7 +82,7 @@ export class ServerProcess implements AsyncDisposable {
     return decoder.decode((await this.#stdout.read()).value);
   }
 
-  /** Kills it as `kill -9` does; what it had to say on stderr. */
+  /** Kills the server as `kill -9` does; returns all that it wrote on stderr. */
   async kill(): Promise<string> {
     kill(this.#child);
     await this.#child.status;
@@ -86,7 +90,7 @@ export class ServerProcess implements AsyncDisposable {
     return await this.#stderr;
   }
 
-  /** Asks it to stop; what is wrong with how it ended. */
+  /** Stops the server; returns all that it wrote on stderr, and how it ended if not with code 0. */
   async stop(): Promise<string> {
     kill(this.#child, "SIGTERM");
     const { success, signal, code } = await this.#child.status;
@@ -96,10 +100,10 @@ export class ServerProcess implements AsyncDisposable {
     return await this.#stderr + (isExpected ? "" : `it ended with ${signal ?? code}`);
   }
 
-  /** Asks it to stop, and does not wait until it has; what it had to say on stderr. */
-  async stopAndKill(patienceMs: number): Promise<string> {
+  /** Begins to stop the server and kills it `ms` milliseconds later; returns what stderr got. */
+  async stopAndKill(ms: number): Promise<string> {
     kill(this.#child, "SIGTERM");
-    await new Promise((resolve) => setTimeout(resolve, patienceMs));
+    await sleep(ms);
     return await this.kill();
   }
 

@@ -1,9 +1,9 @@
-/** The random and mutated byte streams of `fuzz.ts`: what is thrown, not how. */
+/** The random and mutated streams of bytes that `fuzz.ts` sends. */
 import { concat } from "@std/bytes";
 import { encodeFrames, LENGTH_BYTES, readLength } from "../../../lib/protocol/frame.ts";
 import { pick, wholeBelow } from "../../random.ts";
 
-/** The name of the connection that behaves; the streams try to have it, too. */
+/** The name of the control client; the streams try to register it too. */
 export const CONTROL = "control";
 const NAMES = Array.from({ length: 40 }, (_, number) => `user${number}`).concat(
   ["", "Бо", "👍👍", "12345678", "123456789", CONTROL, "\ufeff"],
@@ -26,15 +26,15 @@ const FOREIGN = [
   "\x00".repeat(100),
 ].map((text) => Uint8Array.from(text, (symbol) => symbol.charCodeAt(0)));
 
-/** A command and its arguments. */
+/** A command, as its name and its arguments. */
 export type Words = readonly string[];
 
-/** Chance, from a seed. */
+/** A generator of numbers from 0 up to 1. */
 export type Random = () => number;
 
 /**
- * A command as a client may send it. A strict server has one user for all the streams and closes
- * after a refusal, so it is mostly asked for what it does not refuse.
+ * A command as a client may send it. A strict server sees one user in all streams, and closes a
+ * connection after a refusal, so most of the commands for it are such that it does not refuse.
  */
 function command(random: Random, strict: boolean): Words {
   const name = () => strict && random() < 0.8 ? NAMES[0]! : pick(random, NAMES);
@@ -72,7 +72,7 @@ function noise(random: Random): Uint8Array {
   );
 }
 
-/** The offset of one of the lengths in a stream, as far as it is in step. */
+/** The offset of one of the lengths in a stream. */
 function someLength(random: Random, bytes: Uint8Array): number {
   const offsets: number[] = [];
   for (let at = 0; at + LENGTH_BYTES <= bytes.length; at += LENGTH_BYTES + readLength(bytes, at)) {
@@ -95,7 +95,7 @@ function bigEndian(length: number): number {
   return view.getUint32(0, false);
 }
 
-/** What may be done to a stream. */
+/** The ways to mutate a stream. */
 const MUTATIONS: readonly ((random: Random, bytes: Uint8Array) => Uint8Array)[] = [
   function flipBits(random, bytes) {
     const flipped = bytes.slice();
@@ -123,7 +123,7 @@ const MUTATIONS: readonly ((random: Random, bytes: Uint8Array) => Uint8Array)[] 
   function setLength(random, bytes) {
     return withLength(random, bytes, () => pick(random, LENGTHS));
   },
-  function batchLength(random, bytes) {
+  function reverseLengthBytes(random, bytes) {
     return withLength(random, bytes, bigEndian);
   },
   noise,
@@ -132,13 +132,13 @@ const MUTATIONS: readonly ((random: Random, bytes: Uint8Array) => Uint8Array)[] 
   },
 ];
 
-/** What is sent; `words` are the commands of a stream that was not mutated. */
+/** A stream of bytes; `words` are its commands if it was not mutated. */
 export interface Stream {
   readonly bytes: Uint8Array;
   readonly words: readonly Words[] | undefined;
 }
 
-/** The next stream: a valid one, or one that was mutated. */
+/** Makes a stream: one in four is valid, the others are mutated. */
 export function makeStream(random: Random, strict: boolean): Stream {
   const words = commands(random, strict);
   let bytes = encode(words);
