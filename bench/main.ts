@@ -61,22 +61,22 @@ await runProgram(SUMMARY, FLAGS, async ({ quick, server, json, svg }) => {
 async function measure(isQuick: boolean, folder: string, server: string): Promise<Figure[]> {
   const effort = isQuick ? QUICK : THOROUGH;
   const figures: Figure[] = [];
-  const add = async (what: string, measuring: Promise<Figure[]> | Figure[]) => {
+  const add = async (what: string, measuring: () => Promise<Figure[]> | Figure[]) => {
     const begun = performance.now();
-    figures.push(...await measuring);
+    figures.push(...await measuring());
     console.error(`${what}: ${((performance.now() - begun) / 1000).toFixed(0)} s`);
   };
-  const other = server === "" ? undefined : serverAt(server);
+  const other = server === "" ? undefined : await serverAt(server);
   const start = () => other === undefined ? startChat() : Promise.resolve(other);
-  await add("speed", speed(effort, start, folder));
-  await add("neighbour", neighbour(effort, start));
+  await add("speed", () => speed(effort, start, folder));
+  await add("neighbour", () => neighbour(effort, start));
   if (other !== undefined) return figures;
-  await add("durable", durable(effort, folder));
-  await add("cluster", cluster(effort, folder));
-  await add("core", core(effort));
+  await add("durable", () => durable(effort, folder));
+  await add("cluster", () => cluster(effort, folder));
+  await add("core", () => core(effort));
   if (isQuick) return figures;
-  await add("big", big(effort));
-  await add("memory", memory());
-  await add("leftover", leftover());
+  await add("big", () => big(effort));
+  await add("memory", () => memory());
+  await add("leftover", () => leftover());
   return figures;
 }

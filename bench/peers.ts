@@ -1,6 +1,7 @@
 /** The servers that are measured, each in a process of its own, and what the system tells of them. */
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf, UsageError } from "../lib/errors.ts";
 import { parseHostPort } from "../lib/flags.ts";
 
 const HOST = "127.0.0.1";
@@ -141,9 +142,15 @@ async function untilListening(port: number): Promise<void> {
   throw new Error(`Nothing listens on port ${port} after ${START_MS} ms`);
 }
 
-/** A server that was there already, at `host:port`. Throws {@link UsageError}. */
-export function serverAt(address: string): Peer {
-  return { ...parseHostPort(address), pid: 0, [Symbol.asyncDispose]: () => Promise.resolve() };
+/** A server that was there already, at `host:port`. Throws {@link UsageError} if none listens. */
+export async function serverAt(address: string): Promise<Peer> {
+  const target = parseHostPort(address);
+  try {
+    (await Deno.connect(target)).close();
+  } catch (error) {
+    throw new UsageError(`No server listens at ${address}: ${messageOf(error)}`);
+  }
+  return { ...target, pid: 0, [Symbol.asyncDispose]: () => Promise.resolve() };
 }
 
 /** The resident memory of a process, in bytes. */

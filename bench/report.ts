@@ -29,7 +29,7 @@ export function brokenBound(figure: Figure): string | undefined {
   if (Number.isNaN(value) || (value >= atLeast && value <= atMost)) return undefined;
   const what = beside === undefined ? name : `${name}, compared with ${beside}`;
   const bound = value < atLeast ? `at least ${atLeast}` : `at most ${atMost}`;
-  return `${what}: ${measured(figure)}, and it was to be ${bound}`;
+  return `${what}: ${measured(figure)}, expected ${bound}`;
 }
 
 const BAR = { left: 350, width: 300, height: 16, gap: 10 } as const;

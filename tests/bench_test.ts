@@ -66,7 +66,7 @@ describe("the report", () => {
     assertEquals(isBroken(0, {}), false);
     assertEquals(
       brokenBound({ ...figure, atLeast: 0.8 }),
-      "speed, compared with Redis: 0.70, and it was to be at least 0.8",
+      "speed, compared with Redis: 0.70, expected at least 0.8",
     );
   });
 
