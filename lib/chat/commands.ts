@@ -1,4 +1,4 @@
-/** What every command does, in both modes. Pure. */
+/** What each command does to the state, in both modes, and its reply. */
 import {
   type Command,
   commandHelp,
@@ -6,20 +6,20 @@ import {
   WAIT_SECONDS_MAX,
 } from "../protocol/command.ts";
 import type { Settings } from "./settings.ts";
-import * as mailbox from "./mailboxes.ts";
+import * as boxes from "./mailboxes.ts";
 import { hasMoreSymbols } from "../text/symbols.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { type ChatState, removeUser, showMail, type Step, takeShown, withUsers } from "./state.ts";
 import * as users from "./users.ts";
 import type { Actor, User } from "./users.ts";
 
-/** The reply that is made most. */
+/** One object for all, as it is the most frequent reply. */
 const SENT: Reply = { code: "sent" };
 
-/** Who acts, and when. */
+/** The sender of a command, and the time of the command. */
 type ActorNow = Actor & { readonly at: number };
 
-/** The state after a command, and the reply to it. */
+/** The state after a command, and its reply. `at` is in milliseconds since 1970. */
 export function applyCommand(state: ChatState, actor: Actor, at: number, command: Command): Step {
   switch (command.name) {
     case "register":
@@ -44,8 +44,8 @@ export function applyCommand(state: ChatState, actor: Actor, at: number, command
 }
 
 /**
- * What strict mode does after a reply, as the original does: the connection stays open, is closed
- * behind the reply, or is closed without one.
+ * What strict mode does after a command, as the original server does: `open` sends the reply and
+ * keeps the connection, `close` sends the reply and closes it, `silent` closes it without a reply.
  */
 export function strictEnding(
   command: CommandName | undefined,
@@ -64,7 +64,7 @@ function register(state: ChatState, actor: ActorNow, name: string): Step {
     return refuse(state, { code: "name-too-long" });
   }
   const user = state.users.byName.get(name);
-  if (user !== undefined) return comeBack(state, actor, user);
+  if (user !== undefined) return registerAgain(state, actor, user);
   const neighbours = users.atAddress(state.users, actor.address).size;
   if (settings.strict && neighbours > 0) {
     return refuse(state, { code: "address-used", peer: actor.peer });
@@ -77,50 +77,41 @@ function register(state: ChatState, actor: ActorNow, name: string): Step {
   const grown = {
     ...state,
     users: users.addUser(state.users, added, actor.at),
-    mailboxes: mailbox.openMailbox(state.mailboxes, added.id),
+    mailboxes: boxes.openMailbox(state.mailboxes, added.id),
   };
-  return { state: hold(grown, actor, added), reply: { code: "welcome", user: name } };
+  return { state: holdName(grown, actor, added), reply: { code: "welcome", user: name } };
 }
 
-/** `register` of a name that there is. */
-function comeBack(state: ChatState, actor: ActorNow, user: User): Step {
+/** `register` with the name of a user who is registered already. */
+function registerAgain(state: ChatState, actor: ActorNow, user: User): Step {
   const { name, id, address } = user;
   if (address !== actor.address) return refuse(state, { code: "name-taken", user: name });
   const { session } = state.users.presence.get(id)!;
   if (session !== undefined && session !== actor.session) {
     return refuse(state, { code: "name-taken", user: name }, session);
   }
-  return { state: hold(state, actor, user), reply: { code: "welcome-back", user: name } };
+  return { state: holdName(state, actor, user), reply: { code: "welcome-back", user: name } };
 }
 
-/** In strict mode nobody holds a name. */
-function hold(state: ChatState, { session, at }: ActorNow, user: User): ChatState {
+/** In strict mode sessions hold no names. */
+function holdName(state: ChatState, { session, at }: ActorNow, user: User): ChatState {
   return state.settings.strict
     ? state
-    : withUsers(state, users.hold(state.users, session, user, at));
-}
-
-function logout(state: ChatState, actor: Actor): Step {
-  const { user, blockedBy } = identify(state, actor);
-  const reply = { code: "logged-out" } as const;
-  const removed = user === undefined ? state : removeUser(state, user);
-  if (state.settings.strict) return { state: removed, reply, blockedBy };
-  const next = withUsers(removed, users.makeNobody(removed.users, actor.session));
-  return { state: next, reply, blockedBy };
+    : withUsers(state, users.holdName(state.users, session, user, at));
 }
 
 function send(state: ChatState, actor: Actor, to: string, text: string): Step {
   const { settings, mailboxes } = state;
   if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
-  const { user, blockedBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered" }, blockedBy);
+  const { user, blockedBy } = users.identify(state.users, actor);
+  if (user === undefined) return notRegistered(state, blockedBy);
   const receiver = state.users.byName.get(to);
   if (receiver === undefined) return refuse(state, { code: "no-such-user", user: to });
   const { id } = receiver;
-  if (mailbox.isFull(mailboxes, id)) return refuse(state, { code: "mailbox-full", user: to });
+  if (boxes.isFull(mailboxes, id)) return refuse(state, { code: "mailbox-full", user: to });
   if (mailboxes.waiting >= settings.messagesMax) return refuse(state, { code: "server-full" });
   return {
-    state: { ...state, mailboxes: mailbox.deliver(mailboxes, id, { from: user.name, text }) },
+    state: { ...state, mailboxes: boxes.deliver(mailboxes, id, { from: user.name, text }) },
     reply: SENT,
   };
 }
@@ -128,9 +119,9 @@ function send(state: ChatState, actor: Actor, to: string, text: string): Step {
 function sendAll(state: ChatState, actor: Actor, text: string): Step {
   const { settings, mailboxes } = state;
   if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
-  const { user, blockedBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered" }, blockedBy);
-  const { reached, full } = mailbox.reach(mailboxes, user.id);
+  const { user, blockedBy } = users.identify(state.users, actor);
+  if (user === undefined) return notRegistered(state, blockedBy);
+  const { reached, full } = boxes.reach(mailboxes, user.id);
   if (mailboxes.waiting + reached > settings.messagesMax) {
     return refuse(state, { code: "server-full" });
   }
@@ -139,39 +130,52 @@ function sendAll(state: ChatState, actor: Actor, text: string): Step {
   return {
     state: {
       ...state,
-      mailboxes: mailbox.broadcast(mailboxes, user.id, { from: user.name, text }),
+      mailboxes: boxes.broadcast(mailboxes, user.id, { from: user.name, text }),
     },
     reply,
   };
 }
 
 function receive(state: ChatState, actor: Actor): Step {
-  const { user, blockedBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered" }, blockedBy);
+  const { user, blockedBy } = users.identify(state.users, actor);
+  if (user === undefined) return notRegistered(state, blockedBy);
   const reply = showMail(state, user);
   return { state: takeShown(state, reply.shown), reply };
 }
 
-/** As `receive`, but the mail stays until a `take`. */
+/** The mail stays in the mailbox until a `take` entry. */
 function wait(state: ChatState, actor: Actor): Step {
-  const { user, blockedBy } = identify(state, actor);
-  if (user === undefined) return refuse(state, { code: "not-registered" }, blockedBy);
+  const { user, blockedBy } = users.identify(state.users, actor);
+  if (user === undefined) return notRegistered(state, blockedBy);
   return { state, reply: showMail(state, user) };
 }
 
-function identify(state: ChatState, actor: Actor): users.Identity {
-  return users.identify(state.users, actor);
+function logout(state: ChatState, actor: Actor): Step {
+  const { user, blockedBy } = users.identify(state.users, actor);
+  const reply = { code: "logged-out" } as const;
+  const removed = user === undefined ? state : removeUser(state, user);
+  if (state.settings.strict) return { state: removed, reply, blockedBy };
+  const next = withUsers(removed, users.logOut(removed.users, actor.session));
+  return { state: next, reply, blockedBy };
 }
 
-function refuse(state: ChatState, reply: Reply, blockedBy?: users.SessionId): Step {
+function refuse(
+  state: ChatState,
+  reply: Reply,
+  blockedBy?: users.SessionId | undefined,
+): Step {
   return { state, reply, blockedBy };
+}
+
+function notRegistered(state: ChatState, blockedBy: users.SessionId | undefined): Step {
+  return refuse(state, { code: "not-registered" }, blockedBy);
 }
 
 function tooLong(state: ChatState): Step {
   return refuse(state, { code: "text-too-long", max: state.settings.textSymbolsMax });
 }
 
-/** The text of `help`: every command, its arguments, and the limits. */
+/** The reply to `help`: all commands with their arguments, and the limits. */
 function helpText(settings: Settings): string {
   return [
     "Every string is a frame: a 4-byte little-endian length in bytes, then that many bytes of UTF-8.",

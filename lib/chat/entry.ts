@@ -1,10 +1,15 @@
-/** Entries: what may happen to a chat. Whoever replays the same entries gets the same state. */
+/**
+ * Entries: all that can happen to a chat. A journal stores them in their order. A replay of the
+ * same entries in the same order gives the same state.
+ *
+ * Times are in milliseconds since 1970.
+ */
 import type { Command } from "../protocol/command.ts";
 import type { Mail, Shown } from "../protocol/reply.ts";
 import type { Settings } from "./settings.ts";
 import type { Actor, SessionId } from "./users.ts";
 
-/** A command that somebody gave; `at` is when, in milliseconds since 1970. */
+/** A session's command. The engine makes it when the command arrives; the step replies to it. */
 export interface CommandEntry {
   readonly kind: "command";
   readonly at: number;
@@ -12,54 +17,83 @@ export interface CommandEntry {
   readonly command: Command;
 }
 
-/** What may happen to a chat. */
+/** One thing that happens to a chat. */
 export type Entry =
   | CommandEntry
-  /** Mail that a `wait` showed was seen: it leaves the mailbox. */
+  /**
+   * The mail that a `wait` showed leaves the mailbox. The engine makes it before the next command
+   * of that session.
+   */
   | { readonly kind: "take"; readonly shown: Shown }
-  /** A session's stream has ended: it holds no name any more. */
+  /**
+   * A session has ended: it holds no name any more. The engine makes it when a connection closes.
+   */
   | { readonly kind: "end"; readonly at: number; readonly session: SessionId }
-  /** Strict mode: the user of this address was here. */
+  /**
+   * Strict mode only: a connection from this address is, or was, open at this time. So the user of
+   * the address is not forgotten yet. The engine makes it at most once an hour per address.
+   */
   | { readonly kind: "seen"; readonly at: number; readonly address: string }
-  /** A user was away for too long, or a person removed it by hand. */
+  /**
+   * Removes a user and its mail. The engine makes it for a user who was away for too long, and the
+   * `forget` subcommand for the user that it is told to remove.
+   */
   | {
     readonly kind: "forget";
     readonly user: string;
     readonly id: number;
-    /** Not if somebody was here since then. */
+    /** With it the user is removed only if no session has held the name since this time. */
     readonly freeSince?: number;
   }
-  /** A server has started, with these settings: no session of the time before is left. */
+  /**
+   * A server with a journal of its own has started. It ends all sessions that are left from before,
+   * and sets the rules and the settings. It is the first entry of each process.
+   */
   | {
     readonly kind: "start";
     readonly at: number;
-    /** The version of the rules by which entries are decided from now on. */
+    /** The rules by which all later entries are decided, see `RULES` in `state.ts`. */
     readonly rules: number;
     readonly settings: Settings;
   }
   | SharedEntry;
 
-/** What happens where several servers share a chat; `member` is a server process. */
+/** Entries of a chat that several servers share. `member` is the id of a server process. */
 export type SharedEntry =
-  /** It begins to take part; the first one brings the settings and the rules. */
+  /**
+   * A server process becomes a member. The first member ever sets the rules, and a member that is
+   * alone sets the settings. The entry has no effect if the rules of the process are older than
+   * those of the chat, or if there are other members and their settings differ.
+   */
   | {
     readonly kind: "join";
     readonly at: number;
     readonly member: string;
-    /** The newest rules that it knows. */
+    /** The newest rules that the member knows. */
     readonly rules: number;
     readonly settings: Settings;
   }
-  /** The first entry of a batch: which batch of the member the others are. */
+  /**
+   * The first entry of each batch of a member. Its number tells whether the batch is the next one.
+   */
   | {
     readonly kind: "batch";
     readonly at: number;
     readonly member: string;
     readonly batch: number;
   }
-  /** It is over: none of its sessions is left. */
+  /**
+   * A member has left: all its sessions end. A member makes it when it stops. Another member or the
+   * `raise` subcommand makes it for a member that does not answer.
+   */
   | { readonly kind: "leave"; readonly at: number; readonly member: string }
-  /** From now on it is decided by these rules, if all members know them. */
+  /**
+   * Sets newer rules, if all members know them. The `raise` subcommand makes it, after all servers
+   * were updated.
+   */
   | { readonly kind: "raise"; readonly rules: number }
-  /** A message that a `receive` took, whose reply nobody got, goes back to the front. */
+  /**
+   * Puts a message back to the front of a mailbox. A server makes it for mail that a `receive`
+   * took, if no client got the reply.
+   */
   | { readonly kind: "return"; readonly user: string; readonly id: number; readonly mail: Mail };

@@ -1,4 +1,4 @@
-/** The entries of a batch as one text and back: what a journal stores of it. Pure. */
+/** The entries of a batch as one text, and back. A journal stores these texts. */
 import type { CommandEntry, Entry } from "./entry.ts";
 import type { Command } from "../protocol/command.ts";
 import type { Actor } from "./users.ts";
@@ -20,75 +20,79 @@ const FIELDS: { readonly [Of in Name]: readonly Field<Of>[] } = {
 };
 
 /**
- * A command of an actor, or several of one name behind each other at one time: session, address, peer,
- * how long after the batch's first command, name, and the arguments of all of them.
+ * Consecutive commands of one actor, with one name and at one time: session, address, peer, time
+ * after the batch's first command (ms), name, and the arguments of all commands.
  */
-type Stretch = [number, string, string, number, Name, ...(string | number)[]];
-/** The arguments stand behind so many words. */
-const STRETCH_HEAD = 5;
-/** The time of the first command, and what happened, in its order. */
-type Batch = [at: number, ...(Stretch | Entry)[]];
+type Group = [number, string, string, number, Name, ...(string | number)[]];
+/** The index of a group's first argument. */
+const GROUP_ARGUMENTS = 5;
+/** The time of the first command (ms since 1970), and the entries in their order. */
+type Batch = [at: number, ...(Group | Entry)[]];
 
-/** A quarter as long as the entries themselves for a pipeline, whose actor stands there once. */
+/**
+ * The text of a batch. For a pipeline of messages it is a quarter as long as the entries in JSON,
+ * as the actor stands in it once.
+ */
 export function encodeEntries(entries: readonly Entry[]): string {
   const start = entries.find((entry) => entry.kind === "command")?.at ?? 0;
   const batch: Batch = [start];
-  let stretch: Stretch | undefined;
+  let group: Group | undefined;
   let before: Entry | undefined;
   for (const entry of entries) {
     if (entry.kind !== "command") batch.push(entry);
     else {
-      if (stretch === undefined || !isAlike(before, entry)) {
+      if (group === undefined || !mayShareGroup(before, entry)) {
         const { actor, at, command } = entry;
-        stretch = [actor.session, actor.address, actor.peer, at - start, command.name];
-        batch.push(stretch);
+        group = [actor.session, actor.address, actor.peer, at - start, command.name];
+        batch.push(group);
       }
-      addArguments(stretch, entry.command);
+      addArguments(group, entry.command);
     }
     before = entry;
   }
   return JSON.stringify(batch);
 }
 
-/** Can they stand in one stretch? Without arguments nobody could tell how many they are. */
-function isAlike(one: Entry | undefined, other: CommandEntry): boolean {
-  return one?.kind === "command" && one.actor === other.actor && one.at === other.at &&
-    one.command.name === other.command.name && FIELDS[one.command.name].length > 0;
+/** Commands without arguments share no group: its length could not tell how many they are. */
+function mayShareGroup(before: Entry | undefined, next: CommandEntry): boolean {
+  return before?.kind === "command" && before.actor === next.actor && before.at === next.at &&
+    before.command.name === next.command.name && FIELDS[before.command.name].length > 0;
 }
 
-function addArguments(stretch: Stretch, command: Command): void {
-  // Nearly all are.
-  if (command.name === "send") return void stretch.push(command.to, command.text);
+function addArguments(group: Group, command: Command): void {
+  // Most commands are `send`, and this is faster than the loop.
+  if (command.name === "send") return void group.push(command.to, command.text);
   for (const field of FIELDS[command.name] as readonly (keyof Command)[]) {
-    stretch.push(command[field]);
+    group.push(command[field]);
   }
 }
 
-/** The entries that the text was made of. */
+/** The entries from which the text was made. */
 export function decodeEntries(text: string): Entry[] {
   const [start, ...items]: Batch = JSON.parse(text);
   const entries: Entry[] = [];
   for (const item of items) {
     if ("kind" in item) entries.push(item);
-    else addCommands(entries, item, start);
+    else decodeGroup(entries, item, start);
   }
   return entries;
 }
 
-function addCommands(entries: Entry[], stretch: Stretch, start: number): void {
-  const [session, address, peer, after, name] = stretch;
+/** Adds the commands of a group to `entries`. */
+function decodeGroup(entries: Entry[], group: Group, start: number): void {
+  const [session, address, peer, after, name] = group;
   const actor: Actor = { session, address, peer };
-  let place = STRETCH_HEAD;
+  let place = GROUP_ARGUMENTS;
   do {
-    const command = commandOf(name, stretch, place);
+    const command = commandAt(place, name, group);
     entries.push({ kind: "command", at: start + after, actor, command });
     place += FIELDS[name].length;
-  } while (place < stretch.length);
+  } while (place < group.length);
 }
 
-/** The command whose arguments begin at this place. */
-function commandOf(name: Name, words: readonly unknown[], place: number): Command {
+/** The command whose arguments begin at this place of a group. */
+function commandAt(place: number, name: Name, group: readonly unknown[]): Command {
   const command: { name: Name; [field: string]: unknown } = { name };
-  for (const field of FIELDS[name]) command[field] = words[place++];
+  for (const field of FIELDS[name]) command[field] = group[place++];
   return command as Command;
 }

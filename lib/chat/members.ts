@@ -1,55 +1,58 @@
 /**
- * The members: the server processes that share a chat, and how far each has come. A process that starts
- * anew is another member. Pure.
+ * The members: the server processes that share a chat, each with the number of its last batch. A
+ * process that starts again is a new member.
  */
 
-/** A server process. */
 export interface Member {
-  /** Chosen by the process, by chance. */
+  /** Chosen by the process at random. */
   readonly id: string;
-  /** Stands in the ids of its sessions. */
+  /** The part of the ids of its sessions that no other member has. */
   readonly number: number;
-  /** Its last batch of entries. */
+  /** The number of its last batch; 0 before the first. */
   readonly batch: number;
   /** The newest rules that it knows. */
   readonly rules: number;
 }
 
 export interface Members {
+  /** The members that share the chat now. */
   readonly all: readonly Member[];
   /** The number of the next member. */
   readonly next: number;
-  /** The last that ended: who was paused meanwhile learns what became of its last batch. */
+  /**
+   * The last members that left. A process that was paused while it was made to leave learns here
+   * whether its last batch was accepted.
+   */
   readonly ended: readonly Pick<Member, "id" | "batch">[];
-  /** The latest time that any of them told, in milliseconds since 1970. */
+  /** The latest time in any batch so far, in milliseconds since 1970. */
   readonly at: number;
 }
 
-/** So many that ended are remembered. */
+/** This many members that left are remembered. */
 const ENDED_MAX = 32;
 
-/** Nobody shares the chat. */
+/** The members of a chat that is not shared, or not yet. */
 export const NO_MEMBERS: Members = { all: [], next: 1, ended: [], at: 0 };
 
-/** A member by its id. */
+/** The member with this id; `undefined` if it never joined or has left. */
 export function findMember({ all }: Members, id: string): Member | undefined {
   return all.find((member) => member.id === id);
 }
 
-/** The last batch of a member that has come; `undefined` for one that nobody remembers. */
+/** The number of a member's last batch; `undefined` if it never joined or left long ago. */
 export function lastBatch({ all, ended }: Members, id: string): number | undefined {
   return [...all, ...ended].find((member) => member.id === id)?.batch;
 }
 
 /**
- * Does the batch of this number come next? Not one that came before, is behind a gap, or of a member
- * that is over.
+ * Is this the member's next batch? `false` if it was counted before, if a batch before it is
+ * missing, or if the member has left.
  */
 export function isNextBatch(members: Members, id: string, batch: number): boolean {
   return findMember(members, id)?.batch === batch - 1;
 }
 
-/** The batch of this number has come. */
+/** Counts a member's next batch. */
 export function countBatch(members: Members, id: string, batch: number): Members {
   return {
     ...members,
@@ -57,13 +60,13 @@ export function countBatch(members: Members, id: string, batch: number): Members
   };
 }
 
-/** One more member; there is none of its id. */
+/** Adds a member with an id that no other member has. */
 export function addMember(members: Members, id: string, rules: number): Members {
   const member = { id, number: members.next, batch: 0, rules };
   return { ...members, all: [...members.all, member], next: members.next + 1 };
 }
 
-/** The member is over. */
+/** Removes a member that leaves. */
 export function removeMember(members: Members, { id, batch }: Member): Members {
   const ended = [...members.ended, { id, batch }].slice(-ENDED_MAX);
   return { ...members, all: members.all.filter((member) => member.id !== id), ended };

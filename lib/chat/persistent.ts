@@ -1,14 +1,14 @@
 /**
- * The persistent collections of the core: changing one gives a new one, which shares what stayed
- * the same. The maps are trees that go down a few bits of the key at a time. A node is an array of
- * its children, as long as its last one needs.
+ * Persistent collections: a change gives a new collection, which shares the unchanged parts with
+ * the old one. The maps are trees. Each level of a tree stands for a few bits of the key, and a
+ * node is an array of its children that ends with its last child.
  */
 
 const NODE_BITS = 5;
 const NODE_SIZE = 1 << NODE_BITS;
 const PLACE = NODE_SIZE - 1;
 
-/** A copy of the node with room for so many children. */
+/** A copy of the node that is at least `length` children long. */
 function copyOf<Child>(node: readonly Child[], length: number): (Child | undefined)[] {
   const copy: (Child | undefined)[] = node.slice();
   while (copy.length < length) copy.push(undefined);
@@ -21,20 +21,21 @@ function isEmpty(node: readonly unknown[]): boolean {
 
 type IntNode<Value> = readonly (IntNode<Value> | Value | undefined)[];
 
-/** No number. */
+/** No key of an `IntMap` is negative. */
 const NO_KEY = -1;
 
 /**
- * A persistent map from whole numbers below 2^32, in the order of the numbers. What was set last
- * stands beside the tree until the tree is needed whole: to set the same number again, as in a
- * burst, copies nothing.
+ * A persistent map from whole numbers below 2^32, in the order of the numbers.
+ *
+ * The key that was set last stands beside the tree until another key is set or the map is listed.
+ * So a burst of changes to one key copies no nodes.
  */
 export class IntMap<Value> implements Iterable<[number, Value]> {
   readonly size: number;
   #root: IntNode<Value>;
-  /** The bits of a number that its place in the root is not made of. */
+  /** The number of low bits of a key that the levels below the root stand for. */
   #shift: number;
-  /** The number that was set last, where the tree does not know it yet. */
+  /** The key that was set last, if it is not in the tree yet. */
   #lastKey: number;
   #lastValue: Value | undefined;
 
@@ -56,7 +57,7 @@ export class IntMap<Value> implements Iterable<[number, Value]> {
     return new IntMap<Value>([], 0, 0, NO_KEY, undefined);
   }
 
-  /** The value of a number; `undefined` where it has none. */
+  /** The value of a key; `undefined` if it has none. */
   get(key: number): Value | undefined {
     if (key === this.#lastKey) return this.#lastValue;
     if (key >>> this.#shift >= NODE_SIZE) return undefined;
@@ -67,14 +68,14 @@ export class IntMap<Value> implements Iterable<[number, Value]> {
     return node?.[key & PLACE] as Value | undefined;
   }
 
-  /** Gives the number a value; `undefined` takes it away. */
+  /** A map in which the key has this value; `undefined` removes the key. */
   set(key: number, value: Value | undefined): IntMap<Value> {
     const size = this.size + (value === undefined ? 0 : 1) - (this.get(key) === undefined ? 0 : 1);
     if (key !== this.#lastKey) this.#settle();
     return new IntMap(this.#root, this.#shift, size, key, value);
   }
 
-  /** Puts what was set last into the tree: it is the same map, and this is done once. */
+  /** Puts the key that was set last into the tree. The content of the map does not change. */
   #settle(): void {
     const key = this.#lastKey;
     if (key === NO_KEY) return;
@@ -84,13 +85,13 @@ export class IntMap<Value> implements Iterable<[number, Value]> {
     this.#lastValue = undefined;
   }
 
-  /** The numbers and their values. */
+  /** The keys and their values, in the order of the keys. */
   [Symbol.iterator](): Generator<[number, Value]> {
     this.#settle();
     return entries(this.#root, this.#shift, 0);
   }
 
-  /** The values, in the order of the numbers. */
+  /** The values, in the order of the keys. */
   values(): Value[] {
     this.#settle();
     const values: Value[] = [];
@@ -120,7 +121,7 @@ function* entries<Value>(
   }
 }
 
-/** A copy of the node with the value below it; no node where nothing would be left. */
+/** A copy of the node with the value below it; `undefined` if the copy would be empty. */
 function withValue<Value>(
   node: IntNode<Value>,
   shift: number,
@@ -137,12 +138,13 @@ function withValue<Value>(
 
 const HASH_BITS = 32;
 
-/** Two children for each place: a text and its value, or no text and the node below. */
+/** Two array elements for each child: a text and its value, or `undefined` and a node. */
 type TextNode<Value> = readonly (string | Value | TextNode<Value> | undefined)[];
 
 /**
- * A persistent map from texts, in no order: a tree that goes down the bits of the text's hash until
- * no other text is in the way. Below the last bit texts of one hash stand side by side.
+ * A persistent map from texts, in no order. A text stands at the first level of the tree at which
+ * the bits of its hash differ from those of all other texts. Texts with the same hash share a node
+ * below the last level.
  */
 export class TextMap<Value> {
   readonly #root: TextNode<Value>;
@@ -155,7 +157,7 @@ export class TextMap<Value> {
     return new TextMap<Value>([]);
   }
 
-  /** The value of a text; `undefined` where it has none. */
+  /** The value of a text; `undefined` if it has none. */
   get(text: string): Value | undefined {
     const hash = hashOf(text);
     let node: TextNode<Value> | undefined = this.#root;
@@ -169,14 +171,14 @@ export class TextMap<Value> {
     return undefined;
   }
 
-  /** Gives the text a value; `undefined` takes it away. */
+  /** A map in which the text has this value; `undefined` removes the text. */
   set(text: string, value: Value | undefined): TextMap<Value> {
     if (value === undefined && this.get(text) === undefined) return this;
     return new TextMap(withText(this.#root, 0, hashOf(text), text, value) ?? []);
   }
 }
 
-/** Where in the node a text is, or would be. */
+/** The index in the node at which the text stands, or would stand. */
 function placeOf<Value>(
   node: TextNode<Value>,
   shift: number,
@@ -189,7 +191,7 @@ function placeOf<Value>(
   return free === -1 ? node.length : free;
 }
 
-/** A copy of the node with the text below it, or without it; no node where nothing would be left. */
+/** A copy of the node with or without the text; `undefined` if the copy would be empty. */
 function withText<Value>(
   node: TextNode<Value>,
   shift: number,
@@ -205,7 +207,7 @@ function withText<Value>(
     copy[place + 1] = value;
   } else {
     const next = shift + NODE_BITS;
-    // A text that is in the way goes down too.
+    // Another text that stands here moves one level down too.
     const child = there === undefined
       ? below as TextNode<Value>
       : withText([], next, hashOf(there), there, below as Value)!;
@@ -215,7 +217,7 @@ function withText<Value>(
   return copy[place + 1] === undefined && isEmpty(copy) ? undefined : copy;
 }
 
-/** 32 bits that stand for a text (FNV-1a of its UTF-16). */
+/** A 32-bit hash of a text (FNV-1a of its UTF-16 units). */
 export function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
@@ -223,8 +225,8 @@ export function hashOf(text: string): number {
 }
 
 /**
- * A persistent queue. Appending copies nothing: the longest version of a queue appends to the items
- * that all share, and an older one sees only its own.
+ * A persistent queue. Its versions share one array, and each sees its own range of it. The version
+ * that ends with the array appends to the array; an older version copies its items first.
  */
 export class Queue<Item> {
   readonly #items: Item[];
@@ -237,7 +239,7 @@ export class Queue<Item> {
     this.#end = end;
   }
 
-  /** A queue of these items; the array is the queue's from now on. */
+  /** A queue of these items. The caller must not use the array any more. */
   static of<Item>(items: Item[]): Queue<Item> {
     return new Queue(items, 0, items.length);
   }
@@ -246,7 +248,7 @@ export class Queue<Item> {
     return this.#end - this.#start;
   }
 
-  /** With one more item at the end. */
+  /** A queue with one more item at the end. */
   push(item: Item): Queue<Item> {
     const isLongest = this.#items.length === this.#end;
     if (!isLongest) return Queue.of(this.toArray()).push(item);
@@ -254,7 +256,10 @@ export class Queue<Item> {
     return new Queue(this.#items, this.#start, this.#end + 1);
   }
 
-  /** Without the first `count` items. What is let go of never outweighs what is kept. */
+  /**
+   * A queue without the first `count` items. It never holds on to more dropped items than kept
+   * ones.
+   */
   drop(count: number): Queue<Item> {
     const start = this.#start + count;
     const kept = this.#end - start;

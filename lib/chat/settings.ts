@@ -1,25 +1,25 @@
-/** The settings of a chat: its mode and its limits, which a person chooses. The state holds them. */
+/** The settings of a chat: its mode and its limits. Flags set them, and the state holds them. */
 
 export interface Settings {
-  /** Exactly the original server: a user is an IP address. */
+  /** Behave exactly as the original server: a user is an IP address. */
   readonly strict: boolean;
-  /** Symbols in a name. */
+  /** The most symbols in a name. */
   readonly nameSymbolsMax: number;
-  /** Symbols in a text. */
+  /** The most symbols in a text. */
   readonly textSymbolsMax: number;
-  /** Registered users. */
+  /** The most registered users. */
   readonly usersMax: number;
-  /** Registered users of one IP address. In strict mode it is one, whatever stands here. */
+  /** The most registered users of one IP address. Strict mode allows one, and ignores this. */
   readonly usersPerAddressMax: number;
-  /** Messages in a mailbox. */
+  /** The most messages in a mailbox. */
   readonly mailboxMessagesMax: number;
-  /** Messages in all mailboxes together. */
+  /** The most messages in all mailboxes together. */
   readonly messagesMax: number;
-  /** A user whom no connection held for this many hours is forgotten; 0: never. */
+  /** A user without a connection is forgotten after this many hours; 0: never. */
   readonly usersExpireH: number;
 }
 
-/** What a server has that is started without flags. */
+/** The settings of a server that is started without flags. */
 export const DEFAULT_SETTINGS: Settings = {
   strict: false,
   nameSymbolsMax: 8,
@@ -33,7 +33,7 @@ export const DEFAULT_SETTINGS: Settings = {
 
 const NAMES = Object.keys(DEFAULT_SETTINGS) as (keyof Settings)[];
 
-/** The settings that stand among other options. */
+/** The settings among the options of a server. */
 export function settingsOf(options: Settings): Settings {
   return NAMES.reduce(
     (settings, name) => ({ ...settings, [name]: options[name] }),
@@ -41,7 +41,7 @@ export function settingsOf(options: Settings): Settings {
   );
 }
 
-/** The names of the settings that differ. */
+/** The names of the settings that differ between two chats. */
 export function differences(one: Settings, other: Settings): (keyof Settings)[] {
   return NAMES.filter((name) => one[name] !== other[name]);
 }

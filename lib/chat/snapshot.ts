@@ -1,6 +1,6 @@
-/** The state of a chat as rows of text and back: what a journal stores of it. Pure. */
+/** The state of a chat as rows of text, and back. A journal stores these rows. */
 import { type ChatState, RULES } from "./state.ts";
-import * as mailbox from "./mailboxes.ts";
+import * as boxes from "./mailboxes.ts";
 import type { Mail } from "../protocol/reply.ts";
 import { type Members, NO_MEMBERS } from "./members.ts";
 import type { Settings } from "./settings.ts";
@@ -15,8 +15,8 @@ import {
   type Users,
 } from "./users.ts";
 
-/** So many users, or messages, stand in a row at most: a row is made and stored at once. */
-const ROW_ITEMS = 500;
+/** The most users, sessions or messages in a row. Each row is made and stored in one go. */
+const ROW_ITEMS_MAX = 500;
 
 type Row =
   | {
@@ -26,13 +26,13 @@ type Row =
     readonly nextId: number;
   }
   | { readonly kind: "users"; readonly users: readonly (User & Presence)[] }
-  /** Only where servers share the chat. */
+  /** Only if the chat was ever shared. */
   | { readonly kind: "members"; readonly members: Members }
   | {
     readonly kind: "sessions";
     readonly sessions: readonly (readonly [SessionId, string | null])[];
   }
-  /** More mail of a mailbox; the first row of it opens it. */
+  /** Mail of one mailbox, oldest first. A long mailbox has several rows, an empty one has one. */
   | {
     readonly kind: "mail";
     readonly user: string;
@@ -40,13 +40,13 @@ type Row =
     readonly mail: readonly (readonly [from: string, text: string])[];
   };
 
-/** The rows of a state, each made when it is asked for. States that act alike have the same rows. */
+/** The rows of a state, made one by one. States that behave alike have the same rows. */
 export function* snapshotRows(state: ChatState): Generator<string> {
   const { rules, settings, users, mailboxes, members } = state;
   const row = (value: Row) => JSON.stringify(value);
   yield row({ kind: "chat", rules, settings, nextId: users.nextId });
   for (const slice of slices(users.byId.values())) {
-    yield row({ kind: "users", users: slice.map((user) => stored(users, user)) });
+    yield row({ kind: "users", users: slice.map((user) => rowOf(users, user)) });
   }
   if (members.next > 1) yield row({ kind: "members", members });
   for (const slice of slices(sessions(users))) {
@@ -54,13 +54,12 @@ export function* snapshotRows(state: ChatState): Generator<string> {
     yield row({ kind: "sessions", sessions: held });
   }
   for (const { name: user, id } of users.byId.values()) {
-    const taken = mailbox.taken(mailboxes, id);
-    let isOpen = false;
-    for (const mail of slices(mailbox.read(mailboxes, id))) {
+    const taken = boxes.taken(mailboxes, id);
+    const all = boxes.read(mailboxes, id);
+    if (all.length === 0) yield row({ kind: "mail", user, taken, mail: [] });
+    for (const mail of slices(all)) {
       yield row({ kind: "mail", user, taken, mail: mail.map(({ from, text }) => [from, text]) });
-      isOpen = true;
     }
-    if (!isOpen) yield row({ kind: "mail", user, taken, mail: [] });
   }
 }
 
@@ -68,26 +67,27 @@ function* slices<Item>(items: Iterable<Item>): Generator<Item[]> {
   let slice: Item[] = [];
   for (const item of items) {
     slice.push(item);
-    if (slice.length < ROW_ITEMS) continue;
+    if (slice.length < ROW_ITEMS_MAX) continue;
     yield slice;
     slice = [];
   }
   if (slice.length > 0) yield slice;
 }
 
-/** The state that the rows were made of; `undefined` where there are none. */
+/** The state from which the rows were made; `undefined` if there are none. */
 export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
   let rules = RULES;
   let settings: Settings | undefined;
   let users = emptyUsers();
-  let mailboxes = mailbox.emptyMailboxes(0);
+  let mailboxes = boxes.emptyMailboxes(0);
   let members = NO_MEMBERS;
-  let pending: { user: string; taken: number; mail: Mail[] } | undefined;
-  const open = () => {
-    if (pending === undefined) return;
-    const { id } = users.byName.get(pending.user)!;
-    mailboxes = mailbox.restoreMailbox(mailboxes, id, pending.mail, pending.taken);
-    pending = undefined;
+  /** A mailbox of which more rows may follow. */
+  let box: { user: string; taken: number; mail: Mail[] } | undefined;
+  const restoreBox = () => {
+    if (box === undefined) return;
+    const { id } = users.byName.get(box.user)!;
+    mailboxes = boxes.restoreMailbox(mailboxes, id, box.mail, box.taken);
+    box = undefined;
   };
   for (const text of rows) {
     const row: Row = JSON.parse(text);
@@ -96,38 +96,40 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
         rules = row.rules;
         settings = row.settings;
         users = { ...users, nextId: row.nextId };
-        mailboxes = mailbox.emptyMailboxes(settings.mailboxMessagesMax);
+        mailboxes = boxes.emptyMailboxes(settings.mailboxMessagesMax);
         break;
       case "users":
-        users = row.users.reduce(restored, users);
+        users = row.users.reduce(withUser, users);
         break;
       case "members":
         members = row.members;
         break;
       case "sessions":
-        users = row.sessions.reduce(resumed, users);
+        users = row.sessions.reduce(withSession, users);
         break;
       case "mail":
-        if (pending?.user !== row.user) open();
-        pending ??= { user: row.user, taken: row.taken, mail: [] };
-        for (const [from, text] of row.mail) pending.mail.push({ from, text });
+        if (box?.user !== row.user) restoreBox();
+        box ??= { user: row.user, taken: row.taken, mail: [] };
+        for (const [from, text] of row.mail) box.mail.push({ from, text });
         break;
     }
   }
-  open();
+  restoreBox();
   return settings && { rules, settings, users, mailboxes, members };
 }
 
-/** A user as a row holds it; the fields always in this order, as rows are compared as texts. */
-function stored(users: Users, { name, id, address }: User): User & Presence {
+/**
+ * A user as it stands in a row. The order of the fields is fixed, as rows are compared as texts.
+ */
+function rowOf(users: Users, { name, id, address }: User): User & Presence {
   const { session, freeSince } = users.presence.get(id)!;
   return { name, id, address, session, freeSince };
 }
 
-function restored(users: Users, { name, id, address, session, freeSince }: User & Presence): Users {
+function withUser(users: Users, { name, id, address, session, freeSince }: User & Presence): Users {
   return restoreUser(users, { name, id, address }, { session, freeSince });
 }
 
-function resumed(users: Users, [session, name]: readonly [SessionId, string | null]): Users {
+function withSession(users: Users, [session, name]: readonly [SessionId, string | null]): Users {
   return restoreSession(users, session, name === null ? null : users.byName.get(name)!);
 }

@@ -1,8 +1,8 @@
 /**
- * The chat: `step` takes a state and an entry, which is whatever may happen, and returns the next
- * state and the reply. Pure: no clock, no chance, no I/O; a state never changes.
+ * The chat: `step` takes a state and an entry, and returns the next state and the reply. A state
+ * never changes.
  */
-import * as mailbox from "./mailboxes.ts";
+import * as boxes from "./mailboxes.ts";
 import { applyCommand } from "./commands.ts";
 import type { Reply } from "../protocol/reply.ts";
 import * as members from "./members.ts";
@@ -12,17 +12,19 @@ import type { Settings } from "./settings.ts";
 import { type ChatState, removeUser, type Step, takeShown, withUsers } from "./state.ts";
 import * as users from "./users.ts";
 
-/** What a batch leads to. */
+/** The result of a batch. */
 export interface BatchStep {
   readonly state: ChatState;
-  /** To each entry. */
+  /** The reply to each entry of the batch. */
   readonly replies: readonly (Reply | undefined)[];
 }
 
 /**
- * The state after a batch that several servers hear of; `undefined` where it does not count: it came
- * before, its member is over, or a batch before it is missing. All of it happens at one time, which
- * never goes back, whatever the clocks say.
+ * Steps a batch of a shared journal. Returns `undefined` for a batch that has no effect: it was
+ * stepped before, an earlier batch of its member is missing, or its member has left.
+ *
+ * All entries of a batch happen at one time, the time of its first entry. If that is before the
+ * time of an earlier batch, as clocks differ, it is the time of the earlier batch.
  */
 export function stepBatch(state: ChatState, batch: readonly Entry[]): BatchStep | undefined {
   const [first] = batch;
@@ -40,7 +42,7 @@ export function stepBatch(state: ChatState, batch: readonly Entry[]): BatchStep 
   return { state: next, replies };
 }
 
-/** The state after an entry, and the reply to it. */
+/** Steps one entry: the state after it, and the reply if it is a command. */
 export function step(state: ChatState, entry: Entry): Step {
   switch (entry.kind) {
     case "command":
@@ -70,45 +72,56 @@ export function step(state: ChatState, entry: Entry): Step {
   }
 }
 
-/** Why the chat can't go on under these settings; `undefined` where it can. */
+/** Why the chat can't go on under these settings; `undefined` if it can. */
 export function conflict(state: ChatState, settings: Settings): string | undefined {
   if (!settings.strict || state.settings.strict) return undefined;
   for (const { address } of state.users.byId.values()) {
-    const crowd = users.atAddress(state.users, address);
-    if (crowd.size === 1) continue;
-    const names = crowd.values().map(({ name }) => name);
-    return `with --strict an address has one user, and ${address} has ${crowd.size}: ` +
+    const neighbours = users.atAddress(state.users, address);
+    if (neighbours.size === 1) continue;
+    const names = neighbours.values().map(({ name }) => name);
+    return `with --strict an address has one user, and ${address} has ${neighbours.size}: ` +
       names.join(", ");
   }
   return undefined;
 }
 
-/** The same users and mail under other rules. What was decided before stays. */
+/** With `freeSince` the user is removed only if no session has held the name since then. */
+function forget(
+  state: ChatState,
+  { user: name, id, freeSince }: Entry & { kind: "forget" },
+): ChatState {
+  const user = state.users.byName.get(name);
+  if (user?.id !== id) return state;
+  const presence = state.users.presence.get(id)!;
+  const isAway = presence.session === undefined && presence.freeSince === freeSince;
+  return freeSince === undefined || isAway ? removeUser(state, user) : state;
+}
+
+/** Users and mail stay, even if they are more than the new limits allow. */
 function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start" }): ChatState {
   return {
     rules,
     settings,
     members: state.members,
     users: users.endAllSessions(state.users, at),
-    mailboxes: mailbox.resize(state.mailboxes, settings.mailboxMessagesMax),
+    mailboxes: boxes.resize(state.mailboxes, settings.mailboxMessagesMax),
   };
 }
 
-/** Where others take part, the settings are theirs; and nobody takes part without knowing the rules. */
+/** A process that may not join, by its rules or its settings, changes nothing. */
 function join(state: ChatState, { member, rules, settings }: Entry & { kind: "join" }): ChatState {
   const isAlone = state.members.all.length === 0;
-  const isFirst = state.members.next === 1;
-  const isThere = members.findMember(state.members, member) !== undefined;
-  const isOld = !isFirst && rules < state.rules;
-  if (isThere || isOld || (!isAlone && differences(state.settings, settings).length > 0)) {
-    return state;
-  }
+  const isFirstEver = state.members.next === 1;
+  const isMember = members.findMember(state.members, member) !== undefined;
+  const isTooOld = !isFirstEver && rules < state.rules;
+  const hasOtherSettings = !isAlone && differences(state.settings, settings).length > 0;
+  if (isMember || isTooOld || hasOtherSettings) return state;
   return {
     ...state,
-    rules: isFirst ? rules : state.rules,
+    rules: isFirstEver ? rules : state.rules,
     settings,
     mailboxes: isAlone
-      ? mailbox.resize(state.mailboxes, settings.mailboxMessagesMax)
+      ? boxes.resize(state.mailboxes, settings.mailboxMessagesMax)
       : state.mailboxes,
     members: members.addMember(state.members, member, rules),
   };
@@ -125,26 +138,18 @@ function leave(state: ChatState, { member: id, at }: Entry & { kind: "leave" }):
 }
 
 function raise(state: ChatState, rules: number): ChatState {
-  const isKnown = state.members.all.every((member) => member.rules >= rules);
-  return isKnown && rules > state.rules ? { ...state, rules } : state;
+  const allKnowThem = state.members.all.every((member) => member.rules >= rules);
+  return allKnowThem && rules > state.rules ? { ...state, rules } : state;
 }
 
-/** What is being shown to somebody at this moment comes again: its place is another. */
+/**
+ * Mail that a `wait` is showing now counts as new afterwards, and is shown again: the returned
+ * message stands before it, so a `take` by its place would take the wrong messages.
+ */
 function putBack(state: ChatState, { user, id, mail }: Entry & { kind: "return" }): ChatState {
   if (state.users.byName.get(user)?.id !== id) return state;
   const { mailboxes } = state;
-  const all = [mail, ...mailbox.read(mailboxes, id)];
-  const taken = mailbox.taken(mailboxes, id) + mailbox.count(mailboxes, id);
-  return { ...state, mailboxes: mailbox.restoreMailbox(mailboxes, id, all, taken) };
-}
-
-function forget(
-  state: ChatState,
-  { user: name, id, freeSince }: Entry & { kind: "forget" },
-): ChatState {
-  const user = state.users.byName.get(name);
-  if (user?.id !== id) return state;
-  const presence = state.users.presence.get(id)!;
-  const isAway = presence.session === undefined && presence.freeSince === freeSince;
-  return freeSince === undefined || isAway ? removeUser(state, user) : state;
+  const all = [mail, ...boxes.read(mailboxes, id)];
+  const taken = boxes.taken(mailboxes, id) + boxes.count(mailboxes, id);
+  return { ...state, mailboxes: boxes.restoreMailbox(mailboxes, id, all, taken) };
 }

@@ -1,20 +1,20 @@
 /**
- * Who is registered, from which address, and which session holds which name. Pure.
+ * The registered users, their addresses, and which session holds which user's name.
  *
- * In strict mode a user is an address, and sessions play no part: nobody ever holds a name.
+ * In strict mode a user is an address: sessions hold no names.
  */
 import { IntMap, TextMap } from "./persistent.ts";
 
 /**
- * A number that names one connection for as long as it lives: the number of its member, and how many
- * connections that member has had, see {@link sessionOf}.
+ * Names one connection while it is open: the number of its member, and how many connections that
+ * member had before, see {@link sessionOf}.
  */
 export type SessionId = number;
 
-/** A member has fewer sessions. */
+/** A member has fewer sessions than this. */
 const SESSIONS_PER_MEMBER = 2 ** 32;
 
-/** The id of a member's session. A server that shares its chat with nobody is member 0. */
+/** The id of a member's session. A server that does not share its chat is member 0. */
 export function sessionOf(member: number, count: number): SessionId {
   return SESSIONS_PER_MEMBER * member + count;
 }
@@ -22,50 +22,54 @@ export function sessionOf(member: number, count: number): SessionId {
 /** No session has this id. */
 export const NO_SESSION: SessionId = 0;
 
-/** The number of the member that a session is of. */
+/** The number of the member to which a session belongs. */
 export function memberOf(session: SessionId): number {
   return Math.floor(session / SESSIONS_PER_MEMBER);
 }
 
-/** Who acts: a session, its IP address, and `address:port` for replies that name it. */
+/**
+ * The sender of a command: a session, its IP address, and `address:port` for replies that name it.
+ */
 export interface Actor {
   readonly session: SessionId;
   readonly address: string;
   readonly peer: string;
 }
 
-/** Who is registered. A user never changes; what changes is its {@link Presence}. */
+/** A registered user. It never changes: its {@link Presence} does. */
 export interface User {
   readonly name: string;
-  /** Tells this user from an earlier one of the same name; later users have higher ones. */
+  /** Tells this user from an earlier one of the same name; later users have higher ids. */
   readonly id: number;
   /** The IP address that registered the name. */
   readonly address: string;
 }
 
-/** Is a user here? */
+/** Whether a user has a connection. */
 export interface Presence {
   /** The session that holds the name. */
   readonly session: SessionId | undefined;
-  /** Where nobody holds the name: since when, in milliseconds since 1970. */
+  /** The time since which no session holds the name, in milliseconds since 1970. */
   readonly freeSince: number;
 }
 
 export interface Users {
-  /** By their ids, and so in the order of registration. */
+  /** By id, which is the order of registration. */
   readonly byId: IntMap<User>;
   readonly byName: TextMap<User>;
-  /** By the address that registered them, those of one address by id; no address has none. */
+  /** By address, then by id. An address without users is not in the map. */
   readonly byAddress: TextMap<IntMap<User>>;
   /** By the id of the user. */
   readonly presence: IntMap<Presence>;
-  /** By member, and by the session of the member: the user that it holds, see {@link userOf}. */
+  /**
+   * By member, then by the count of the session: the user that the session holds, see {@link
+   * userOf}.
+   */
   readonly byMember: IntMap<IntMap<User | null>>;
   /** The id of the next user. */
   readonly nextId: number;
 }
 
-/** Nobody is registered yet. */
 export function emptyUsers(): Users {
   return {
     byId: IntMap.empty(),
@@ -77,54 +81,59 @@ export function emptyUsers(): Users {
   };
 }
 
-/** The user that a session holds; `null`: it held one, or logged out, and is nobody now. */
+/**
+ * The user whose name a session holds; `null` for a session that has logged out, or whose user was
+ * removed; `undefined` for one that has done neither.
+ */
 export function userOf(users: Users, session: SessionId): User | null | undefined {
   return users.byMember.get(memberOf(session))?.get(session >>> 0);
 }
 
-/** All sessions that hold a user, or are nobody. */
+/** All sessions that hold a name or have logged out, each with its user. */
 export function* sessions({ byMember }: Users): Generator<readonly [SessionId, User | null]> {
   for (const [member, held] of byMember) {
     for (const [count, user] of held) yield [sessionOf(member, count), user];
   }
 }
 
-/** The users that have registered from an address. */
+/** The users that an address has registered. */
 export function atAddress(users: Users, address: string): IntMap<User> {
   return users.byAddress.get(address) ?? NO_USERS;
 }
 
-/** Somebody's user; or, where only a session from the same address stands in the way, that one. */
+/** The user as whom a session acts, or the other session that prevents it. */
 export interface Identity {
   readonly user?: User;
+  /** A session from the same address that holds the user's name. */
   readonly blockedBy?: SessionId;
 }
 
-const NOBODY: Identity = {};
+const NO_USER: Identity = {};
 const NO_USERS = IntMap.empty<User>();
 
 /**
- * Who somebody is now: the name that the session holds; where it never had one, the one user of its
- * address, if there is exactly one and nobody holds it; else nobody.
+ * Finds the user as whom a session acts: the user whose name it holds. A session that never held a
+ * name and has not logged out acts as the user of its address, if the address has exactly one user
+ * and no other session holds that name.
  */
 export function identify(users: Users, { session, address }: Actor): Identity {
   const held = userOf(users, session);
-  if (held === null) return NOBODY;
+  if (held === null) return NO_USER;
   if (held !== undefined) return { user: held };
   const neighbours = atAddress(users, address);
-  if (neighbours.size !== 1) return NOBODY;
+  if (neighbours.size !== 1) return NO_USER;
   const user = neighbours.values()[0]!;
   const { session: holder } = users.presence.get(user.id)!;
   return holder === undefined ? { user } : { blockedBy: holder };
 }
 
-/** Adds a user of a new name and the next id, whom nobody holds. */
+/** Adds a user with a new name and the next id. No session holds the name yet. */
 export function addUser(users: Users, user: User, at: number): Users {
   const added = restoreUser(users, user, { session: undefined, freeSince: at });
   return { ...added, nextId: user.id + 1 };
 }
 
-/** Adds a user that was stored. */
+/** Adds a user from a snapshot. */
 export function restoreUser(users: Users, user: User, presence: Presence): Users {
   const { name, id, address } = user;
   return {
@@ -136,7 +145,7 @@ export function restoreUser(users: Users, user: User, presence: Presence): Users
   };
 }
 
-/** Removes a user; the session that held it is nobody from now on. */
+/** Removes a user. The session that held the name counts as logged out. */
 export function removeUser(users: Users, { name, id, address }: User): Users {
   const neighbours = atAddress(users, address).set(id, undefined);
   const { session } = users.presence.get(id)!;
@@ -147,11 +156,11 @@ export function removeUser(users: Users, { name, id, address }: User): Users {
     byAddress: users.byAddress.set(address, neighbours.size === 0 ? undefined : neighbours),
     presence: users.presence.set(id, undefined),
   };
-  return session === undefined ? without : makeNobody(without, session);
+  return session === undefined ? without : logOut(without, session);
 }
 
-/** The session holds this user, and none that it held before. */
-export function hold(users: Users, session: SessionId, user: User, at: number): Users {
+/** Lets a session hold a user's name. It lets go of the name that it held before. */
+export function holdName(users: Users, session: SessionId, user: User, at: number): Users {
   if (userOf(users, session)?.id === user.id) return users;
   const free = endSession(users, session, at);
   const { freeSince } = free.presence.get(user.id)!;
@@ -162,14 +171,16 @@ export function hold(users: Users, session: SessionId, user: User, at: number): 
   };
 }
 
-/** The session, which holds no name, is nobody until it registers. */
-export function makeNobody(users: Users, session: SessionId): Users {
+/**
+ * Marks a session that holds no name as logged out: it acts as no user until it registers again.
+ */
+export function logOut(users: Users, session: SessionId): Users {
   return userOf(users, session) === null
     ? users
     : { ...users, byMember: withSession(users, session, null) };
 }
 
-/** A session that was stored, and whom it holds. */
+/** Adds a session from a snapshot: with the user that it holds, or `null` if it has logged out. */
 export function restoreSession(users: Users, session: SessionId, user: User | null): Users {
   return { ...users, byMember: withSession(users, session, user) };
 }
@@ -184,7 +195,7 @@ function withSession(
   return byMember.set(member, held.size === 0 ? undefined : held);
 }
 
-/** Forgets a session; the user that it held stays. */
+/** Forgets a session that has ended. Its user stays registered. */
 export function endSession(users: Users, session: SessionId, at: number): Users {
   const held = userOf(users, session);
   if (held === undefined) return users;
@@ -194,7 +205,7 @@ export function endSession(users: Users, session: SessionId, at: number): Users 
   return { ...ended, presence };
 }
 
-/** Forgets all sessions: the server has started anew. */
+/** Forgets all sessions. */
 export function endAllSessions(users: Users, at: number): Users {
   return Array.from(sessions(users)).reduce((left, [id]) => endSession(left, id, at), users);
 }
@@ -208,7 +219,7 @@ export function endMember(users: Users, member: number, at: number): Users {
   return left;
 }
 
-/** Somebody from this address was here: nobody there is forgotten before this counts as long ago. */
+/** Notes that a connection from this address was open at this time. */
 export function seeAddress(users: Users, address: string, at: number): Users {
   let { presence } = users;
   for (const { id } of atAddress(users, address).values()) {

@@ -17,7 +17,7 @@ import {
   type SharingListener,
   type Stored,
 } from "./journal.ts";
-import { aliveIn, type ChatState, RULES } from "../chat/state.ts";
+import { type ChatState, countUsersAndMail, RULES } from "../chat/state.ts";
 import { findMember, lastBatch } from "../chat/members.ts";
 import type { Settings } from "../chat/settings.ts";
 import { decodeEntries, encodeEntries } from "../chat/entry_codec.ts";
@@ -163,7 +163,7 @@ export class SharedJournal implements Journal, Sharing {
 
   published(state: ChatState): void {
     this.#lookForMember(state);
-    const due = (this.#options.snapshotEntries ?? snapshotEntries)(aliveIn(state));
+    const due = (this.#options.snapshotEntries ?? snapshotEntries)(countUsersAndMail(state));
     if (this.#entries < due) return;
     this.#entries = 0;
     this.#carrier.save(state, this.#through);

@@ -6,7 +6,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { Entry } from "../../chat/entry.ts";
-import { aliveIn, type ChatState } from "../../chat/state.ts";
+import { type ChatState, countUsersAndMail } from "../../chat/state.ts";
 import type { CommitListener, Journal, Stored } from "../journal.ts";
 import { snapshotRows } from "../../chat/snapshot.ts";
 import { type OpenFile, openFile, openFileToRead, toJournalError } from "./file.ts";
@@ -183,7 +183,7 @@ export class SqliteJournal implements Journal {
 
   published(state: ChatState): void {
     const isBusy = this.#writing !== undefined || this.#isTidying;
-    if (isBusy || this.#entries < this.#schedule.snapshotEntries(aliveIn(state))) return;
+    if (isBusy || this.#entries < this.#schedule.snapshotEntries(countUsersAndMail(state))) return;
     this.#begin(state);
     this.#sliceIn(0);
   }
@@ -192,7 +192,7 @@ export class SqliteJournal implements Journal {
     clearTimeout(this.#timer);
     try {
       const late = performance.now() + CLOSE_MS;
-      if (this.#entries > SHARE_WORTH * aliveIn(state)) this.#begin(state);
+      if (this.#entries > SHARE_WORTH * countUsersAndMail(state)) this.#begin(state);
       while (this.#slice() !== undefined && performance.now() < late);
     } catch (error) {
       this.#listener.snapshotFailed(error);
