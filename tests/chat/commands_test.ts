@@ -21,8 +21,8 @@ const SETTINGS: Settings = {
   usersExpireH: 0,
 };
 
-/** What a reply says, in short: its text, or what it lists. */
-function said(reply: Reply): string {
+/** A reply as one text: its own text, or what it lists. */
+function textOf(reply: Reply): string {
   switch (reply.code) {
     case "users":
       return `users: ${reply.users.values().map(({ name }) => name).join(" ")}`;
@@ -37,7 +37,7 @@ function said(reply: Reply): string {
   }
 }
 
-/** A chat that is stepped by sessions; `1@a` is session 1 from address a. */
+/** A chat and the result of its last entry. A sender `1@a` is session 1 from address a. */
 class World {
   state: ChatState;
   reply: Reply | undefined;
@@ -47,7 +47,7 @@ class World {
     this.state = emptyChat({ ...SETTINGS, ...settings });
   }
 
-  /** Steps an entry, and checks that the old state stays as it was. */
+  /** Steps an entry, and checks that the old state does not change. */
   step(entry: Entry): void {
     const before = this.state;
     const digest = [...snapshotRows(before)];
@@ -58,20 +58,20 @@ class World {
     this.blockedBy = blockedBy;
   }
 
-  run(who: string, command: Command): string {
-    const [session = "", address = "a"] = who.split("@");
+  run(sender: string, command: Command): string {
+    const [session = "", address = "a"] = sender.split("@");
     const actor = { session: Number(session), address, peer: `${address}:${session}` };
     this.step({ kind: "command", at: 0, actor, command });
-    return said(this.reply!);
+    return textOf(this.reply!);
   }
 
-  register = (who: string, user: string) => this.run(who, { name: "register", user });
-  users = (who = "99@z") => this.run(who, { name: "users" });
-  send = (who: string, to: string, text: string) => this.run(who, { name: "send", to, text });
-  sendall = (who: string, text: string) => this.run(who, { name: "sendall", text });
-  receive = (who: string) => this.run(who, { name: "receive" });
-  wait = (who: string) => this.run(who, { name: "wait", seconds: 1 });
-  logout = (who: string) => this.run(who, { name: "logout" });
+  register = (sender: string, user: string) => this.run(sender, { name: "register", user });
+  users = (sender = "99@z") => this.run(sender, { name: "users" });
+  send = (sender: string, to: string, text: string) => this.run(sender, { name: "send", to, text });
+  sendall = (sender: string, text: string) => this.run(sender, { name: "sendall", text });
+  receive = (sender: string) => this.run(sender, { name: "receive" });
+  wait = (sender: string) => this.run(sender, { name: "wait", seconds: 1 });
+  logout = (sender: string) => this.run(sender, { name: "logout" });
   end = (session: number) => this.step({ kind: "end", at: 0, session });
   take = (shown: Shown) => this.step({ kind: "take", shown });
 
@@ -80,7 +80,7 @@ class World {
   }
 }
 
-const NOBODY = "U aren't registered!";
+const NOT_REGISTERED = "U aren't registered!";
 const SENT = "Message added to storage!";
 const LOGGED_OUT = "U've been successfully logouted";
 
@@ -91,13 +91,13 @@ for (const strict of [false, true]) {
   describe(`in ${strict ? "strict" : "default"} mode`, () => {
     const world = (settings: Partial<Settings> = {}) => new World({ strict, ...settings });
 
-    it("register greets, and greets again", () => {
+    it("register welcomes a new user, and welcomes it back", () => {
       const chat = world();
       assertEquals(chat.register("1@a", "Bob"), "Hello, Bob");
       assertEquals(chat.register("1@a", "Bob"), "Nice to see you, Bob");
     });
 
-    it("register refuses a name of another address", () => {
+    it("register refuses a name that another address has registered", () => {
       const chat = world();
       chat.register("1@a", "Bob");
       assertEquals(chat.register("2@b", "Bob"), "'Bob' already exists!");
@@ -135,7 +135,7 @@ for (const strict of [false, true]) {
       assertEquals(chat.send("1@a", "Al", "long"), "Massage is too long! Max length = 3!");
     });
 
-    it("users are listed in the order of registration", () => {
+    it("users lists the users in the order of registration", () => {
       const chat = world();
       assertEquals(chat.users(), "users: ");
       chat.register("1@a", "Cy");
@@ -150,7 +150,7 @@ for (const strict of [false, true]) {
       const chat = world();
       const long = "x".repeat(61);
       assertEquals(chat.send("1@a", "Bob", long), "Massage is too long! Max length = 60!");
-      assertEquals(chat.send("1@a", "Bob", "hi"), NOBODY);
+      assertEquals(chat.send("1@a", "Bob", "hi"), NOT_REGISTERED);
       chat.register("1@a", "Al");
       assertEquals(chat.send("1@a", "Bob", "hi"), "User 'Bob' doesn't exist!");
     });
@@ -162,7 +162,7 @@ for (const strict of [false, true]) {
       assertEquals(chat.receive("1@a"), "mail: Al: ");
     });
 
-    it("sendall reaches everybody but the sender", () => {
+    it("sendall reaches every user except the sender", () => {
       const chat = world();
       chat.register("1@a", "Al");
       chat.register("2@b", "Bob");
@@ -173,7 +173,7 @@ for (const strict of [false, true]) {
       assertEquals(chat.receive("3@c"), "mail: Al: hi");
     });
 
-    it("sendall with nobody else is a success", () => {
+    it("sendall without other users is a success", () => {
       const chat = world();
       chat.register("1@a", "Al");
       assertEquals(chat.sendall("1@a", "hi"), SENT);
@@ -190,17 +190,17 @@ for (const strict of [false, true]) {
       assertEquals(chat.receive("2@b"), "mail: ");
     });
 
-    it("nobody can't send, receive or wait, but may log out", () => {
+    it("a connection without a user can't send or receive, but may log out", () => {
       const chat = world();
       for (
         const reply of [chat.send("1@a", "Al", ""), chat.sendall("1@a", ""), chat.receive("1@a")]
       ) {
-        assertEquals(reply, NOBODY);
+        assertEquals(reply, NOT_REGISTERED);
       }
       assertEquals(chat.logout("1@a"), LOGGED_OUT);
     });
 
-    it("logout removes user and mail, and the name is free", () => {
+    it("logout removes the user and its mail, and frees the name", () => {
       const chat = world();
       chat.register("1@a", "Al");
       chat.send("1@a", "Al", "old");
@@ -210,7 +210,7 @@ for (const strict of [false, true]) {
       assertEquals(chat.receive("2@b"), "mail: ");
     });
 
-    it("mail waits for a user whose connection has ended", () => {
+    it("mail is kept for a user whose connection has ended", () => {
       const chat = world();
       chat.register("1@a", "Al");
       chat.register("2@b", "Bob");
@@ -220,7 +220,7 @@ for (const strict of [false, true]) {
       assertEquals(chat.receive("3@b"), "mail: Al: hi");
     });
 
-    it("a full mailbox refuses the message to its sender", () => {
+    it("a message to a full mailbox is refused", () => {
       const chat = world();
       chat.register("1@a", "Al");
       chat.register("2@b", "Bob");
@@ -230,7 +230,7 @@ for (const strict of [false, true]) {
       assertEquals(chat.send("1@a", "Bob", "4"), SENT);
     });
 
-    it("sendall says how many it could not reach, only then", () => {
+    it("sendall tells how many full mailboxes it missed, if there are any", () => {
       const chat = world();
       chat.register("1@a", "Al");
       chat.register("2@b", "Bob");
@@ -242,7 +242,7 @@ for (const strict of [false, true]) {
       assertEquals(chat.sendall("1@a", "all"), SENT);
     });
 
-    it("a server that is full of users refuses another", () => {
+    it("a server that is full of users refuses a new one", () => {
       const chat = world({ usersMax: 2 });
       chat.register("1@a", "Al");
       chat.register("2@b", "Bob");
@@ -252,7 +252,7 @@ for (const strict of [false, true]) {
       assertEquals(chat.register("3@c", "Cy"), "Hello, Cy");
     });
 
-    it("a server that is full of mail refuses more, whole", () => {
+    it("a server that is full of mail refuses a message, or a whole sendall", () => {
       const chat = world({ messagesMax: 2 });
       chat.register("1@a", "Al");
       chat.register("2@b", "Bob");
@@ -292,8 +292,8 @@ for (const strict of [false, true]) {
   });
 }
 
-describe("in default mode, who somebody is", () => {
-  it("many users may come from one address", () => {
+describe("in default mode, the user of a connection", () => {
+  it("one address may have many users", () => {
     const chat = new World();
     assertEquals(chat.register("1@a", "Al"), "Hello, Al");
     assertEquals(chat.register("2@a", "Bob"), "Hello, Bob");
@@ -301,7 +301,7 @@ describe("in default mode, who somebody is", () => {
     assertEquals(chat.receive("2@a"), "mail: Al: hi");
   });
 
-  it("an address has only so many users", () => {
+  it("an address has at most as many users as the settings allow", () => {
     const chat = new World({ usersPerAddressMax: 2 });
     chat.register("1@a", "Al");
     chat.register("2@a", "Bob");
@@ -316,7 +316,7 @@ describe("in default mode, who somebody is", () => {
     assertEquals(chat.blockedBy, 1);
   });
 
-  it("a name that nobody holds is taken up again from its address, with its mail", () => {
+  it("a free name, with its mail, is given back to its address only", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     chat.register("2@a", "Bob");
@@ -327,7 +327,7 @@ describe("in default mode, who somebody is", () => {
     assertEquals(chat.receive("4@a"), "mail: Bob: hi");
   });
 
-  it("a connection that registers another name lets go of the first", () => {
+  it("a connection that registers another name frees the first", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     assertEquals(chat.register("1@a", "Bob"), "Hello, Bob");
@@ -344,53 +344,53 @@ describe("in default mode, who somebody is", () => {
     chat.end(1);
     assertEquals(chat.send("2@a", "Al", "hi"), SENT);
     assertEquals(chat.receive("3@a"), "mail: Al: hi");
-    assertEquals(chat.receive("3@b"), NOBODY);
+    assertEquals(chat.receive("3@b"), NOT_REGISTERED);
     assertEquals(chat.logout("4@a"), LOGGED_OUT);
     assertEquals(chat.users(), "users: ");
   });
 
-  it("but not while another connection holds that user", () => {
+  it("a connection does not act as a user whose name another connection holds", () => {
     const chat = new World();
     chat.register("1@a", "Al");
-    assertEquals(chat.receive("2@a"), NOBODY);
+    assertEquals(chat.receive("2@a"), NOT_REGISTERED);
     assertEquals(chat.blockedBy, 1);
     assertEquals(chat.logout("2@a"), LOGGED_OUT);
     assertEquals(chat.users(), "users: Al");
   });
 
-  it("nor where two users are registered from there", () => {
+  it("a connection that never registered acts as no user of an address with two", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     chat.register("2@a", "Bob");
     chat.end(1);
     chat.end(2);
-    assertEquals(chat.receive("3@a"), NOBODY);
+    assertEquals(chat.receive("3@a"), NOT_REGISTERED);
     assertEquals(chat.blockedBy, undefined);
   });
 
-  it("after logout a connection is nobody", () => {
+  it("after logout a connection has no user", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     chat.end(1);
     chat.logout("2@a");
     chat.register("3@a", "Bob");
     chat.end(3);
-    assertEquals(chat.receive("2@a"), NOBODY);
+    assertEquals(chat.receive("2@a"), NOT_REGISTERED);
     assertEquals(chat.receive("4@a"), "mail: ");
   });
 
-  it("a connection whose user was removed by another is nobody", () => {
+  it("a connection whose user was removed by another has no user", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     chat.end(1);
     chat.register("2@a", "Al");
     chat.register("2@a", "Bob");
     chat.logout("2@a");
-    assertEquals(chat.receive("2@a"), NOBODY);
+    assertEquals(chat.receive("2@a"), NOT_REGISTERED);
     assertEquals(chat.receive("3@a"), "mail: ");
   });
 
-  it("a refused register does not make a connection nobody", () => {
+  it("after a refused register a connection still acts as the user of its address", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     chat.register("2@b", "Bob");
@@ -399,7 +399,7 @@ describe("in default mode, who somebody is", () => {
     assertEquals(chat.receive("3@a"), "mail: ");
   });
 
-  it("ended sessions leave nothing behind", () => {
+  it("ended sessions leave nothing in the state", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     chat.logout("2@a");
@@ -415,7 +415,7 @@ describe("in default mode, who somebody is", () => {
 });
 
 describe("in default mode, wait", () => {
-  it("shows the mail and leaves it until it is taken", () => {
+  it("shows the mail, which stays until it is taken", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     chat.send("1@a", "Al", "1");
@@ -426,7 +426,7 @@ describe("in default mode, wait", () => {
     assertEquals(chat.wait("1@a"), "mail: Al: 2");
   });
 
-  it("what was shown is taken once, even if receive was faster", () => {
+  it("mail that a receive took is not taken again", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     chat.send("1@a", "Al", "1");
@@ -438,7 +438,7 @@ describe("in default mode, wait", () => {
     assertEquals(chat.receive("1@a"), "mail: Al: 2");
   });
 
-  it("what was shown to a user is not taken from a later one of the same name", () => {
+  it("mail of a later user of the same name is not taken", () => {
     const chat = new World();
     chat.register("1@a", "Al");
     chat.send("1@a", "Al", "1");
@@ -449,11 +449,11 @@ describe("in default mode, wait", () => {
     chat.send("2@a", "Al", "2");
     chat.take(shown);
     assertEquals(chat.receive("2@a"), "mail: Al: 2");
-    assertEquals(said(mailFor(chat.state, shown)), NOBODY);
+    assertEquals(textOf(mailFor(chat.state, shown)), NOT_REGISTERED);
   });
 
-  it("refuses nobody", () => {
-    assertEquals(new World().wait("1@a"), NOBODY);
+  it("refuses a connection without a user", () => {
+    assertEquals(new World().wait("1@a"), NOT_REGISTERED);
   });
 });
 
@@ -462,7 +462,7 @@ describe("in default mode, ping and help", () => {
     assertEquals(new World().run("1@a", { name: "ping" }), "pong");
   });
 
-  it("help names every command and the limits in force", () => {
+  it("help lists every command and the limits in force", () => {
     const text = new World({ textSymbolsMax: 77 }).run("1@a", { name: "help" });
     for (const name of ["register", "users", "send", "sendall", "receive", "wait", "logout"]) {
       assertEquals(text.includes(`\n${name} `), true);
@@ -474,7 +474,7 @@ describe("in default mode, ping and help", () => {
 describe("in strict mode", () => {
   const strict = () => new World({ strict: true });
 
-  it("every connection from an address acts as its user", () => {
+  it("every connection from an address acts as the user of the address", () => {
     const chat = strict();
     chat.register("1@a", "Al");
     assertEquals(chat.register("2@a", "Al"), "Nice to see you, Al");
@@ -482,7 +482,7 @@ describe("in strict mode", () => {
     assertEquals(chat.receive("3@a"), "mail: Al: hi");
   });
 
-  it("an address with a user gets no other, and is told its address and port", () => {
+  it("a second user of an address is refused, with the address and port", () => {
     const chat = strict();
     chat.register("1@a", "Al");
     assertEquals(chat.register("7@a", "Bob"), "'a:7' was used before!");
@@ -520,7 +520,7 @@ describe("strictEnding()", () => {
     assertEquals(strictEnding("sendall", { code: "text-undecodable" }), "silent");
   });
 
-  it("leaves the connection open after all else", () => {
+  it("leaves the connection open after all other replies", () => {
     assertEquals(strictEnding("register", { code: "welcome" }), "open");
     assertEquals(strictEnding("register", { code: "welcome-back" }), "open");
     assertEquals(strictEnding("receive", { code: "not-registered" }), "open");

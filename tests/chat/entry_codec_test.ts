@@ -29,7 +29,7 @@ describe("the text of a batch", () => {
     assertEquals(decodeEntries(encodeEntries([])), []);
   });
 
-  it("gives back commands of every number and name behind each other", () => {
+  it("gives back consecutive commands, alike or not", () => {
     const send = (text: string) => command(7, AL, { name: "send", to: "Bob", text });
     const receive = command(7, AL, { name: "receive" });
     const end: Entry = { kind: "end", at: 7, session: 4 };
@@ -40,8 +40,8 @@ describe("the text of a batch", () => {
     ];
     for (let from = 0; from < entries.length; from++) {
       for (let to = from; to <= entries.length; to++) {
-        const part = entries.slice(from, to);
-        assertEquals(decodeEntries(encodeEntries(part)), part);
+        const some = entries.slice(from, to);
+        assertEquals(decodeEntries(encodeEntries(some)), some);
       }
     }
   });

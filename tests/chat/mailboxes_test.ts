@@ -1,127 +1,127 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import * as mailbox from "../../lib/chat/mailboxes.ts";
+import * as boxes from "../../lib/chat/mailboxes.ts";
 import type { Mailboxes } from "../../lib/chat/mailboxes.ts";
 import { pick, wholeBelow, withSeed } from "../random.ts";
 
-/** The numbers of the mailboxes. */
+/** The ids of the mailboxes. */
 const [Al, Bob, Cy, Dan, Eve] = [1, 2, 40, 1500, 70_000];
 const NAMES = new Map([[Al, "Al"], [Bob, "Bob"], [Cy, "Cy"], [Dan, "Dan"], [Eve, "Eve"]]);
 
 function broadcast(all: Mailboxes, from: number, text: string): Mailboxes {
-  return mailbox.broadcast(all, from, { from: NAMES.get(from)!, text });
+  return boxes.broadcast(all, from, { from: NAMES.get(from)!, text });
 }
 
 function texts(all: Mailboxes, id: number): string[] {
-  return Array.from(mailbox.read(all, id), ({ from, text }) => `${from}: ${text}`);
+  return Array.from(boxes.read(all, id), ({ from, text }) => `${from}: ${text}`);
 }
 
 function open(max: number, ...ids: number[]): Mailboxes {
-  return ids.reduce(mailbox.openMailbox, mailbox.emptyMailboxes(max));
+  return ids.reduce(boxes.openMailbox, boxes.emptyMailboxes(max));
 }
 
 describe("mailboxes", () => {
   it("keep the order of direct mail and broadcasts", () => {
     let all = open(9, Al, Bob, Cy);
-    all = mailbox.deliver(all, Bob, { from: "Al", text: "1" });
+    all = boxes.deliver(all, Bob, { from: "Al", text: "1" });
     all = broadcast(all, Al, "2");
-    all = mailbox.deliver(all, Bob, { from: "Cy", text: "3" });
+    all = boxes.deliver(all, Bob, { from: "Cy", text: "3" });
     all = broadcast(all, Bob, "not to itself");
     all = broadcast(all, Cy, "4");
     assertEquals(texts(all, Bob), ["Al: 1", "Al: 2", "Cy: 3", "Cy: 4"]);
     assertEquals(texts(all, Cy), ["Al: 2", "Bob: not to itself"]);
   });
 
-  it("stay as they are when something is added", () => {
+  it("do not change when a later version does", () => {
     const before = broadcast(open(9, Al, Bob), Al, "1");
-    mailbox.deliver(before, Bob, { from: "Al", text: "2" });
+    boxes.deliver(before, Bob, { from: "Al", text: "2" });
     broadcast(before, Al, "3");
-    mailbox.take(before, Bob, 1);
+    boxes.take(before, Bob, 1);
     assertEquals(texts(before, Bob), ["Al: 1"]);
   });
 
-  it("opened later do not get what was broadcast before", () => {
+  it("do not get broadcasts from before they were opened", () => {
     let all = broadcast(open(9, Al, Bob), Al, "1");
-    all = mailbox.openMailbox(all, Cy);
-    assertEquals(mailbox.count(all, Cy), 0);
+    all = boxes.openMailbox(all, Cy);
+    assertEquals(boxes.count(all, Cy), 0);
   });
 
-  it("that are full stay full until they are emptied", () => {
+  it("stay full until they are emptied", () => {
     let all = open(2, Al, Bob, Cy);
-    all = mailbox.deliver(all, Bob, { from: "Al", text: "1" });
+    all = boxes.deliver(all, Bob, { from: "Al", text: "1" });
     for (const text of ["2", "3", "4"]) {
       all = broadcast(all, Al, text);
-      all = mailbox.take(all, Cy, mailbox.count(all, Cy));
+      all = boxes.take(all, Cy, boxes.count(all, Cy));
     }
     assertEquals(texts(all, Bob), ["Al: 1", "Al: 2"]);
-    assertEquals(mailbox.isFull(all, Bob), true);
-    assertEquals(mailbox.reach(all, Al), { reached: 1, full: 1 });
-    all = broadcast(mailbox.take(all, Bob, 2), Al, "5");
+    assertEquals(boxes.isFull(all, Bob), true);
+    assertEquals(boxes.reach(all, Al), { reached: 1, full: 1 });
+    all = broadcast(boxes.take(all, Bob, 2), Al, "5");
     assertEquals(texts(all, Bob), ["Al: 5"]);
   });
 
-  it("do not count what their own user broadcasts", () => {
+  it("are not filled by broadcasts of their own user", () => {
     let all = open(2, Al, Bob);
     all = broadcast(all, Al, "to Bob");
     for (let i = 0; i < 5; i++) {
-      all = mailbox.take(broadcast(all, Bob, "mine"), Al, 1);
+      all = boxes.take(broadcast(all, Bob, "mine"), Al, 1);
     }
     assertEquals(texts(all, Bob), ["Al: to Bob"]);
-    assertEquals(mailbox.isFull(all, Bob), false);
+    assertEquals(boxes.isFull(all, Bob), false);
   });
 
-  it("can lose their oldest mail alone", () => {
+  it("can give out a part of their mail, the oldest", () => {
     let all = open(9, Al, Bob);
     for (const text of ["1", "2", "3"]) all = broadcast(all, Al, text);
-    all = mailbox.deliver(all, Bob, { from: "Al", text: "4" });
-    all = mailbox.take(all, Bob, 2);
+    all = boxes.deliver(all, Bob, { from: "Al", text: "4" });
+    all = boxes.take(all, Bob, 2);
     assertEquals(texts(all, Bob), ["Al: 3", "Al: 4"]);
-    assertEquals(mailbox.taken(all, Bob), 2);
+    assertEquals(boxes.taken(all, Bob), 2);
   });
 
-  it("of hundreds of thousands of broadcasts, or of direct mail, can be read and taken", () => {
+  it("can hold 200,000 broadcasts or direct messages", () => {
     const mail = { from: "Al", text: "1" };
     let all = open(200_000, Al, Bob, Cy);
-    for (let i = 0; i < 200_000; i++) all = mailbox.deliver(all, Cy, mail);
+    for (let i = 0; i < 200_000; i++) all = boxes.deliver(all, Cy, mail);
     for (let i = 0; i < 200_000; i++) all = broadcast(all, Al, "1");
     for (const id of [Bob, Cy]) {
-      assertEquals(mailbox.read(all, id).length, 200_000);
-      assertEquals(mailbox.read(mailbox.take(all, id, 1), id).length, 199_999);
+      assertEquals(boxes.read(all, id).length, 200_000);
+      assertEquals(boxes.read(boxes.take(all, id, 1), id).length, 199_999);
     }
   });
 
-  it("keep a log no longer than a mailbox, however much is broadcast", () => {
+  it("keep a log that is no longer than a mailbox may be", () => {
     let all = open(10, Al, Bob, Cy);
     for (let i = 0; i < 1000; i++) {
       all = broadcast(all, i % 3 === 0 ? Bob : Al, `${i}`);
-      all = mailbox.take(all, Cy, mailbox.count(all, Cy));
+      all = boxes.take(all, Cy, boxes.count(all, Cy));
       assert(all.broadcasts.log.size <= 10);
       assert(all.broadcasts.filled.size <= 3);
     }
   });
 
-  it("may be gone on with from any version", () => {
+  it("can be changed from any version", () => {
     withSeed((random) => {
       let versions: { all: Mailboxes; mail: string[] }[] = [{ all: open(200, Al, Bob), mail: [] }];
       for (let round = 0; round < 3_000; round++) {
-        // The newest mostly, an older one now and then.
+        // Mostly the newest version, sometimes an older one.
         const { all, mail } = random() < 0.8 ? versions.at(-1)! : pick(random, versions);
         const text = `${round}`;
         const count = random() < 0.5 ? mail.length : wholeBelow(random, mail.length + 1);
         const next = random() < 0.95 && mail.length < 200
-          ? { all: mailbox.deliver(all, Bob, { from: "Al", text }), mail: [...mail, `Al: ${text}`] }
-          : { all: mailbox.take(all, Bob, count), mail: mail.slice(count) };
+          ? { all: boxes.deliver(all, Bob, { from: "Al", text }), mail: [...mail, `Al: ${text}`] }
+          : { all: boxes.take(all, Bob, count), mail: mail.slice(count) };
         versions = [...versions.slice(-5), next];
         for (const { all, mail } of versions) assertEquals(texts(all, Bob), mail);
       }
     });
   });
 
-  it("do what arrays would do, whatever happens", () => {
+  it("do what arrays would do, under random changes", () => {
     withSeed((random) => {
       const max = 1 + wholeBelow(random, 6);
       const ids = [...NAMES.keys()];
-      let all = mailbox.emptyMailboxes(max);
+      let all = boxes.emptyMailboxes(max);
       const model = new Map<number, string[]>();
       for (let round = 0; round < 5000; round++) {
         const id = pick(random, ids);
@@ -131,26 +131,26 @@ describe("mailboxes", () => {
         const text = `${round}`;
         const what = random();
         if (box === undefined) {
-          all = mailbox.openMailbox(all, id);
+          all = boxes.openMailbox(all, id);
           model.set(id, []);
         } else if (what < 0.02) {
-          all = mailbox.closeMailbox(all, id);
+          all = boxes.closeMailbox(all, id);
           model.delete(id);
         } else if (what < 0.4) {
           const others = [...model].filter(([to]) => to !== id);
           const free = others.filter(([, mail]) => mail.length < max);
-          assertEquals(mailbox.reach(all, id), {
+          assertEquals(boxes.reach(all, id), {
             reached: free.length,
             full: others.length - free.length,
           });
           all = broadcast(all, id, text);
           for (const [, mail] of free) mail.push(`${name}: ${text}`);
-        } else if (what < 0.7 && model.has(other) && !mailbox.isFull(all, other)) {
-          all = mailbox.deliver(all, other, { from: name, text });
+        } else if (what < 0.7 && model.has(other) && !boxes.isFull(all, other)) {
+          all = boxes.deliver(all, other, { from: name, text });
           model.get(other)!.push(`${name}: ${text}`);
         } else if (what > 0.8 && box.length > 0) {
           const messages = random() < 0.5 ? box.length : 1 + wholeBelow(random, box.length);
-          all = mailbox.take(all, id, messages);
+          all = boxes.take(all, id, messages);
           box.splice(0, messages);
         }
         const waiting = [...model.values()].reduce((sum, mail) => sum + mail.length, 0);
@@ -160,7 +160,7 @@ describe("mailboxes", () => {
           [...model.values()].filter((mail) => mail.length === max).length,
         );
         for (const [of, mail] of model) {
-          assertEquals(mailbox.count(all, of), mail.length);
+          assertEquals(boxes.count(all, of), mail.length);
           if (round % 7 === 0) assertEquals(texts(all, of), mail);
         }
       }

@@ -60,7 +60,10 @@ function askModel(model: Model, session: number, address: string, command: Comma
   }
 }
 
-/** Some sessions from few addresses do what they like; the state and the model must agree. */
+/**
+ * Sends random commands from five sessions of three addresses to both chats: all replies must be
+ * the same.
+ */
 function compare(random: () => number, strict: boolean, steps: number): void {
   const settings = {
     strict,
@@ -100,7 +103,7 @@ function compare(random: () => number, strict: boolean, steps: number): void {
 
 describe("step()", () => {
   for (const strict of [false, true]) {
-    it(`says what a naive chat says, ${strict ? "strict" : "default"} mode, whatever happens`, () => {
+    it(`replies as the naive chat does to random commands, ${strict ? "strict" : "default"} mode`, () => {
       withSeed((random) => {
         for (let round = 0; round < 150; round++) compare(random, strict, 100);
       });

@@ -4,7 +4,7 @@ import { hashOf, IntMap, Queue, TextMap } from "../../lib/chat/persistent.ts";
 import { pick, wholeBelow, withSeed } from "../random.ts";
 
 describe("IntMap", () => {
-  it("does what a Map would do, for small and for large numbers", () => {
+  it("does what a Map would do, for small and large keys", () => {
     withSeed((random) => {
       const model = new Map<number, string>();
       let map = IntMap.empty<string>();
@@ -28,14 +28,14 @@ describe("IntMap", () => {
     });
   });
 
-  it("stays as it is when another is made of it", () => {
+  it("does not change when a later version does", () => {
     const before = IntMap.empty<string>().set(1, "one").set(1000, "thousand");
     before.set(1, "other").set(1000, undefined).set(7, "seven");
     assertEquals([...before], [[1, "one"], [1000, "thousand"]]);
     assertEquals(before.size, 2);
   });
 
-  it("stays as it is when the same number is set again and again", () => {
+  it("does not change when a later version sets the same key again and again", () => {
     const versions = [IntMap.empty<number>()];
     for (let i = 0; i < 5; i++) versions.push(versions.at(-1)!.set(7, i));
     versions.push(versions[3]!.set(7, undefined), versions[3]!.set(8, 8));
@@ -49,19 +49,19 @@ describe("IntMap", () => {
   });
 });
 
-/** Two texts that lead on from this one to the same hash. */
+/** Two different ends that give this text the same hash. */
 function collidingAfter(text: string): [string, string] {
-  const known = new Map<number, string>();
+  const ends = new Map<number, string>();
   for (let i = 0;; i++) {
     const end = `${i}`;
     const hash = hashOf(text + end);
-    const other = known.get(hash);
+    const other = ends.get(hash);
     if (other !== undefined) return [other, end];
-    known.set(hash, end);
+    ends.set(hash, end);
   }
 }
 
-/** Four texts of one hash. */
+/** Four texts with the same hash. */
 function collidingTexts(): string[] {
   const begins = collidingAfter("");
   const ends = collidingAfter(begins[0]);
@@ -71,7 +71,7 @@ function collidingTexts(): string[] {
 describe("TextMap", () => {
   const COLLIDING = collidingTexts();
 
-  it("does what a Map would do, for texts of the same hash too", () => {
+  it("does what a Map would do, also for texts with the same hash", () => {
     assertEquals(new Set(COLLIDING.map(hashOf)).size, 1);
     withSeed((random) => {
       const model = new Map<string, number>();
@@ -95,7 +95,7 @@ describe("TextMap", () => {
     });
   });
 
-  it("stays as it is, whichever of its versions goes on", () => {
+  it("does not change when a later version does", () => {
     const texts = [...COLLIDING, ...Array.from({ length: 60 }, (_, i) => `u${i}`)];
     withSeed((random) => {
       const versions = [{ map: TextMap.empty<number>(), model: new Map<string, number>() }];
@@ -118,7 +118,7 @@ describe("TextMap", () => {
 });
 
 describe("Queue", () => {
-  it("does what arrays would do, whichever of its versions goes on", () => {
+  it("does what arrays would do, from any version", () => {
     withSeed((random) => {
       const versions = [{ queue: Queue.of<number>([]), model: [] as number[] }];
       for (let round = 0; round < 5_000; round++) {
