@@ -42,19 +42,19 @@ function randomCommand(random: () => number): Command {
   ])();
 }
 
-function askModel(model: Model, session: number, address: string, command: Command): string[] {
-  const asker = { session, address };
+function modelReply(model: Model, session: number, address: string, command: Command): string[] {
+  const sender = { session, address };
   switch (command.name) {
     case "register":
-      return model.register(asker, command.user);
+      return model.register(sender, command.user);
     case "send":
-      return model.send(asker, command.to, command.text);
+      return model.send(sender, command.to, command.text);
     case "sendall":
-      return model.sendall(asker, command.text);
+      return model.sendall(sender, command.text);
     case "receive":
-      return model.receive(asker);
+      return model.receive(sender);
     case "logout":
-      return model.logout(asker);
+      return model.logout(sender);
     default:
       return model.users();
   }
@@ -97,7 +97,7 @@ function compare(random: () => number, strict: boolean, steps: number): void {
     const command = randomCommand(random);
     const actor = { session, address, peer: `${address}:${session}` };
     const reply = apply({ kind: "command", at: 0, actor, command });
-    assertEquals(framesOf(reply!), askModel(model, session, address, command));
+    assertEquals(framesOf(reply!), modelReply(model, session, address, command));
   }
 }
 

@@ -1,4 +1,4 @@
-/** A connection to one of several simulated servers, which does what `ConnectionHandler` does. */
+/** A connection to one of several simulated servers. It behaves as `ConnectionHandler` does. */
 import { strictEnding } from "../../../lib/chat/commands.ts";
 import type { Command, CommandName } from "../../../lib/protocol/command.ts";
 import type { Engine } from "../../../lib/engine/engine.ts";
@@ -7,61 +7,63 @@ import { type Reply } from "../../../lib/protocol/reply.ts";
 import { replyTexts } from "../../../lib/protocol/reply_encoder.ts";
 import type { Words } from "./model_batches.ts";
 
-/** What a connection needs to know of its server. */
+/** The server, as its connections use it. */
 export interface ClientServer {
   readonly number: number;
   readonly engine: Engine;
   readonly strict: boolean;
-  /** The last message of the stream that it has read. */
+  /** The number of the last message of the stream that the server has read. */
   readonly through: number;
-  /** How often something could not be stored. */
+  /** The number of commits that have failed. */
   readonly failures: number;
-  /** It has ended without a word. */
+  /** Has the process ended without leaving? */
   readonly isCrashed: boolean;
-  /** A reply leaves. */
-  readonly replies: (said: Said, frames: readonly string[]) => void;
-  /** Nobody else would hear of the error. */
+  /** To be called when a reply leaves. */
+  readonly replied: (request: Request, frames: readonly string[]) => void;
+  /** To be called with an error that nothing else handles. */
   readonly failed: (error: unknown) => void;
 }
 
-/** A command that was sent. */
-export interface Said {
+/** A command that a client has sent, with its reply. */
+export interface Request {
   readonly words: Words;
   readonly command: Command;
   readonly client: Client;
-  /** What the server had read, and how often it had failed, when it heard the command. */
-  since?: number;
-  failures?: number;
-  /** Where it stands in the stream, if it does, and what the model says there. */
+  /** How many messages the server had read when it heard the command. */
+  heardAt?: number;
+  /** How many commits of the server had failed then. */
+  failuresBefore?: number;
+  /** The number of the stream message with the command, and the naive chat's reply to it. */
   place?: number;
   expected?: readonly string[];
   answer?: Answer;
-  /** What the client got. */
+  /** The reply that the client got. */
   got?: readonly string[];
 }
 
-/** The connection is lost. */
+/** The connection has broken. */
 class Lost extends Error {}
 
 /** One connection. */
 export class Client {
   readonly server: ClientServer;
   readonly address: string;
-  /** No other connection has it. */
+  /** Unique among all connections. */
   readonly port: number;
   readonly session: Session;
-  /** All that the server has heard. */
-  readonly heard: Said[] = [];
+  /** All commands that the server has heard. */
+  readonly heard: Request[] = [];
   isOver = false;
   /** Resolves when the connection is over. */
   readonly over: Promise<void>;
-  /** What has come with what comes next. */
-  #coming: Said[] = [];
-  #arrived: Said[] = [];
-  /** What was read and is to be dealt with. */
-  #stretch: Said[] = [];
-  #ahead: Promise<Said | undefined> | undefined;
-  #answers: { readonly said: Said; readonly answer: Answer }[] = [];
+  /** The commands that will arrive with the next one. */
+  #unarrived: Request[] = [];
+  #arrived: Request[] = [];
+  /** The commands that were read and not executed yet. */
+  #readAhead: Request[] = [];
+  /** The next command, which ends the `wait` before it. */
+  #afterWait: Promise<Request | undefined> | undefined;
+  #answers: { readonly request: Request; readonly answer: Answer }[] = [];
   #isBroken = false;
   #isEnded = false;
   #isStopped = false;
@@ -75,42 +77,42 @@ export class Client {
     this.over = this.#run();
   }
 
-  /** A command arrives, or will arrive with the next one. */
-  say(words: Words, more: boolean): Said {
-    const said = { words, command: commandOf(words), client: this };
-    this.#coming.push(said);
+  /** Sends a command. With `more` it arrives together with the next one. */
+  send(words: Words, more: boolean): Request {
+    const request = { words, command: commandOf(words), client: this };
+    this.#unarrived.push(request);
     if (!more) this.#arrive();
-    return said;
+    return request;
   }
 
-  /** The client says no more. */
+  /** The client closes its side. */
   end(): void {
     this.#isEnded = true;
     this.#arrive();
   }
 
-  /** The connection is lost. */
+  /** The connection breaks. */
   break(): void {
     this.#isBroken = true;
     this.#wake();
   }
 
-  /** What has arrived is answered, and no more. */
+  /** The server stops: it answers the commands that have arrived, and reads no more. */
   stop(): void {
     this.#isStopped = true;
     this.#wake();
   }
 
   #arrive(): void {
-    this.#arrived.push(...this.#coming);
-    this.#coming = [];
+    this.#arrived.push(...this.#unarrived);
+    this.#unarrived = [];
     this.#wake();
   }
 
   async #run(): Promise<void> {
     const { engine, failed } = this.server;
     try {
-      await this.#converse();
+      await this.#answerAll();
       engine.end(this.session);
       await this.#flush();
     } catch (error) {
@@ -120,77 +122,78 @@ export class Client {
     this.isOver = true;
   }
 
-  async #converse(): Promise<void> {
+  async #answerAll(): Promise<void> {
     for (;;) {
-      const said = this.#taken() ?? await this.#next();
-      if (said === undefined) return;
-      const asked = this.#ask(said);
-      const answer = asked instanceof Promise ? await this.#awaitAnswer(asked, said) : asked;
-      const ending = this.server.strict ? strictEnding(said.command.name, answer.reply) : "open";
-      if (ending !== "silent") this.#answers.push({ said, answer });
+      const request = this.#nextReady() ?? await this.#next();
+      if (request === undefined) return;
+      const asked = this.#ask(request);
+      const answer = asked instanceof Promise ? await this.#awaitAnswer(asked, request) : asked;
+      const ending = this.server.strict ? strictEnding(request.command.name, answer.reply) : "open";
+      if (ending !== "silent") this.#answers.push({ request, answer });
       if (ending !== "open") return;
     }
   }
 
-  #taken(): Said | undefined {
-    return this.#ahead === undefined ? this.#stretch.shift() : undefined;
+  /** The next command, if it was read already and no `wait` is before it. */
+  #nextReady(): Request | undefined {
+    return this.#afterWait === undefined ? this.#readAhead.shift() : undefined;
   }
 
-  async #next(): Promise<Said | undefined> {
+  async #next(): Promise<Request | undefined> {
     if (this.#answers.length > 0) await this.#flush();
-    const next = await (this.#ahead ?? this.#read());
-    this.#ahead = undefined;
+    const next = await (this.#afterWait ?? this.#read());
+    this.#afterWait = undefined;
     return next;
   }
 
-  /** The next command that arrives; none at the end. */
-  async #read(): Promise<Said | undefined> {
+  /** Waits for the next command. Returns `undefined` at the end of the stream. */
+  async #read(): Promise<Request | undefined> {
     for (;;) {
       if (this.#isBroken) throw new Lost();
-      this.#stretch.push(...this.#arrived);
+      this.#readAhead.push(...this.#arrived);
       this.#arrived = [];
       this.session.waitedFor = undefined;
-      const said = this.#stretch.shift();
-      if (said !== undefined) return said;
+      const request = this.#readAhead.shift();
+      if (request !== undefined) return request;
       if (this.#isEnded) this.server.engine.end(this.session);
       if (this.#isEnded || this.#isStopped) return undefined;
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
   }
 
-  #ask(said: Said): Answer | Promise<Answer> {
+  #ask(request: Request): Answer | Promise<Answer> {
     const { engine, through, failures } = this.server;
-    Object.assign(said, { since: through, failures });
-    this.heard.push(said);
-    const answer = engine.run(this.session, said.command);
-    Promise.resolve(answer).then((answer) => said.answer = answer);
+    Object.assign(request, { heardAt: through, failuresBefore: failures });
+    this.heard.push(request);
+    const answer = engine.run(this.session, request.command);
+    Promise.resolve(answer).then((answer) => request.answer = answer);
     return answer;
   }
 
-  async #awaitAnswer(asked: Promise<Answer>, { command }: Said): Promise<Answer> {
+  async #awaitAnswer(asked: Promise<Answer>, { command }: Request): Promise<Answer> {
     await this.#flush();
     if (command.name !== "wait") return await asked;
-    const said = this.#stretch.shift();
-    this.#ahead = said === undefined ? this.#read() : Promise.resolve(said);
+    const request = this.#readAhead.shift();
+    this.#afterWait = request === undefined ? this.#read() : Promise.resolve(request);
     const endWait = () => this.server.engine.endWait(this.session);
-    this.#ahead.then(endWait, endWait);
+    this.#afterWait.then(endWait, endWait);
     return await asked;
   }
 
-  /** When the batch is over, the replies leave. */
+  /** Waits for the end of the batch; then the replies leave. */
   async #flush(): Promise<void> {
     const answers = this.#answers;
     this.#answers = [];
     await this.server.engine.settled();
     if (answers.length > 0 && this.#isBroken) throw new Lost();
-    for (const { said, answer } of answers) {
-      said.got = framesOf(answer.reply);
-      this.server.replies(said, said.got);
+    for (const { request, answer } of answers) {
+      request.got = framesOf(answer.reply);
+      this.server.replied(request, request.got);
     }
   }
 }
 
-/** The frames of a reply; the long text of `help` stands for itself. */
+/** The frames of a reply. The long text of `help` is replaced by its code. */
 export function framesOf(reply: Reply): readonly string[] {
   return reply.code === "help" ? ["help"] : replyTexts(reply);
 }

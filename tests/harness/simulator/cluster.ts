@@ -1,30 +1,30 @@
 /**
- * The simulator of several servers that share a chat: real journals, batches and engines over a stream
- * of arrays. What is sent arrives when the steps say so, and each server reads as fast as they say.
- * Nothing is awaited but what is ready, so the steps decide everything.
+ * The simulator of several servers that share a chat: real shared journals, batches and engines
+ * over a stream in memory. The steps decide when a message arrives, and when a server reads one.
+ * Only promises that are ready are awaited, so the steps decide everything.
  */
 import { assertEquals } from "@std/assert";
 import { decodeEntries, encodeEntries } from "../../../lib/chat/entry_codec.ts";
-import type { Client, Said } from "./client.ts";
+import type { Client, Request } from "./client.ts";
 import type { ClusterStep, Event, ServerAmount, ServerEvent } from "./cluster_steps.ts";
 import { Oracle } from "./oracle.ts";
-import { type ClusterFaults, Process, type Surroundings } from "./server.ts";
+import { type ClusterFaults, type Environment, Process } from "./server.ts";
 import { SETTINGS } from "./steps.ts";
 import { type Packet, Stream } from "./stream.ts";
 
 type First = ClusterStep & { readonly kind: "servers" };
 
-/** Promises that are ready are done after so many rounds of the runtime. */
+/** After this many rounds of the runtime all promises that are ready have run. */
 const TICKS = 24;
-/** In so many rounds all servers must have come to rest. */
+/** All servers must come to rest within this many rounds. */
 const REST_ROUNDS = 120;
-/** A round of rest takes so long, in milliseconds. */
+/** The time that passes in each of these rounds (ms). */
 const REST_MS = 600;
-/** A run that is silent so often is over. */
-const SILENCES = 3;
+/** After this many checks by its peers a member that does not answer has ended. */
+const PEER_CHECKS = 3;
 const FIRST: First = { kind: "servers", count: 2, lengthMax: 100_000, settings: SETTINGS };
 
-/** Does the steps, and throws where the servers are not what the naive chat is. */
+/** Executes the steps. Throws if a server differs from the naive chat. */
 export async function simulateCluster(
   steps: readonly ClusterStep[],
   faults: ClusterFaults = {},
@@ -34,11 +34,11 @@ export async function simulateCluster(
   const { now } = Date;
   const world = new World(first, faults);
   Date.now = () => world.clock;
-  globalThis.setTimeout =
-    ((call: () => void, ms: number) => world.later(ms, call)) as unknown as typeof setTimeout;
-  globalThis.clearTimeout = ((cancel?: () => void) => cancel?.()) as typeof clearTimeout;
-  globalThis.setImmediate =
-    ((call: () => void) => world.afterTurn(call)) as unknown as typeof setImmediate;
+  Object.assign(globalThis, {
+    setTimeout: (call: () => void, ms: number) => world.later(ms, call),
+    clearTimeout: (cancel?: () => void) => cancel?.(),
+    setImmediate: (call: () => void) => world.afterTurn(call),
+  });
   try {
     for (const step of steps) await world.do(step);
     await world.rest();
@@ -49,26 +49,26 @@ export async function simulateCluster(
 }
 
 /** A server: at most one process at a time, and a clock. */
-interface Place {
+interface Host {
   process: Process | undefined;
-  /** So far is the clock from the time of the world, in milliseconds. */
-  skew: number;
-  /** Nothing comes and goes between it and the others by itself. */
+  /** Its clock is this far ahead of the simulated time (ms). */
+  skewMs: number;
+  /** Is it left out when `all goes on`? */
   isCutOff: boolean;
 }
 
-class World implements Surroundings {
+class World implements Environment {
   readonly stream = new Stream();
   readonly oracle: Oracle;
   readonly faults: ClusterFaults;
   readonly lengthMax: number;
   now = 10_000_000;
   readonly #first: First;
-  readonly #places: readonly Place[];
+  readonly #hosts: readonly Host[];
   readonly #processes: Process[] = [];
-  /** By the numbers of the steps. */
+  /** By the session's number in the steps. */
   readonly #clients = new Map<number, Client>();
-  /** Whose code runs. */
+  /** The process whose code runs now. */
   #current!: Process;
   #posts: { readonly process: Process; readonly work: () => void }[] = [];
   #failures: unknown[] = [];
@@ -79,14 +79,14 @@ class World implements Surroundings {
     this.lengthMax = first.lengthMax;
     this.faults = faults;
     this.oracle = new Oracle(first.settings);
-    this.#places = Array.from({ length: first.count }, () => {
-      return { process: undefined, skew: 0, isCutOff: false };
+    this.#hosts = Array.from({ length: first.count }, () => {
+      return { process: undefined, skewMs: 0, isCutOff: false };
     });
   }
 
-  /** What the clock of the server says whose code runs. */
+  /** The time on the clock of the current process' server (ms). */
   get clock(): number {
-    return this.now + this.#places[this.#current.number - 1]!.skew;
+    return this.now + this.#hosts[this.#current.number - 1]!.skewMs;
   }
 
   later(ms: number, call: () => void): () => void {
@@ -97,8 +97,8 @@ class World implements Surroundings {
     this.#current.batchEnds.push(call);
   }
 
-  newId(): string {
-    return `run${++this.#ids}`;
+  newMemberId(): string {
+    return `m${++this.#ids}`;
   }
 
   post(process: Process, work: () => void): void {
@@ -115,52 +115,54 @@ class World implements Surroundings {
         return;
       case "time passes":
         return await this.#pass(step.ms);
-      case "say":
-        return await this.#say(step);
+      case "command":
+        return await this.#sendCommand(step);
       case "ends":
       case "breaks": {
         const client = this.#clients.get(step.session);
         if (client === undefined) return;
         this.#clients.delete(step.session);
         const end = () => step.kind === "ends" ? client.end() : client.break();
-        return await this.#act(client.server as Process, end);
+        return await this.#runIn(client.server as Process, end);
       }
       case "joins as":
         return await this.#start(step.server, step.settings);
       default:
-        if ("amount" in step) return await this.#doSo(step.server, step.kind, step.amount);
+        if ("amount" in step) return await this.#doTimes(step.server, step.kind, step.amount);
         if ("server" in step) return await this.#doTo(step.server, step.kind);
         return await this.#doAll(step.kind);
     }
   }
 
-  /** All that is on its way arrives, and everybody comes to an end; then nothing may be lost. */
+  /**
+   * All messages arrive, and the servers come to rest. Then the oracle checks that nothing is lost.
+   */
   async rest(): Promise<void> {
-    for (const place of this.#places) place.isCutOff = false;
+    for (const host of this.#hosts) host.isCutOff = false;
     await this.#settle();
-    await this.#comeBack();
-    for (let time = 0; time < SILENCES; time++) {
+    await this.#takeBackName();
+    for (let time = 0; time < PEER_CHECKS; time++) {
       for (const process of this.#living) {
-        await this.#act(process, () => process.engine.checkPeers());
+        await this.#runIn(process, () => process.engine.checkPeers());
       }
       await this.#settle();
     }
     this.oracle.checkEnd(this.#processes);
   }
 
-  /** Whose name is held by a server that died gets it back from another one. */
-  async #comeBack(): Promise<void> {
+  /** A user whose name a crashed server holds must get it back from another server. */
+  async #takeBackName(): Promise<void> {
     const [process] = this.#living;
-    const lost = this.oracle.heldByNobody(this.#living.flatMap(({ sessions }) => sessions));
+    const lost = this.oracle.findLostUser(this.#living.flatMap(({ sessions }) => sessions));
     if (process === undefined || lost === undefined) return;
-    let said: Said | undefined;
-    await this.#act(process, () => {
+    let request: Request | undefined;
+    await this.#runIn(process, () => {
       const client = process.connect(lost.address, ++this.#ids)!;
-      said = client.say(["register", lost.name], false);
-      this.oracle.saidOf.set(said.command, said);
+      request = client.send(["register", lost.name], false);
+      this.oracle.requestOf.set(request.command, request);
     });
     await this.#settle();
-    assertEquals(said?.got, [`Nice to see you, ${lost.name}`]);
+    assertEquals(request?.got, [`Nice to see you, ${lost.name}`]);
   }
 
   get #living(): Process[] {
@@ -176,11 +178,14 @@ class World implements Surroundings {
       if (this.stream.packets.length === 0 && this.#processes.every(isDone)) return;
       await this.#pass(REST_MS);
     }
-    throw new Error("It does not come to rest");
+    throw new Error("The servers do not come to rest");
   }
 
-  /** Something happens in a process, with all that follows at once. One that sleeps does it later. */
-  async #act(process: Process | undefined, work: () => void): Promise<void> {
+  /**
+   * Runs `work` in a process, with all that follows from it now. A process that sleeps does it
+   * later.
+   */
+  async #runIn(process: Process | undefined, work: () => void): Promise<void> {
     if (process === undefined || process.isOver) return;
     if (process.isAsleep) return void process.postponed.push(work);
     this.#current = process;
@@ -189,7 +194,7 @@ class World implements Surroundings {
     this.oracle.checkState(process);
     if (this.#failures.length > 0) throw this.#failures[0];
     for (let post = this.#posts.shift(); post !== undefined; post = this.#posts.shift()) {
-      await this.#act(post.process, post.work);
+      await this.#runIn(post.process, post.work);
     }
   }
 
@@ -199,25 +204,25 @@ class World implements Surroundings {
       while (!process.isAsleep) {
         const due = process.takeDue();
         if (due === undefined) break;
-        await this.#act(process, due);
+        await this.#runIn(process, due);
       }
     }
   }
 
-  async #say({ server, session, address, words, more }: ClusterStep & { kind: "say" }) {
-    const process = this.#processOf(session) ?? this.#places[server - 1]?.process;
-    await this.#act(process, () => {
+  async #sendCommand({ server, session, address, words, more }: ClusterStep & { kind: "command" }) {
+    const process = this.#processOf(session) ?? this.#hosts[server - 1]?.process;
+    await this.#runIn(process, () => {
       const client = this.#processOf(session) === process
         ? this.#clients.get(session)
         : process!.connect(address, ++this.#ids);
       if (client === undefined) return;
       this.#clients.set(session, client);
-      const said = client.say(words, more);
-      this.oracle.saidOf.set(said.command, said);
+      const request = client.send(words, more);
+      this.oracle.requestOf.set(request.command, request);
     });
   }
 
-  /** Where the session is connected; nowhere if that is over. */
+  /** The process to which the session is connected; `undefined` if its connection has ended. */
   #processOf(session: number): Process | undefined {
     const client = this.#clients.get(session);
     const process = client?.server as Process | undefined;
@@ -225,17 +230,17 @@ class World implements Surroundings {
   }
 
   async #start(server: number, settings = this.#first.settings): Promise<void> {
-    const place = this.#places[server - 1];
-    if (place === undefined || place.process?.isOver === false) return;
-    const process = place.process = new Process(this, server, settings);
+    const host = this.#hosts[server - 1];
+    if (host === undefined || host.process?.isOver === false) return;
+    const process = host.process = new Process(this, server, settings);
     this.#processes.push(process);
-    await this.#act(process, () => process.joinWhenRead());
+    await this.#runIn(process, () => process.joinWhenRead());
   }
 
   async #doTo(server: number, event: ServerEvent): Promise<void> {
-    const place = this.#places[server - 1];
-    if (place === undefined) return;
-    const { process } = place;
+    const host = this.#hosts[server - 1];
+    if (host === undefined) return;
+    const { process } = host;
     const [oldest] = this.stream.packets.filter((packet) => packet.server === server);
     switch (event) {
       case "starts":
@@ -245,12 +250,12 @@ class World implements Surroundings {
       case "is heard and sends again":
       case "is heard late":
       case "is not heard":
-        return await this.#carry(oldest, event);
+        return await this.#carryPacket(oldest, event);
       case "seems to skip a batch":
-        return this.#skip();
+        return this.#skipBatch();
       case "is cut off":
       case "is connected again":
-        place.isCutOff = event === "is cut off";
+        host.isCutOff = event === "is cut off";
         return;
     }
     if (process === undefined || process.isOver) return;
@@ -260,18 +265,18 @@ class World implements Surroundings {
         process.isCrashed = true;
         return;
       case "stops":
-        return await this.#act(process, () => process.stop());
+        return await this.#runIn(process, () => process.stop());
       case "sleeps":
         process.isAsleep = true;
         return;
       case "wakes":
         return await this.#wake(process);
       case "ends its batch":
-        return await this.#afterTurn(process);
+        return await this.#endBatches(process);
       case "gets its question through":
-        return await this.#question(process, this.#living);
+        return await this.#carryQuestion(process, this.#living);
       case "checks its peers":
-        return await this.#act(process, () => process.engine.checkPeers());
+        return await this.#runIn(process, () => process.engine.checkPeers());
       case "stores its snapshot":
         if (process.isAsleep || process.saving === undefined) return;
         this.stream.save(process.saving.state, process.saving.through);
@@ -279,23 +284,23 @@ class World implements Surroundings {
     }
   }
 
-  async #doSo(server: number, what: ServerAmount, amount: number): Promise<void> {
-    const place = this.#places[server - 1];
-    if (place === undefined) return;
-    const { process } = place;
-    if (what === "moves its clock by") place.skew += amount;
+  async #doTimes(server: number, what: ServerAmount, amount: number): Promise<void> {
+    const host = this.#hosts[server - 1];
+    if (host === undefined) return;
+    const { process } = host;
+    if (what === "moves its clock by") host.skewMs += amount;
     else if (what === "forgets after") {
-      await this.#act(process, () => process!.engine.forgetAbsent(Date.now(), amount));
+      await this.#runIn(process, () => process!.engine.forgetAbsent(Date.now(), amount));
     } else for (let left = amount; left > 0; left--) await this.#read(process);
   }
 
   async #doAll(event: Event): Promise<void> {
     if (event === "the stream is purged") return this.stream.purge();
     for (let round = 0; round < 3; round++) {
-      for (const process of this.#living) await this.#afterTurn(process);
-      for (const process of this.#connected) await this.#question(process, this.#connected);
+      for (const process of this.#living) await this.#endBatches(process);
+      for (const process of this.#connected) await this.#carryQuestion(process, this.#connected);
       for (const packet of this.stream.packets) {
-        if (!this.#isCutOff(packet.server)) await this.#carry(packet, "is heard");
+        if (!this.#isCutOff(packet.server)) await this.#carryPacket(packet, "is heard");
       }
       for (const process of this.#connected) {
         while (!process.isOver && !process.isAsleep && this.#isBehind(process)) {
@@ -310,7 +315,7 @@ class World implements Surroundings {
   }
 
   #isCutOff(server: number): boolean {
-    return this.#places[server - 1]!.isCutOff;
+    return this.#hosts[server - 1]!.isCutOff;
   }
 
   #isBehind({ through }: Process): boolean {
@@ -319,29 +324,29 @@ class World implements Surroundings {
 
   async #read(process: Process | undefined): Promise<void> {
     if (process?.isAsleep || !process || !this.#isBehind(process)) return;
-    await this.#act(process, () => process.read());
+    await this.#runIn(process, () => process.read());
   }
 
   async #wake(process: Process): Promise<void> {
     process.isAsleep = false;
-    for (const work of process.postponed.splice(0)) await this.#act(process, work);
+    for (const work of process.postponed.splice(0)) await this.#runIn(process, work);
   }
 
-  async #afterTurn(process: Process): Promise<void> {
+  async #endBatches(process: Process): Promise<void> {
     if (process.isAsleep) return;
-    for (const end of process.batchEnds.splice(0)) await this.#act(process, end);
+    for (const end of process.batchEnds.splice(0)) await this.#runIn(process, end);
   }
 
-  /** The oldest question of a process gets to whom it is for. */
-  async #question(process: Process, others: readonly Process[]): Promise<void> {
+  /** Carries the oldest question of a process to the one that it asks. */
+  async #carryQuestion(process: Process, targets: readonly Process[]): Promise<void> {
     const [question] = process.questions;
-    for (const other of question === undefined ? [] : others) {
-      await this.#act(other, () => other.hear(question!, process));
+    for (const target of question === undefined ? [] : targets) {
+      await this.#runIn(target, () => target.hear(question!, process));
     }
   }
 
-  /** A message comes to the stream, or not. */
-  async #carry(packet: Packet | undefined, how: ServerEvent): Promise<void> {
+  /** Carries a message to the stream, or loses it. */
+  async #carryPacket(packet: Packet | undefined, how: ServerEvent): Promise<void> {
     if (packet === undefined) return;
     this.stream.packets = this.stream.packets.filter((other) => other !== packet);
     if (how === "is heard late") return void this.stream.packets.push(packet);
@@ -352,14 +357,14 @@ class World implements Surroundings {
     if (how === "is heard and not told") return;
     packet.sent();
     const post = this.#posts.shift();
-    if (post !== undefined) await this.#act(post.process, post.work);
+    if (post !== undefined) await this.#runIn(post.process, post.work);
   }
 
-  /** A batch comes that is not the next. */
-  #skip(): void {
-    const [first, ...others] = decodeEntries(this.stream.bodies.at(-1) ?? "[0]");
+  /** Adds a batch to the stream whose number is not the member's next. */
+  #skipBatch(): void {
+    const [first, ...rest] = decodeEntries(this.stream.bodies.at(-1) ?? "[0]");
     if (first?.kind !== "batch") return;
-    const body = encodeEntries([{ ...first, batch: first.batch + 2 }, ...others]);
+    const body = encodeEntries([{ ...first, batch: first.batch + 2 }, ...rest]);
     this.stream.bodies.push(body);
     this.oracle.append(body);
   }

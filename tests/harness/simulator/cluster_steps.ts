@@ -3,38 +3,38 @@ import type { ModelSettings } from "./model.ts";
 import type { Words } from "./model_batches.ts";
 import { formatSettings, formatWords, parseSettings, parseWords } from "./steps.ts";
 
-/** One thing that happens. A step that makes no sense where it stands does nothing. */
+/** One thing that happens. A step that is not possible at its place does nothing. */
 export type ClusterStep =
-  /** The first one: so many servers, which have these settings where a step says nothing else. */
+  /** The first step: this many servers, and the settings with which they start. */
   | {
     readonly kind: "servers";
     readonly count: number;
-    /** A longer text of a batch is parted. */
+    /** A batch with a longer text is split (UTF-16 units). */
     readonly lengthMax: number;
     readonly settings: ModelSettings;
   }
   | { readonly kind: "joins as"; readonly server: number; readonly settings: ModelSettings }
   | { readonly kind: ServerEvent; readonly server: number }
   | { readonly kind: ServerAmount; readonly server: number; readonly amount: number }
-  /** Sends a command, on a new connection where there is none. */
+  /** A client sends a command. The session's connection is opened if it is not open. */
   | {
-    readonly kind: "say";
+    readonly kind: "command";
     readonly server: number;
     readonly session: number;
     readonly address: string;
     readonly words: Words;
-    /** It arrives with what the session says next. */
+    /** The command arrives with the session's next command. */
     readonly more: boolean;
   }
   | { readonly kind: "ends" | "breaks"; readonly session: number }
   | { readonly kind: "time passes"; readonly ms: number }
   | { readonly kind: Event };
 
-/** What happens to a server, or to what it has sent. */
+/** A step of one server, or of the messages that it has sent. */
 export type ServerEvent = typeof SERVER_EVENTS[number];
-/** What a server does so many times, or for so long. */
+/** A step of one server with a number. */
 export type ServerAmount = typeof SERVER_AMOUNTS[number];
-/** What happens to the stream. */
+/** A step of the stream, or of all servers. */
 export type Event = typeof EVENTS[number];
 
 const SERVER_EVENTS = [
@@ -67,7 +67,7 @@ export function formatClusterStep(step: ClusterStep): string {
         formatSettings(step.settings);
     case "joins as":
       return `server ${step.server} joins as ${formatSettings(step.settings)}`;
-    case "say":
+    case "command":
       return `session ${step.session} of ${step.address} at server ${step.server}: ` +
         formatWords(step.words) + (step.more ? " (and more)" : "");
     case "ends":
@@ -81,7 +81,7 @@ export function formatClusterStep(step: ClusterStep): string {
   }
 }
 
-/** A line as a step. */
+/** Reads a line. Throws if it is not a step. */
 export function parseClusterStep(line: string): ClusterStep {
   const event = EVENTS.find((kind) => kind === line);
   if (event !== undefined) return { kind: event };
@@ -91,11 +91,11 @@ export function parseClusterStep(line: string): ClusterStep {
     const settings = parseSettings(limits.split(" "));
     return { kind: "servers", count: Number(count), lengthMax: Number(lengthMax), settings };
   }
-  const said = /^session (\d+) of (\S+) at server (\d+): (.*?)( \(and more\))?$/.exec(line);
-  if (said !== null) {
-    const [, session, address = "", server, words = "", more] = said;
+  const sent = /^session (\d+) of (\S+) at server (\d+): (.*?)( \(and more\))?$/.exec(line);
+  if (sent !== null) {
+    const [, session, address = "", server, words = "", more] = sent;
     const places = { session: Number(session), server: Number(server), address };
-    return { kind: "say", ...places, words: parseWords(words), more: more !== undefined };
+    return { kind: "command", ...places, words: parseWords(words), more: more !== undefined };
   }
   const session = /^session (\d+) (ends|breaks)$/.exec(line);
   if (session !== null) {
@@ -115,6 +115,6 @@ function parseServerStep(line: string): ClusterStep {
   if (amount !== undefined) {
     return { kind: amount, server, amount: Number(what.slice(amount.length)) };
   }
-  if (!what.startsWith("joins as ")) throw new Error(`What does this step mean: ${line}`);
+  if (!what.startsWith("joins as ")) throw new Error(`This is not a step: ${line}`);
   return { kind: "joins as", server, settings: parseSettings(what.split(" ").slice(2)) };
 }

@@ -1,4 +1,4 @@
-/** The connections of the simulated server, each with what it has sent and is to hear. */
+/** The connections of the simulated server, each with its commands and their expected replies. */
 import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { step } from "../../../lib/chat/step.ts";
@@ -28,274 +28,297 @@ const BAD = Uint8Array.of(0xff);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A connection: what `ConnectionHandler` does, without waiting for anything. */
-interface Peer {
-  /** The number that the steps know it by. */
+/** A connection. It behaves as `ConnectionHandler` does, but never awaits. */
+interface Connection {
+  /** Its number in the steps. */
   readonly session: number;
   readonly address: string;
-  /** What the engine knows of it. */
-  readonly open: Session;
+  /** Its session in the engine. */
+  readonly engineSession: Session;
   readonly reader: RequestReader;
   rest: Uint8Array;
-  /** What has arrived and was not read. */
+  /** The bytes that have arrived and were not read yet. */
   chunks: Uint8Array[];
-  /** What has not arrived. */
+  /** The bytes that were sent and have not arrived yet. */
   later: Uint8Array;
-  /** The commands that were sent and not read. */
-  readonly said: Words[];
-  /** An item that was read before it could be dealt with. */
+  /** The commands that were sent and not read yet. */
+  readonly unread: Words[];
+  /** An item that was read and not executed yet. */
   ahead: Item | undefined;
-  /** The `wait` that waits. */
-  waits: Due | undefined;
-  /** Answers that have not left. */
-  answers: Due[];
-  /** The end of the stream has arrived. */
-  atEnd: boolean;
+  /** The `wait` that has no reply yet. */
+  waiting: Pair | undefined;
+  /** Answers that have not left yet. */
+  answers: Pair[];
+  /** Has the client closed its side? */
+  isEnded: boolean;
 }
 
-interface Due {
+/** An answer of the engine, and what the naive server replies. */
+interface Pair {
   readonly answer: Answer;
   readonly expected: Expected;
 }
 
-/** One process of the server, and the naive server beside it. */
-export interface Served {
+/** One process of the real server, and the naive server. */
+export interface Servers {
   readonly settings: ModelSettings;
   readonly commits: GroupCommit;
   readonly engine: Engine;
   readonly model: ModelServer;
-  /** What the engine hears instead of a command. */
-  readonly hear: (command: Command) => Command;
+  /** The command that the engine executes instead of this one. */
+  readonly replace: (command: Command) => Command;
 }
 
 /** The connections of one process. */
-export class Peers {
-  readonly #served: Served;
-  #peers = new Map<number, Peer>();
-  /** Connections that are over, with replies that must still leave. */
-  #leaving: Peer[] = [];
+export class Connections {
+  readonly #servers: Servers;
+  #connections = new Map<number, Connection>();
+  /** Closed connections whose replies have not left yet. */
+  #leaving: Connection[] = [];
 
-  constructor(served: Served) {
-    this.#served = served;
+  constructor(servers: Servers) {
+    this.#servers = servers;
   }
 
   /** The addresses of the open connections. */
   get addresses(): string[] {
-    return Array.from(this.#peers.values(), ({ address }) => address);
+    return Array.from(this.#connections.values(), ({ address }) => address);
   }
 
-  /** The number that the engine has given to a session. */
+  /** The id of a connection's session in the engine. */
   idOf(session: number): number | undefined {
-    return this.#peers.get(session)?.open.actor.session;
+    return this.#connections.get(session)?.engineSession.actor.session;
   }
 
-  /** No timer of the process may outlive it. */
-  kill(): void {
-    for (const { open } of this.#peers.values()) clearTimeout(open.waiter?.timer);
-  }
-
-  /** The naive server is told to stop: who waits there waits no longer. */
-  endModelWaits(): void {
-    for (const peer of this.#peers.values()) this.#served.model.endWait(peer);
-  }
-
-  /** A batch is over: its replies leave, then more is read. */
-  goOn(): void {
-    this.flush();
-    for (const peer of [...this.#peers.values()]) this.#goOn(peer);
-  }
-
-  /** Bytes arrive, on a new connection where there is none. */
-  say({ session, address, words, later }: Step & { kind: "say" }): void {
-    const peer = this.#peers.get(session) ?? this.#connect(session, address);
-    if (peer.atEnd) return;
-    const bytes = concat([peer.later, ...words.map(encodeWord)]);
-    const cut = Math.max(0, bytes.length - later);
-    peer.later = bytes.slice(cut);
-    peer.said.push(words);
-    if (cut > 0) peer.chunks.push(bytes.slice(0, cut));
-    this.#goOn(peer);
-  }
-
-  /** A connection comes to an end, or the time of its `wait` does. */
-  touch({ session, kind }: Step & { kind: "ends" | "breaks" | "is late" }): void {
-    const peer = this.#peers.get(session);
-    if (peer === undefined) return;
-    if (kind === "ends") peer.atEnd = true;
-    if (kind === "is late") this.#endWait(peer);
-    if (kind !== "breaks") return this.#goOn(peer);
-    this.#end(peer);
-    peer.answers = [];
-  }
-
-  /** All replies leave that may. */
-  flush(): void {
-    for (const peer of this.#peers.values()) {
-      this.#settleWait(peer);
-      this.#flush(peer);
+  /** Clears the timers of all `wait` commands. */
+  clearTimers(): void {
+    for (const { engineSession } of this.#connections.values()) {
+      clearTimeout(engineSession.waiter?.timer);
     }
-    for (const peer of this.#leaving) this.#flush(peer);
+  }
+
+  /** Ends each `wait` in the naive server, as it stops. */
+  endModelWaits(): void {
+    for (const connection of this.#connections.values()) this.#servers.model.endWait(connection);
+  }
+
+  /** After a commit: the replies leave, then the connections go on. */
+  continueAll(): void {
+    this.flush();
+    for (const connection of [...this.#connections.values()]) this.#proceed(connection);
+  }
+
+  /** Bytes of a command arrive. The connection is opened if it is not open. */
+  arrive({ session, address, words, later }: Step & { kind: "command" }): void {
+    const connection = this.#connections.get(session) ?? this.#connect(session, address);
+    if (connection.isEnded) return;
+    const bytes = concat([connection.later, ...words.map(encodeWord)]);
+    const cut = Math.max(0, bytes.length - later);
+    connection.later = bytes.slice(cut);
+    connection.unread.push(words);
+    if (cut > 0) connection.chunks.push(bytes.slice(0, cut));
+    this.#proceed(connection);
+  }
+
+  /** The client closes its connection, the connection breaks, or the time of its `wait` is over. */
+  change({ session, kind }: Step & { kind: "ends" | "breaks" | "is late" }): void {
+    const connection = this.#connections.get(session);
+    if (connection === undefined) return;
+    if (kind === "ends") connection.isEnded = true;
+    if (kind === "is late") this.#endWait(connection);
+    if (kind !== "breaks") return this.#proceed(connection);
+    this.#end(connection);
+    connection.answers = [];
+  }
+
+  /** All replies leave, if no batch is open. */
+  flush(): void {
+    for (const connection of this.#connections.values()) {
+      this.#settleWait(connection);
+      this.#flush(connection);
+    }
+    for (const connection of this.#leaving) this.#flush(connection);
     this.#leaving = this.#leaving.filter(({ answers }) => answers.length > 0);
   }
 
-  #connect(session: number, address: string): Peer {
-    const peer: Peer = {
+  #connect(session: number, address: string): Connection {
+    const connection: Connection = {
       session,
       address,
-      open: this.#served.engine.open(address, `${address}:${session}`),
+      engineSession: this.#servers.engine.open(address, `${address}:${session}`),
       reader: new RequestReader({
-        ...this.#served.settings,
+        ...this.#servers.settings,
         frameBytesMax: FRAME_BYTES_MAX,
         commandTimeoutS: 10,
       }),
       rest: NOTHING,
       chunks: [],
       later: NOTHING,
-      said: [],
+      unread: [],
       ahead: undefined,
-      waits: undefined,
+      waiting: undefined,
       answers: [],
-      atEnd: false,
+      isEnded: false,
     };
-    this.#peers.set(session, peer);
-    return peer;
+    this.#connections.set(session, connection);
+    return connection;
   }
 
-  /** Does all that a connection can do now, in the order in which `ConnectionHandler` does it. */
-  #goOn(peer: Peer): void {
-    while (this.#peers.get(peer.session) === peer) {
-      this.#settleWait(peer);
-      const next = peer.ahead === undefined ? peer.reader.next() : undefined;
-      if (next !== undefined && peer.waits === undefined) {
-        this.#applyCommand(peer, next);
+  /** Does all that the connection can do now, in the order of `ConnectionHandler`. */
+  #proceed(connection: Connection): void {
+    while (this.#connections.get(connection.session) === connection) {
+      this.#settleWait(connection);
+      const next = connection.ahead === undefined ? connection.reader.next() : undefined;
+      if (next !== undefined && connection.waiting === undefined) {
+        this.#applyCommand(connection, next);
         continue;
       }
-      peer.ahead ??= next;
-      if (!this.#flush(peer)) return;
-      if (peer.ahead === undefined && !this.#read(peer)) return;
-      if (peer.ahead === undefined) continue;
-      if (peer.waits !== undefined) {
-        this.#endWait(peer);
+      connection.ahead ??= next;
+      if (!this.#flush(connection)) return;
+      if (connection.ahead === undefined && !this.#read(connection)) return;
+      if (connection.ahead === undefined) continue;
+      if (connection.waiting !== undefined) {
+        this.#endWait(connection);
       } else {
-        const { ahead } = peer;
-        peer.ahead = undefined;
-        this.#applyCommand(peer, ahead);
+        const { ahead } = connection;
+        connection.ahead = undefined;
+        this.#applyCommand(connection, ahead);
       }
     }
-    this.#flush(peer);
+    this.#flush(connection);
   }
 
-  /** Reads what has arrived next; `false` where nothing has. */
-  #read(peer: Peer): boolean {
-    const chunk = peer.chunks.shift();
-    peer.reader.copyUnread();
+  /** Reads the next chunk, or the end of the stream. Returns `false` if neither has arrived. */
+  #read(connection: Connection): boolean {
+    const chunk = connection.chunks.shift();
+    connection.reader.copyUnread();
     if (chunk !== undefined) {
-      const split = splitFrames(peer.rest, chunk, FRAME_BYTES_MAX);
-      peer.rest = split.rest;
-      peer.reader.feed(split);
-      peer.ahead = peer.reader.next();
+      const split = splitFrames(connection.rest, chunk, FRAME_BYTES_MAX);
+      connection.rest = split.rest;
+      connection.reader.feed(split);
+      connection.ahead = connection.reader.next();
       return true;
     }
-    if (!peer.atEnd) return false;
-    this.#end(peer);
-    if (peer.reader.isBegun) this.#mistake(peer, peer.reader.breakOff("cut-off"));
+    if (!connection.isEnded) return false;
+    this.#end(connection);
+    if (connection.reader.isBegun) this.#mistake(connection, connection.reader.breakOff("cut-off"));
     return true;
   }
 
-  #applyCommand(peer: Peer, item: Item): void {
-    const words = peer.said.shift()!;
+  #applyCommand(connection: Connection, item: Item): void {
+    const words = connection.unread.shift()!;
     if (item.kind === "mistake") {
-      this.#mistake(peer, item, words);
-      return this.#end(peer);
+      this.#mistake(connection, item, words);
+      return this.#end(connection);
     }
-    this.#served.model.acknowledge(peer);
+    this.#servers.model.acknowledge(connection);
     const refusal = refusalOf(words);
-    assertEquals(item.kind === "refused", refusal !== undefined, `How is this read: ${words}`);
+    assertEquals(item.kind === "refused", refusal !== undefined, `Is this refused: ${words}`);
     if (item.kind === "refused") {
-      this.#served.engine.acknowledge(peer.open);
-      this.#answer(peer, words, item, { frames: [refusal!] });
+      this.#servers.engine.acknowledge(connection.engineSession);
+      this.#answer(connection, words, item, { frames: [refusal!] });
     } else {
-      const answer = this.#run(peer, item.command);
-      this.#answer(peer, words, answer, this.#served.model.command(peer, words));
+      const answer = this.#run(connection, item.command);
+      this.#answer(connection, words, answer, this.#servers.model.command(connection, words));
     }
   }
 
-  /** Runs a command as if the session that may stand in its way had had its time to end. */
-  #run({ open }: Peer, said: Command): Answer {
-    const command = this.#served.hear(said);
-    const entry = { kind: "command", at: Date.now(), actor: open.actor, command } as const;
-    open.waitedFor = step(this.#served.commits.candidate, entry).blockedBy;
-    const answer = this.#served.engine.run(open, command);
-    return answer instanceof Promise ? open.waiter!.answer : answer;
+  /** Runs a command as if the engine had already waited for the session that blocks it. */
+  #run({ engineSession }: Connection, sent: Command): Answer {
+    const command = this.#servers.replace(sent);
+    const entry = { kind: "command", at: Date.now(), actor: engineSession.actor, command } as const;
+    engineSession.waitedFor = step(this.#servers.commits.candidate, entry).blockedBy;
+    const answer = this.#servers.engine.run(engineSession, command);
+    return answer instanceof Promise ? engineSession.waiter!.answer : answer;
   }
 
-  #answer(peer: Peer, words: Words, answer: Answer, expected: Expected): void {
-    assertEquals(peer.open.waiter?.answer === answer, expected.frames === undefined, "Who waits?");
+  #answer(connection: Connection, words: Words, answer: Answer, expected: Expected): void {
+    assertEquals(
+      connection.engineSession.waiter?.answer === answer,
+      expected.frames === undefined,
+      "Does it wait for mail?",
+    );
     if (expected.frames === undefined) {
-      peer.waits = { answer, expected };
+      connection.waiting = { answer, expected };
       return;
     }
-    const ending = this.#served.settings.strict ? endingOf(words, expected.frames[0]!) : "open";
-    if (this.#served.settings.strict) {
+    const ending = this.#servers.settings.strict ? endingOf(words, expected.frames[0]!) : "open";
+    if (this.#servers.settings.strict) {
       assertEquals(strictEnding(words[0] as Command["name"], answer.reply), ending);
     }
-    if (ending !== "silent") peer.answers.push({ answer, expected });
-    if (ending !== "open") this.#end(peer);
+    if (ending !== "silent") connection.answers.push({ answer, expected });
+    if (ending !== "open") this.#end(connection);
   }
 
-  #mistake(peer: Peer, item: Item, words?: Words): void {
-    const expected = this.#served.settings.strict
-      ? words === undefined ? undefined : tooLongOf(words, this.#served.settings)
+  #mistake(connection: Connection, item: Item, words?: Words): void {
+    const expected = this.#servers.settings.strict
+      ? words === undefined ? undefined : tooLongOf(words, this.#servers.settings)
       : "mistake";
     const reply = item.kind === "mistake" ? item.reply : undefined;
     assertEquals(reply === undefined, expected === undefined, `Is this a mistake: ${words}`);
     if (reply === undefined) return;
-    peer.answers.push({ answer: { name: undefined, reply }, expected: { frames: [expected!] } });
+    connection.answers.push({
+      answer: { name: undefined, reply },
+      expected: { frames: [expected!] },
+    });
   }
 
-  #endWait(peer: Peer): void {
-    this.#served.engine.endWait(peer.open);
-    this.#served.model.endWait(peer);
-    this.#settleWait(peer);
+  #endWait(connection: Connection): void {
+    this.#servers.engine.endWait(connection.engineSession);
+    this.#servers.model.endWait(connection);
+    this.#settleWait(connection);
   }
 
-  #settleWait(peer: Peer): void {
-    const { waits } = peer;
-    if (waits === undefined) return;
-    const isOver = peer.open.waiter === undefined;
-    assertEquals(isOver, waits.expected.frames !== undefined, `Session ${peer.session} waits?`);
+  #settleWait(connection: Connection): void {
+    const { waiting } = connection;
+    if (waiting === undefined) return;
+    const isOver = connection.engineSession.waiter === undefined;
+    assertEquals(
+      isOver,
+      waiting.expected.frames !== undefined,
+      `Does session ${connection.session} wait for mail?`,
+    );
     if (!isOver) return;
-    peer.waits = undefined;
-    peer.answers.push(waits);
+    connection.waiting = undefined;
+    connection.answers.push(waiting);
   }
 
-  #end(peer: Peer): void {
-    this.#served.engine.end(peer.open);
-    this.#served.model.end(peer);
-    this.#settleWait(peer);
-    this.#peers.delete(peer.session);
-    this.#leaving.push(peer);
+  #end(connection: Connection): void {
+    this.#servers.engine.end(connection.engineSession);
+    this.#servers.model.end(connection);
+    this.#settleWait(connection);
+    this.#connections.delete(connection.session);
+    this.#leaving.push(connection);
   }
 
-  /** The replies leave where no batch is open: now they must be what was expected. */
-  #flush(peer: Peer): boolean {
-    if (peer.answers.length === 0) return true;
-    if (this.#served.engine.settled() !== undefined) return false;
-    for (const { answer, expected } of peer.answers) {
-      assertSame(framesOf(answer.reply), expected.frames, `a reply to session ${peer.session}`);
+  /**
+   * The replies leave if no batch is open, and must be as expected. Returns `false` if one is open.
+   */
+  #flush(connection: Connection): boolean {
+    if (connection.answers.length === 0) return true;
+    if (this.#servers.engine.settled() !== undefined) return false;
+    for (const { answer, expected } of connection.answers) {
+      assertSame(
+        framesOf(answer.reply),
+        expected.frames,
+        `a reply to session ${connection.session}`,
+      );
     }
-    peer.answers = [];
+    connection.answers = [];
     return true;
   }
 }
 
-/** As `assertEquals`, but soon done where all is well. */
+/** As `assertEquals`, but fast if both are equal. */
 export function assertSame(found: unknown, expected: unknown, what: string): void {
   if (JSON.stringify(found) === JSON.stringify(expected)) return;
   assertEquals(found, expected, `Not as expected: ${what}`);
 }
 
-/** Strict mode's reply to an argument over the limit of a frame; none to an unknown command. */
+/**
+ * Strict mode's reply to an argument that is longer than a frame may be; none to an unknown
+ * command.
+ */
 function tooLongOf([name]: Words, { textSymbolsMax }: ModelSettings): string | undefined {
   if (name === "register") return "Login is too long!";
   return name?.startsWith("send")
@@ -304,11 +327,11 @@ function tooLongOf([name]: Words, { textSymbolsMax }: ModelSettings): string | u
 }
 
 function encodeWord(word: string): Uint8Array {
-  const parts = word.split(BAD_BYTE).map((part) => encoder.encode(part));
-  return encodeFrame(concat(parts.flatMap((part, i) => i === 0 ? [part] : [BAD, part])));
+  const pieces = word.split(BAD_BYTE).map((piece) => encoder.encode(piece));
+  return encodeFrame(concat(pieces.flatMap((piece, i) => i === 0 ? [piece] : [BAD, piece])));
 }
 
-/** The frames that leave; the long texts of `help` and of mistakes stand for themselves. */
+/** The frames of a reply. The long texts of `help` and of mistakes are replaced by their codes. */
 function framesOf(reply: Reply): string[] {
   if (reply.code === "help" || reply.code === "mistake") return [reply.code];
   const { frames } = splitFrames(

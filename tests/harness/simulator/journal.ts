@@ -1,27 +1,31 @@
-/** A journal of arrays of text, which fails and dies when it is told to. */
+/** A journal in memory, which stores, fails or crashes when a step says so. */
 import type { Entry } from "../../../lib/chat/entry.ts";
 import type { ChatState } from "../../../lib/chat/state.ts";
 import type { CommitListener, Journal, Stored } from "../../../lib/journal/journal.ts";
 import { snapshotRows } from "../../../lib/chat/snapshot.ts";
 import { decodeEntries, encodeEntries } from "../../../lib/chat/entry_codec.ts";
 
-/** Outlives the processes that use it. */
+type Mood = "well" | "fails" | "dies";
+
+/** Outlives the processes of the server. */
 export class SimulatedJournal implements Journal {
   /** All batches that were ever stored, each as the text of its entries. */
   readonly history: string[] = [];
-  /** How the next commit goes: `dies` stores the batch, but nobody hears of it. */
-  mood: "well" | "fails" | "dies" = "well";
+  /** What the next commit does. A crash stores the batch, but does not call back. */
+  mood: Mood = "well";
   readonly #misread: (stored: Stored) => Stored;
   #rows: string[] = [];
   /** The batches behind the snapshot. */
   #batches: string[] = [];
-  #commit: (() => void) | undefined;
-  /** A commit that waits for what becomes of it. */
-  #held: (() => void) | undefined;
-  #holds = false;
+  /** Ends the open batch. */
+  #endBatch: (() => void) | undefined;
+  /** Executes the commit that was begun. */
+  #begun: (() => void) | undefined;
+  /** Is a commit only begun, and executed by a later step? */
+  #onlyBegins = false;
   #writing: { rows: Generator<string>; written: string[]; batches: number } | undefined;
 
-  /** With `misread` something else is read than what was stored. */
+  /** `misread` is a fault: it changes what is read. */
   constructor(misread: (stored: Stored) => Stored = (stored) => stored) {
     this.#misread = misread;
   }
@@ -31,16 +35,16 @@ export class SimulatedJournal implements Journal {
   }
 
   afterTurn(commit: () => void): void {
-    this.#commit = commit;
+    this.#endBatch = commit;
   }
 
   commit(entries: readonly Entry[], stored: CommitListener): void {
-    if (this.#holds) this.#held = () => this.#store(entries, stored);
+    if (this.#onlyBegins) this.#begun = () => this.#store(entries, stored);
     else this.#store(entries, stored);
   }
 
   #store(entries: readonly Entry[], stored: CommitListener): void {
-    const { mood } = this;
+    const mood = this.mood;
     this.mood = "well";
     if (mood === "fails") return stored(new Error("The disk is full"));
     const batch = encodeEntries(entries);
@@ -57,53 +61,61 @@ export class SimulatedJournal implements Journal {
     return Promise.resolve();
   }
 
-  /** Is something to be stored? */
+  /** Is a batch open, or being stored? */
   get isAwaited(): boolean {
-    return this.#commit !== undefined || this.isStoring;
+    return this.#endBatch !== undefined || this.isStoring;
   }
 
   /** Is a batch being stored? */
   get isStoring(): boolean {
-    return this.#held !== undefined;
+    return this.#begun !== undefined;
   }
 
-  /** The batch is over, and is stored from now on. */
+  /** Ends the open batch, and begins to store it. */
   begin(): void {
-    this.#whileHolding(() => this.#afterTurn());
+    this.#onlyBegin(() => this.#closeBatch());
   }
 
-  /** The batch is over, and stored or not; what has come behind it is stored from now on. */
-  end(mood: SimulatedJournal["mood"]): void {
-    const held = this.#held;
-    this.#held = undefined;
-    if (held === undefined && this.#commit === undefined) return;
+  /**
+   * Ends the commit that was begun, and begins the next one; or ends the open batch and commits it.
+   */
+  end(mood: Mood): void {
+    const begun = this.#begun;
+    this.#begun = undefined;
+    if (begun === undefined && this.#endBatch === undefined) return;
     this.mood = mood;
-    if (held === undefined) this.#afterTurn();
-    else this.#whileHolding(held);
+    if (begun === undefined) this.#closeBatch();
+    else this.#onlyBegin(begun);
   }
 
-  #afterTurn(): void {
-    const commit = this.#commit;
-    this.#commit = undefined;
-    commit?.();
+  #closeBatch(): void {
+    const endBatch = this.#endBatch;
+    this.#endBatch = undefined;
+    endBatch?.();
   }
 
-  #whileHolding(work: () => void): void {
-    this.#holds = true;
+  /** Commits that `work` makes are only begun. */
+  #onlyBegin(work: () => void): void {
+    this.#onlyBegins = true;
     try {
       work();
     } finally {
-      this.#holds = false;
+      this.#onlyBegins = false;
     }
   }
 
-  /** A snapshot of a state that is stored; it counts when its last row is written. */
+  /**
+   * Begins a snapshot of a stored state. It replaces the last one when all its rows are written.
+   */
   beginSnapshot(state: ChatState): void {
     this.#writing = { rows: snapshotRows(state), written: [], batches: this.#batches.length };
   }
 
-  /** Writes a row, or does what is due behind the last; `false` where nothing is left to do. */
-  goOn(): boolean {
+  /**
+   * Writes the next row of the snapshot, or ends it. Returns `false` if there is no snapshot to
+   * write.
+   */
+  writeRow(): boolean {
     if (this.#writing === undefined) return false;
     const { rows, written, batches } = this.#writing;
     const { done, value } = rows.next();
@@ -116,15 +128,15 @@ export class SimulatedJournal implements Journal {
     return true;
   }
 
-  /** Writes all rows that are left. */
+  /** Writes the rest of the snapshot. */
   writeAll(): void {
-    while (this.goOn());
+    while (this.writeRow());
   }
 
-  /** The process is gone, and all that it had not stored. */
-  lose(): void {
-    this.#commit = undefined;
-    this.#held = undefined;
+  /** Drops all that the process had not stored. */
+  crash(): void {
+    this.#endBatch = undefined;
+    this.#begun = undefined;
     this.#writing = undefined;
   }
 }

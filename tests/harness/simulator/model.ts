@@ -1,9 +1,9 @@
 /**
- * A second chat, written from `docs/protocol.md` with arrays and loops and nothing of `lib/`:
- * what the tests compare the first one with. A reply is its frames in one list.
+ * The naive chat, with which the tests compare the real one. It is written from `docs/protocol.md`
+ * with arrays and loops, and imports nothing from `lib/`. A reply is a list of its frames.
  */
 
-/** What the model must know of the settings. */
+/** The settings that the model knows. */
 export interface ModelSettings {
   readonly strict: boolean;
   readonly nameSymbolsMax: number;
@@ -12,56 +12,56 @@ export interface ModelSettings {
   readonly usersPerAddressMax: number;
   readonly mailboxMessagesMax: number;
   readonly messagesMax: number;
-  /** Here nobody is forgotten by the clock alone. */
+  /** Always 0: users are forgotten by a step, not by the clock. */
   readonly usersExpireH: number;
 }
 
 interface Message {
   readonly id: number;
-  /** Which message it is of all that the person ever got. */
+  /** Its number among all messages that the person ever got. */
   readonly place: number;
   readonly from: string;
   readonly text: string;
 }
 
-/** Somebody registered. */
+/** A registered user. */
 export interface Person {
-  /** Nobody had it before, and who registers later has a higher one. */
+  /** Unique; later persons have higher ids. */
   readonly id: number;
   readonly name: string;
   readonly address: string;
-  /** The session that holds the name, or 0. */
+  /** The session that holds the name; 0 if none does. */
   holder: number;
-  /** The last time that somebody let go of the name. */
+  /** The last time that a session let go of the name (ms). */
   freeSince: number;
   mail: Message[];
-  /** How many messages it ever got. */
+  /** The number of messages that the person ever got. */
   got: number;
 }
 
-/** Who asks: a session of an address. */
-export interface Asker {
+/** The sender of a command: a session from an address. */
+export interface Sender {
   readonly session: number;
   readonly address: string;
 }
 
-/** All that the model knows: plain data, so that a copy is easily made. */
+/** All that the model knows, as plain data, so that a copy is simple. */
 interface Data {
   settings: ModelSettings;
   people: Person[];
-  /** Sessions that have registered once, or logged out. */
+  /** The sessions that have registered or logged out before. */
   marked: number[];
-  /** The messages that a `wait` has shown to a session. */
+  /** The messages that a `wait` has shown to a session, and that were not taken yet. */
   shown: { session: number; messages: number[] }[];
-  /** Who waits for whose mail, the longest first. */
+  /** The sessions that wait, each for the mail of a person, oldest first. */
   waiting: { session: number; person: number }[];
   lastPerson: number;
   lastMessage: number;
 }
 
-/** A chat of arrays. */
+/** The naive chat. */
 export class Model {
-  /** The time, which only goes on when somebody sets it. */
+  /** The time in milliseconds, which the user of the model sets. */
   now = 0;
   #data: Data;
 
@@ -80,12 +80,12 @@ export class Model {
     return this.#data.people;
   }
 
-  /** What a journal must keep, as a text. */
-  get kept(): string {
+  /** The state that a journal must store, as a text. */
+  get durable(): string {
     return JSON.stringify([this.#data.people, this.#data.marked]);
   }
 
-  /** A model that goes its own way from here. */
+  /** A copy of the model, independent of this one. */
   copy(): Model {
     const copy = new Model(this.settings);
     copy.#data = JSON.parse(JSON.stringify(this.#data));
@@ -93,16 +93,16 @@ export class Model {
     return copy;
   }
 
-  register({ session, address }: Asker, name: string): string[] {
+  register({ session, address }: Sender, name: string): string[] {
     const { strict, nameSymbolsMax, usersMax, usersPerAddressMax } = this.settings;
     if (name === "") return ["Bad login!"];
     if (Array.from(name).length > nameSymbolsMax) return ["Login is too long!"];
-    const owner = this.#named(name);
+    const owner = this.#findPerson(name);
     const here = this.people.filter((person) => person.address === address);
     if (owner !== undefined) {
       const free = strict || owner.holder === 0 || owner.holder === session;
       if (owner.address !== address || !free) return [`'${name}' already exists!`];
-      this.#hold(owner, session);
+      this.#holdName(owner, session);
       return [`Nice to see you, ${name}`];
     }
     if (strict && here.length > 0) return [`'${address}:${session}' was used before!`];
@@ -111,7 +111,7 @@ export class Model {
     const id = ++this.#data.lastPerson;
     const person = { id, name, address, holder: 0, freeSince: this.now, mail: [], got: 0 };
     this.#data.people.push(person);
-    this.#hold(person, session);
+    this.#holdName(person, session);
     return [`Hello, ${name}`];
   }
 
@@ -119,27 +119,27 @@ export class Model {
     return [String(this.people.length), ...this.people.map(({ name }) => name)];
   }
 
-  send(asker: Asker, to: string, text: string): string[] {
-    const wrong = this.#wrongText(text);
-    if (wrong !== undefined) return wrong;
-    const me = this.whoIs(asker);
+  send(sender: Sender, to: string, text: string): string[] {
+    const refusal = this.#checkText(text);
+    if (refusal !== undefined) return refusal;
+    const me = this.whoIs(sender);
     if (me === undefined) return ["U aren't registered!"];
-    const receiver = this.#named(to);
+    const receiver = this.#findPerson(to);
     if (receiver === undefined) return [`User '${to}' doesn't exist!`];
     if (this.#isFull(receiver)) return [`Mailbox of '${to}' is full!`];
-    if (this.#allMail() + 1 > this.settings.messagesMax) return ["Server is full!"];
+    if (this.#countMail() + 1 > this.settings.messagesMax) return ["Server is full!"];
     this.#deliver(receiver, me.name, text);
     return ["Message added to storage!"];
   }
 
-  sendall(asker: Asker, text: string): string[] {
-    const wrong = this.#wrongText(text);
-    if (wrong !== undefined) return wrong;
-    const me = this.whoIs(asker);
+  sendall(sender: Sender, text: string): string[] {
+    const refusal = this.#checkText(text);
+    if (refusal !== undefined) return refusal;
+    const me = this.whoIs(sender);
     if (me === undefined) return ["U aren't registered!"];
     const others = this.people.filter((person) => person !== me);
     const open = others.filter((person) => !this.#isFull(person));
-    if (this.#allMail() + open.length > this.settings.messagesMax) return ["Server is full!"];
+    if (this.#countMail() + open.length > this.settings.messagesMax) return ["Server is full!"];
     for (const person of open) this.#deliver(person, me.name, text);
     const full = others.length - open.length;
     return [
@@ -149,41 +149,41 @@ export class Model {
     ];
   }
 
-  receive(asker: Asker): string[] {
-    const me = this.whoIs(asker);
+  receive(sender: Sender): string[] {
+    const me = this.whoIs(sender);
     if (me === undefined) return ["U aren't registered!"];
     const frames = mailFrames(me);
     me.mail = [];
     return frames;
   }
 
-  /** Shows the mail; `undefined`: there is none, and the session waits for it from now on. */
-  wait(asker: Asker, seconds: number): string[] | undefined {
-    const me = this.whoIs(asker);
+  /** Shows the mail. Returns `undefined` if there is none: then the session waits from now on. */
+  wait(sender: Sender, seconds: number): string[] | undefined {
+    const me = this.whoIs(sender);
     if (me === undefined) return ["U aren't registered!"];
-    if (me.mail.length > 0 || seconds === 0) return this.#show(asker.session, me);
-    this.#data.waiting.push({ session: asker.session, person: me.id });
+    if (me.mail.length > 0 || seconds === 0) return this.#show(sender.session, me);
+    this.#data.waiting.push({ session: sender.session, person: me.id });
     return undefined;
   }
 
-  logout(asker: Asker): string[] {
-    const me = this.whoIs(asker);
+  logout(sender: Sender): string[] {
+    const me = this.whoIs(sender);
     this.#data.people = this.people.filter((person) => person !== me);
-    if (!this.settings.strict) this.#mark(asker.session);
+    if (!this.settings.strict) this.#markSession(sender.session);
     return ["U've been successfully logouted"];
   }
 
-  /** A complete command has come: what was shown before leaves the mailbox. */
+  /** A complete command has come: the mail that was shown before leaves the mailbox. */
   acknowledge(session: number): void {
     for (const { messages } of this.#data.shown.filter((shown) => shown.session === session)) {
       for (const person of this.people) {
         person.mail = person.mail.filter(({ id }) => !messages.includes(id));
       }
     }
-    this.#unshow(session);
+    this.#forgetShown(session);
   }
 
-  /** What was shown up to this place leaves the mailbox; returns that. */
+  /** Takes a person's messages up to this place out of the mailbox, and returns them. */
   take(id: number, through: number): readonly Message[] {
     const person = this.people.find((person) => person.id === id);
     const taken = person?.mail.filter(({ place }) => place <= through) ?? [];
@@ -191,8 +191,10 @@ export class Model {
     return taken;
   }
 
-  /** A message goes back to the front. All have new places: who was shown them sees them again. */
-  giveBack(id: number, from: string, text: string): void {
+  /**
+   * Puts a message back to the front. All messages get new places, and those shown are shown again.
+   */
+  putBack(id: number, from: string, text: string): void {
     const person = this.people.find((person) => person.id === id);
     if (person === undefined) return;
     const all = [{ from, text }, ...person.mail];
@@ -200,7 +202,7 @@ export class Model {
     for (const mail of all) this.#deliver(person, mail.from, mail.text);
   }
 
-  /** The session waits no longer: its reply, if it did wait. */
+  /** Ends the session's `wait`. Returns its reply, or `undefined` if the session does not wait. */
   endWait(session: number): string[] | undefined {
     const waiter = this.#data.waiting.find((waiter) => waiter.session === session);
     if (waiter === undefined) return undefined;
@@ -209,42 +211,42 @@ export class Model {
     return person === undefined ? ["U aren't registered!"] : this.#show(session, person);
   }
 
-  /** The id of the person whose mail the session waits for. */
-  waitsFor(session: number): number | undefined {
+  /** The id of the person for whose mail the session waits. */
+  personAwaitedBy(session: number): number | undefined {
     return this.#data.waiting.find((waiter) => waiter.session === session)?.person;
   }
 
-  /** Whose mail was shown to the session and not taken yet. */
-  looksAt(session: number): string[] {
+  /** The names of the persons whose mail was shown to the session and not taken yet. */
+  shownMailOf(session: number): string[] {
     const messages = this.#data.shown.filter((shown) => shown.session === session)
       .flatMap((shown) => shown.messages);
     return this.people.filter(({ mail }) => mail.some(({ id }) => messages.includes(id)))
       .map(({ name }) => name);
   }
 
-  /** Who is to be mayNotWait because mail has come for these names; where it did not, nobody is. */
-  wakenBy(names: readonly string[] | "everybody"): number[] {
+  /** For each of these persons who has mail: the session that waits for it longest. */
+  wokenBy(names: readonly string[] | "all"): number[] {
     const { waiting } = this.#data;
     const receivers = this.people.filter(({ name, mail }) =>
-      mail.length > 0 && (names === "everybody" || names.includes(name))
+      mail.length > 0 && (names === "all" || names.includes(name))
     );
     const first = receivers.map(({ id }) => waiting.find(({ person }) => person === id)?.session);
     return first.filter((session) => session !== undefined);
   }
 
-  /** Who waits for somebody who is gone. */
-  leftAlone(): number[] {
+  /** The sessions that wait for the mail of a removed person. */
+  waitingForRemoved(): number[] {
     const ids = this.people.map(({ id }) => id);
     return this.#data.waiting.filter(({ person }) => !ids.includes(person))
       .map(({ session }) => session);
   }
 
-  /** Was there somebody of this id, who is gone? */
-  hasLost(id: number): boolean {
+  /** Was the person with this id removed? */
+  wasRemoved(id: number): boolean {
     return id <= this.#data.lastPerson && this.nameOf(id) === undefined;
   }
 
-  /** The name of the person of this id. */
+  /** The name of the person with this id. */
   nameOf(id: number): string | undefined {
     return this.people.find((person) => person.id === id)?.name;
   }
@@ -252,21 +254,21 @@ export class Model {
   /** The session's connection has ended. */
   end(session: number): void {
     for (const person of this.people) {
-      if (person.holder === session) this.#release(person);
+      if (person.holder === session) this.#freeName(person);
     }
     this.#data.marked = this.#data.marked.filter((marked) => marked !== session);
     this.#data.waiting = this.#data.waiting.filter((waiter) => waiter.session !== session);
-    this.#unshow(session);
+    this.#forgetShown(session);
   }
 
-  /** Strict mode: somebody was here. */
+  /** Strict mode: a connection from this address was open. */
   seen(address: string): void {
     for (const person of this.people) {
       if (person.address === address) person.freeSince = this.now;
     }
   }
 
-  /** Removes who was away for so long; `present` are the addresses of open connections. */
+  /** Removes persons who were away for `ms`; `present` are the addresses of open connections. */
   forgetAbsent(ms: number, present: readonly string[]): void {
     this.#data.people = this.people.filter((person) =>
       person.holder !== 0 || this.now - person.freeSince < ms ||
@@ -274,14 +276,14 @@ export class Model {
     );
   }
 
-  /** Removes somebody of this id, who is still away since then. */
+  /** Removes a person, if no session has held the name since then. */
   forget(id: number, freeSince: number | undefined): void {
     this.#data.people = this.people.filter((person) =>
       person.id !== id || person.holder !== 0 || person.freeSince !== freeSince
     );
   }
 
-  /** From now on the chat goes on under these settings. */
+  /** Sets the settings. Users and mail stay. */
   choose(settings: ModelSettings): void {
     this.#data.settings = settings;
   }
@@ -294,14 +296,14 @@ export class Model {
     );
   }
 
-  /** The server starts anew: no connection is left. */
+  /** The server starts again: all sessions have ended. */
   start(settings: ModelSettings): void {
-    for (const person of this.people) if (person.holder !== 0) this.#release(person);
+    for (const person of this.people) if (person.holder !== 0) this.#freeName(person);
     Object.assign(this.#data, { settings, marked: [], shown: [], waiting: [] });
   }
 
-  /** The person that acts where this one asks. */
-  whoIs({ session, address }: Asker): Person | undefined {
+  /** The person as whom the sender acts. */
+  whoIs({ session, address }: Sender): Person | undefined {
     const here = this.people.filter((person) => person.address === address);
     if (this.settings.strict) return here[0];
     const held = this.people.find((person) => person.holder === session);
@@ -314,40 +316,40 @@ export class Model {
     person.mail.push({ id: ++this.#data.lastMessage, place: ++person.got, from, text });
   }
 
-  #named(name: string): Person | undefined {
+  #findPerson(name: string): Person | undefined {
     return this.people.find((person) => person.name === name);
   }
 
   #show(session: number, person: Person): string[] {
-    this.#unshow(session);
+    this.#forgetShown(session);
     const messages = person.mail.map(({ id }) => id);
     this.#data.shown.push({ session, messages });
     return mailFrames(person);
   }
 
-  #unshow(session: number): void {
+  #forgetShown(session: number): void {
     this.#data.shown = this.#data.shown.filter((shown) => shown.session !== session);
   }
 
-  #mark(session: number): void {
+  #markSession(session: number): void {
     if (!this.#data.marked.includes(session)) this.#data.marked.push(session);
   }
 
-  #release(person: Person): void {
+  #freeName(person: Person): void {
     person.holder = 0;
     person.freeSince = this.now;
   }
 
-  #hold(person: Person, session: number): void {
+  #holdName(person: Person, session: number): void {
     if (this.settings.strict) return;
     for (const other of this.people) {
-      if (other.holder === session && other !== person) this.#release(other);
+      if (other.holder === session && other !== person) this.#freeName(other);
     }
     person.holder = session;
-    this.#mark(session);
+    this.#markSession(session);
   }
 
-  #wrongText(text: string): string[] | undefined {
+  #checkText(text: string): string[] | undefined {
     const max = this.settings.textSymbolsMax;
     return Array.from(text).length > max
       ? [`Massage is too long! Max length = ${max}!`]
@@ -358,14 +360,14 @@ export class Model {
     return person.mail.length >= this.settings.mailboxMessagesMax;
   }
 
-  #allMail(): number {
+  #countMail(): number {
     let sum = 0;
     for (const person of this.people) sum += person.mail.length;
     return sum;
   }
 }
 
-/** The reply that shows somebody's mail: a count, then sender and text of each message. */
+/** The reply that shows a person's mail: a count, then sender and text of each message. */
 export function mailFrames({ mail }: Person): string[] {
   return [String(mail.length), ...mail.flatMap(({ from, text }) => [from, text])];
 }

@@ -1,28 +1,29 @@
 /**
- * The naive chat as a server: what every command is answered with, in batches that are stored, fail,
- * or are lost in a crash. A copy of the whole model is all that it needs to go back.
+ * The naive server: the naive chat, in batches that are stored, fail, or are lost in a crash. To go
+ * back it keeps copies of the whole chat.
  */
-import { type Asker, Model, type ModelSettings } from "./model.ts";
+import { Model, type ModelSettings, type Sender } from "./model.ts";
 
 /** A command and its arguments; `<ff>` is a byte that is not UTF-8. */
 export type Words = readonly string[];
 
-/** What a reply must be when it leaves; `undefined` while it waits for mail. */
+/** The reply that must leave; `undefined` while the command waits for mail. */
 export interface Expected {
   frames: readonly string[] | undefined;
 }
 
-/** The byte that is not UTF-8, as a word writes it. */
+/** How a word writes a byte that is not UTF-8. */
 export const BAD_BYTE = "<ff>";
 const STORAGE_AWAY = ["Storage is not available, try again!"];
 const HOUR_MS = 3_600_000;
 
-type Doing =
+/** One thing that happened in a batch. */
+type Item =
   & { readonly at: number }
   & (
     | {
       readonly kind: "command";
-      readonly asker: Asker;
+      readonly sender: Sender;
       readonly words: Words;
       readonly changed: boolean;
       /** The person whose mail it waits for. */
@@ -31,13 +32,13 @@ type Doing =
     }
     | {
       readonly kind: "end-wait";
-      readonly asker: Pick<Asker, "session">;
+      readonly sender: Pick<Sender, "session">;
       readonly expected: Expected;
     }
-    | { readonly kind: "end"; readonly asker: Asker; readonly seen: boolean }
+    | { readonly kind: "end"; readonly sender: Sender; readonly seen: boolean }
   );
 
-/** The reply to a command whose arguments can't be read. */
+/** The reply to a command with an argument that is no UTF-8 or no number; `undefined` to others. */
 export function refusalOf([name, first = "", second = ""]: Words): string | undefined {
   if (name === "register" && first.includes(BAD_BYTE)) return "Can't decode login!";
   if (name === "sendall" && first.includes(BAD_BYTE)) {
@@ -49,7 +50,7 @@ export function refusalOf([name, first = "", second = ""]: Words): string | unde
   return undefined;
 }
 
-/** What strict mode does behind a reply. */
+/** What strict mode does with the connection after a reply. */
 export function endingOf([name]: Words, reply: string): "open" | "close" | "silent" {
   if (reply.endsWith("It is not UTF-8.")) return "silent";
   if (reply.startsWith("Massage is too long!")) return "close";
@@ -57,25 +58,25 @@ export function endingOf([name]: Words, reply: string): "open" | "close" | "sile
   return name === "send" && reply === "U aren't registered!" ? "close" : "open";
 }
 
-/** Whose mail a message has come for. */
-type News = readonly string[] | "everybody";
+/** The names of the users for whom mail has come. */
+type News = readonly string[] | "all";
 
-/** What has come in one batch. */
+/** What happened in one batch. */
 interface Batch {
   /** The chat before it. */
   readonly start: Model;
-  readonly doings: Doing[];
+  readonly items: Item[];
   readonly news: News[];
   /** Must it be stored? */
   changed: boolean;
 }
 
-/** The model, a batch at a time. */
+/** The naive server. */
 export class ModelServer {
-  /** With all that has come, stored or not. */
+  /** The chat with all that has happened, stored or not. */
   chat: Model;
   #stored: Model;
-  /** A batch that is being stored, and the chat behind it. */
+  /** The batch that is being stored, and the chat after it. */
   #storing: (Batch & { readonly after: Model }) | undefined;
   #open: Batch;
   #waiting = new Map<number, Expected>();
@@ -86,99 +87,99 @@ export class ModelServer {
     this.#open = newBatch(this.chat);
   }
 
-  /** Is there something that is not stored yet? */
-  get isOpen(): boolean {
+  /** Is there a change that is not stored yet? */
+  get hasWork(): boolean {
     return this.#storing !== undefined || this.#open.changed;
   }
 
-  command(asker: Asker, words: Words): Expected {
+  command(sender: Sender, words: Words): Expected {
     const expected: Expected = { frames: undefined };
-    const changed = this.#changes(() => expected.frames = ask(this.chat, asker, words));
-    // Who begins to wait later sees what the command did.
+    const changed = this.#change(() => expected.frames = replyTo(this.chat, sender, words));
+    // A session that begins to wait later sees what the command did.
     if (changed && this.#waiting.size > 0) {
       if (words[0] === "send") this.#open.news.push([words[1]!]);
-      if (words[0] === "sendall") this.#open.news.push("everybody");
+      if (words[0] === "sendall") this.#open.news.push("all");
     }
-    if (expected.frames === undefined) this.#waiting.set(asker.session, expected);
-    const waitsFor = this.chat.waitsFor(asker.session);
+    if (expected.frames === undefined) this.#waiting.set(sender.session, expected);
+    const waitsFor = this.chat.personAwaitedBy(sender.session);
     const at = this.chat.now;
-    this.#open.doings.push({ kind: "command", at, asker, words, changed, waitsFor, expected });
+    this.#open.items.push({ kind: "command", at, sender, words, changed, waitsFor, expected });
     return expected;
   }
 
-  acknowledge({ session }: Asker): void {
-    this.#changes(() => this.chat.acknowledge(session));
+  acknowledge({ session }: Sender): void {
+    this.#change(() => this.chat.acknowledge(session));
   }
 
-  endWait(asker: Asker): void {
-    const expected = this.#waiting.get(asker.session);
+  endWait(sender: Sender): void {
+    const expected = this.#waiting.get(sender.session);
     if (expected === undefined) return;
-    this.#changes(() => this.#answer(asker));
+    this.#change(() => this.#endWait(sender));
   }
 
-  end(asker: Asker): void {
+  end(sender: Sender): void {
     const { chat } = this;
     const seen = chat.settings.strict &&
       chat.people.some(({ address, freeSince }) =>
-        address === asker.address && chat.now - freeSince >= HOUR_MS
+        address === sender.address && chat.now - freeSince >= HOUR_MS
       );
-    const waits = this.#waiting.get(asker.session);
+    const waits = this.#waiting.get(sender.session);
     if (waits !== undefined) waits.frames = ["0"];
-    this.#waiting.delete(asker.session);
-    const doing = { kind: "end", at: chat.now, asker, seen } as const;
-    const looksAt = chat.looksAt(asker.session);
-    this.#changes(() => end(chat, doing));
-    this.#open.doings.push(doing);
-    // What it leaves behind is for the next who waits.
-    if (this.isOpen) this.#open.news.push(looksAt);
-    else this.#wake(looksAt);
+    this.#waiting.delete(sender.session);
+    const item = { kind: "end", at: chat.now, sender, seen } as const;
+    const owners = chat.shownMailOf(sender.session);
+    this.#change(() => end(chat, item));
+    this.#open.items.push(item);
+    // The mail that it was shown and did not take is for the next session that waits.
+    if (this.hasWork) this.#open.news.push(owners);
+    else this.#wake(owners);
   }
 
   forgetAbsent(ms: number, present: readonly string[]): void {
-    this.#changes(() => this.chat.forgetAbsent(ms, present));
+    this.#change(() => this.chat.forgetAbsent(ms, present));
   }
 
-  /** The batch is over, and is stored from now on. */
-  handOver(): void {
+  /** Ends the batch, and begins to store it. */
+  beginStoring(): void {
     this.#storing = { ...this.#open, after: this.chat.copy() };
     this.#open = newBatch(this.#storing.after);
   }
 
-  /** The batch was stored: who waits hears of it. What has come meanwhile is stored next. */
+  /** The batch was stored: waiting sessions get its mail. The next batch is stored next. */
   commit(): void {
-    if (this.#storing === undefined) this.handOver();
+    if (this.#storing === undefined) this.beginStoring();
     const { after, news } = this.#storing!;
     this.#stored = after;
     for (const names of news) this.#wake(names);
-    for (const session of this.chat.leftAlone()) {
-      if (after.hasLost(this.chat.waitsFor(session)!)) this.#answer({ session });
+    for (const session of this.chat.waitingForRemoved()) {
+      if (after.wasRemoved(this.chat.personAwaitedBy(session)!)) this.#endWait({ session });
     }
     this.#storing = undefined;
-    if (this.#open.changed) return this.handOver();
+    if (this.#open.changed) return this.beginStoring();
     const later = this.#open.news;
     this.#open = newBatch(this.chat);
     for (const names of later) this.#wake(names);
   }
 
-  /** The batch was not stored: nothing of it happened, but that connections have ended. */
+  /** The batch was not stored: of all that it did, only the ends of connections stay. */
   fail(): void {
     const { now } = this.chat;
-    const doings = [...this.#storing?.doings ?? [], ...this.#open.doings];
+    const items = [...this.#storing?.items ?? [], ...this.#open.items];
     this.chat = (this.#storing ?? this.#open).start.copy();
-    for (const doing of doings) {
-      this.chat.now = doing.at;
-      if (doing.kind === "end") end(this.chat, doing);
-      else if (doing.kind === "end-wait") {
-        doing.expected.frames = this.chat.endWait(doing.asker.session) ?? doing.expected.frames;
-      } else if (doing.changed) doing.expected.frames = STORAGE_AWAY;
-      else this.#askAnew(doing);
+    for (const item of items) {
+      this.chat.now = item.at;
+      if (item.kind === "end") end(this.chat, item);
+      else if (item.kind === "end-wait") {
+        item.expected.frames = this.chat.endWait(item.sender.session) ?? item.expected.frames;
+      } else if (item.changed) item.expected.frames = STORAGE_AWAY;
+      else this.#repeat(item);
     }
     this.chat.now = now;
     this.#storing = undefined;
     this.#open = newBatch(this.chat);
   }
 
-  /** The process ends, and another one starts with what was stored. */
+  /** The process ends, and another one starts with the stored chat. */
   restart(settings: ModelSettings): void {
     const { now } = this.chat;
     this.chat = this.#stored.copy();
@@ -190,74 +191,77 @@ export class ModelServer {
     this.#open = newBatch(this.chat);
   }
 
-  /** Nobody begins to wait anew, or for somebody else. */
-  #askAnew({ asker, words, waitsFor, expected }: Doing & { kind: "command" }): void {
+  /**
+   * Repeats a command after its batch has failed. It does not begin to wait, or for another person.
+   */
+  #repeat({ sender, words, waitsFor, expected }: Item & { kind: "command" }): void {
     const trial = this.chat.copy();
-    const frames = ask(trial, asker, words);
-    if (trial.kept !== this.chat.kept) {
+    const frames = replyTo(trial, sender, words);
+    if (trial.durable !== this.chat.durable) {
       expected.frames = STORAGE_AWAY;
       return;
     }
     this.chat = trial;
-    const waitsOn = expected.frames === undefined && trial.waitsFor(asker.session) === waitsFor;
+    const waitsOn = expected.frames === undefined &&
+      trial.personAwaitedBy(sender.session) === waitsFor;
     if (frames === undefined && waitsOn) return;
-    expected.frames = frames ?? trial.endWait(asker.session);
-    if (this.#waiting.get(asker.session) === expected) this.#waiting.delete(asker.session);
+    expected.frames = frames ?? trial.endWait(sender.session);
+    if (this.#waiting.get(sender.session) === expected) this.#waiting.delete(sender.session);
   }
 
-  /** It waits no longer. If what it hears is not stored, it hears something else. */
-  #answer(asker: Pick<Asker, "session">): void {
-    const expected = this.#waiting.get(asker.session)!;
-    expected.frames = this.chat.endWait(asker.session);
-    this.#waiting.delete(asker.session);
-    this.#open.doings.push({ kind: "end-wait", at: this.chat.now, asker, expected });
+  /** Ends a session's `wait`. If its batch is not stored, `fail` makes another reply. */
+  #endWait(sender: Pick<Sender, "session">): void {
+    const expected = this.#waiting.get(sender.session)!;
+    expected.frames = this.chat.endWait(sender.session);
+    this.#waiting.delete(sender.session);
+    this.#open.items.push({ kind: "end-wait", at: this.chat.now, sender, expected });
   }
 
   #wake(names: News): void {
-    for (const session of this.chat.wakenBy(names)) this.#answer({ session });
-    // Who was to get the mail may be gone by now.
-    for (const session of this.chat.leftAlone()) {
-      const name = this.#stored.nameOf(this.chat.waitsFor(session)!);
-      if (names === "everybody" || names.includes(name ?? "")) this.#answer({ session });
+    for (const session of this.chat.wokenBy(names)) this.#endWait({ session });
+    // The user for whom the mail was may be removed by now.
+    for (const session of this.chat.waitingForRemoved()) {
+      const name = this.#stored.nameOf(this.chat.personAwaitedBy(session)!);
+      if (names === "all" || names.includes(name ?? "")) this.#endWait({ session });
     }
   }
 
-  #changes(work: () => void): boolean {
-    if (!this.isOpen) this.#open = newBatch(this.chat.copy());
-    const before = this.chat.kept;
+  #change(work: () => void): boolean {
+    if (!this.hasWork) this.#open = newBatch(this.chat.copy());
+    const before = this.chat.durable;
     work();
-    const changed = this.chat.kept !== before;
+    const changed = this.chat.durable !== before;
     this.#open.changed ||= changed;
     return changed;
   }
 }
 
 function newBatch(start: Model): Batch {
-  return { start, doings: [], news: [], changed: false };
+  return { start, items: [], news: [], changed: false };
 }
 
-function end(chat: Model, { asker, seen }: Doing & { kind: "end" }): void {
-  chat.end(asker.session);
-  if (seen) chat.seen(asker.address);
+function end(chat: Model, { sender, seen }: Item & { kind: "end" }): void {
+  chat.end(sender.session);
+  if (seen) chat.seen(sender.address);
 }
 
-/** The reply of the model to a command; none while it waits for mail. */
-export function ask(chat: Model, asker: Asker, [name, first = "", second = ""]: Words) {
+/** The naive chat's reply to a command; `undefined` while it waits for mail. */
+export function replyTo(chat: Model, sender: Sender, [name, first = "", second = ""]: Words) {
   switch (name) {
     case "register":
-      return chat.register(asker, first);
+      return chat.register(sender, first);
     case "users":
       return chat.users();
     case "send":
-      return chat.send(asker, first, second);
+      return chat.send(sender, first, second);
     case "sendall":
-      return chat.sendall(asker, first);
+      return chat.sendall(sender, first);
     case "receive":
-      return chat.receive(asker);
+      return chat.receive(sender);
     case "wait":
-      return chat.wait(asker, Number(first));
+      return chat.wait(sender, Number(first));
     case "logout":
-      return chat.logout(asker);
+      return chat.logout(sender);
     default:
       return name === "ping" ? ["pong"] : ["help"];
   }

@@ -1,28 +1,28 @@
 /**
- * The naive chat of several servers: what the batches of their common order lead to, one after another.
- * It shares nothing with `lib/` but the shape of the entries.
+ * The naive chat of several servers: executes the batches of their stream in its order. It imports
+ * nothing from `lib/` but the types of the entries.
  */
 import type { CommandEntry, Entry } from "../../../lib/chat/entry.ts";
 import { Model, type ModelSettings } from "./model.ts";
-import { ask } from "./model_batches.ts";
+import { replyTo } from "./model_batches.ts";
 
-/** The ids of a member's sessions begin with its number times this. */
+/** The id of a session is the number of its member times this, plus a count. */
 const SESSIONS_PER_MEMBER = 4_294_967_296;
 
-/** A message of a user's mailbox. */
-export interface Moved {
+/** A message, and the id of the user in whose mailbox it is or was. */
+export interface UserMessage {
   readonly user: number;
   readonly text: string;
 }
 
-/** What became of an entry. */
+/** The result of an entry. */
 export interface Outcome {
   /** The reply to a command. */
   readonly frames?: readonly string[];
-  /** What left a mailbox, with the reply or shown before. */
-  readonly left?: readonly Moved[];
-  /** What has come back to one. */
-  readonly returned?: Moved;
+  /** The messages that left a mailbox: by a `receive`, or by a `take`. */
+  readonly left?: readonly UserMessage[];
+  /** The message that was put back. */
+  readonly returned?: UserMessage;
 }
 
 interface Member {
@@ -31,38 +31,40 @@ interface Member {
   batch: number;
 }
 
-/** All that the batches have led to so far. */
+/** The naive chat after the batches so far. */
 export class ModelLog {
   readonly chat: Model;
   #members: Member[] = [];
   #membersEver = 0;
-  /** By the ids of the engine: the ports by which the model knows the sessions. */
+  /** By session id of the engine: the port, which is the session's id in the model. */
   readonly #ports = new Map<number, number>();
 
   constructor(settings: ModelSettings) {
     this.chat = new Model(settings);
   }
 
-  /** The members that take part. */
+  /** The members that share the chat now. */
   get members(): readonly Member[] {
     return this.#members;
   }
 
-  /** Has anybody ever taken part? */
+  /** Has a member ever joined? */
   get isBegun(): boolean {
     return this.#membersEver > 0;
   }
 
-  /** By which port the model knows a session of the engine. */
+  /** The id in the model of a session of the engine. */
   portOf(session: number): number | undefined {
     return this.#ports.get(session);
   }
 
-  /** The next batch, and what became of its entries; nothing where it does not count. */
+  /**
+   * Executes a batch. Returns the results of its entries; `undefined` if the batch has no effect.
+   */
   append(batch: readonly Entry[]): readonly Outcome[] | undefined {
     const [first] = batch;
     if (first?.kind !== "batch" && first?.kind !== "join" && first?.kind !== "leave") {
-      throw new Error(`What is this batch: ${JSON.stringify(batch)}`);
+      throw new Error(`This is not a batch: ${JSON.stringify(batch)}`);
     }
     if (first.kind === "batch") {
       const member = this.#members.find(({ id }) => id === first.member);
@@ -79,11 +81,11 @@ export class ModelLog {
         return this.#applyCommand(entry);
       case "take": {
         const { id, through } = entry.shown;
-        return { left: movedOf(id, this.chat.take(id, through)) };
+        return { left: messagesOf(id, this.chat.take(id, through)) };
       }
       case "return": {
         const { id: user, mail: { from, text } } = entry;
-        this.chat.giveBack(user, from, text);
+        this.chat.putBack(user, from, text);
         return { returned: { user, text } };
       }
       case "end":
@@ -99,7 +101,7 @@ export class ModelLog {
         this.#join(entry);
         break;
       case "leave":
-        this.#part(entry.member);
+        this.#leave(entry.member);
         break;
     }
     return {};
@@ -109,11 +111,11 @@ export class ModelLog {
     const port = Number(actor.peer.split(":")[1]);
     this.#ports.set(actor.session, port);
     const { name, ...values } = command;
-    const asker = { session: port, address: actor.address };
-    const me = this.chat.whoIs(asker);
+    const sender = { session: port, address: actor.address };
+    const me = this.chat.whoIs(sender);
     const mail = name === "receive" && me !== undefined ? me.mail : [];
-    const frames = ask(this.chat, asker, [name, ...Object.values(values).map(String)])!;
-    return { frames, left: movedOf(me?.id ?? 0, mail) };
+    const frames = replyTo(this.chat, sender, [name, ...Object.values(values).map(String)])!;
+    return { frames, left: messagesOf(me?.id ?? 0, mail) };
   }
 
   #end(session: number): void {
@@ -121,27 +123,27 @@ export class ModelLog {
     if (port !== undefined) this.chat.end(port);
   }
 
-  /** Whoever comes to others has their settings. */
+  /** A process joins other members only with their settings. */
   #join({ member: id, settings }: Entry & { kind: "join" }): void {
-    const isThere = this.#members.some((member) => member.id === id);
+    const isMember = this.#members.some((member) => member.id === id);
     const { settings: ours } = this.chat;
-    const isOther = Object.keys(ours).some((name) =>
+    const hasOtherSettings = Object.keys(ours).some((name) =>
       ours[name as keyof ModelSettings] !== settings[name as keyof ModelSettings]
     );
-    if (isThere || (this.#members.length > 0 && isOther)) return;
+    if (isMember || (this.#members.length > 0 && hasOtherSettings)) return;
     this.chat.choose(settings);
     this.#members.push({ id, number: ++this.#membersEver, batch: 0 });
   }
 
-  #part(id: string): void {
-    const over = this.#members.find((member) => member.id === id);
-    this.#members = this.#members.filter((member) => member !== over);
+  #leave(id: string): void {
+    const leaving = this.#members.find((member) => member.id === id);
+    this.#members = this.#members.filter((member) => member !== leaving);
     for (const session of this.#ports.keys()) {
-      if (Math.floor(session / SESSIONS_PER_MEMBER) === over?.number) this.#end(session);
+      if (Math.floor(session / SESSIONS_PER_MEMBER) === leaving?.number) this.#end(session);
     }
   }
 }
 
-function movedOf(user: number, mail: readonly { readonly text: string }[]): Moved[] {
+function messagesOf(user: number, mail: readonly { readonly text: string }[]): UserMessage[] {
   return mail.map(({ text }) => ({ user, text }));
 }

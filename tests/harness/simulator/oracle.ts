@@ -1,20 +1,21 @@
 /**
- * What the stream of several simulated servers means: after each message the naive chat's state, and
- * the real one's. Whatever a server knows, says or loses is held against it.
+ * The oracle of several simulated servers. It executes the messages of the stream with the naive
+ * chat and with the real one. Then it checks the states of the servers, their replies, and that no
+ * message is lost or doubled.
  */
 import { assert, assertEquals } from "@std/assert";
 import { stepBatch } from "../../../lib/chat/step.ts";
 import type { Entry } from "../../../lib/chat/entry.ts";
 import { type ChatState, emptyChat } from "../../../lib/chat/state.ts";
 import type { Command } from "../../../lib/protocol/command.ts";
-import * as mailbox from "../../../lib/chat/mailboxes.ts";
+import * as boxes from "../../../lib/chat/mailboxes.ts";
 import { restoreSnapshot, snapshotRows } from "../../../lib/chat/snapshot.ts";
 import { decodeEntries } from "../../../lib/chat/entry_codec.ts";
 import { type SessionId, sessions } from "../../../lib/chat/users.ts";
 import { mailFrames, type Model, type ModelSettings, type Person } from "./model.ts";
-import { type ClientServer, framesOf, type Said } from "./client.ts";
-import { ModelLog, type Moved, type Outcome } from "./model_log.ts";
-import { assertSame } from "./peers.ts";
+import { type ClientServer, framesOf, type Request } from "./client.ts";
+import { ModelLog, type Outcome, type UserMessage } from "./model_log.ts";
+import { assertSame } from "./connections.ts";
 import type { Process } from "./server.ts";
 
 const STORAGE_AWAY = "Storage is not available, try again!";
@@ -25,34 +26,34 @@ type BatchEntry = Entry & { readonly kind: "batch" };
 /** A batch that was sent. */
 interface Batch {
   readonly process: Process;
-  /** The command of each entry that is one. */
-  readonly saids: readonly (Said | undefined)[];
+  /** The request of each entry that is a command. */
+  readonly requests: readonly (Request | undefined)[];
 }
 
 /** A message that left a mailbox. */
-interface Leaving {
+interface Removal {
   readonly process: Process;
   readonly member: string;
-  readonly moved: Moved;
-  /** The `receive` that took it; none where what was shown was taken. */
-  readonly said: Said | undefined;
+  readonly message: UserMessage;
+  /** The `receive` that took it; `undefined` if a `wait` showed it. */
+  readonly request: Request | undefined;
 }
 
-/** Knows what is right. */
 export class Oracle {
-  readonly saidOf = new WeakMap<Command, Said>();
+  readonly requestOf = new WeakMap<Command, Request>();
   readonly #log: ModelLog;
   #state: ChatState;
-  /** After so many messages. */
+  /** The naive chat after each number of messages. */
   readonly #chats: Model[];
+  /** The snapshot of the real state after each number of messages. */
   readonly #rows: (string | undefined)[] = [undefined];
   readonly #batches = new Map<string, Batch>();
-  #leavings: Leaving[] = [];
-  #returned: Moved[] = [];
-  /** The messages of each user, in the order in which they first came. */
+  #removals: Removal[] = [];
+  #returned: UserMessage[] = [];
+  /** The order in which messages first came to their mailboxes. */
   readonly #arrived = new Map<string, number>();
-  /** The members that ended behind messages which their servers have not read. */
-  readonly #behind = new Set<string>();
+  /** The members that ended before their servers had read all their messages. */
+  readonly #endedUnread = new Set<string>();
   readonly #checked = new WeakMap<Process, ChatState>();
 
   constructor(settings: ModelSettings) {
@@ -62,25 +63,25 @@ export class Oracle {
   }
 
   /** Was this batch sent before? */
-  knows({ member, batch }: BatchEntry): boolean {
+  hasSent({ member, batch }: BatchEntry): boolean {
     return this.#batches.has(`${member} ${batch}`);
   }
 
-  /** A batch is sent for the first time. */
-  sends(
+  /** Notes a batch that is sent for the first time. */
+  noteSent(
     { member, batch }: BatchEntry,
     process: Process,
-    saids: readonly (Said | undefined)[],
+    requests: readonly (Request | undefined)[],
   ): void {
-    this.#batches.set(`${member} ${batch}`, { process, saids });
+    this.#batches.set(`${member} ${batch}`, { process, requests });
   }
 
-  /** A message is in the stream from now on: both chats go on. */
+  /** Executes a message that was added to the stream. */
   append(body: string): void {
     const batch = decodeEntries(body);
     const outcomes = this.#log.append(batch);
     const stepped = stepBatch(this.#state, batch);
-    assertEquals(stepped !== undefined, outcomes !== undefined, `Does it count: ${body}`);
+    assertEquals(stepped !== undefined, outcomes !== undefined, `Has it an effect: ${body}`);
     const timeBefore = this.#state.members.at;
     this.#state = stepped?.state ?? this.#state;
     assert(this.#state.members.at >= timeBefore, "The time goes back");
@@ -88,16 +89,18 @@ export class Oracle {
     this.#rows.push(this.#log.isBegun ? rowsOf(this.#state) : undefined);
     this.#compare();
     const [first] = batch;
-    if (first?.kind === "batch" && outcomes !== undefined) this.#note(first, batch, outcomes);
-    this.#arrive((outcomes ?? []).flatMap(({ left = [] }) => left));
+    if (first?.kind === "batch" && outcomes !== undefined) {
+      this.#noteOutcomes(first, batch, outcomes);
+    }
+    this.#noteArrived((outcomes ?? []).flatMap(({ left = [] }) => left));
     this.#checkOrder(outcomes ?? []);
     const waiting = this.#log.chat.people.flatMap(({ id: user, mail }) =>
       mail.map(({ text }) => ({ user, text }))
     );
-    this.#arrive(waiting);
+    this.#noteArrived(waiting);
   }
 
-  /** A process knows what is in the stream as far as it has read it. */
+  /** Checks that a process has the state of the messages that it has read. */
   checkState(process: Process): void {
     const { published } = process.commits;
     if (process.commits.settled() === undefined) checkWaiting(process);
@@ -107,34 +110,39 @@ export class Oracle {
     if (rows !== undefined) assertSame(rowsOf(published), rows, `server ${process.number}`);
   }
 
-  /** A member ends, as its server can't read what comes next. */
-  misses(member: string): void {
-    this.#behind.add(member);
+  /** Notes a member that ends, as the next messages were purged before its server has read them. */
+  noteMissed(member: string): void {
+    this.#endedUnread.add(member);
   }
 
-  /** A reply leaves a server that has read so much: is it the right one? */
-  replies(said: Said, frames: readonly string[], through: number): void {
-    const name = said.words[0]!;
+  /** Checks a reply that leaves a server which has read the messages up to `through`. */
+  checkReply(request: Request, frames: readonly string[], through: number): void {
+    const name = request.words[0]!;
     if (name === "ping" || name === "help") {
       return assertSame(frames, [name === "ping" ? "pong" : name], `a reply to ${name}`);
     }
-    if (!ENTRIES.includes(name)) return this.#checkRead(said, frames, through);
+    if (!ENTRIES.includes(name)) return this.#checkRead(request, frames, through);
     if (frames[0] === STORAGE_AWAY) {
-      const hasFailed = said.client.server.failures > said.failures!;
-      return assert(hasFailed, `Nothing has failed, and ${said.words} was not stored`);
+      const hasFailed = request.client.server.failures > request.failuresBefore!;
+      return assert(hasFailed, `Nothing has failed, and ${request.words} was not stored`);
     }
-    const { place = Infinity } = said;
-    assert(place <= through, `It is not in what was read: ${said.words} (${frames})`);
-    assertSame(frames, said.expected, `the reply to ${said.words}`);
+    const { place = Infinity } = request;
+    assert(
+      place <= through,
+      `It is answered before its message was read: ${request.words} (${frames})`,
+    );
+    assertSame(frames, request.expected, `the reply to ${request.words}`);
   }
 
-  /** Somebody whose name is held by a session that is not among these. */
-  heldByNobody(open: readonly SessionId[]): Person | undefined {
+  /** A user whose name is held by a session that is not among the open ones. */
+  findLostUser(open: readonly SessionId[]): Person | undefined {
     const ports = open.map((session) => this.#log.portOf(session));
     return this.#log.chat.people.find(({ holder }) => holder !== 0 && !ports.includes(holder));
   }
 
-  /** Nothing moves any more: nothing is lost, and nobody is there who is gone. */
+  /**
+   * Checks at the end that no message is lost, and that members and sessions are those that exist.
+   */
   checkEnd(processes: readonly Process[]): void {
     const living = processes.filter(({ isOver }) => !isOver);
     this.#checkMail();
@@ -143,88 +151,97 @@ export class Oracle {
     assertSame(
       this.#log.members.map(({ id }) => id).sort(),
       living.map(({ journal }) => journal.member).sort(),
-      "the servers that take part",
+      "the members",
     );
     const open = living.flatMap(({ sessions }) => sessions);
-    const known = Array.from(sessions(this.#state.users), ([session]) => session);
+    const remembered = Array.from(sessions(this.#state.users), ([session]) => session);
     assertSame(
-      known.filter((id) => !open.includes(id)),
+      remembered.filter((id) => !open.includes(id)),
       [],
-      "sessions of connections that are over",
+      "sessions of closed connections",
     );
   }
 
-  /** `users` and `wait` know at least what the session itself has done before. */
-  #checkRead(said: Said, frames: readonly string[], through: number): void {
-    const { words, client, since = 0 } = said;
-    const own = client.heard.slice(0, client.heard.indexOf(said))
+  /**
+   * Checks the reply to `users` or `wait`. It may be of any state since the command was heard, but
+   * not older than the session's own last command.
+   */
+  #checkRead(request: Request, frames: readonly string[], through: number): void {
+    const { words, client, heardAt = 0 } = request;
+    const own = client.heard.slice(0, client.heard.indexOf(request))
       .filter(({ answer }) => answer !== undefined && framesOf(answer.reply)[0] !== STORAGE_AWAY)
       .map(({ place = 0 }) => place);
-    const from = Math.max(since, ...own);
+    const from = Math.max(heardAt, ...own);
     const chats = this.#chats.slice(from, through + 1);
     const possible = words[0] === "users"
       ? chats.map((chat) => chat.users())
       : [...shownBy(chats, client), ...(client.isOver ? [["0"]] : [])];
-    const is = JSON.stringify(frames);
-    if (possible.some((frames) => JSON.stringify(frames) === is)) return;
+    const found = JSON.stringify(frames);
+    if (possible.some((frames) => JSON.stringify(frames) === found)) return;
     assertEquals(frames, possible.at(-1), `${words} as of the messages ${from} to ${through}`);
   }
 
-  #arrive(all: readonly Moved[]): void {
+  #noteArrived(all: readonly UserMessage[]): void {
     for (const { user, text } of all) {
       const key = `${user} ${text}`;
       if (!this.#arrived.has(key)) this.#arrived.set(key, this.#arrived.size);
     }
   }
 
-  /** Each message that comes back goes to the front: of one `receive` the newest comes first. */
+  /** Each returned message goes to the front. So of one `receive` the newest must come first. */
   #checkOrder(outcomes: readonly Outcome[]): void {
-    const newest = new Map<Said | undefined, number>();
+    const newest = new Map<Request | undefined, number>();
     for (const { returned } of outcomes) {
       if (returned === undefined) continue;
       const { user, text } = returned;
-      const { said } = this.#leavings.findLast(({ moved }) =>
-        moved.user === user && moved.text === text
+      const { request } = this.#removals.findLast(({ message }) =>
+        message.user === user && message.text === text
       )!;
       const arrived = this.#arrived.get(`${user} ${text}`)!;
-      const isOlder = arrived < (newest.get(said) ?? Infinity);
-      assert(isOlder, `It comes back in front of an older one: ${text}`);
-      newest.set(said, arrived);
+      const isOlder = arrived < (newest.get(request) ?? Infinity);
+      assert(isOlder, `It is put back in front of an older one: ${text}`);
+      newest.set(request, arrived);
     }
   }
 
-  /** What became of the entries of a batch, and whose they were. */
-  #note(first: BatchEntry, entries: readonly Entry[], outcomes: readonly Outcome[]): void {
+  /** Notes the results of a batch. */
+  #noteOutcomes(first: BatchEntry, entries: readonly Entry[], outcomes: readonly Outcome[]): void {
     const batch = this.#batches.get(`${first.member} ${first.batch}`)!;
     for (const [at, { frames, left = [], returned }] of outcomes.entries()) {
-      const said = at === 0 ? undefined : batch.saids[at - 1];
-      if (frames !== undefined) this.#carryOut(said!, entries[at]!, frames);
-      for (const moved of left) {
-        this.#leavings.push({ process: batch.process, member: first.member, moved, said });
+      const request = at === 0 ? undefined : batch.requests[at - 1];
+      if (frames !== undefined) this.#noteExecuted(request!, entries[at]!, frames);
+      for (const message of left) {
+        this.#removals.push({ process: batch.process, member: first.member, message, request });
       }
       if (returned !== undefined) this.#returned.push(returned);
     }
   }
 
-  /** A command is carried out once, and behind those that the session has sent before. */
-  #carryOut(said: Said, entry: Entry, frames: readonly string[]): void {
-    assertEquals("command" in entry ? entry.command : undefined, said.command);
-    assertEquals(said.place, undefined, `It is carried out twice: ${said.words}`);
-    const { heard } = said.client;
-    const later = heard.slice(heard.indexOf(said) + 1);
-    assert(later.every(({ place }) => place === undefined), `It comes too late: ${said.words}`);
-    said.place = this.#rows.length - 1;
-    said.expected = frames;
+  /**
+   * Checks that a command is executed once, and after the commands that its session has sent
+   * before.
+   */
+  #noteExecuted(request: Request, entry: Entry, frames: readonly string[]): void {
+    assertEquals("command" in entry ? entry.command : undefined, request.command);
+    assertEquals(request.place, undefined, `It is executed twice: ${request.words}`);
+    const { heard } = request.client;
+    const later = heard.slice(heard.indexOf(request) + 1);
+    assert(
+      later.every(({ place }) => place === undefined),
+      `It is executed after a later one: ${request.words}`,
+    );
+    request.place = this.#rows.length - 1;
+    request.expected = frames;
   }
 
-  /** Both chats are in the same state. */
+  /** Checks that both chats are in the same state. */
   #compare(): void {
     if (!this.#log.isBegun) return;
     const { users, mailboxes, members } = this.#state;
     const { chat } = this.#log;
     const found = users.byId.values().map(({ name, id, address }) => {
       const { session, freeSince } = users.presence.get(id)!;
-      const mail = Array.from(mailbox.read(mailboxes, id), ({ from, text }) => [from, text]);
+      const mail = Array.from(boxes.read(mailboxes, id), ({ from, text }) => [from, text]);
       const holder = session === undefined ? 0 : this.#log.portOf(session);
       return [name, id, address, holder, freeSince, mail];
     });
@@ -243,7 +260,7 @@ export class Oracle {
     assertEquals(mailboxes.waiting, waiting, "the sum of all mail");
   }
 
-  /** A snapshot and the messages behind it lead to the same. */
+  /** Checks that a state is the same after it was stored and restored. */
   #checkCopy(through: number): void {
     const rows = this.#rows[through];
     if (rows === undefined) return;
@@ -252,62 +269,66 @@ export class Oracle {
   }
 
   /**
-   * What left a mailbox was given to one `receive`, or has come back, or was shown by a `wait`. A
-   * command that was sent before the reply to a `wait` takes what it will show, even if that reply
-   * is another one after a failure.
+   * Checks that each message that left a mailbox was given to one `receive`, was put back, or was
+   * shown by a `wait`. After a failure the last is not checked: a command that was sent before the
+   * reply to a `wait` takes the mail, and the reply may become another one.
    */
   #checkMail(): void {
-    for (const { process, moved, said } of this.#leavings) {
-      if (said !== undefined) this.#checkReceived(moved);
+    for (const { process, message, request } of this.#removals) {
+      if (request !== undefined) this.#checkReceived(message);
       else if (process.failures === 0 && !process.isCrashed) {
         const isShown = process.clients.some(({ heard }) =>
-          heard.some((said) => said.words[0] === "wait" && gave(said, moved))
+          heard.some((request) => request.words[0] === "wait" && gave(request, message))
         );
-        assert(isShown, `It was taken, and never shown: ${moved.text}`);
+        assert(isShown, `It was taken, and never shown: ${message.text}`);
       }
     }
   }
 
-  /** A reply is lost with its server, and where that has not read what became of the command. */
-  #checkReceived({ user, text }: Moved): void {
-    const isIt = (moved: Moved) => moved.user === user && moved.text === text;
-    const leavings = this.#leavings.filter(({ said, moved }) => said && isIt(moved));
-    const given = leavings.filter(({ said, moved }) => gave(said!, moved)).length;
+  /** A reply may be missing if its server has ended, or its member ended before it had read all. */
+  #checkReceived({ user, text }: UserMessage): void {
+    const isIt = (message: UserMessage) => message.user === user && message.text === text;
+    const removals = this.#removals.filter(({ request, message }) => request && isIt(message));
+    const given = removals.filter(({ request, message }) => gave(request!, message)).length;
     const returned = this.#returned.filter(isIt).length;
-    const excused = leavings.filter(({ process, member }) =>
-      process.isOver || this.#behind.has(member)
+    const excused = removals.filter(({ process, member }) =>
+      process.isOver || this.#endedUnread.has(member)
     );
     assert(given <= 1, `It was given twice: ${text}`);
-    const missing = leavings.length - given - returned;
-    assert(missing >= 0, `It has come back too often: ${text}`);
-    assert(missing <= excused.length, `It was received, and given to nobody: ${text}`);
+    const missing = removals.length - given - returned;
+    assert(missing >= 0, `It was put back too often: ${text}`);
+    assert(missing <= excused.length, `It was received, and no client got it: ${text}`);
   }
 }
 
-/** Nobody waits for mail that is there, unless it is being shown to somebody. */
+/**
+ * Checks that no session waits for mail that is there, unless it is being shown to another session.
+ */
 function checkWaiting({ commits: { published }, clients }: Process): void {
   for (const { session: { waiter }, isOver } of clients) {
     if (waiter === undefined || isOver) continue;
     const { user, id } = waiter.shown;
     const isGone = published.users.byName.get(user)?.id !== id;
     const isShown = clients.some(({ session: { shown }, isOver }) => !isOver && shown?.id === id);
-    assert(!isGone, `It waits for the mail of ${user}, who is gone`);
+    assert(!isGone, `A session waits for the mail of ${user}, who is removed`);
     assert(
-      isShown || mailbox.count(published.mailboxes, id) === 0,
-      `${user} waits for what is there`,
+      isShown || boxes.count(published.mailboxes, id) === 0,
+      `A session waits for the mail of ${user}, which is there`,
     );
   }
 }
 
-/** Has the reply this message? Where the server is gone, only a reply that left counts. */
-function gave({ client, got, answer }: Said, { text }: Moved): boolean {
+/**
+ * Does the reply contain this message? If the server has crashed, only a reply that left counts.
+ */
+function gave({ client, got, answer }: Request, { text }: UserMessage): boolean {
   const { isCrashed }: ClientServer = client.server;
   const final = answer === undefined || isCrashed ? undefined : framesOf(answer.reply);
   return (got ?? final ?? []).some((frame, at) => at > 0 && at % 2 === 0 && frame === text);
 }
 
-/** What a `wait` may show: the mail of whoever the client was once. */
-function shownBy(chats: readonly Model[], { address, port }: Said["client"]): string[][] {
+/** The replies that a `wait` may get: the mail of each user as whom the client acted. */
+function shownBy(chats: readonly Model[], { address, port }: Request["client"]): string[][] {
   const shown: string[][] = [];
   const ids = new Set<number>();
   for (const chat of chats) {

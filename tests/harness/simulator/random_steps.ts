@@ -1,4 +1,4 @@
-/** Steps by chance, for each kind of simulation. */
+/** Random steps for each kind of simulation. */
 import type { ModelSettings } from "./model.ts";
 import { pick, randomFrom, wholeBelow } from "../../random.ts";
 import type { ClusterStep } from "./cluster_steps.ts";
@@ -26,8 +26,8 @@ function randomSettings(random: Random): ModelSettings {
 }
 
 function randomWords(random: Random, session: number): Words {
-  const known = [...NAMES, `S${session}`, `S${session}`];
-  const name = () => pick(random, random() < 0.05 ? ODD_NAMES : known);
+  const usual = [...NAMES, `S${session}`, `S${session}`];
+  const name = () => pick(random, random() < 0.05 ? ODD_NAMES : usual);
   const text = () => pick(random, random() < 0.05 ? ODD_TEXTS : TEXTS);
   return pick<() => Words>(random, [
     () => ["register", name()],
@@ -51,15 +51,15 @@ function randomWords(random: Random, session: number): Words {
 
 function randomStep(random: Random, sessions: number, addresses: number): Step {
   const session = 1 + wholeBelow(random, sessions);
-  const say = (): Step => ({
-    kind: "say",
+  const command = (): Step => ({
+    kind: "command",
     session,
     address: `10.0.0.${session % addresses + 1}`,
     words: randomWords(random, session),
     later: random() < 0.3 ? wholeBelow(random, 40) : 0,
   });
   const kind = random();
-  if (kind < 0.6) return say();
+  if (kind < 0.6) return command();
   if (kind < 0.72) return { kind: "commit" };
   if (kind < 0.78) return { kind: pick(random, ["ends", "breaks", "is late"]), session };
   return pick<() => Step>(random, [
@@ -82,7 +82,7 @@ function randomStep(random: Random, sessions: number, addresses: number): Step {
   ])();
 }
 
-/** The steps of the round that a seed means. */
+/** The steps of a round with one server. A seed always gives the same steps. */
 export function randomSteps(seed: number): Step[] {
   const random = randomFrom(seed);
   const sessions = pick(random, [2, 4, 6, 12]);
@@ -92,7 +92,7 @@ export function randomSteps(seed: number): Step[] {
   return [start, ...Array.from({ length }, () => randomStep(random, sessions, addresses))];
 }
 
-/** Room for mail: what is interesting here is what becomes of it. */
+/** Settings with more room for mail, as this simulation follows each message. */
 function randomClusterSettings(random: Random): ModelSettings {
   return {
     ...randomSettings(random),
@@ -104,7 +104,7 @@ function randomClusterSettings(random: Random): ModelSettings {
   };
 }
 
-/** What several servers hear: each text once, so that it can be told from all others. */
+/** A random command. `text` returns a new text each time, so that no two messages are alike. */
 function clusterWords(random: Random, strict: boolean, session: number, text: () => string): Words {
   const name = () => random() < 0.03 ? pick(random, ["too long", ""]) : pick(random, NAMES);
   const own = () => random() < 0.7 ? NAMES[session % NAMES.length]! : name();
@@ -183,7 +183,7 @@ function randomServerStep(random: Random, server: number, settings: ModelSetting
   ])();
 }
 
-/** The steps of the round with several servers that a seed means. */
+/** The steps of a round with several servers. A seed always gives the same steps. */
 export function randomClusterSteps(seed: number): ClusterStep[] {
   const random = randomFrom(seed);
   const count = 2 + wholeBelow(random, 3);
@@ -192,21 +192,22 @@ export function randomClusterSteps(seed: number): ClusterStep[] {
   const settings = randomClusterSettings(random);
   const lengthMax = pick(random, [150, 300, 100_000]);
   let texts = 0;
-  const sayIt = (session: number, words: Words): ClusterStep => {
+  const commandOf = (session: number, words: Words): ClusterStep => {
     const server = 1 + wholeBelow(random, count);
     const address = `10.0.0.${session % addresses + 1}`;
-    return { kind: "say", session, address, server, words, more: random() < 0.3 };
+    return { kind: "command", session, address, server, words, more: random() < 0.3 };
   };
-  const say = (): ClusterStep => {
+  const command = (): ClusterStep => {
     const session = 1 + wholeBelow(random, sessions);
     const text = () => String(++texts);
-    return sayIt(session, clusterWords(random, settings.strict, session, text));
+    return commandOf(session, clusterWords(random, settings.strict, session, text));
   };
-  // A good network and a bad one; much that happens to servers, or little.
+  // The shares of the kinds of steps. They decide whether the network is good or bad, and how much
+  // happens to the servers.
   const goesOn = pick(random, [0.06, 0.2, 0.2]);
   const slowness = pick(random, [0.06, 0.06, 0.2]);
   const events = pick(random, [0.1, 0.3]);
-  // How soon what a snapshot holds can't be read any more.
+  // The share of steps that store a snapshot or remove the messages in it.
   const purges = pick(random, [0.02, 0.02, 0.12]);
   const step = (): ClusterStep => {
     const kind = random();
@@ -223,14 +224,14 @@ export function randomClusterSteps(seed: number): ClusterStep[] {
         ? { kind: "stores its snapshot", server }
         : { kind: "the stream is purged" };
     }
-    if (kind < 0.97 - purges) return say();
+    if (kind < 0.97 - purges) return command();
     return { kind: pick(random, ["ends", "breaks"]), session: 1 + wholeBelow(random, sessions) };
   };
   const starts = Array.from({ length: count }, (_, index): ClusterStep => {
     return { kind: "starts", server: index + 1 };
   });
   const names = Array.from({ length: sessions }, (_, index) => {
-    return sayIt(index + 1, ["register", NAMES[(index + 1) % NAMES.length]!]);
+    return commandOf(index + 1, ["register", NAMES[(index + 1) % NAMES.length]!]);
   });
   const length = 30 + wholeBelow(random, 71);
   return [

@@ -1,4 +1,7 @@
-/** A process of a simulated server that shares its chat: the real journal, batches and engine. */
+/**
+ * A process of a simulated server that shares its chat: the real shared journal, batches and
+ * engine.
+ */
 import type { Entry } from "../../../lib/chat/entry.ts";
 import { type ChatState, emptyChat } from "../../../lib/chat/state.ts";
 import { Engine } from "../../../lib/engine/engine.ts";
@@ -13,17 +16,19 @@ import { decodeEntries } from "../../../lib/chat/entry_codec.ts";
 import { GroupCommit } from "../../../lib/engine/group_commit.ts";
 import type { SessionId } from "../../../lib/chat/users.ts";
 import type { ModelSettings } from "./model.ts";
-import { Client, type ClientServer, type Said } from "./client.ts";
+import { Client, type ClientServer, type Request } from "./client.ts";
 import type { Oracle } from "./oracle.ts";
 import type { Stream } from "./stream.ts";
 
-/** What was sent and is not acknowledged for so long may be lost, in milliseconds. */
+/** A message that is not acknowledged after this long counts as failed (ms). */
 const SENT_MS = 2_000;
-/** Another member has so long to answer, in milliseconds. */
+/** Another member must answer a question within this time (ms). */
 const ASK_MS = 1_000;
+/** A commit is given up after this long (ms). */
 const COMMIT_MS = 5_000;
-/** While a server stops, its clients have so long, in milliseconds. */
+/** A stopping server closes the connections that are left after this long (ms). */
 const STOP_MS = 4_000;
+/** A snapshot is due after this many entries. */
 const SNAPSHOT_ENTRIES = 6;
 
 const SILENT = new Log({ write: (bytes) => Promise.resolve(bytes.length) }, {
@@ -31,53 +36,56 @@ const SILENT = new Log({ write: (bytes) => Promise.resolve(bytes.length) }, {
   linesMax: 0,
 });
 
-/** What is done wrongly on purpose, to see that it is noticed. */
+/** Deliberate faults. The tests use them to check that the simulator finds faults. */
 export interface ClusterFaults {
-  /** What a server reads instead of a message, in a state. */
+  /** A server in this state reads this instead of a message. */
   readonly read?: (body: string, state: ChatState) => string;
-  /** What a server sends instead of a message. */
+  /** A server sends this instead of a message. */
   readonly send?: (body: string) => string;
-  /** What a snapshot holds instead of a state. */
+  /** A snapshot contains this instead of the state. */
   readonly save?: (state: ChatState) => ChatState;
-  /** Does a server take what it sends for what has come back? */
-  readonly echoes?: boolean;
+  /** Does a server read its message as soon as it has sent it? */
+  readonly takesSentForStored?: boolean;
 }
 
-/** Where a process lives. */
-export interface Surroundings {
+/** The simulated world of the processes. */
+export interface Environment {
   readonly stream: Stream;
   readonly oracle: Oracle;
   readonly faults: ClusterFaults;
   readonly lengthMax: number;
   /** The time, in milliseconds. */
   readonly now: number;
-  /** An id that was not there before. */
-  newId(): string;
-  /** Something is to happen in a process. */
+  /** A new id for a member. */
+  newMemberId(): string;
+  /** Lets a process do something after the current step's work. */
   post(process: Process, work: () => void): void;
   failed(error: unknown): void;
 }
 
-/** A question to another member that has no answer yet. */
+/** A question to another member that is not answered yet. */
 export interface Question {
   readonly member: string;
   readonly session: SessionId;
   readonly answer: (isThere: boolean) => void;
 }
 
-/** A timer of a process. */
 interface Timer {
   readonly at: number;
   readonly call: () => void;
 }
 
-/** A commit, and the commands of it that were not sent. */
+/** A commit that was not sent completely. */
 interface Commit {
   readonly member: string | undefined;
-  readonly left: (Said | undefined)[];
+  /**
+   * The requests of its entries that were not sent yet; `undefined` for an entry that is no
+   * command.
+   */
+  readonly left: (Request | undefined)[];
 }
 
-/** From its start to its end. */
+/** One process of a server. */
 export class Process implements Carrier, ClientServer {
   readonly number: number;
   readonly journal: SharedJournal;
@@ -85,20 +93,20 @@ export class Process implements Carrier, ClientServer {
   readonly engine: Engine;
   readonly strict: boolean;
   readonly clients: Client[] = [];
-  readonly replies: ClientServer["replies"];
+  readonly replied: ClientServer["replied"];
   readonly failed: (error: unknown) => void;
   failures = 0;
   isAsleep = false;
   isOver = false;
   isCrashed = false;
-  /** What is to happen when it wakes. */
+  /** What it does when it wakes. */
   postponed: (() => void)[] = [];
   questions: Question[] = [];
-  /** The ends of batches that are due. */
+  /** Ends the open batches. */
   batchEnds: (() => void)[] = [];
-  /** The snapshot that it is about to store. */
+  /** The snapshot that it has begun and not stored yet. */
   saving: { readonly state: ChatState; readonly through: number } | undefined;
-  readonly #world: Surroundings;
+  readonly #environment: Environment;
   #timers: Timer[] = [];
   #commits: Commit[] = [];
   #joinsAt: number;
@@ -109,19 +117,21 @@ export class Process implements Carrier, ClientServer {
     asked: () => Promise.resolve(),
   };
 
-  constructor(world: Surroundings, number: number, settings: ModelSettings) {
-    this.#world = world;
+  constructor(environment: Environment, number: number, settings: ModelSettings) {
+    this.#environment = environment;
     this.number = number;
     this.strict = settings.strict;
-    this.failed = (error) => world.failed(error);
-    this.replies = (said, frames) => world.oracle.replies(said, frames, this.through);
-    const { state, through } = world.stream.load() ?? { state: emptyChat(settings), through: 0 };
-    this.#joinsAt = world.stream.bodies.length;
+    this.failed = (error) => environment.failed(error);
+    this.replied = (request, frames) =>
+      environment.oracle.checkReply(request, frames, this.through);
+    const { state, through } = environment.stream.load() ??
+      { state: emptyChat(settings), through: 0 };
+    this.#joinsAt = environment.stream.bodies.length;
     this.journal = new TracedJournal(this, through, {
       settings,
       timeoutMs: COMMIT_MS,
-      bodyLengthMax: world.lengthMax,
-      newId: () => world.newId(),
+      bodyLengthMax: environment.lengthMax,
+      newId: () => environment.newMemberId(),
       failed: () => this.end(),
       snapshotEntries: () => SNAPSHOT_ENTRIES,
       later: (ms, call) => this.later(ms, call),
@@ -143,7 +153,7 @@ export class Process implements Carrier, ClientServer {
     return open.map(({ session }) => session.actor.session);
   }
 
-  /** Does nothing wait here for anything? */
+  /** Is there no timer, open batch, question or unanswered command? */
   get isAtRest(): boolean {
     const isIdle = this.#timers.length === 0 && this.batchEnds.length === 0 &&
       this.commits.settled() === undefined;
@@ -152,14 +162,16 @@ export class Process implements Carrier, ClientServer {
         this.clients.every(({ heard }) => heard.every(({ answer }) => answer !== undefined));
   }
 
-  /** Reads the next message of the stream; joins when all is read that was there at the start. */
+  /** Reads the next message of the stream, then joins if it is time to. */
   read(): void {
-    const { stream, faults } = this.#world;
+    const { stream, faults } = this.#environment;
     const next = this.through + 1;
     const body = stream.bodies[next - 1];
     if (next <= stream.purged) {
       const { state, through } = stream.load()!;
-      if (this.journal.member !== undefined) this.#world.oracle.misses(this.journal.member);
+      if (this.journal.member !== undefined) {
+        this.#environment.oracle.noteMissed(this.journal.member);
+      }
       this.journal.reset(state, through);
     } else if (body !== undefined) {
       const read = faults.read?.(body, this.commits.published) ?? body;
@@ -168,13 +180,14 @@ export class Process implements Carrier, ClientServer {
     this.joinWhenRead();
   }
 
+  /** Joins when all messages were read that were in the stream at the start. */
   joinWhenRead(): void {
     if (this.#hasJoined || this.through < this.#joinsAt) return;
     this.#hasJoined = true;
     this.journal.join().catch(() => this.end());
   }
 
-  /** A new connection, if it takes any. */
+  /** Opens a connection. Returns `undefined` if the server accepts none now. */
   connect(address: string, port: number): Client | undefined {
     if (this.commits.isBehind || this.#isStopping) return undefined;
     const client = new Client(this, address, port);
@@ -182,7 +195,7 @@ export class Process implements Carrier, ClientServer {
     return client;
   }
 
-  /** A polite stop. */
+  /** Stops in good order: the clients are answered, and the member leaves. */
   stop(): void {
     if (!this.#hasJoined || this.#isStopping) return;
     this.#isStopping = true;
@@ -196,21 +209,22 @@ export class Process implements Carrier, ClientServer {
       .then(() => this.end(), this.failed);
   }
 
-  /** Nothing happens here any more. */
+  /** The process ends: nothing happens in it any more. */
   end(): void {
     this.isOver = true;
     this.#timers = [];
   }
 
+  /** Calls back after `ms` milliseconds. Returns a function that prevents it. */
   later(ms: number, call: () => void): () => void {
-    const timer = { at: this.#world.now + ms, call };
+    const timer = { at: this.#environment.now + ms, call };
     this.#timers.push(timer);
     return () => this.#timers = this.#timers.filter((other) => other !== timer);
   }
 
-  /** The timer that is due and was due first. */
+  /** Removes and returns the timer that is due first, if one is due. */
   takeDue(): (() => void) | undefined {
-    const due = this.#timers.filter(({ at }) => at <= this.#world.now);
+    const due = this.#timers.filter(({ at }) => at <= this.#environment.now);
     const first = due.reduce<Timer | undefined>(
       (first, timer) => first === undefined || timer.at < first.at ? timer : first,
       undefined,
@@ -222,14 +236,16 @@ export class Process implements Carrier, ClientServer {
   /** Another process asks about a session of this one. */
   hear({ member, session, answer }: Question, from: Process): void {
     if (this.#answering.member !== member) return;
-    this.#answering.asked(session).then(() => this.#world.post(from, () => answer(true)));
+    this.#answering.asked(session).then(() => this.#environment.post(from, () => answer(true)));
   }
 
-  /** The entries of a commit go into batches, one after another. */
-  sends(entries: readonly Entry[], member: string | undefined): (error: unknown) => void {
-    const { oracle } = this.#world;
+  /**
+   * Notes a commit, whose entries will be sent in batches. Returns a function to call at its end.
+   */
+  noteCommit(entries: readonly Entry[], member: string | undefined): (error: unknown) => void {
+    const { oracle } = this.#environment;
     const left = entries.map((entry) =>
-      entry.kind === "command" ? oracle.saidOf.get(entry.command) : undefined
+      entry.kind === "command" ? oracle.requestOf.get(entry.command) : undefined
     );
     const commit = { member, left };
     this.#commits.push(commit);
@@ -241,7 +257,7 @@ export class Process implements Carrier, ClientServer {
   }
 
   send(_id: string, body: string, sent: (error?: unknown) => void): void {
-    const { stream, faults } = this.#world;
+    const { stream, faults } = this.#environment;
     this.#trace(body);
     let isTold = false;
     const tell = (error?: unknown) => {
@@ -256,11 +272,11 @@ export class Process implements Carrier, ClientServer {
     const packet = {
       server: this.number,
       body: faults.send?.(body) ?? body,
-      sent: () => this.#world.post(this, heard),
+      sent: () => this.#environment.post(this, heard),
     };
     stream.packets.push(packet);
-    if (faults.echoes === true) {
-      this.#world.post(this, () => this.journal.receive(this.through + 1, body, 0));
+    if (faults.takesSentForStored === true) {
+      this.#environment.post(this, () => this.journal.receive(this.through + 1, body, 0));
     }
   }
 
@@ -281,7 +297,7 @@ export class Process implements Carrier, ClientServer {
   }
 
   save(state: ChatState, through: number): void {
-    this.saving ??= { state: this.#world.faults.save?.(state) ?? state, through };
+    this.saving ??= { state: this.#environment.faults.save?.(state) ?? state, through };
   }
 
   close(): Promise<void> {
@@ -290,16 +306,16 @@ export class Process implements Carrier, ClientServer {
   }
 
   #trace(body: string): void {
-    const [first, ...others] = decodeEntries(body);
-    if (first?.kind !== "batch" || this.#world.oracle.knows(first)) return;
+    const [first, ...rest] = decodeEntries(body);
+    if (first?.kind !== "batch" || this.#environment.oracle.hasSent(first)) return;
     this.#commits = this.#commits.filter(({ member }) => member === first.member);
     const [{ left } = { left: [] }] = this.#commits;
-    this.#world.oracle.sends(first, this, left.splice(0, others.length));
+    this.#environment.oracle.noteSent(first, this, left.splice(0, rest.length));
     if (left.length === 0) this.#commits.shift();
   }
 }
 
-/** Tells its process what is to be stored. */
+/** A journal that tells its process of each commit. */
 class TracedJournal extends SharedJournal {
   readonly #process: Process;
 
@@ -309,9 +325,9 @@ class TracedJournal extends SharedJournal {
   }
 
   override commit(entries: readonly Entry[], stored: CommitListener): void {
-    const over = this.#process.sends(entries, this.member);
+    const ended = this.#process.noteCommit(entries, this.member);
     super.commit(entries, (error) => {
-      over(error);
+      ended(error);
       stored(error);
     });
   }

@@ -11,30 +11,30 @@ import type { ClusterFaults } from "./server.ts";
 import { formatStep, parseStep, type Step } from "./steps.ts";
 import { type Faults, simulate } from "./simulator.ts";
 
-/** A shorter transcript is looked for with so many tries at most. */
+/** The most tries to find a shorter transcript. */
 const SHRINK_TRIES = 3_000;
 
 /** A kind of simulation. */
 export interface Simulation<Step, Faults> {
-  /** The steps of the round that a seed means. */
+  /** The random steps of a round. A seed always gives the same steps. */
   readonly stepsOf: (seed: number) => readonly Step[];
-  /** Does the steps, and throws where something is wrong. */
+  /** Executes the steps. Throws if something is wrong. */
   readonly simulate: (steps: readonly Step[], faults?: Faults) => void | Promise<void>;
   /** A step as a line. */
   readonly format: (step: Step) => string;
   /** A line as a step. */
   readonly parse: (line: string) => Step;
-  /** The same step with less in it. */
+  /** A simpler form of the step; the step itself if it has none. */
   readonly simpler: (step: Step) => Step;
 }
 
-/** One server. */
+/** One server with its own journal. */
 export const SERVER: Simulation<Step, Faults> = {
   stepsOf: randomSteps,
   simulate,
   format: formatStep,
   parse: parseStep,
-  simpler: (step) => step.kind === "say" ? { ...step, later: 0 } : step,
+  simpler: (step) => step.kind === "command" ? { ...step, later: 0 } : step,
 };
 
 /** Several servers that share a chat. */
@@ -43,10 +43,10 @@ export const CLUSTER: Simulation<ClusterStep, ClusterFaults> = {
   simulate: simulateCluster,
   format: formatClusterStep,
   parse: parseClusterStep,
-  simpler: (step) => step.kind === "say" ? { ...step, more: false } : step,
+  simpler: (step) => step.kind === "command" ? { ...step, more: false } : step,
 };
 
-/** A transcript: a line a step. */
+/** The transcript of the steps, with a line for each. */
 export function formatSteps<Step>(
   { format }: Simulation<Step, never>,
   steps: readonly Step[],
@@ -54,7 +54,7 @@ export function formatSteps<Step>(
   return steps.map((step) => `${format(step)}\n`).join("");
 }
 
-/** The steps of a transcript; a line that begins with a number sign is a remark. */
+/** The steps of a transcript. A line that begins with a number sign is a comment. */
 export function parseSteps<Step>({ parse }: Simulation<Step, never>, text: string): Step[] {
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("#")).map(parse);
 }
@@ -72,7 +72,7 @@ async function failureOf<Step, Faults>(
   }
 }
 
-/** Fewer steps that fail too: leaves out ever smaller runs of them for as long as that helps. */
+/** Looks for fewer steps that fail too: leaves out ever shorter stretches of them. */
 async function shrink<Step, Faults>(
   simulation: Simulation<Step, Faults>,
   steps: readonly Step[],
@@ -86,13 +86,13 @@ async function shrink<Step, Faults>(
     least = other;
     return true;
   };
-  for (let run = least.length >> 1; run > 0;) {
-    let helped = false;
+  for (let length = least.length >> 1; length > 0;) {
+    let hasHelped = false;
     for (let at = 0; at < least.length;) {
-      if (await attempt([...least.slice(0, at), ...least.slice(at + run)])) helped = true;
-      else at += run;
+      if (await attempt([...least.slice(0, at), ...least.slice(at + length)])) hasHelped = true;
+      else at += length;
     }
-    if (run > 1 || !helped) run >>= 1;
+    if (length > 1 || !hasHelped) length >>= 1;
   }
   for (const [at, step] of least.entries()) {
     const simpler = simulation.simpler(step);
@@ -101,7 +101,10 @@ async function shrink<Step, Faults>(
   return least;
 }
 
-/** Runs rounds, the first with this seed and each other with the next; returns how many steps. */
+/**
+ * Runs rounds with consecutive seeds, and returns the number of all steps. Throws when a round
+ * fails, with a short transcript that fails too.
+ */
 export async function simulateRounds<Step, Faults>(
   simulation: Simulation<Step, Faults>,
   seed: number,
@@ -123,15 +126,15 @@ export async function simulateRounds<Step, Faults>(
   return count;
 }
 
-/** A seed by chance, which leaves room for many rounds behind it. */
-export function someSeed(): number {
+/** A random seed. Many seeds follow it. */
+export function randomSeed(): number {
   return wholeBelow(Math.random, 2 ** 31);
 }
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      seed: { type: "string", default: String(someSeed()) },
+      seed: { type: "string", default: String(randomSeed()) },
       rounds: { type: "string", default: "10000" },
     },
   });

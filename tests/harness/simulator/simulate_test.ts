@@ -7,24 +7,24 @@ import {
   CLUSTER,
   formatSteps,
   parseSteps,
+  randomSeed,
   SERVER,
   simulateRounds,
   type Simulation,
-  someSeed,
 } from "./simulate.ts";
 import { itNeeds, missing } from "../../support.ts";
 
 const READ = { permissions: ["read"] } as const;
 const ROUNDS = 300;
 
-/** The transcripts of a folder. */
+/** The names of the transcripts in a folder. */
 function namesIn(folder: URL): string[] {
   if (missing(READ) !== undefined) return ["..."];
   return Array.from(Deno.readDirSync(folder), ({ name }) => name)
     .filter((name) => name.endsWith(".txt")).sort();
 }
 
-/** The transcript that is printed when a fault is found. It fails with the fault alone. */
+/** Simulates with a fault. Returns the printed transcript, which must fail only with the fault. */
 async function foundIn<Step, Faults>(
   simulation: Simulation<Step, Faults>,
   faults: Faults,
@@ -39,7 +39,7 @@ async function foundIn<Step, Faults>(
   return transcript.trimEnd().split("\n");
 }
 
-/** What both kinds of simulation do. */
+/** The tests of both kinds of simulation. */
 function describeSimulation<Step, Faults>(
   name: string,
   simulation: Simulation<Step, Faults>,
@@ -48,17 +48,17 @@ function describeSimulation<Step, Faults>(
 ): void {
   describe(name, () => {
     for (const name of namesIn(folder)) {
-      itNeeds(READ, `${name} goes as the naive chat says`, async () => {
+      itNeeds(READ, `passes ${name}`, async () => {
         const transcript = Deno.readTextFileSync(new URL(name, folder));
         await simulation.simulate(parseSteps(simulation, transcript));
       });
     }
 
-    it("finds nothing wrong, whatever happens", async () => {
-      await simulateRounds(simulation, someSeed(), ROUNDS);
+    it("passes random rounds", async () => {
+      await simulateRounds(simulation, randomSeed(), ROUNDS);
     });
 
-    it("writes all steps down", () => {
+    it("formats and parses all steps", () => {
       for (let seed = 0; seed < 50; seed++) {
         const steps = simulation.stepsOf(seed);
         assertEquals(parseSteps(simulation, formatSteps(simulation, steps)), steps);
@@ -70,30 +70,30 @@ function describeSimulation<Step, Faults>(
 }
 
 describeSimulation("simulate()", SERVER, new URL("./found/", import.meta.url), () => {
-  it("finds a message that is lost, and how", async () => {
-    const hear = (command: Command): Command =>
+  it("finds a lost message, and a short transcript", async () => {
+    const replace = (command: Command): Command =>
       command.name === "send" && command.text === "22" ? { name: "ping" } : command;
-    const lines = await foundIn(SERVER, { hear });
+    const lines = await foundIn(SERVER, { replace });
     assert(lines.length <= 3, lines.join("\n"));
     assertMatch(lines.at(-1)!, /^session \d+ of 10\.0\.0\.\d: send \S+ 22$/);
   });
 
-  it("finds one of fifty messages that is lost", async () => {
+  it("finds a fault that loses one of fifty messages", async () => {
     let sent = 0;
-    const hear = (command: Command): Command =>
+    const replace = (command: Command): Command =>
       command.name === "sendall" && ++sent % 50 === 0 ? { name: "users" } : command;
-    const failing = simulateRounds(SERVER, 1, ROUNDS, { hear });
+    const failing = simulateRounds(SERVER, 1, ROUNDS, { replace });
     await assertRejects(() => failing, Error, "It fails with --seed");
   });
 
-  it("finds a batch that a replay leaves out, and how", async () => {
+  it("finds a batch that a replay leaves out, and a short transcript", async () => {
     const lines = await foundIn(SERVER, {
       read: ({ rows, batches }) => ({ rows, batches: [...batches].slice(0, -1) }),
     });
     assert(lines.length <= 4, lines.join("\n"));
   });
 
-  it("finds a snapshot that lacks its last row, and how", async () => {
+  it("finds a snapshot without its last row, and a short transcript", async () => {
     const lines = await foundIn(SERVER, {
       read: ({ rows, batches }) => ({ rows: [...rows].slice(0, -1), batches }),
     });
@@ -102,7 +102,7 @@ describeSimulation("simulate()", SERVER, new URL("./found/", import.meta.url), (
   });
 });
 
-/** The batch with another text in it. */
+/** The batch with another text in its `send` commands. */
 function withText(body: string, is: string, becomes: string): string {
   return encodeEntries(
     decodeEntries(body).map((entry) => {
@@ -118,7 +118,7 @@ describeSimulation(
   CLUSTER,
   new URL("./found/cluster/", import.meta.url),
   () => {
-    it("finds a server that reads what is not there, and how", async () => {
+    it("finds a server that reads another text, and a short transcript", async () => {
       const read = (body: string, { members }: ChatState) =>
         members.all.length < 2 ? body : withText(body, "2", "22");
       const lines = await foundIn(CLUSTER, { read });
@@ -126,7 +126,7 @@ describeSimulation(
       assertMatch(lines.at(-1)!, / send \S+ 2$/);
     });
 
-    it("finds a message that is lost on its way into the stream, and how", async () => {
+    it("finds an entry that is lost on its way to the stream, and a short transcript", async () => {
       const send = (body: string) => {
         const batch = decodeEntries(body);
         return batch.length > 3 ? encodeEntries(batch.slice(0, -1)) : body;
@@ -135,14 +135,14 @@ describeSimulation(
       assert(lines.length <= 9, lines.join("\n"));
     });
 
-    it("finds a snapshot that does not know who takes part, and how", async () => {
+    it("finds a snapshot without the members, and a short transcript", async () => {
       const save = (state: ChatState) => ({ ...state, members: { ...state.members, all: [] } });
       const lines = await foundIn(CLUSTER, { save });
       assert(lines.length <= 14, lines.join("\n"));
       assert(lines.some((line) => line.endsWith(" stores its snapshot")));
     });
 
-    it("finds a snapshot that forgets the mail, and how", async () => {
+    it("finds a snapshot without the mail, and a short transcript", async () => {
       const save = (state: ChatState) => ({
         ...state,
         mailboxes: emptyChat(state.settings).mailboxes,
@@ -152,8 +152,8 @@ describeSimulation(
       assert(lines.some((line) => line.endsWith(" stores its snapshot")));
     });
 
-    it("finds a server that takes what it sends for stored, and how", async () => {
-      const lines = await foundIn(CLUSTER, { echoes: true });
+    it("finds a server that takes a sent message for stored, and a short transcript", async () => {
+      const lines = await foundIn(CLUSTER, { takesSentForStored: true });
       assert(lines.length <= 4, lines.join("\n"));
     });
   },

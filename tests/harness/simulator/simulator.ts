@@ -1,7 +1,7 @@
 /**
- * The simulator: the real engine, batches, journal and snapshots, and sessions that send bytes, all in
- * one process without sockets, timers that fire or promises that are awaited. Each step is done by a
- * naive server too, and whatever differs is an error.
+ * The simulator of one server: the real engine, batches and snapshots over a journal in memory, and
+ * clients that send bytes. There are no sockets, timers do not fire, and no promise is awaited: the
+ * steps decide everything. A naive server executes each step too, and any difference is an error.
  */
 import { assertEquals, assertThrows } from "@std/assert";
 import { conflict } from "../../../lib/chat/step.ts";
@@ -9,20 +9,20 @@ import type { Command } from "../../../lib/protocol/command.ts";
 import { Engine } from "../../../lib/engine/engine.ts";
 import { JournalError, replay, type Stored } from "../../../lib/journal/journal.ts";
 import { Log } from "../../../lib/log.ts";
-import * as mailbox from "../../../lib/chat/mailboxes.ts";
+import * as boxes from "../../../lib/chat/mailboxes.ts";
 import { restoreSnapshot, snapshotRows } from "../../../lib/chat/snapshot.ts";
 import { type GroupCommit, openChat } from "../../../lib/engine/group_commit.ts";
 import type { ModelSettings } from "./model.ts";
 import { decodeAll, SimulatedJournal } from "./journal.ts";
 import { ModelServer } from "./model_batches.ts";
-import { assertSame, Peers } from "./peers.ts";
+import { assertSame, Connections } from "./connections.ts";
 import { SETTINGS, type Step } from "./steps.ts";
 
-/** What is done wrongly on purpose, to see that it is noticed. */
+/** Deliberate faults. The tests use them to check that the simulator finds faults. */
 export interface Faults {
-  /** What the engine hears instead of a command. */
-  readonly hear?: (command: Command) => Command;
-  /** What a restart reads instead of what was stored. */
+  /** The engine executes this command instead of the sent one. */
+  readonly replace?: (command: Command) => Command;
+  /** A restart reads this instead of what was stored. */
   readonly read?: (stored: Stored) => Stored;
 }
 
@@ -31,7 +31,7 @@ const SILENT = new Log({ write: (bytes) => Promise.resolve(bytes.length) }, {
   linesMax: 0,
 });
 
-/** Does the steps, and throws where the server is not what the naive one is. */
+/** Executes the steps. Throws if the server differs from the naive one. */
 export function simulate(steps: readonly Step[], faults: Faults = {}): void {
   const first = steps[0]?.kind === "start" ? steps[0].settings : SETTINGS;
   const { now } = Date;
@@ -54,7 +54,7 @@ class World implements Disposable {
   #settings: ModelSettings;
   #commits!: GroupCommit;
   #engine!: Engine;
-  #peers!: Peers;
+  #connections!: Connections;
 
   constructor(settings: ModelSettings, clock: { now: number }, faults: Faults) {
     this.#clock = clock;
@@ -70,16 +70,16 @@ class World implements Disposable {
     switch (event.kind) {
       case "start":
         this.#stop();
-        this.#choose(event.settings);
+        this.#chooseSettings(event.settings);
         this.#open();
         break;
-      case "say":
-        this.#peers.say(event);
+      case "command":
+        this.#connections.arrive(event);
         break;
       case "ends":
       case "breaks":
       case "is late":
-        this.#peers.touch(event);
+        this.#connections.change(event);
         break;
       case "time passes":
         this.#clock.now += event.ms;
@@ -87,14 +87,14 @@ class World implements Disposable {
         break;
       case "forget after":
         this.#engine.forgetAbsent(Date.now(), event.ms);
-        this.#model.forgetAbsent(event.ms, this.#peers.addresses);
+        this.#model.forgetAbsent(event.ms, this.#connections.addresses);
         break;
       case "batch ends":
         this.#beginStoring();
         break;
       case "commit":
       case "commit fails":
-        this.#afterTurn(event.kind === "commit" ? "well" : "fails");
+        this.#endCommit(event.kind === "commit" ? "well" : "fails");
         break;
       case "crash":
       case "crash after the commit":
@@ -110,27 +110,27 @@ class World implements Disposable {
     this.#kill();
   }
 
-  /** The process is gone, and what it had not stored. */
+  /** The process ends at once. What it had not stored is lost. */
   #kill(): void {
-    this.#peers.kill();
-    this.#journal.lose();
+    this.#connections.clearTimers();
+    this.#journal.crash();
   }
 
   #open(): void {
     this.#commits = openChat(this.#settings, this.#journal, SILENT);
     this.#engine = new Engine(this.#commits, SILENT);
-    this.#peers = new Peers({
+    this.#connections = new Connections({
       settings: this.#settings,
       commits: this.#commits,
       engine: this.#engine,
       model: this.#model,
-      hear: this.#faults.hear ?? ((command) => command),
+      replace: this.#faults.replace ?? ((command) => command),
     });
     this.#model.restart(this.#settings);
     this.#compareCopies();
   }
 
-  /** What is stored, in whatever way it is read, must be the state. */
+  /** A replay of what is stored must give the state, with a snapshot and without. */
   #compareCopies(): void {
     const rows = [...snapshotRows(this.#commits.published)];
     const { history } = this.#journal;
@@ -151,9 +151,9 @@ class World implements Disposable {
     this.#open();
   }
 
-  /** A polite stop: who waits is answered, and the state is stored once more. */
+  /** A stop in good order: each `wait` is answered, and the state is stored as a snapshot. */
   #stop(): void {
-    this.#peers.endModelWaits();
+    this.#connections.endModelWaits();
     this.#engine.stop();
     while (this.#journal.isStoring) {
       this.#journal.end("well");
@@ -161,51 +161,51 @@ class World implements Disposable {
     }
     this.#commits.close();
     this.#model.commit();
-    this.#peers.flush();
+    this.#connections.flush();
     this.#kill();
   }
 
-  /** The next settings, where the chat can go on under them. */
-  #choose(settings: ModelSettings): void {
-    const goesOn = conflict(this.#commits.published, settings) === undefined;
-    assertEquals(goesOn, this.#model.chat.allows(settings));
-    if (goesOn) this.#settings = settings;
+  /** The next start has these settings, if the chat can go on under them. */
+  #chooseSettings(settings: ModelSettings): void {
+    const isPossible = conflict(this.#commits.published, settings) === undefined;
+    assertEquals(isPossible, this.#model.chat.allows(settings));
+    if (isPossible) this.#settings = settings;
     else assertThrows(() => openChat(settings, this.#journal, SILENT), JournalError);
   }
 
   #beginStoring(): void {
     if (!this.#journal.isAwaited || this.#journal.isStoring) return;
     this.#journal.begin();
-    this.#model.handOver();
+    this.#model.beginStoring();
   }
 
-  #afterTurn(mood: "well" | "fails"): void {
+  #endCommit(mood: "well" | "fails"): void {
     if (!this.#journal.isAwaited) return;
     this.#journal.end(mood);
     if (mood === "well") this.#model.commit();
     else this.#model.fail();
-    this.#peers.goOn();
+    this.#connections.continueAll();
   }
 
   #snapshot(kind: "snapshot" | "snapshot begins" | "snapshot goes on"): void {
-    if (kind === "snapshot goes on") this.#journal.goOn();
+    if (kind === "snapshot goes on") this.#journal.writeRow();
     else this.#journal.beginSnapshot(this.#commits.published);
     if (kind === "snapshot") this.#journal.writeAll();
   }
 
-  /** The state, and whether it has changed in this batch. */
+  /** Both servers must have the same users and mail, and both or none must have work to store. */
   #compare(): void {
-    assertEquals(this.#journal.isAwaited, this.#model.isOpen, "Is something to be stored?");
+    assertEquals(this.#journal.isAwaited, this.#model.hasWork, "Has the server work to store?");
     const { users, mailboxes } = this.#commits.candidate;
     const found = users.byId.values().map(({ name, id, address }) => {
       const { session, freeSince } = users.presence.get(id)!;
-      const mail = Array.from(mailbox.read(mailboxes, id), ({ from, text }) => [from, text]);
+      const mail = Array.from(boxes.read(mailboxes, id), ({ from, text }) => [from, text]);
       return [name, address, session ?? freeSince, mail];
     });
     const expected = this.#model.chat.people.map(({ name, address, holder, freeSince, mail }) => [
       name,
       address,
-      holder === 0 ? freeSince : this.#peers.idOf(holder),
+      holder === 0 ? freeSince : this.#connections.idOf(holder),
       mail.map(({ from, text }) => [from, text]),
     ]);
     assertSame(found, expected, "the users and their mail");

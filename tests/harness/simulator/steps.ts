@@ -1,25 +1,27 @@
-/** The steps of a simulation, as data and as lines of a transcript. */
+/** The steps of a simulation with one server, as data and as lines of a transcript. */
 import type { ModelSettings } from "./model.ts";
 import type { Words } from "./model_batches.ts";
 
-/** One thing that happens. A step that makes no sense where it stands does nothing. */
+/** One thing that happens. A step that is not possible at its place does nothing. */
 export type Step =
-  /** A server is started with these settings, after a polite stop of the one before. */
+  /** The server stops in good order, and starts with these settings. */
   | { readonly kind: "start"; readonly settings: ModelSettings }
-  /** Sends a command; its last bytes, `later`, arrive with what the session does next. */
+  /**
+   * A client sends a command. Its last bytes, `later` many, arrive with the session's next step.
+   */
   | {
-    readonly kind: "say";
+    readonly kind: "command";
     readonly session: number;
     readonly address: string;
     readonly words: Words;
     readonly later: number;
   }
-  /** The end of the stream, a connection that breaks, the end of the time of a `wait`. */
+  /** The client closes its connection, the connection breaks, the time of a `wait` is over. */
   | { readonly kind: "ends" | "breaks" | "is late"; readonly session: number }
   | { readonly kind: "time passes" | "forget after"; readonly ms: number }
   | { readonly kind: Event };
 
-/** What happens to the server as a whole. */
+/** A step of the server as a whole. */
 export type Event = typeof EVENTS[number];
 
 const EVENTS = [
@@ -42,7 +44,7 @@ const LIMITS = {
   messages: "messagesMax",
 } as const;
 
-/** Where a transcript says nothing else. */
+/** The settings of a transcript that names no others. */
 export const SETTINGS: ModelSettings = {
   strict: false,
   nameSymbolsMax: 4,
@@ -59,7 +61,7 @@ export function formatStep(step: Step): string {
   switch (step.kind) {
     case "start":
       return `start ${formatSettings(step.settings)}`;
-    case "say": {
+    case "command": {
       const later = step.later > 0 ? ` (${step.later} bytes later)` : "";
       return `session ${step.session} of ${step.address}: ${formatWords(step.words)}${later}`;
     }
@@ -75,18 +77,18 @@ export function formatStep(step: Step): string {
   }
 }
 
-/** A line as a step. */
+/** Reads a line. Throws if it is not a step. */
 export function parseStep(line: string): Step {
   const event = EVENTS.find((kind) => kind === line);
   if (event !== undefined) return { kind: event };
-  const said = /^session (\d+) of (\S+): (.*?)(?: \((\d+) bytes later\))?$/.exec(line);
-  if (said !== null) {
+  const sent = /^session (\d+) of (\S+): (.*?)(?: \((\d+) bytes later\))?$/.exec(line);
+  if (sent !== null) {
     return {
-      kind: "say",
-      session: Number(said[1]),
-      address: said[2]!,
-      words: parseWords(said[3]!),
-      later: Number(said[4] ?? 0),
+      kind: "command",
+      session: Number(sent[1]),
+      address: sent[2]!,
+      words: parseWords(sent[3]!),
+      later: Number(sent[4] ?? 0),
     };
   }
   const session = /^session (\d+) (ends|breaks|is late)$/.exec(line);
@@ -100,27 +102,27 @@ export function parseStep(line: string): Step {
   if (/^start( |$)/.test(line)) {
     return { kind: "start", settings: parseSettings(line.split(" ").slice(1)) };
   }
-  throw new Error(`What does this step mean: ${line}`);
+  throw new Error(`This is not a step: ${line}`);
 }
 
-/** Words of a line: what is not plain is in quotes, as JSON. */
+/** The words of a line. A word that is not plain is in quotes, as JSON. */
 export function formatWords(words: Words): string {
   return words.map((word) => /^[\w<>]+$/.test(word) ? word : JSON.stringify(word)).join(" ");
 }
 
-/** The same, read. */
+/** Reads the words of a line. */
 export function parseWords(text: string): Words {
   const words = text.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
   return words.map((word) => word.startsWith('"') ? JSON.parse(word) : word);
 }
 
-/** Settings as words of a line. */
+/** The settings as words of a line. */
 export function formatSettings(settings: ModelSettings): string {
   const limits = Object.entries(LIMITS).map(([word, limit]) => `${word}=${settings[limit]}`);
   return [...(settings.strict ? ["strict"] : []), ...limits].join(" ");
 }
 
-/** The same, read; what is not said is as in {@link SETTINGS}. */
+/** Reads the settings of a line. A limit that is not named is as in {@link SETTINGS}. */
 export function parseSettings(words: readonly string[]): ModelSettings {
   const limits = words.filter((word) => word !== "strict").map((word) => {
     const [name = "", value] = word.split("=");

@@ -1,39 +1,39 @@
-/** The stream that the simulated servers share, and all that is on its way to it. */
+/** The stream that the simulated servers share, and the messages on their way to it. */
 import type { ChatState } from "../../../lib/chat/state.ts";
 import { restoreSnapshot, snapshotRows } from "../../../lib/chat/snapshot.ts";
 
-/** A text that a server has sent. */
+/** A message that a server has sent to the stream. */
 export interface Packet {
   readonly server: number;
   readonly body: string;
-  /** What the server hears of it. */
+  /** Tells the server that the message was stored, or the error. */
   readonly sent: (error?: unknown) => void;
 }
 
-/** Outlives the processes that use it. */
+/** Outlives the processes of the servers. */
 export class Stream {
-  /** All that was ever put into it. */
+  /** All messages that were ever stored. The first one has the number 1. */
   readonly bodies: string[] = [];
-  /** What is on its way, the oldest first. */
+  /** The messages on their way, oldest first. */
   packets: Packet[] = [];
-  /** So many of the first bodies can't be read any more. */
+  /** Messages up to this number can't be read any more. */
   purged = 0;
   #snapshot: { readonly rows: readonly string[]; readonly through: number } | undefined;
 
-  /** The state that the snapshot holds, where there is one, and the number of the last body in it. */
+  /** The snapshot, if there is one: a state, and the number of the last message in it. */
   load(): { readonly state: ChatState; readonly through: number } | undefined {
     if (this.#snapshot === undefined) return undefined;
     const { rows, through } = this.#snapshot;
     return { state: restoreSnapshot(rows)!, through };
   }
 
-  /** A newer snapshot replaces the last. */
+  /** Stores a snapshot, if it is newer than the last. */
   save(state: ChatState, through: number): void {
     if (through <= (this.#snapshot?.through ?? 0)) return;
     this.#snapshot = { rows: [...snapshotRows(state)], through };
   }
 
-  /** What the snapshot holds can be read there alone from now on. */
+  /** Removes the messages that the snapshot contains. */
   purge(): void {
     this.purged = this.#snapshot?.through ?? 0;
   }
