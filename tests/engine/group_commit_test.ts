@@ -59,35 +59,35 @@ describe("GroupCommit.close()", () => {
     const { journal, commits, said, add } = openWorld();
     commits.apply(register("Al"));
     add("register");
-    journal.end("well");
+    journal.end("stores");
     commits.apply(END);
     commits.apply(register("Bob"));
     add("register of Bob");
     add("receive");
     const settled = commits.settled();
-    journal.mood = "fails";
+    journal.outcome = "fails";
     commits.close();
     await settled;
     assertEquals(said, ["register is done", "register of Bob is undone", "receive is undone"]);
     assertEquals(usersIn(journal), ["Al (here)"]);
     // The batch is over: a timer that comes late finds nothing.
-    journal.end("well");
+    journal.end("stores");
     assertEquals(usersIn(journal), ["Al (here)"]);
   });
 
-  for (const mood of ["well", "fails"] as const) {
-    it(`tries once more to store what is owed: it goes ${mood}`, () => {
+  for (const outcome of ["stores", "fails"] as const) {
+    it(`tries once more to store what is owed: the journal ${outcome}`, () => {
       const { journal, commits, add } = openWorld();
       commits.apply(register("Al"));
       add("register");
-      journal.end("well");
+      journal.end("stores");
       commits.apply(END);
       commits.add({ undo: () => commits.storeEventually([END]) });
       journal.end("fails");
       assertEquals(usersIn(journal), ["Al (here)"]);
-      journal.mood = mood;
+      journal.outcome = outcome;
       commits.close();
-      assertEquals(usersIn(journal), [mood === "well" ? "Al" : "Al (here)"]);
+      assertEquals(usersIn(journal), [outcome === "stores" ? "Al" : "Al (here)"]);
       // The next server holds nobody anyway.
       openChat(SETTINGS, journal, SILENT);
       assertEquals(usersIn(journal), ["Al"]);
@@ -106,7 +106,7 @@ describe("a batch that was stored", () => {
       },
       undo: () => said.push("it is undone"),
     });
-    assertThrows(() => journal.end("well"), Error, "a mistake of ours");
+    assertThrows(() => journal.end("stores"), Error, "a mistake of ours");
     assertEquals(said, ["register is done"]);
     assertEquals(usersIn(journal), ["Al (here)"]);
     assertEquals([...snapshotRows(commits.published)], [
@@ -115,7 +115,7 @@ describe("a batch that was stored", () => {
     assertEquals(commits.candidate, commits.published);
     commits.apply(END);
     add("end");
-    journal.end("well");
+    journal.end("stores");
     assertEquals(said, ["register is done", "end is done"]);
     assertEquals(usersIn(journal), ["Al"]);
   });
@@ -150,9 +150,9 @@ describe("a batch that comes while the one before is stored", () => {
     add("end");
     assertEquals(said, []);
     assertEquals(usersIn(journal), []);
-    journal.end("well");
+    journal.end("stores");
     assertEquals([said, usersIn(journal)], [["register is done"], ["Al (here)"]]);
-    journal.end("well");
+    journal.end("stores");
     assertEquals(said.slice(1), ["a look at Al is done", "end is done"]);
     assertEquals(usersIn(journal), ["Al"]);
   });
@@ -164,10 +164,10 @@ describe("a batch that comes while the one before is stored", () => {
     journal.begin();
     add("a look at Al");
     const settled = commits.settled();
-    journal.end("well");
+    journal.end("stores");
     await settled;
     assertEquals(said, ["register is done", "a look at Al is done"]);
-    assertEquals(journal.isAwaited, false);
+    assertEquals(journal.hasWork, false);
   });
 
   it("falls with it: what was overwritten is put back, the latest first, then all is undone", () => {
@@ -202,9 +202,9 @@ describe("a batch that comes while the one before is stored", () => {
     commits.apply(END);
     add("end");
     const closed = commits.close();
-    journal.end("well");
+    journal.end("stores");
     assertEquals(said, ["register is done"]);
-    journal.end("well");
+    journal.end("stores");
     await closed;
     assertEquals(said, ["register is done", "end is done"]);
     assertEquals(usersIn(journal), ["Al"]);

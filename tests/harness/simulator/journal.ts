@@ -5,14 +5,14 @@ import type { CommitListener, Journal, Stored } from "../../../lib/journal/journ
 import { snapshotRows } from "../../../lib/chat/snapshot.ts";
 import { decodeEntries, encodeEntries } from "../../../lib/chat/entry_codec.ts";
 
-type Mood = "well" | "fails" | "dies";
+type Outcome = "stores" | "fails" | "crashes";
 
 /** Outlives the processes of the server. */
 export class SimulatedJournal implements Journal {
   /** All batches that were ever stored, each as the text of its entries. */
   readonly history: string[] = [];
   /** What the next commit does. A crash stores the batch, but does not call back. */
-  mood: Mood = "well";
+  outcome: Outcome = "stores";
   readonly #misread: (stored: Stored) => Stored;
   #rows: string[] = [];
   /** The batches behind the snapshot. */
@@ -44,13 +44,13 @@ export class SimulatedJournal implements Journal {
   }
 
   #store(entries: readonly Entry[], stored: CommitListener): void {
-    const mood = this.mood;
-    this.mood = "well";
-    if (mood === "fails") return stored(new Error("The disk is full"));
+    const outcome = this.outcome;
+    this.outcome = "stores";
+    if (outcome === "fails") return stored(new Error("The disk is full"));
     const batch = encodeEntries(entries);
     this.history.push(batch);
     this.#batches.push(batch);
-    if (mood !== "dies") stored();
+    if (outcome !== "crashes") stored();
   }
 
   published(): void {}
@@ -62,7 +62,7 @@ export class SimulatedJournal implements Journal {
   }
 
   /** Is a batch open, or being stored? */
-  get isAwaited(): boolean {
+  get hasWork(): boolean {
     return this.#endBatch !== undefined || this.isStoring;
   }
 
@@ -79,11 +79,11 @@ export class SimulatedJournal implements Journal {
   /**
    * Ends the commit that was begun, and begins the next one; or ends the open batch and commits it.
    */
-  end(mood: Mood): void {
+  end(outcome: Outcome): void {
     const begun = this.#begun;
     this.#begun = undefined;
     if (begun === undefined && this.#endBatch === undefined) return;
-    this.mood = mood;
+    this.outcome = outcome;
     if (begun === undefined) this.#closeBatch();
     else this.#onlyBegin(begun);
   }

@@ -94,7 +94,7 @@ class World implements Disposable {
         break;
       case "commit":
       case "commit fails":
-        this.#endCommit(event.kind === "commit" ? "well" : "fails");
+        this.#endCommit(event.kind === "commit" ? "stores" : "fails");
         break;
       case "crash":
       case "crash after the commit":
@@ -143,8 +143,8 @@ class World implements Disposable {
 
   #crash(stored: boolean): void {
     this.#compareCopies();
-    if (stored && this.#journal.isAwaited) {
-      this.#journal.end("dies");
+    if (stored && this.#journal.hasWork) {
+      this.#journal.end("crashes");
       this.#model.commit();
     }
     this.#kill();
@@ -156,7 +156,7 @@ class World implements Disposable {
     this.#connections.endModelWaits();
     this.#engine.stop();
     while (this.#journal.isStoring) {
-      this.#journal.end("well");
+      this.#journal.end("stores");
       this.#model.commit();
     }
     this.#commits.close();
@@ -174,15 +174,15 @@ class World implements Disposable {
   }
 
   #beginStoring(): void {
-    if (!this.#journal.isAwaited || this.#journal.isStoring) return;
+    if (!this.#journal.hasWork || this.#journal.isStoring) return;
     this.#journal.begin();
     this.#model.beginStoring();
   }
 
-  #endCommit(mood: "well" | "fails"): void {
-    if (!this.#journal.isAwaited) return;
-    this.#journal.end(mood);
-    if (mood === "well") this.#model.commit();
+  #endCommit(outcome: "stores" | "fails"): void {
+    if (!this.#journal.hasWork) return;
+    this.#journal.end(outcome);
+    if (outcome === "stores") this.#model.commit();
     else this.#model.fail();
     this.#connections.continueAll();
   }
@@ -195,7 +195,7 @@ class World implements Disposable {
 
   /** Both servers must have the same users and mail, and both or none must have work to store. */
   #compare(): void {
-    assertEquals(this.#journal.isAwaited, this.#model.hasWork, "Has the server work to store?");
+    assertEquals(this.#journal.hasWork, this.#model.hasWork, "Has the server work to store?");
     const { users, mailboxes } = this.#commits.candidate;
     const found = users.byId.values().map(({ name, id, address }) => {
       const { session, freeSince } = users.presence.get(id)!;
