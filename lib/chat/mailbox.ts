@@ -71,6 +71,7 @@ export function filledMailbox(
   };
 }
 
+/** Has the mailbox no room for another message? */
 export function isFull({ end }: BroadcastLog, { fillsAt }: Mailbox): boolean {
   return fillsAt <= end;
 }

@@ -21,7 +21,7 @@ function isEmpty(node: readonly unknown[]): boolean {
 
 type IntNode<Value> = readonly (IntNode<Value> | Value | undefined)[];
 
-/** No key of an `IntMap` is negative. */
+/** Stands for no key, as no key is negative. */
 const NO_KEY = -1;
 
 /**
