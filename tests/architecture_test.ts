@@ -130,12 +130,42 @@ describe("the wings of lib/", () => {
   });
 });
 
-describe("deno.json and jsr.json", () => {
-  itNeeds(READ, "map the same names", () => {
-    const names = (file: string) => {
-      const text = Deno.readTextFileSync(new URL(`../${file}`, import.meta.url));
-      return Object.keys(JSON.parse(text).imports).sort();
-    };
+type Names = Readonly<Record<string, string>>;
+
+function json(path: string) {
+  return JSON.parse(Deno.readTextFileSync(new URL(`../${path}`, import.meta.url)));
+}
+
+/** The entries of one map whose names are in the other map too. */
+function shared(map: Names, other: Names): Names {
+  return Object.fromEntries(Object.entries(map).filter(([name]) => name in other));
+}
+
+describe("import maps", () => {
+  itNeeds(READ, "have the same names for npm and for JSR", () => {
+    const names = (path: string) => Object.keys(json(path).imports).sort();
     assertEquals(names("jsr.json"), names("deno.json"));
+  });
+
+  itNeeds(READ, "have the same packages in tests/browser/ and at the root", () => {
+    const [root, browser] = [json("deno.json").imports, json("tests/browser/deno.json").imports];
+    assertEquals(shared(browser, root), shared(root, browser));
+  });
+});
+
+describe("tests/browser/", () => {
+  itNeeds(READ, "has the versions of packages that the root has", () => {
+    const [root, browser] = [
+      json("deno.lock").specifiers,
+      json("tests/browser/deno.lock").specifiers,
+    ];
+    assertEquals(shared(browser, root), shared(root, browser));
+  });
+
+  itNeeds(READ, "is checked as strictly as the root", () => {
+    const rules = ({ compilerOptions, fmt, lint }: Record<string, unknown>) => (
+      { compilerOptions, fmt, lint }
+    );
+    assertEquals(rules(json("tests/browser/deno.json")), rules(json("deno.json")));
   });
 });

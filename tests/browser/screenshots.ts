@@ -1,4 +1,4 @@
-/** Makes the screenshots of the docs: `deno task screenshots`. To be looked at before a commit. */
+/** Makes the screenshots in docs/: `deno task screenshots`. Look at them before you commit them. */
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { closeBrowser, Visitor } from "./browser.ts";
 import { Peer, serveWeb, type TestWeb } from "../support.ts";
@@ -7,12 +7,12 @@ const WIDE = { viewport: { width: 1000, height: 620 } };
 const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 };
 
 async function shoot(page: Page, name: string): Promise<void> {
-  const path = new URL(`../docs/${name}.png`, import.meta.url).pathname;
+  const path = new URL(`../../docs/${name}.png`, import.meta.url).pathname;
   await page.screenshot({ path });
   console.log(path);
 }
 
-/** A little conversation, with a client in C and one on a microcontroller. */
+/** A conversation with a client in C and one on a microcontroller. */
 async function chat(name: string, options: BrowserContextOptions): Promise<void> {
   await using server = serveWeb();
   await using ann = await Visitor.open(server.url, options);
@@ -41,7 +41,7 @@ async function chat(name: string, options: BrowserContextOptions): Promise<void>
   await shoot(page, name);
 }
 
-/** A student's client that sends its lengths with the highest byte first. */
+/** The frames of a client that sends a length in the wrong byte order. */
 async function wire(server: TestWeb): Promise<void> {
   await using teacher = await Visitor.open(`${server.url}/#wire`, WIDE);
   const { page } = teacher;

@@ -1,0 +1,97 @@
+/** The wire view of the page: the frames of a connection, each explained. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { after, describe } from "@std/testing/bdd";
+import { CHROMIUM, closeBrowser, Visitor } from "./browser.ts";
+import { itNeeds, Peer, serveWeb, until } from "../support.ts";
+
+describe("the wire view", () => {
+  after(closeBrowser);
+
+  itNeeds(
+    CHROMIUM,
+    "keeps the entries of connections that stay when the list changes",
+    async () => {
+      await using server = serveWeb();
+      using bob = await Peer.connect(server.port);
+      await bob.ask("ping");
+      await using teacher = await Visitor.open(`${server.url}/#wire`);
+      const { page } = teacher;
+      const choice = page.getByRole("combobox", { name: "Watch" });
+      const options = choice.locator("option");
+      await options.getByText("1: 127.0.0.1").waitFor({ state: "attached" });
+      await choice.selectOption("1");
+      const first = await options.nth(1).elementHandle();
+      using tess = await Peer.connect(server.port);
+      await tess.ask("register", "Tess");
+      await bob.ask("register", "Bob");
+      await options.getByText(", Bob").waitFor({ state: "attached" });
+      await options.getByText(", Tess").waitFor({ state: "attached" });
+      assertEquals(await first!.evaluate((option) => option.isConnected), true);
+      assertEquals(await choice.inputValue(), "1");
+      bob.close();
+      await options.getByText(", Bob").waitFor({ state: "detached" });
+      assertEquals(await choice.inputValue(), "next");
+    },
+  );
+
+  itNeeds(CHROMIUM, "explains a length in the wrong byte order", async () => {
+    await using server = serveWeb("--wire-texts");
+    await using teacher = await Visitor.open(`${server.url}/#wire`);
+    const { page } = teacher;
+    await page.getByRole("button", { name: "Watch", exact: true }).click();
+    await page.getByText("Waiting for the next connection").waitFor();
+    using student = await Peer.connect(server.port);
+    await student.ask("register", "Stu");
+    await page.getByRole("row", { name: "the name of 'register'" }).waitFor();
+    await student.write(Uint8Array.of(0, 0, 0, 5, ...new TextEncoder().encode("users")));
+    const row = page.getByRole("row", { name: "big-endian The length of a frame comes lowest" });
+    const text = await row.textContent();
+    assertStringIncludes(text!, "these bytes mean 83886080, only in big-endian order 5");
+    const frame = row.locator("xpath=preceding-sibling::tr[1]");
+    assertStringIncludes((await frame.textContent())!, "00 00 00 05");
+    // The explanation is as wide as the table.
+    const width = (await page.locator("#frames").boundingBox())!.width;
+    assertEquals(Math.round((await row.getByRole("cell").boundingBox())!.width), Math.round(width));
+    student.close();
+    await page.getByText("The connection has ended: mistake").waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Download" }).click(),
+    ]);
+    const events = JSON.parse(await Deno.readTextFile(await download.path()));
+    assertEquals(events[0].kind, "connected");
+    assert(
+      events.some((event: { mistake?: { code: string } }) => event.mistake?.code === "big-endian"),
+    );
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.getByRole("button", { name: "Copy as JSON" }).click();
+    await page.getByRole("button", { name: "Copied" }).waitFor();
+    const copied = await page.evaluate("navigator.clipboard.readText()");
+    assertEquals(JSON.parse(copied as string), events);
+    await page.getByRole("button", { name: "Clear" }).click();
+    assertEquals(await page.locator("#rows tr").count(), 0);
+  });
+
+  itNeeds(CHROMIUM, "asks for the token, and says when it is wrong", async () => {
+    await using server = serveWeb("--admin-token", "s3cret");
+    using bob = await Peer.connect(server.port);
+    await bob.ask("register", "Bob");
+    await using teacher = await Visitor.open(`${server.url}/#wire`);
+    const { page } = teacher;
+    await page.getByLabel("The token of").fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText("needs the token").waitFor();
+    await page.getByLabel("The token of").fill("s3cret");
+    await page.keyboard.press("Enter");
+    const watched = page.getByRole("combobox", { name: "Watch" });
+    await watched.getByText("Bob").waitFor({ state: "attached" });
+    await watched.selectOption("1");
+    await page.getByRole("button", { name: "Watch", exact: true }).click();
+    await page.getByText("Connection 1, ").waitFor();
+    await bob.ask("ping");
+    await page.getByRole("row", { name: "the command 'ping'" }).waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByText("Stopped.").waitFor();
+    await until(() => server.server.onNext.size === 0, "the connection is no longer watched");
+  });
+});
