@@ -144,7 +144,7 @@ function shared(map: Names, other: Names): Names {
 describe("import maps", () => {
   itNeeds(READ, "have the same names for npm and for JSR", () => {
     const names = (path: string) => Object.keys(json(path).imports).sort();
-    assertEquals(names("jsr.json"), names("deno.json"));
+    assertEquals(names("import_map.jsr.json"), names("deno.json"));
   });
 
   itNeeds(READ, "have the same packages in tests/browser/ and at the root", () => {
