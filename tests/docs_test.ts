@@ -138,11 +138,3 @@ function isThere(path: URL): boolean {
     return false;
   }
 }
-
-describe("whoever starts a server", () => {
-  itNeeds({ permissions: ["read"] }, "gets the same flags of V8, by task, binary or image", () => {
-    const flags = (path: string) => read(path).match(/--v8-flags=[^ "]+/g) ?? [];
-    const [first, ...others] = [...flags("deno.json"), ...flags("Dockerfile")];
-    assertEquals(others, [first, first, first]);
-  });
-});
