@@ -1,4 +1,4 @@
-/** Makes the screenshots in docs/: `deno task screenshots`. Look at them before you commit them. */
+/** Makes the screenshots in docs/: `deno task dev:screenshots`. Look at them before you commit them. */
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { closeBrowser, Visitor } from "./browser.ts";
 import { Peer, serveWeb, type TestWeb } from "../support.ts";

@@ -4,11 +4,11 @@ import config from "../../deno.json" with { type: "json" };
 import { itNeeds, missing } from "../support.ts";
 
 const NEEDS = { permissions: ["run", "read", "write"] } as const;
-const NAME = "the standalone binary of deno task compile runs";
+const NAME = "makes a standalone binary that runs";
 const ROOT = new URL("../..", import.meta.url).pathname;
 const decoder = new TextDecoder();
 
-/** As the task does. */
+/** Executes the command of `deno task compile`, with another path for the binary. */
 function compile(output: string): { success: boolean; stderr: string } {
   const [, ...words] = config.tasks.compile.command.split(" ");
   const { success, stderr } = new Deno.Command(Deno.execPath(), {
@@ -18,14 +18,14 @@ function compile(output: string): { success: boolean; stderr: string } {
   return { success, stderr: decoder.decode(stderr) };
 }
 
-describe("deno compile", () => {
+describe("deno task compile", () => {
   if (missing(NEEDS) !== undefined) return itNeeds(NEEDS, NAME, () => {});
   const folder = Deno.makeTempDirSync();
   const { success, stderr } = compile(`${folder}/asvt-chat`);
-  // It downloads a runtime. Where that can't be reached there is nothing to test, in CI either.
+  // The command downloads a runtime. Where it can't be reached the test is skipped, in CI too.
   if (!success && stderr.includes("error sending request for url")) {
     Deno.removeSync(folder, { recursive: true });
-    return it.skip(`${NAME} (skipped: its runtime can't be downloaded here)`, () => {});
+    return it.skip(`${NAME} (skipped: the runtime can't be downloaded here)`, () => {});
   }
   it(NAME, () => {
     try {

@@ -1,5 +1,5 @@
 /**
- * `deno task simulate [--seed N] [--rounds N]`: random rounds of the simulator, with one server and
+ * `deno task dev:simulate [--seed N] [--rounds N]`: random rounds of the simulator, with one server and
  * with several, until one fails.
  */
 import { parseArgs } from "node:util";
