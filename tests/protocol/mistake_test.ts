@@ -89,7 +89,7 @@ describe("a mistake", () => {
     using peer = await Peer.connect(server.port);
     await peer.write(concat([REGISTER, encodeFrames(["sendall"]), ascii("secret words")]));
     await peer.frame();
-    assertStringIncludes(await peer.frame(), "secret words");
+    assertStringIncludes((await peer.frame())!, "secret words");
     peer.close();
     await until(() => server.lines.some((line) => line.includes("disconnected")), "it ends");
     assert(!server.lines.join().includes("secret"));

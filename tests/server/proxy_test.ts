@@ -200,7 +200,7 @@ describe("from elsewhere", () => {
     for (const flags of [[], ["--proxy-protocol", "192.0.2.0/24"]]) {
       await using server = serve(...flags);
       using peer = await connect(server, from("192.0.2.7"));
-      assertStringIncludes(await peer.frame(), "your address is not in --proxy-protocol");
+      assertStringIncludes((await peer.frame())!, "your address is not in --proxy-protocol");
       assertEquals(await peer.frame(), undefined);
       assert(!logHas(server, "192.0.2.7")());
     }

@@ -96,7 +96,7 @@ describe("a connection", () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
       if (logHas(server, "reason=incomplete-frame")()) break;
     }
-    assertStringIncludes(await closed, "nothing more came");
+    assertStringIncludes((await closed)!, "nothing more came");
   });
 
   itNeeds(NET, "that ends its side still gets all its replies", async () => {
@@ -117,7 +117,7 @@ describe("a connection", () => {
     await peer.write(encodeFrames(["nonsense"]));
     const noise = new Uint8Array(65_536).fill(0xff);
     for (let i = 0; i < 100; i++) await peer.write(noise);
-    assertStringIncludes(await peer.frame(), "Unknown command");
+    assertStringIncludes((await peer.frame())!, "Unknown command");
     assertEquals(await peer.frame(), undefined);
   });
 
@@ -127,7 +127,7 @@ describe("a connection", () => {
     using peer = await Peer.connect(server.port);
     const noise = new Uint8Array(1_048_576).fill(0x80);
     for (let i = 0; i < 100; i++) await peer.write(noise).catch(() => {});
-    assertStringIncludes(await peer.frame(), "over the limit");
+    assertStringIncludes((await peer.frame())!, "over the limit");
     assertEquals(await other.ask("ping"), "pong");
     peer.close();
     await until(logHas(server, "disconnected connection=2"), "it ends");
