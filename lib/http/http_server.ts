@@ -6,10 +6,11 @@ import type { Log } from "../log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Server } from "../server/server.ts";
+import { counted } from "../text/phrases.ts";
 import { formatHost, formatHostPort } from "../protocol/ip.ts";
 import { type Remote, remoteOf } from "../server/tcp.ts";
 import { webSocketConnection } from "../server/web_socket.ts";
-import { Wire } from "./wire_view.ts";
+import { WireView } from "./wire_view.ts";
 import { pageFile } from "./page_files.ts";
 
 const SECURITY_HEADERS = {
@@ -24,28 +25,28 @@ const SECURITY_HEADERS = {
   "cache-control": "no-store",
 };
 
-/** A longer path with its query is refused. */
+/** A request with a longer URL is refused. */
 const URL_SYMBOLS_MAX = 2_048;
-/** After a failed accept it listens again after so long, in milliseconds. */
+/** After a failed accept the server listens again after this pause (ms). */
 const LISTEN_AGAIN_MS = 500;
-/** A stop waits no longer for requests that go on, in milliseconds. */
+/** A stop waits at most this long for open requests (ms). */
 const STOP_MS_MAX = 1_000;
 
-/** The HTTP side of a server. */
+/** Serves a chat server's page, WebSockets, wire view, health and metrics. */
 export class HttpServer {
   readonly #server: Server;
   readonly #log: Log;
   readonly #options: ServerOptions;
   readonly #metrics: Metrics;
-  readonly #wire: Wire;
+  readonly #wireView: WireView;
   #http: Deno.HttpServer<Deno.NetAddr>;
   #isStopping = false;
-  /** What a browser or a proxy may call this server, as in `http://localhost:8080`. */
+  /** Origins under which a browser may reach this server, as in `http://localhost:8080`. */
   readonly #origins: ReadonlySet<string>;
-  /** WebSockets whose TCP connections are open, even if they are served no more. */
-  #sockets = 0;
+  /** The number of WebSockets with an open TCP connection, also of those that have left the chat. */
+  #openSockets = 0;
 
-  /** Listens at once. Throws what `Deno.serve` throws. */
+  /** Listens at once on the port of `--http`. Throws what `Deno.serve` throws. */
   constructor(
     server: Server,
     options: ServerOptions,
@@ -56,7 +57,7 @@ export class HttpServer {
     this.#log = log;
     this.#options = options;
     this.#metrics = metrics;
-    this.#wire = new Wire(server, options);
+    this.#wireView = new WireView(server, options);
     metrics.observe(server);
     this.#http = this.#listen(Number(options.http));
     const { port } = this.#http.addr;
@@ -68,15 +69,15 @@ export class HttpServer {
     ]);
   }
 
-  /** Where the page is, for people. */
+  /** The address of the page, as in `http://127.0.0.1:8080/`. */
   get url(): string {
     return `http://${formatHostPort(this.#http.addr)}/`;
   }
 
-  /** Ends all that goes on; the server itself has stopped already. */
+  /** Ends all watching, then all requests. To be called when the chat server has stopped. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    this.#wire.close();
+    this.#wireView.close();
     await within(STOP_MS_MAX, this.#http.shutdown());
   }
 
@@ -86,8 +87,9 @@ export class HttpServer {
       port,
       onListen: () => {},
       onError: () => plain(500, "Something went wrong on the server"),
-    }, (request, info) => this.#answer(request, remoteOf(info.remoteAddr)));
-    // A failed accept, as without a free file descriptor, ends it: else the process would end too.
+    }, (request, info) => this.#handle(request, remoteOf(info.remoteAddr)));
+    // A failed accept, as when no file descriptor is free, rejects this promise. Without a handler it
+    // would end the process.
     http.finished.catch((error) => {
       this.#log.refused("", "accept-failed", { error: messageOf(error) });
       this.#listenAgain(http.addr.port);
@@ -106,7 +108,7 @@ export class HttpServer {
     }, LISTEN_AGAIN_MS);
   }
 
-  async #answer(request: Request, remote: Remote): Promise<Response> {
+  async #handle(request: Request, remote: Remote): Promise<Response> {
     if (request.url.length > URL_SYMBOLS_MAX) return plain(414, "The address is too long");
     if (request.method !== "GET" && request.method !== "HEAD") {
       return plain(405, "Only GET is answered here", { allow: "GET, HEAD" });
@@ -121,11 +123,11 @@ export class HttpServer {
       case "/settings.json":
         return json(this.#settings());
       case "/metrics":
-        return this.#refusal(request, remote) ?? await this.#measured();
+        return this.#denyAccess(request, remote) ?? await this.#sendMetrics();
       case "/wire":
-        return this.#refusal(request, remote) ?? this.#watched(request, url.searchParams);
+        return this.#denyAccess(request, remote) ?? this.#watch(request, url.searchParams);
       case "/wire/connections":
-        return this.#refusal(request, remote) ?? json(this.#server.connections());
+        return this.#denyAccess(request, remote) ?? json(this.#server.connections());
     }
     const file = pageFile(url.pathname);
     return file === undefined
@@ -138,7 +140,7 @@ export class HttpServer {
     return trouble === undefined ? plain(200, "It serves") : plain(503, `Not now: ${trouble}`);
   }
 
-  /** What the page must know of the chat. */
+  /** The settings that the page needs: the mode, and limits in symbols. */
   #settings() {
     const { strict, nameSymbolsMax, textSymbolsMax } = this.#options;
     return { strict, nameSymbolsMax, textSymbolsMax };
@@ -155,8 +157,10 @@ export class HttpServer {
     if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
       return plain(426, "This address is for a WebSocket", { upgrade: "websocket" });
     }
-    if (this.#sockets >= this.#options.connectionsMax) return plain(503, "The server is full");
-    if (this.#server.isBehind) return plain(503, "The server is behind the others: try again");
+    if (this.#openSockets >= this.#options.connectionsMax) return plain(503, "The server is full");
+    if (this.#server.isBehind) {
+      return plain(503, "The server has not read yet what other servers did: try again");
+    }
     let upgrade: Deno.WebSocketUpgrade;
     try {
       upgrade = Deno.upgradeWebSocket(request);
@@ -169,34 +173,38 @@ export class HttpServer {
 
   #admit(socket: WebSocket, remote: Remote): void {
     const bytesMax = this.#options.wsBytesMax;
-    // Of one whose client is gone before it is open no event comes.
+    // A WebSocket whose client has gone before it opened fires no event.
     socket.addEventListener("open", () => {
-      this.#sockets++;
-      socket.addEventListener("close", () => this.#sockets--);
+      this.#openSockets++;
+      socket.addEventListener("close", () => this.#openSockets--);
       this.#server.admit(webSocketConnection(socket, { ...remote, bytesMax }));
     });
   }
 
-  async #measured(): Promise<Response> {
+  async #sendMetrics(): Promise<Response> {
     return respond(200, await this.#metrics.text(), this.#metrics.contentType);
   }
 
-  #watched({ method }: Request, params: URLSearchParams): Response {
-    if (method === "HEAD") return plain(405, "There is nothing to watch without a body");
+  #watch({ method }: Request, params: URLSearchParams): Response {
+    if (method === "HEAD") return plain(405, "HEAD is not answered here: the events are the body");
     const connection = params.get("connection");
-    if (this.#wire.size >= this.#options.watchersMax) {
-      return plain(503, `${this.#wire.size} watch already, and --watchers-max allows no more`);
+    const { size } = this.#wireView;
+    if (size >= this.#options.watchersMax) {
+      return plain(503, `${counted(size, "watcher")} already, and --watchers-max allows no more`);
     }
-    const watcher = connection === "next"
-      ? this.#wire.watch("next")
-      : this.#wire.watch(Number(connection ?? NaN));
+    const watcher = this.#wireView.watch(
+      connection === "next" ? connection : Number(connection ?? NaN),
+    );
     return watcher === undefined
       ? plain(404, `There is no connection ${connection}: /wire/connections lists them`)
       : respond(200, watcher.stream, "application/x-ndjson");
   }
 
-  /** Why somebody may not see what only those who run the server may; `undefined`: they may. */
-  #refusal(request: Request, { address }: Remote): Response | undefined {
+  /**
+   * The refusal of a request for metrics or the wire view; `undefined` where it may see them: with
+   * the token of `--admin-token`, or without such a token from this machine.
+   */
+  #denyAccess(request: Request, { address }: Remote): Response | undefined {
     const { adminToken } = this.#options;
     const { headers } = request;
     if (adminToken !== "") {
@@ -207,10 +215,10 @@ export class HttpServer {
     }
     const isForwarded = headers.has("forwarded") || headers.has("x-forwarded-for");
     if (isForwarded || !/^(127\.|::1$)/.test(address)) {
-      const who = isForwarded ? "Whoever comes by a proxy" : address;
-      return plain(403, `${who} may not see this: start the server with --admin-token`);
+      const sender = isForwarded ? "A request through a proxy" : address;
+      return plain(403, `${sender} may not see this: start the server with --admin-token`);
     }
-    // A page elsewhere may have had its own name point here (DNS rebinding).
+    // DNS rebinding: a foreign page may let its own host name point to this machine.
     const { origin } = new URL(request.url);
     return this.#origins.has(origin)
       ? undefined
@@ -218,7 +226,7 @@ export class HttpServer {
   }
 }
 
-/** Compared in a time that says nothing of how much is right. */
+/** Compares in a time that does not depend on how many letters are right. */
 function isEqualSecret(given: string, expected: string): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));

@@ -1,4 +1,4 @@
-/** The metrics in the format of Prometheus; `docs/metrics.md` is their text. */
+/** The metrics in the format of Prometheus. `docs/metrics.md` describes each of them. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { CommandName } from "../protocol/command.ts";
 import type { Meter } from "../meter.ts";
@@ -6,14 +6,14 @@ import type { MistakeCode } from "../protocol/mistake.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Server } from "../server/server.ts";
 
-/** From 50 µs to 5 s. */
-const SECONDS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05]
+/** The upper bounds of the buckets of each histogram (s): from 50 µs to 5 s. */
+const BUCKETS_S = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05]
   .concat(0.1, 0.25, 0.5, 1, 2.5, 5);
 
-/** Counts beside the server; what the server knows itself is asked for when somebody looks. */
+/** Counts and times what it is told of. The server's own counts are read at each request. */
 export class Metrics implements Meter {
   readonly #registry = new Registry();
-  /** By name, by the code of the reply: an object that costs less to add to than a labelled counter. */
+  /** Counts by command and reply: adding to an object costs less than to a labelled counter. */
   readonly #replies = new Map<CommandName, Map<Reply["code"], { count: number }>>();
   readonly #mistakes = new Map<MistakeCode, number>();
   readonly #batch = this.#histogram(
@@ -42,13 +42,13 @@ export class Metrics implements Meter {
     });
     new Gauge({
       name: "asvt_chat_build_info",
-      help: "Always 1; the labels say what runs",
+      help: "Always 1; the labels name the versions",
       labelNames: ["version", "deno"],
       registers: [this.#registry],
     }).set({ version, deno: Deno.version.deno }, 1);
   }
 
-  /** Adds what a server knows of itself. */
+  /** Adds the metrics that a server counts itself. */
   observe(server: Server): void {
     const facts = () => server.facts;
     this.#gauge("connections", "Open connections", () => facts().connections);
@@ -82,12 +82,12 @@ export class Metrics implements Meter {
     this.#commit.observe(ms / 1000);
   }
 
-  /** All of it as text. */
+  /** All metrics as text. */
   text(): Promise<string> {
     return this.#registry.metrics();
   }
 
-  /** The media type of the text. */
+  /** The media type of {@link text}. */
   get contentType(): string {
     return this.#registry.contentType;
   }
@@ -96,7 +96,7 @@ export class Metrics implements Meter {
     return new Histogram({
       name: `asvt_chat_${name}_seconds`,
       help,
-      buckets: SECONDS,
+      buckets: BUCKETS_S,
       registers: [this.#registry],
     });
   }

@@ -1,4 +1,4 @@
-/** The files that the page is made of, as a browser loads them. */
+/** The files of the page, as a browser loads them. */
 import { stripTypeScriptTypes } from "node:module";
 import indexHtml from "./page/index.html" with { type: "text" };
 import styleCss from "./page/style.css" with { type: "text" };
@@ -7,7 +7,7 @@ import wireCss from "./page/wire.css" with { type: "text" };
 import narrowCss from "./page/narrow.css" with { type: "text" };
 import framesJs from "./page/frames.js" with { type: "text" };
 import connectionJs from "./page/connection.js" with { type: "text" };
-import talkJs from "./page/talk.js" with { type: "text" };
+import chatClientJs from "./page/chat_client.js" with { type: "text" };
 import pageJs from "./page/page.js" with { type: "text" };
 import historyJs from "./page/history.js" with { type: "text" };
 import chatJs from "./page/chat.js" with { type: "text" };
@@ -17,13 +17,16 @@ import nearestTs from "../text/nearest.ts" with { type: "text" };
 import printableTs from "../text/printable.ts" with { type: "text" };
 import symbolsTs from "../text/symbols.ts" with { type: "text" };
 
-/** A file and its media type. */
+/** A file of the page, with its media type. */
 export interface PageFile {
   readonly type: string;
   readonly text: string;
 }
 
-/** Paths as the page's own imports name them: `/chat.js` imports `../../text/printable.ts`. */
+/**
+ * Sources by the paths that a browser asks for: in `/chat.js` it resolves `../../text/printable.ts`
+ * to `/text/printable.ts`.
+ */
 const FILES: Readonly<Record<string, string>> = {
   "/": indexHtml,
   "/style.css": styleCss,
@@ -32,7 +35,7 @@ const FILES: Readonly<Record<string, string>> = {
   "/narrow.css": narrowCss,
   "/frames.js": framesJs,
   "/connection.js": connectionJs,
-  "/talk.js": talkJs,
+  "/chat_client.js": chatClientJs,
   "/page.js": pageJs,
   "/history.js": historyJs,
   "/chat.js": chatJs,
@@ -43,9 +46,10 @@ const FILES: Readonly<Record<string, string>> = {
   "/text/symbols.ts": symbolsTs,
 };
 
+/** Files that were asked for before. */
 const served = new Map<string, PageFile>();
 
-/** The file at a path; `undefined` where there is none. TypeScript has lost its types. */
+/** The file at a path, TypeScript without its types; `undefined` where there is none. */
 export function pageFile(path: string): PageFile | undefined {
   const source = Object.hasOwn(FILES, path) ? FILES[path] : undefined;
   if (source === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** Watching connections: what goes over the wire, explained, for whoever looks. */
+/** The wire view: explains what a connection sends and receives, to all who watch it. */
 import type { ConnectionHandler } from "../server/connection.ts";
 import type { Split } from "../protocol/frame.ts";
 import { type Line, REPLY_LINES_MAX, replyLines, RequestInspector } from "../protocol/inspector.ts";
@@ -9,15 +9,15 @@ import { replyFrames, replySize } from "../protocol/reply_encoder.ts";
 import type { Server } from "../server/server.ts";
 import type { SessionId } from "../chat/users.ts";
 
-/** What a watcher is told, a JSON object a line. */
+/** An event of a watched connection. */
 export type WireEvent =
   | { readonly kind: "connected"; readonly connection: SessionId; readonly peer: string }
   | ({ readonly kind: "line"; readonly at: number; readonly direction: "in" | "out" } & Line)
   | { readonly kind: "dropped"; readonly lines: number }
   | { readonly kind: "ended"; readonly reason: string };
 
-/** The connections of a server, to be watched. */
-export class Wire {
+/** The watchers of a server's connections. */
+export class WireView {
   readonly #server: Server;
   readonly #options: ServerOptions;
   readonly #taps = new WeakMap<ConnectionHandler, WireTap>();
@@ -28,33 +28,35 @@ export class Wire {
     this.#options = options;
   }
 
-  /** How many watch. */
+  /** The number of watchers. */
   get size(): number {
     return this.#watchers.size;
   }
 
-  /** Watches a connection; `undefined` where there is none of this number. */
+  /** Watches an open connection, or the next one; `undefined` where none has this number. */
   watch(connection: SessionId | "next"): Watcher | undefined {
     const watcher = new Watcher(this.#options.wireLinesMax);
     const { onNext } = this.#server;
     const attach = (handler: ConnectionHandler) => this.#attach(handler, watcher);
-    const handler = connection === "next" ? undefined : this.#server.find(connection);
-    if (handler !== undefined) attach(handler);
-    else if (connection !== "next") return undefined;
-    else onNext.add(attach);
+    if (connection === "next") onNext.add(attach);
+    else {
+      const handler = this.#server.find(connection);
+      if (handler === undefined) return undefined;
+      attach(handler);
+    }
     this.#watchers.add(watcher);
     watcher.onEnd.push(() => onNext.delete(attach), () => this.#watchers.delete(watcher));
     return watcher;
   }
 
-  /** Nobody watches any more. */
+  /** Ends all watchers. */
   close(): void {
     for (const watcher of this.#watchers) watcher.end();
   }
 
   #attach(handler: ConnectionHandler, watcher: Watcher): void {
     const { connection, peer } = handler.facts;
-    watcher.tell({ kind: "connected", connection, peer });
+    watcher.add({ kind: "connected", connection, peer });
     const known = this.#taps.get(handler);
     if (known !== undefined) known.watchers.add(watcher);
     else handler.tap((offset) => this.#newTap(handler, watcher, offset));
@@ -77,11 +79,11 @@ export class Wire {
   }
 }
 
-/** One who watches: reads a stream of lines, of which those are dropped that come too fast. */
+/** A watcher: a stream of events. Lines that come faster than they are read are dropped and counted. */
 export class Watcher {
-  /** {@link WireEvent}s as lines of JSON. */
+  /** The {@link WireEvent}s, one JSON object per line. */
   readonly stream: ReadableStream<Uint8Array>;
-  /** To be called when nothing more comes, or nobody reads any more. */
+  /** Called once, when the connection ends or the reader has gone. */
   readonly onEnd: (() => void)[] = [];
   readonly #linesMax: number;
   #events: WireEvent[] = [];
@@ -89,7 +91,7 @@ export class Watcher {
   #isOver = false;
   #wake: (() => void) | undefined;
 
-  /** Keeps at most so many lines that were not read. */
+  /** `linesMax` is the most lines that wait to be read. */
   constructor(linesMax: number) {
     this.#linesMax = linesMax;
     this.stream = new ReadableStream({
@@ -98,25 +100,26 @@ export class Watcher {
     }, { highWaterMark: 0 });
   }
 
-  /** Would a line be dropped? */
+  /** A line that is added now would be dropped. */
   get isFull(): boolean {
     return this.#events.length >= this.#linesMax;
   }
 
-  /** So many lines are not even made. */
+  /** Counts lines as dropped. */
   drop(lines: number): void {
     this.#dropped += lines;
   }
 
-  tell(event: WireEvent): void {
+  /** Adds an event to the stream. A line is dropped where too many wait; other events are not. */
+  add(event: WireEvent): void {
     if (this.#isOver) return;
     if (event.kind === "line" && this.isFull) return this.drop(1);
-    this.#tellDropped();
+    this.#addDropped();
     this.#events.push(event);
     this.#wake?.();
   }
 
-  /** Nothing more comes. */
+  /** Ends the stream behind the events that wait. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -124,7 +127,7 @@ export class Watcher {
     this.#wake?.();
   }
 
-  #tellDropped(): void {
+  #addDropped(): void {
     if (this.#dropped > 0) this.#events.push({ kind: "dropped", lines: this.#dropped });
     this.#dropped = 0;
   }
@@ -133,7 +136,7 @@ export class Watcher {
     while (this.#events.length === 0 && !this.#isOver) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
-    this.#tellDropped();
+    this.#addDropped();
     const events = this.#events;
     this.#events = [];
     if (events.length === 0) return controller.close();
@@ -148,27 +151,27 @@ class WireTap implements Tap {
   readonly #requests: RequestInspector;
   readonly #showTexts: boolean;
 
-  /** The next bytes that come are at this place of all that has come. */
+  /** `offset` is the number of bytes that have arrived before. */
   constructor(options: ServerOptions, offset: number) {
     this.#showTexts = options.wireTexts;
     this.#requests = new RequestInspector({ ...options, showTexts: this.#showTexts }, offset);
   }
 
   received(split: Split): void {
-    this.#tell("in", this.#requests.feed(split));
+    this.#addLines("in", this.#requests.feed(split));
   }
 
   brokenOff(kind: "stalled" | "cut-off"): void {
-    this.#tell("in", this.#requests.breakOff(kind));
+    this.#addLines("in", this.#requests.breakOff(kind));
   }
 
   sent(replies: readonly Reply[], offset: number): void {
     let end = offset;
     for (const reply of replies) {
       if (this.watchers.values().some(({ isFull }) => !isFull)) {
-        this.#tell("out", replyLines(reply, end, this.#showTexts));
+        this.#addLines("out", replyLines(reply, end, this.#showTexts));
       } else {
-        // To explain long replies to nobody would hold up the server.
+        // Lines that would be dropped are not made: for long replies that would hold up the server.
         const lines = Math.min(replyFrames(reply), REPLY_LINES_MAX);
         for (const watcher of this.watchers) watcher.drop(lines);
       }
@@ -178,15 +181,15 @@ class WireTap implements Tap {
 
   ended(reason: string): void {
     for (const watcher of this.watchers) {
-      watcher.tell({ kind: "ended", reason });
+      watcher.add({ kind: "ended", reason });
       watcher.end();
     }
   }
 
-  #tell(direction: "in" | "out", lines: readonly Line[]): void {
+  #addLines(direction: "in" | "out", lines: readonly Line[]): void {
     const at = Date.now();
     for (const watcher of this.watchers) {
-      for (const line of lines) watcher.tell({ kind: "line", at, direction, ...line });
+      for (const line of lines) watcher.add({ kind: "line", at, direction, ...line });
     }
   }
 }

@@ -1,23 +1,24 @@
 // @ts-check
 /// <reference lib="dom" />
-/** The view to chat in. */
+/** The chat view: it joins, shows messages and users, and sends. */
 import { add, clearHistory, receiverOf, scrollDown } from "./history.js";
-import { arrange, element, forBrowser, forTab, make, setText } from "./page.js";
+import { browserStorage, element, make, setText, tabStorage, updateChildren } from "./page.js";
+import { ChatClient } from "./chat_client.js";
 import { printable } from "../../text/printable.ts";
-import { Talk } from "./talk.js";
 import { parseMessage, TO_ONE } from "../../text/input_line.ts";
 import { countSymbols, tooLong } from "../../text/symbols.ts";
 
-/** @import { Mail, State } from "./talk.js" */
+/** @import { Mail, State } from "./chat_client.js" */
 
-/** So many users have a button; the others are written to by `@name`. */
+/** At most this many users have a button. One writes to the others with `@name`. */
 const BUTTONS_MAX = 200;
-/** The counter is there when so many symbols, or less, are left. */
-const COUNTER_LEFT = 20;
-/** The server has so long to say its settings, and is asked again after so long: in milliseconds. */
-const SETTINGS_MS = 10_000;
+/** The counter appears when at most this many symbols are left. */
+const COUNTED_SYMBOLS_MAX = 20;
+/** The server must send its settings within this time (ms). */
+const SETTINGS_MS_MAX = 10_000;
+/** The page asks again this long after it got no settings (ms). */
 const SETTINGS_AGAIN_MS = 2_000;
-const NAME = "asvt-chat.name";
+const NAME_KEY = "asvt-chat.name";
 
 const join = element("join", HTMLFormElement);
 const nameField = element("name", HTMLInputElement);
@@ -33,22 +34,22 @@ const status = element("status", HTMLElement);
 const away = element("away", HTMLElement);
 const pause = element("pause", HTMLElement);
 
-const talk = new Talk(
+const client = new ChatClient(
   new URL("ws", location.href.replace(/^http/, "ws")).href.replace(/#.*/, ""),
-  askSettings,
+  fetchSettings,
   { state: showState, mail: showMail, users: showUsers },
-  forTab,
+  tabStorage,
 );
-/** Without limits while those of the server are not known: then it is the judge. */
+/** Until the server has sent its limits there are none here: the server itself checks them. */
 let settings = { strict: false, nameSymbolsMax: Infinity, textSymbolsMax: Infinity };
-/** To whom the next message goes; all where it is left out.
+/** The receiver of the next message; `undefined` means all users.
  * @type {string | undefined} */
 let receiver;
-/** Who takes part, or wants to. */
-let me = "";
-let isHere = false;
+/** The name that this user has or asks for; empty before. */
+let ownName = "";
+let isConnected = false;
 
-nameField.value = forBrowser.getItem(NAME) ?? "";
+nameField.value = browserStorage.getItem(NAME_KEY) ?? "";
 join.addEventListener("submit", (event) => {
   event.preventDefault();
   nameError.textContent = tooLong("name", nameField.value, settings.nameSymbolsMax) ?? "";
@@ -60,30 +61,30 @@ compose.addEventListener("submit", (event) => {
   submit();
 });
 compose.addEventListener("keydown", ({ key }) => {
-  if (key === "Escape") address(undefined);
+  if (key === "Escape") setReceiver(undefined);
 });
-textField.addEventListener("input", count);
+textField.addEventListener("input", updateCounter);
 allButton.addEventListener("click", () => writeTo(undefined));
 element("leave", HTMLElement).addEventListener("click", leave);
-element("retry", HTMLElement).addEventListener("click", () => talk.retryNow());
+element("retry", HTMLElement).addEventListener("click", () => client.retry());
 element("rename", HTMLElement).addEventListener("click", () => {
-  talk.stop();
-  askName(status.textContent);
-  learnSettings();
+  client.stop();
+  showJoin(status.textContent);
+  loadSettings();
 });
-// The server need not find out by itself that the page is gone.
-addEventListener("pagehide", () => talk.stop());
+// A close tells the server at once that the page is gone.
+addEventListener("pagehide", () => client.stop());
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
-// A reload goes on under the same name.
-const before = forTab.getItem(NAME);
-if (before === null) {
+// After a reload the page joins under the same name.
+const storedName = tabStorage.getItem(NAME_KEY);
+if (storedName === null) {
   nameField.focus();
-  learnSettings();
-} else enter(before, true);
+  loadSettings();
+} else enter(storedName, true);
 
-/** What the server says of itself now. */
-async function askSettings() {
-  const response = await fetch("settings.json", { signal: AbortSignal.timeout(SETTINGS_MS) })
+/** The settings that the server has now. Rejects where it does not send them. */
+async function fetchSettings() {
+  const response = await fetch("settings.json", { signal: AbortSignal.timeout(SETTINGS_MS_MAX) })
     .catch(() => undefined);
   if (!response?.ok) throw new Error("The server does not answer");
   settings = await response.json();
@@ -91,43 +92,43 @@ async function askSettings() {
   return settings;
 }
 
-/** The limits are shown as soon as the server says them, even if nobody joins. */
-async function learnSettings() {
-  for (; me === ""; await new Promise((resolve) => setTimeout(resolve, SETTINGS_AGAIN_MS))) {
+/** Fetches the settings while the user has not joined, until the server sends them. */
+async function loadSettings() {
+  for (; ownName === ""; await new Promise((resolve) => setTimeout(resolve, SETTINGS_AGAIN_MS))) {
     try {
-      await askSettings();
-      if (me === "") setText(status, "");
+      await fetchSettings();
+      if (ownName === "") setText(status, "");
       return;
     } catch {
-      if (me === "") setText(status, "The server does not answer. Asking again …");
+      if (ownName === "") setText(status, "The server does not answer. Asking again …");
     }
   }
 }
 
 /**
  * @param {string} name
- * @param {boolean} isBack
+ * @param {boolean} isBack whether this tab had the name before
  */
 function enter(name, isBack) {
-  me = name;
+  ownName = name;
   element("me", HTMLElement).textContent = printable(name);
-  forTab.setItem(NAME, name);
-  talk.join(name, isBack);
+  tabStorage.setItem(NAME_KEY, name);
+  client.join(name, isBack);
 }
 
 /** @param {State} state */
 function showState(state) {
-  isHere = state.kind === "here";
+  isConnected = state.kind === "here";
   switch (state.kind) {
     case "connecting":
-      // What is wrong stays to be read until it is mended.
+      // An error stays readable until the connection is back.
       if (away.hidden) setText(status, "Connecting …");
       else pause.textContent = "Trying now …";
       break;
     case "here":
       setText(status, printable(state.greeting));
       showAway(false);
-      forBrowser.setItem(NAME, me);
+      browserStorage.setItem(NAME_KEY, ownName);
       if (room.hidden) showRoom(true);
       break;
     case "away":
@@ -136,23 +137,23 @@ function showState(state) {
       showAway(true);
       break;
     case "refused":
-      askName(printable(state.why));
+      showJoin(printable(state.why));
       break;
     case "left":
       clearHistory();
-      askName("");
+      showJoin("");
       setText(status, "You have left.");
   }
 }
 
 /**
- * Nobody takes part any more: another name may be given.
- * @param {string} why
+ * Shows the form for the name, with an error.
+ * @param {string} why the error; empty for none
  */
-function askName(why) {
-  nameField.value = me;
-  me = "";
-  forTab.removeItem(NAME);
+function showJoin(why) {
+  nameField.value = ownName;
+  ownName = "";
+  tabStorage.removeItem(NAME_KEY);
   setText(status, "");
   showAway(false);
   showRoom(false);
@@ -162,19 +163,19 @@ function askName(why) {
 
 /** @param {boolean} isAway */
 function showAway(isAway) {
-  const isLeft = !isAway && away.contains(document.activeElement);
+  const isFocusLost = !isAway && away.contains(document.activeElement);
   away.hidden = !isAway;
-  if (isLeft) textField.focus();
+  if (isFocusLost) textField.focus();
 }
 
-/** @param {boolean} isIn */
-function showRoom(isIn) {
-  room.hidden = !isIn;
-  join.hidden = isIn;
+/** @param {boolean} isShown whether the room is shown, else the form for the name */
+function showRoom(isShown) {
+  room.hidden = !isShown;
+  join.hidden = isShown;
   nameError.textContent = "";
   markInvalid(nameField, nameError);
   scrollDown();
-  (isIn ? textField : nameField).focus();
+  (isShown ? textField : nameField).focus();
 }
 
 /** @param {readonly Mail[]} mail */
@@ -185,9 +186,9 @@ function showMail(mail) {
 /** @param {readonly string[]} names */
 function showUsers(names) {
   setText(element("users-count", HTMLElement), String(names.length));
-  const others = names.filter((name) => name !== me);
-  arrange(users, others.slice(0, BUTTONS_MAX), userItem);
-  const more = others.length - BUTTONS_MAX;
+  const receivers = names.filter((name) => name !== ownName);
+  updateChildren(users, receivers.slice(0, BUTTONS_MAX), userItem);
+  const more = receivers.length - BUTTONS_MAX;
   setText(element("more", HTMLElement), more > 0 ? `and ${more} more: write @name` : "");
 }
 
@@ -202,12 +203,12 @@ function userItem(name) {
 
 /** @param {string | undefined} name */
 function writeTo(name) {
-  address(name);
+  setReceiver(name);
   textField.focus();
 }
 
 /** @param {string | undefined} name */
-function address(name) {
+function setReceiver(name) {
   receiver = name;
   setText(element("to", HTMLElement), receiverOf(name));
   allButton.setAttribute("aria-pressed", String(name === undefined));
@@ -217,8 +218,8 @@ function address(name) {
   }
 }
 
-/** What is typed, and to whom it goes, or why it can't be sent. */
-function typed() {
+/** The receiver and the text in the field; `why` says what keeps it from being sent. */
+function parseField() {
   const message = parseMessage(textField.value);
   if (message.kind === "wrong") return { why: message.why, text: "" };
   const { text } = message;
@@ -229,42 +230,46 @@ function typed() {
   return { to, text, why };
 }
 
-function count() {
-  const left = settings.textSymbolsMax - countSymbols(typed().text);
+function updateCounter() {
+  const left = settings.textSymbolsMax - countSymbols(parseField().text);
   counter.classList.toggle("over", left < 0);
-  counter.textContent = left > COUNTER_LEFT ? "" : left < 0 ? `${-left} too many` : `${left} left`;
+  counter.textContent = left > COUNTED_SYMBOLS_MAX
+    ? ""
+    : left < 0
+    ? `${-left} too many`
+    : `${left} left`;
   if (left >= 0) showTextError("");
 }
 
 async function submit() {
   const value = textField.value;
-  const { to, text, why } = typed();
+  const { to, text, why } = parseField();
   if (why !== undefined) return showTextError(why);
   if (text === "") return;
-  if (!isHere) return showTextError("You are not connected. It stays here until you are.");
+  if (!isConnected) return showTextError("You are not connected. It stays here until you are.");
   showTextError("");
   textField.value = "";
-  count();
+  updateCounter();
   try {
-    const reply = await talk.send(text, to);
-    if (!reply.startsWith("Message added to storage!")) return keep(value, reply);
+    const reply = await client.send(text, to);
+    if (!reply.startsWith("Message added to storage!")) return giveBack(value, reply);
     add({ at: Date.now(), from: "", text, to, mine: true });
     const note = reply.slice("Message added to storage!".length).trim();
     if (note !== "") add({ at: Date.now(), from: "", text: note, note: true });
   } catch {
-    keep(value, "The connection was lost: this may have been sent, or not.");
+    giveBack(value, "The connection was lost: this may have been sent, or not.");
   }
 }
 
 /**
- * What could not be sent is in its field again, unless something else is.
+ * Puts a line that was not sent back into its field. A note shows it where the field is in use.
  * @param {string} value
  * @param {string} why
  */
-function keep(value, why) {
+function giveBack(value, why) {
   if (textField.value === "") textField.value = value;
   else add({ at: Date.now(), from: "", text: `Perhaps not sent: ${value}`, note: true });
-  count();
+  updateCounter();
   showTextError(why);
 }
 
@@ -284,7 +289,7 @@ function markInvalid(field, error) {
 
 async function leave() {
   try {
-    await talk.leave();
+    await client.leave();
   } catch {
     showTextError("The server could not be told: your name stays.");
   }

@@ -1,20 +1,21 @@
 // @ts-check
-/** One connection of the page: commands, and their replies. */
+/** One WebSocket of the page: it sends commands and reads their replies. */
 import { encodeFrames, FrameSplitter } from "./frames.js";
 
-/** How long a `wait` of the page waits (s); the next one follows it. */
+/** A `wait` of the page asks for this long (s); the next one follows it. */
 export const WAIT_S = 5;
-/** A server is gone that has not answered this long (ms) after it should have. */
-const ANSWER_MS = 10_000;
+/** The connection is given up when a reply is this late (ms). */
+const REPLY_MS_MAX = 10_000;
 
-/** One connection: commands, and their replies in the same order. */
+/** One connection. Replies come in the order of the commands. */
 export class Connection {
-  /** @type {{ words: readonly string[], frames: string[], reply: PromiseWithResolvers<string[]> }[]} */
-  #asked = [];
+  /** Commands whose reply is not complete.
+   * @type {{ words: readonly string[], frames: string[], reply: PromiseWithResolvers<string[]> }[]} */
+  #pending = [];
   #splitter = new FrameSplitter();
   #socket;
-  /** What the server said without being asked: why it closes. */
-  #lastWords = "";
+  /** The reason of the end: what the server said without a command, or that it was silent. */
+  #reason = "";
   #isOver = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -23,28 +24,29 @@ export class Connection {
   constructor(url) {
     this.#socket = new WebSocket(url);
     this.#socket.binaryType = "arraybuffer";
-    this.#socket.onopen = () => this.#asked.forEach(({ words }) => this.#post(words));
+    this.#socket.onopen = () => this.#pending.forEach(({ words }) => this.#send(words));
     this.#socket.onmessage = ({ data }) => {
       clearTimeout(this.#timer);
       for (const frame of this.#splitter.push(new Uint8Array(data))) this.#receive(frame);
-      if (this.#asked.length > 0) this.#await();
+      if (this.#pending.length > 0) this.#startTimer();
     };
     this.#socket.onclose = () => this.#end();
   }
 
   /**
-   * The frames of the reply. Rejects where the connection ends before.
-   * @param {readonly string[]} words
+   * Sends a command. Resolves to the frames of its reply, and rejects where the connection ends
+   * before they came.
+   * @param {readonly string[]} words the command and its arguments
    * @returns {Promise<string[]>}
    */
-  ask(...words) {
+  request(...words) {
     /** @type {PromiseWithResolvers<string[]>} */
     const reply = Promise.withResolvers();
-    if (this.#isOver) reply.reject(new Error(this.#why));
+    if (this.#isOver) reply.reject(this.#error());
     else {
-      this.#asked.push({ words, frames: [], reply });
-      if (this.#asked.length === 1 || words[0] !== "wait") this.#await();
-      if (this.#socket.readyState === WebSocket.OPEN) this.#post(words);
+      this.#pending.push({ words, frames: [], reply });
+      if (this.#pending.length === 1 || words[0] !== "wait") this.#startTimer();
+      if (this.#socket.readyState === WebSocket.OPEN) this.#send(words);
     }
     return reply.promise;
   }
@@ -53,49 +55,49 @@ export class Connection {
     this.#socket.close();
   }
 
-  /** A link may break without a word, as when a laptop sleeps. */
-  #await() {
+  /** A connection may break unnoticed, as when a laptop sleeps: only the silence shows it. */
+  #startTimer() {
     clearTimeout(this.#timer);
-    const waits = this.#asked.length === 1 && this.#asked[0]?.words[0] === "wait";
+    const isWaiting = this.#pending.length === 1 && this.#pending[0]?.words[0] === "wait";
     this.#timer = setTimeout(() => {
-      this.#lastWords = "The server does not answer";
+      this.#reason = "The server does not answer";
       this.#socket.close();
       this.#end();
-    }, ANSWER_MS + (waits ? 1000 * WAIT_S : 0));
+    }, REPLY_MS_MAX + (isWaiting ? 1000 * WAIT_S : 0));
   }
 
-  get #why() {
-    return this.#lastWords || "The connection is lost";
+  #error() {
+    return new Error(this.#reason || "The connection is lost");
   }
 
   /** @param {readonly string[]} words */
-  #post(words) {
+  #send(words) {
     this.#socket.send(encodeFrames(words));
   }
 
   /** @param {string} frame */
   #receive(frame) {
-    const first = this.#asked[0];
+    const first = this.#pending[0];
     if (first === undefined) {
-      this.#lastWords = frame;
+      this.#reason = frame;
       return;
     }
     first.frames.push(frame);
     if (first.frames.length < frameCount(first.words[0] ?? "", first.frames[0] ?? "")) return;
-    this.#asked.shift();
+    this.#pending.shift();
     first.reply.resolve(first.frames);
   }
 
   #end() {
     this.#isOver = true;
     clearTimeout(this.#timer);
-    for (const { reply } of this.#asked) reply.reject(new Error(this.#why));
-    this.#asked = [];
+    for (const { reply } of this.#pending) reply.reject(this.#error());
+    this.#pending = [];
   }
 }
 
 /**
- * How many frames the reply to a command has, by its first one.
+ * The number of frames in the reply to a command, told from the first of them.
  * @param {string} command
  * @param {string} first
  */

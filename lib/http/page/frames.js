@@ -1,12 +1,12 @@
 // @ts-check
-/** The frames of the protocol, as the page sends and reads them: see docs/protocol.md. */
+/** Encodes and splits the frames of the protocol, which docs/protocol.md describes. */
 
 const LENGTH_BYTES = 4;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
- * Each text as a frame, one behind the other.
+ * The texts as frames, one after the other.
  * @param {readonly string[]} texts
  * @returns {Uint8Array<ArrayBuffer>}
  */
@@ -24,19 +24,19 @@ export function encodeFrames(texts) {
   return bytes;
 }
 
-/** Splits what comes into frames, however it is cut into pieces. */
+/** Splits a stream of bytes into frames. A frame may arrive in several chunks. */
 export class FrameSplitter {
   #rest = new Uint8Array(0);
 
   /**
-   * The texts of the frames that are whole with this piece.
-   * @param {Uint8Array} piece
+   * The texts of the frames that this chunk completes.
+   * @param {Uint8Array} chunk
    * @returns {string[]}
    */
-  push(piece) {
-    const bytes = new Uint8Array(this.#rest.length + piece.length);
+  push(chunk) {
+    const bytes = new Uint8Array(this.#rest.length + chunk.length);
     bytes.set(this.#rest);
-    bytes.set(piece, this.#rest.length);
+    bytes.set(chunk, this.#rest.length);
     const view = new DataView(bytes.buffer);
     const texts = [];
     let offset = 0;

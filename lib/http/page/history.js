@@ -1,53 +1,56 @@
 // @ts-check
 /// <reference lib="dom" />
-/** The messages that the page shows: a reload keeps the newest. */
-import { element, forTab, make } from "./page.js";
+/** The messages that the page shows. The newest outlast a reload. */
+import { element, make, tabStorage } from "./page.js";
 import { printable } from "../../text/printable.ts";
 
-/** So many messages of a visit are kept: more than a mailbox holds by default. */
-const HISTORY_MAX = 2_000;
-/** So many symbols of it, as JSON, outlast a reload: a browser keeps 5 million for all pages here. */
-const HISTORY_SYMBOLS_MAX = 1_000_000;
-const HISTORY = "asvt-chat.history";
+/** The page shows at most this many messages: more than a mailbox holds by default. */
+const MESSAGES_MAX = 2_000;
+/**
+ * At most this many UTF-16 units of JSON outlast a reload: a browser stores 5 million for all pages
+ * of a server.
+ */
+const STORED_UNITS_MAX = 1_000_000;
+const HISTORY_KEY = "asvt-chat.history";
 
 /**
- * A line of the history: a message, ours or another's, or a note.
+ * A line of the history: a message of this user (`mine`) or of another one, or a note of the page.
  * @typedef {{ at: number, from: string, text: string, to?: string | undefined, mine?: boolean,
  *   again?: boolean, note?: boolean }} Entry
  */
 
 const messages = element("messages", HTMLElement);
 /** @type {Entry[]} */
-const history = JSON.parse(forTab.getItem(HISTORY) ?? "[]");
+const history = JSON.parse(tabStorage.getItem(HISTORY_KEY) ?? "[]");
 for (const entry of history) messages.append(messageOf(entry));
 
 /**
- * Adds entries at the end, and drops the oldest of too many.
+ * Adds entries at the end, and drops the oldest where there are more than {@link MESSAGES_MAX}.
  * @param {...Entry} entries
  */
 export function add(...entries) {
   const isAtEnd = messages.scrollHeight - messages.scrollTop - messages.clientHeight < 40;
   history.push(...entries);
   messages.append(...entries.map(messageOf));
-  while (history.length > HISTORY_MAX) {
+  while (history.length > MESSAGES_MAX) {
     history.shift();
     messages.firstElementChild?.remove();
   }
-  forTab.setItem(HISTORY, newestOf(history));
+  tabStorage.setItem(HISTORY_KEY, newestOf(history));
   if (isAtEnd || entries.some(({ mine }) => mine)) scrollDown();
 }
 
 /**
- * The newest entries that fit in the storage, as JSON.
+ * The newest entries that may be stored, as JSON.
  * @param {readonly Entry[]} entries
  */
 function newestOf(entries) {
   const kept = [];
-  let symbols = 2;
+  let units = 2;
   for (let at = entries.length - 1; at >= 0; at--) {
     const entry = JSON.stringify(entries[at]);
-    symbols += entry.length + 1;
-    if (symbols > HISTORY_SYMBOLS_MAX) break;
+    units += entry.length + 1;
+    if (units > STORED_UNITS_MAX) break;
     kept.push(entry);
   }
   return `[${kept.reverse()}]`;
@@ -71,15 +74,15 @@ function messageOf({ at, from, text, to, mine, again, note }) {
   return make("div", mine ? "message mine" : "message", meta, body);
 }
 
-/** Forgets all messages. */
+/** Removes all messages. */
 export function clearHistory() {
-  forTab.removeItem(HISTORY);
+  tabStorage.removeItem(HISTORY_KEY);
   history.length = 0;
   messages.replaceChildren();
 }
 
 /**
- * Who is written to, in a way that no name can look like all.
+ * The receiver as the page shows it. A name has an `@`, so that no user can look like `everyone`.
  * @param {string | undefined} name
  */
 export function receiverOf(name) {

@@ -1,9 +1,9 @@
 // @ts-check
 /// <reference lib="dom" />
-/** What both views of the page use. */
+/** Helpers that both views of the page use, and the switch between the views. */
 
 /**
- * The element of this id.
+ * The element with this id. Throws where the page has none of this kind.
  * @template {HTMLElement} Kind
  * @param {string} id
  * @param {new () => Kind} kind
@@ -16,7 +16,7 @@ export function element(id, kind) {
 }
 
 /**
- * A new element with what is in it; texts stay texts.
+ * A new element with this content. A string becomes text, never HTML.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {string} className
@@ -31,7 +31,8 @@ export function make(tag, className, ...content) {
 }
 
 /**
- * Shows a text; one that is there already is not touched, so that nobody hears it again.
+ * Shows a text. The element is not touched where it has this text already: a screen reader would
+ * read it out again.
  * @param {Element} element
  * @param {string} text
  */
@@ -40,13 +41,13 @@ export function setText(element, text) {
 }
 
 /**
- * Makes the children of an element those of the keys, in their order. Who stays is not touched, so
- * that focus, a click that has begun and what is open outlast it.
+ * Gives an element one child for each key, in the order of the keys. A child whose key stays is not
+ * touched, so that its focus, a half-done click and an open list are kept.
  * @param {HTMLElement} parent
  * @param {readonly string[]} keys
  * @param {(key: string) => HTMLElement} makeChild
  */
-export function arrange(parent, keys, makeChild) {
+export function updateChildren(parent, keys, makeChild) {
   const wanted = new Set(keys);
   /** @type {Map<string, Element>} */
   const kept = new Map();
@@ -72,8 +73,8 @@ function withKey(child, key) {
   return child;
 }
 
-/** A storage that never throws: what it can't keep stays until the page is closed. */
-class Shelf {
+/** A storage that never throws. An item that the browser does not store is kept until the page closes. */
+class SafeStorage {
   /** @type {Storage | undefined} */
   #storage;
   /** @type {Map<string, string>} */
@@ -84,7 +85,7 @@ class Shelf {
     try {
       this.#storage = open();
     } catch {
-      // The browser forbids it.
+      // The browser forbids storage.
     }
   }
 
@@ -102,7 +103,7 @@ class Shelf {
     try {
       if (this.#storage !== undefined) return this.#storage.setItem(key, value);
     } catch {
-      // It is full.
+      // The storage is full.
     }
     this.#rest.set(key, value);
   }
@@ -114,12 +115,12 @@ class Shelf {
   }
 }
 
-/** Kept for this tab, over reloads. */
-export const forTab = new Shelf(() => sessionStorage);
-/** Kept for this browser. */
-export const forBrowser = new Shelf(() => localStorage);
+/** Items of this tab; a reload keeps them. */
+export const tabStorage = new SafeStorage(() => sessionStorage);
+/** Items of all tabs of this browser. */
+export const browserStorage = new SafeStorage(() => localStorage);
 
-/** Shows the view that the address names. */
+/** Shows the view that the fragment of the address names. */
 function showView() {
   const name = location.hash === "#wire" ? "wire" : "chat";
   for (const view of document.querySelectorAll("main")) view.hidden = view.id !== name;

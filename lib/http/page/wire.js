@@ -1,11 +1,11 @@
 // @ts-check
 /// <reference lib="dom" />
-/** The view that watches the frames of a connection. */
-import { arrange, element, forTab, make, setText } from "./page.js";
+/** The wire view: it watches the frames of a connection. */
+import { element, make, setText, tabStorage, updateChildren } from "./page.js";
 import { printable } from "../../text/printable.ts";
 
 /**
- * What the server tells a watcher, a line of JSON each: see lib/wire.ts.
+ * An event of a watched connection, as lib/http/wire_view.ts sends it: one JSON object per line.
  * @typedef {{ kind: "connected", connection: number, peer: string }
  *   | { kind: "line", at: number, direction: "in" | "out", offset: number, size: number,
  *       hex: string, text: string, meaning: string, mistake?: { code: string, text: string } }
@@ -13,11 +13,11 @@ import { printable } from "../../text/printable.ts";
  *   | { kind: "ended", reason: string }} WireEvent
  */
 
-/** So many rows are kept; the oldest go. */
+/** The table keeps at most this many rows, the newest. */
 const ROWS_MAX = 2_000;
-/** The list of connections is asked for so often, in milliseconds. */
+/** The page asks for the list of connections at this interval (ms). */
 const LIST_MS = 3_000;
-const TOKEN = "asvt-chat.token";
+const TOKEN_KEY = "asvt-chat.token";
 
 const tokenForm = element("token-form", HTMLFormElement);
 const tokenField = element("token", HTMLInputElement);
@@ -37,9 +37,9 @@ let watching;
 
 tokenForm.addEventListener("submit", (event) => {
   event.preventDefault();
-  forTab.setItem(TOKEN, tokenField.value);
+  tabStorage.setItem(TOKEN_KEY, tokenField.value);
   tokenForm.hidden = true;
-  list();
+  updateList();
 });
 watchForm.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -52,46 +52,47 @@ element("clear", HTMLElement).addEventListener("click", () => {
 });
 copyButton.addEventListener("click", copy);
 element("download", HTMLElement).addEventListener("click", download);
-addEventListener("hashchange", list);
-setInterval(list, LIST_MS);
-list();
+addEventListener("hashchange", updateList);
+setInterval(updateList, LIST_MS);
+updateList();
 
 /**
- * Asks for something that only those who run the server may see; says why it may not be seen.
+ * Fetches a path that may need the admin token. Where the server refuses, shows the reason and
+ * resolves to `undefined`.
  * @param {string} path
  * @param {AbortSignal} [signal]
  */
-async function ask(path, signal) {
-  const token = forTab.getItem(TOKEN);
+async function request(path, signal) {
+  const token = tabStorage.getItem(TOKEN_KEY);
   const response = await fetch(path, {
     headers: token === null ? {} : { authorization: `Bearer ${token}` },
     ...signal && { signal },
   });
-  // What another question was refused for stays to be read.
-  const [question = ""] = path.split("?");
+  // A success clears only the error of its own endpoint: another one's error stays readable.
+  const [endpoint = ""] = path.split("?");
   if (response.ok) {
-    if (error.dataset.question === question) error.textContent = "";
+    if (error.dataset.endpoint === endpoint) error.textContent = "";
     return response;
   }
-  error.dataset.question = question;
+  error.dataset.endpoint = endpoint;
   const why = (await response.text()).trim();
-  // Whoever has given no token yet has done nothing wrong.
+  // A user who has not given a token yet made no mistake: the form asks for it.
   error.textContent = response.status === 401 && token === null ? "" : why;
   if (response.status === 401) {
-    forTab.removeItem(TOKEN);
+    tabStorage.removeItem(TOKEN_KEY);
     tokenForm.hidden = false;
   }
   return undefined;
 }
 
-/** Shows which connections there are, while somebody looks. */
-async function list() {
+/** Updates the list of connections while the wire view is shown. */
+async function updateList() {
   if (location.hash !== "#wire" || !tokenForm.hidden) return;
   let response;
   try {
-    response = await ask("wire/connections");
+    response = await request("wire/connections");
   } catch {
-    error.dataset.question = "wire/connections";
+    error.dataset.endpoint = "wire/connections";
     error.textContent = "The server is not there.";
   }
   if (response === undefined) return;
@@ -99,10 +100,10 @@ async function list() {
   const connections = await response.json();
   const labels = new Map([["next", "the next one that connects"]]);
   for (const { connection, peer, user } of connections) {
-    const who = user === null ? "" : `, ${printable(user)}`;
-    labels.set(String(connection), `${connection}: ${peer}${who}`);
+    const suffix = user === null ? "" : `, ${printable(user)}`;
+    labels.set(String(connection), `${connection}: ${peer}${suffix}`);
   }
-  arrange(choice, [...labels.keys()], (value) => new Option("", value));
+  updateChildren(choice, [...labels.keys()], (value) => new Option("", value));
   for (const option of choice.options) setText(option, labels.get(option.value) ?? "");
 }
 
@@ -113,9 +114,8 @@ async function watch(connection) {
   watched.textContent = "Asking the server …";
   stopButton.disabled = false;
   try {
-    const response = await ask(`wire?connection=${connection}`, controller.signal);
+    const response = await request(`wire?connection=${connection}`, controller.signal);
     if (response?.body) {
-      // From now on the server has an eye on it.
       watched.textContent = connection === "next"
         ? "Waiting for the next connection …"
         : "Watching …";
@@ -175,7 +175,7 @@ function noteRow(text) {
 }
 
 /**
- * What is wrong with the frame above it.
+ * The row below a frame with a mistake.
  * @param {{ code: string, text: string }} mistake
  */
 function mistakeRow({ code, text }) {
@@ -203,13 +203,13 @@ function lineRow({ at, direction, offset, hex, text, meaning, mistake }) {
   }
   const content = td("content", make("bdi", "", text));
   const way = td("direction", direction === "in" ? "→ server" : "← client");
-  const understood = td("meaning", printable(meaning));
-  const cells = [td("time", time), way, td("offset", String(offset)), bytes, content, understood];
+  const understoodAs = td("meaning", printable(meaning));
+  const cells = [td("time", time), way, td("offset", String(offset)), bytes, content, understoodAs];
   return tr(mistake === undefined ? direction : `${direction} wrong`, ...cells);
 }
 
 /**
- * The roles are said, since a phone shows the table as blocks.
+ * The role is given, since narrow.css shows the table as blocks, which removes its own role.
  * @param {string} className
  * @param {...(Node | string)} content
  */
@@ -234,7 +234,7 @@ async function copy() {
     await navigator.clipboard.writeText(JSON.stringify(events, null, 2));
     copyButton.textContent = "Copied";
   } catch {
-    // Over HTTP a browser allows it only to pages of its own machine.
+    // Without HTTPS a browser allows this only to pages from localhost.
     copyButton.textContent = "Not allowed here";
   }
   setTimeout(() => copyButton.textContent = "Copy as JSON", 2_000);
