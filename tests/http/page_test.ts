@@ -15,7 +15,7 @@ describe("the frames of the page", () => {
     assertEquals(encodeOnPage(TEXTS), encodeFrames(TEXTS));
   });
 
-  it("are split whole, byte by byte, and at every place", () => {
+  it("are split whole, byte by byte, and cut at every place", () => {
     const bytes = encodeFrames(TEXTS);
     const split = (...pieces: Uint8Array[]) => {
       const splitter = new FrameSplitter();
@@ -182,7 +182,7 @@ describe("a user of the page", () => {
     }
   });
 
-  itNeeds(NET, "tries again when the server does not say its settings", async () => {
+  itNeeds(NET, "tries again when the server does not send its settings", async () => {
     await using server = serveWeb();
     let isFailing = true;
     await using al = new User(server.url, new Map(), () => {
@@ -328,7 +328,7 @@ describe("mail that was shown before a reload", () => {
     assertEquals(again.texts.at(-1), "Bob2: new");
   });
 
-  itNeeds(NET, "is marked when it comes again, and is not lost", async () => {
+  itNeeds(NET, "is marked when it may have been shown before, and is not lost", async () => {
     await using server = serveWeb();
     using bob = await Peer.connect(server.port);
     await bob.ask("register", "Bob");

@@ -1,11 +1,11 @@
-/** Watching connections: what the page's wire view is told. */
+/** The events that a watcher of a connection gets. */
 import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import type { WireEvent } from "../../lib/http/wire_view.ts";
 import { itNeeds, NET, Peer, serveWeb, type TestWeb, until } from "../support.ts";
 
-/** Somebody who watches. */
+/** A watcher. */
 class Viewer implements AsyncDisposable {
   readonly #events: AsyncGenerator<WireEvent>;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -21,17 +21,17 @@ class Viewer implements AsyncDisposable {
     return new Viewer(response.body!);
   }
 
-  /** The next event; `undefined` when it is over. */
+  /** The next event; `undefined` at the end of the stream. */
   async next(): Promise<WireEvent | undefined> {
     const { done, value } = await this.#events.next();
     return done ? undefined : value;
   }
 
-  /** The next event, which is a line. */
+  /** The next event, which must be a line. */
   async line(): Promise<WireEvent & { kind: "line" }> {
     const event = await this.next();
     if (event?.kind === "line") return event;
-    throw new Error(`A line was to come, not ${JSON.stringify(event)}`);
+    throw new Error(`Expected a line, not ${JSON.stringify(event)}`);
   }
 
   /** The next lines, as `in 4: the command 'ping' "ping"`. */
@@ -63,7 +63,7 @@ async function* eventsOf(
   }
 }
 
-/** The number that the server knows the only connection by. */
+/** The number of the only connection of a server. */
 async function numberOf({ url }: TestWeb): Promise<number> {
   const [{ connection }] = await (await fetch(`${url}/wire/connections`)).json();
   return connection;
@@ -115,7 +115,7 @@ describe("the wire", () => {
     assertEquals(await viewer.next(), { kind: "ended", reason: "mistake" });
   });
 
-  itNeeds(NET, "explains what was begun and not completed", async () => {
+  itNeeds(NET, "explains a command that was begun and not completed", async () => {
     await using server = serveWeb();
     await using viewer = await Viewer.watch(server, "next");
     using al = await Peer.connect(server.port);
@@ -126,7 +126,7 @@ describe("the wire", () => {
     assertEquals([offset, mistake?.code], [0, "incomplete-frame"]);
   });
 
-  itNeeds(NET, "hides texts of mail, on the way in and on the way out", async () => {
+  itNeeds(NET, "hides texts of mail in both directions", async () => {
     await using server = serveWeb();
     await using viewer = await Viewer.watch(server, "next");
     using al = await Peer.connect(server.port);
@@ -147,26 +147,30 @@ describe("the wire", () => {
   });
 
   for (const cut of [1, 4, 7, 8, 9, 12, 14, 18, 20]) {
-    itNeeds(NET, `is taken up in the midst of a command, behind ${cut} bytes of it`, async () => {
-      await using server = serveWeb();
-      using al = await Peer.connect(server.port);
-      await al.ask("register", "Al");
-      const bytes = encodeFrames(["send", "Al", "a text"]);
-      await al.write(bytes.slice(0, cut));
-      await until(() => server.server.facts.bytes.in === 18 + cut, "it has come");
-      await using viewer = await Viewer.watch(server, await numberOf(server));
-      assertEquals((await viewer.next())?.kind, "connected");
-      await al.write(bytes.slice(cut));
-      assertEquals(await viewer.lines(4), [
-        "in 18: the command 'send' \"send\"",
-        "in 26: the receiver of 'send' \"Al\"",
-        "in 32: the text of 'send', hidden",
-        'out 13: reply: done "Message added to storage!"',
-      ]);
-    });
+    itNeeds(
+      NET,
+      `shows a whole command when the watcher comes after ${cut} bytes of it`,
+      async () => {
+        await using server = serveWeb();
+        using al = await Peer.connect(server.port);
+        await al.ask("register", "Al");
+        const bytes = encodeFrames(["send", "Al", "a text"]);
+        await al.write(bytes.slice(0, cut));
+        await until(() => server.server.facts.bytes.in === 18 + cut, "it has come");
+        await using viewer = await Viewer.watch(server, await numberOf(server));
+        assertEquals((await viewer.next())?.kind, "connected");
+        await al.write(bytes.slice(cut));
+        assertEquals(await viewer.lines(4), [
+          "in 18: the command 'send' \"send\"",
+          "in 26: the receiver of 'send' \"Al\"",
+          "in 32: the text of 'send', hidden",
+          'out 13: reply: done "Message added to storage!"',
+        ]);
+      },
+    );
   }
 
-  itNeeds(NET, "may be watched by many, who come and leave", async () => {
+  itNeeds(NET, "has several watchers, who come and leave", async () => {
     await using server = serveWeb();
     using al = await Peer.connect(server.port);
     await al.ask("ping");
@@ -187,7 +191,7 @@ describe("the wire", () => {
     assertEquals((await one.lines(2)).length, 2);
   });
 
-  itNeeds(NET, "costs nothing when nobody watches any more", async () => {
+  itNeeds(NET, "frees the place of each watcher that leaves", async () => {
     await using server = serveWeb("--watchers-max", "1");
     using al = await Peer.connect(server.port);
     await al.ask("ping");
@@ -199,10 +203,10 @@ describe("the wire", () => {
         const response = await fetch(`${server.url}/wire?connection=${number}`);
         assertEquals([response.status, await response.text()], [
           503,
-          "1 watch already, and --watchers-max allows no more\n",
+          "1 watcher already, and --watchers-max allows no more\n",
         ]);
       }
-      // The server learns of it when it next looks.
+      // The server notices with a later write that the watcher has gone.
       const isFree = async () => {
         const response = await fetch(`${server.url}/wire?connection=999`);
         await response.body?.cancel();
@@ -239,34 +243,38 @@ describe("the wire", () => {
     assertEquals(lines + dropped, 2 * sent);
   });
 
-  itNeeds(NET, "drops the lines of long replies that nobody would read", async () => {
-    await using server = serveWeb("--wire-lines-max", "10");
-    using al = await Peer.connect(server.port);
-    for (let i = 0; i < 150; i++) await al.ask("register", `user${i}`);
-    await using viewer = await Viewer.watch(server, await numberOf(server));
-    await al.write(encodeFrames(Array.from({ length: 50 }, () => "users")));
-    for (let i = 0; i < 50 * 151; i++) await al.frame();
-    al.close();
-    let lines = 0;
-    for (let event = await viewer.next(); event; event = await viewer.next()) {
-      lines += event.kind === "line" ? 1 : event.kind === "dropped" ? event.lines : 0;
-    }
-    assertEquals(lines, 50 * (1 + 100));
-  });
+  itNeeds(
+    NET,
+    "drops and counts the lines of long replies that a full watcher would not get",
+    async () => {
+      await using server = serveWeb("--wire-lines-max", "10");
+      using al = await Peer.connect(server.port);
+      for (let i = 0; i < 150; i++) await al.ask("register", `user${i}`);
+      await using viewer = await Viewer.watch(server, await numberOf(server));
+      await al.write(encodeFrames(Array.from({ length: 50 }, () => "users")));
+      for (let i = 0; i < 50 * 151; i++) await al.frame();
+      al.close();
+      let lines = 0;
+      for (let event = await viewer.next(); event; event = await viewer.next()) {
+        lines += event.kind === "line" ? 1 : event.kind === "dropped" ? event.lines : 0;
+      }
+      assertEquals(lines, 50 * (1 + 100));
+    },
+  );
 
   itNeeds(NET, "lists the connections and who is registered on them", async () => {
     await using server = serveWeb();
     using al = await Peer.connect(server.port);
     await al.ask("register", "Al");
-    using nobody = await Peer.connect(server.port);
-    await nobody.ask("ping");
+    using guest = await Peer.connect(server.port);
+    await guest.ask("ping");
     const list = await (await fetch(`${server.url}/wire/connections`)).json();
     const { port } = al.conn.localAddr;
     assertEquals(list.map(({ since: _, ...rest }: { since: number }) => rest), [
       { connection: 1, peer: `127.0.0.1:${port}`, bytesIn: 18, bytesOut: 13, user: "Al" },
       {
         connection: 2,
-        peer: `127.0.0.1:${nobody.conn.localAddr.port}`,
+        peer: `127.0.0.1:${guest.conn.localAddr.port}`,
         bytesIn: 8,
         bytesOut: 8,
         user: null,
