@@ -1,16 +1,23 @@
-/** asvt-chat: a chat server with mailboxes, and the client to it. */
-import { ExitError, UsageError } from "./lib/errors.ts";
-import type { Service } from "./lib/cli/serve.ts";
+/** asvt-chat: a chat server with mailboxes, its terminal client and its tools. */
+import type { Program } from "./lib/cli/serve.ts";
+import { ExitError, messageOf, UsageError } from "./lib/errors.ts";
+import { sentence } from "./lib/text/phrases.ts";
 import config from "./deno.json" with { type: "json" };
 
-/** A second signal sooner (ms) after the first is the same one, told by `deno task` and the shell. */
+/**
+ * A second signal within this time (ms) of the first is the same one: at a Ctrl-C the terminal sends
+ * it to the program, and `deno task` passes it on once more.
+ */
 const SAME_SIGNAL_MS = 1_000;
 
-/** Runs a subcommand; the exit code of the program. What it needs is loaded now. */
+const program: Program = { version: config.version, fail, stopOnSignal };
+
+/** Runs a subcommand and resolves to the exit code. Only the modules of this subcommand are loaded. */
 async function main([subcommand = "serve", ...args]: string[]): Promise<number> {
+  if (subcommand.startsWith("-")) return await main(["serve", subcommand, ...args]);
   switch (subcommand) {
     case "serve":
-      return await serve(args);
+      return await (await import("./lib/cli/serve.ts")).serve(args, program);
     case "client":
       return await (await import("./lib/cli/terminal.ts")).client(args);
     case "ping":
@@ -22,46 +29,48 @@ async function main([subcommand = "serve", ...args]: string[]): Promise<number> 
     case "forget":
       return await (await import("./lib/cli/dump.ts")).forget(args);
     case "raise":
-      return await (await import("./lib/cli/raise.ts")).raise(args, fail);
-    default:
-      if (subcommand.startsWith("-")) return await serve([subcommand, ...args]);
-      throw new UsageError(
-        `Unknown subcommand "${subcommand}": it is serve, client, ping, inspect, dump, forget or raise, see --help`,
-      );
+      return await (await import("./lib/cli/raise.ts")).raise(args, program);
   }
+  throw new UsageError(
+    `Unknown subcommand "${subcommand}": it is serve, client, ping, inspect, dump, forget or raise, see --help`,
+  );
 }
 
-/** Serves until a signal comes. */
-async function serve(args: string[]): Promise<number> {
-  const { openService } = await import("./lib/cli/serve.ts");
-  const service = await openService(args, { version: config.version, failed: fail });
-  if (service === undefined) return 0;
-  const stopped = stopOnSignals(service);
-  await service.announce();
-  return await stopped;
-}
-
-/** Resolves to the exit code when the service has stopped; a second signal ends the program at once. */
-function stopOnSignals(service: Service): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
+/** Calls `stop` at the first signal and resolves when it is done. A later signal ends the program. */
+function stopOnSignal(stop: (signal: Deno.Signal) => Promise<void>): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
   let first: number | undefined;
-  const stop = (signal: Deno.Signal, code: number) => {
-    if (first === undefined) {
-      first = performance.now();
-      service.stop(signal).then(() => resolve(0), reject);
-    } else if (performance.now() - first > SAME_SIGNAL_MS) Deno.exit(code);
-  };
-  Deno.addSignalListener("SIGINT", () => stop("SIGINT", 130));
-  if (Deno.build.os !== "windows") {
-    Deno.addSignalListener("SIGTERM", () => stop("SIGTERM", 143));
-  }
+  const listen = (signal: Deno.Signal, exitCode: number) =>
+    Deno.addSignalListener(signal, () => {
+      if (first === undefined) {
+        first = performance.now();
+        stop(signal).then(resolve, reject);
+      } else if (performance.now() - first > SAME_SIGNAL_MS) Deno.exit(exitCode);
+    });
+  listen("SIGINT", 130);
+  if (Deno.build.os !== "windows") listen("SIGTERM", 143);
   return promise;
 }
 
-/** Ends the program: with one line for what a person can mend, else with all that is known. */
+/** Ends the program. An error that its user can act on is one line, any other is shown whole. */
 function fail(error: unknown): never {
-  console.error(error instanceof ExitError ? error.message : error);
-  Deno.exit(error instanceof ExitError ? error.code : 1);
+  const told = isMissingModule(error) ? downloadError(error) : error;
+  console.error(told instanceof ExitError ? told.message : told);
+  Deno.exit(told instanceof ExitError ? told.code : 1);
+}
+
+function isMissingModule(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND";
+}
+
+/** The error of an import, whose message is a list of causes and places, in one line. */
+function downloadError(error: unknown): ExitError {
+  const [causes = ""] = messageOf(error).split("\n    at ");
+  const [what = "", why] = causes.split(/\n +\d+: /);
+  return new ExitError(
+    `${sentence(why === undefined ? what : `${what}: ${why}`)} The first start downloads all ` +
+      "packages that the program needs; it can't go on without them",
+  );
 }
 
 try {

@@ -1,4 +1,4 @@
-/** `dump` and `forget`: looking into a journal's file, and removing a user from it, by hand. */
+/** `dump` shows the content of a journal's file; `forget` removes a user from it. */
 import { step } from "../chat/step.ts";
 import { committed, JournalError, replay } from "../journal/journal.ts";
 import { type FileListener, SqliteJournal } from "../journal/sqlite/sqlite_journal.ts";
@@ -13,28 +13,28 @@ import { requireThere } from "../journal/sqlite/file.ts";
 import { counted } from "../text/phrases.ts";
 import { printable } from "../text/printable.ts";
 
-/** What a file holds, without the texts of mail. */
+/** The content of a file, without the texts of mail. */
 export interface Dump {
   readonly bytes: number;
-  /** When something was last stored, in ISO 8601. */
+  /** The time at which the last entry was stored, in ISO 8601. */
   readonly lastEntry: string;
   readonly strict: boolean;
-  /** The version of the rules by which the chat decides. */
+  /** The version of the rules that the chat follows. */
   readonly rules: number;
   readonly messages: number;
   readonly users: readonly {
     readonly name: string;
     readonly address: string;
     readonly messages: number;
-    /** Since when nobody holds the name; not there while somebody does. */
+    /** The end of the last session with this name, in ISO 8601; absent while a session holds it. */
     readonly freeSince?: string;
   }[];
 }
 
-/** Somebody at a terminal waits and sees. */
+/** A user at a terminal needs no progress. */
 const SILENT: FileListener = { progress: () => {}, snapshotFailed: () => {} };
 
-/** Prints what a file holds. The exit code. Throws `ExitError`. */
+/** Prints the content of a file. Returns the exit code. Throws `ExitError` where it can't be read. */
 export function dump(args: string[]): number {
   const { options, positionals: [path, ...more] } = parseFlags(DUMP_FLAGS, args);
   if (options.help) return print(DUMP_HELP);
@@ -44,7 +44,7 @@ export function dump(args: string[]): number {
   return print(options.json ? JSON.stringify(found, null, 2) : table(found));
 }
 
-/** Reads a file, even while a server uses it. */
+/** Reads a file, which a server may be using. */
 function read(path: string): Dump {
   const journal = SqliteJournal.openToRead(path, SILENT);
   try {
@@ -67,7 +67,7 @@ function read(path: string): Dump {
   }
 }
 
-/** A dump for people. */
+/** A dump as a table. */
 function table({ bytes, lastEntry, strict, rules, messages, users }: Dump): string {
   const rows = users.map(({ name, address, messages, freeSince }) => [
     printable(name),
@@ -86,8 +86,8 @@ function table({ bytes, lastEntry, strict, rules, messages, users }: Dump): stri
 }
 
 /**
- * Removes a user and the mail from a file that no server uses, and says so. The exit code. Throws
- * `ExitError`.
+ * Removes a user and the mail from a file that no server uses, and prints that. Resolves to the exit
+ * code. Throws `ExitError` where the file is in use or has no such user.
  */
 export async function forget(args: string[]): Promise<number> {
   const { options, positionals: [path, name, ...more] } = parseFlags(NO_FLAGS, args);

@@ -2,7 +2,7 @@
 import { helpLines } from "../flags.ts";
 import { CLIENT_FLAGS, DUMP_FLAGS, INSPECT_FLAGS, NO_FLAGS, SERVER_FLAGS } from "../options.ts";
 
-/** The help of `serve`, which names all subcommands. */
+/** The help of `serve`; it lists all subcommands. */
 export function serveHelp(version: string): string {
   return `asvt-chat ${version}: a chat server with mailboxes
 
@@ -46,10 +46,10 @@ export const FORGET_HELP =
 ${helpLines(NO_FLAGS)}`;
 
 export const RAISE_HELP =
-  `Decide by the rules of this release from now on, on all servers that share a chat in NATS, if all
-know them: main.ts raise --journal URLS, with the flags that the servers were started with`;
+  `Make all servers that share a chat in NATS decide by the rules of this release, if all of them know
+these rules: main.ts raise --journal URLS, with the flags that the servers were started with`;
 
-/** Prints what was asked for; the exit code is 0. */
+/** Prints a text on stdout. Returns the exit code 0. */
 export function print(text: string): number {
   console.log(text);
   return 0;

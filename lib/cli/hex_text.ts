@@ -1,21 +1,21 @@
-/** Bytes that somebody has written down in hex, as people and tools do. */
+/** Reads bytes in hex, as people write them and as tools print them. */
 import { clip } from "../text/symbols.ts";
 import { UsageError } from "../errors.ts";
 import { quoted } from "../text/printable.ts";
 
-const KNOWN = "--hex reads 05 00 75, 0x05, \\x05, and what xxd and hexdump -C print";
+const FORMATS = "--hex reads 05 00 75, 0x05, \\x05, and what xxd and hexdump -C print";
 
-/** A line of a dump: where its bytes begin, they themselves, and what shows them as text. */
+/** A line of a dump: the offset of its bytes, the bytes in hex, and the bytes as text. */
 const XXD = /^([0-9a-f]+):((?: (?:[0-9a-f]{2})+)+)(?: {2}(.*))?$/i;
 const HEXDUMP = /^([0-9a-f]{8,})((?: {1,2}[0-9a-f]{2})+) +\|(.*)\|$/i;
-/** The last line of `hexdump`, which says how many bytes there were. */
+/** The last line of `hexdump`: the number of bytes. */
 const HEXDUMP_END = /^([0-9a-f]{8,})$/i;
-/** The lines of dumps are shorter, and longer ones too much for the expressions above. */
+/** A longer line is not matched against the expressions above: they would take too long. */
 const ROW_SYMBOLS_MAX = 1_024;
 
 const DIGITS = /^[0-9a-f]+$/i;
 
-/** The bytes. Throws {@link UsageError}, which says what was seen and where. */
+/** The bytes of a text in hex. Throws {@link UsageError} with the place of what is no hex. */
 export function parseHex(text: string): Uint8Array {
   const lines = text.split(/\r?\n/).map((line, at) => ({ line, number: at + 1 }))
     .filter(({ line }) => line.trim() !== "");
@@ -36,24 +36,24 @@ function match(row: RegExp, line: string): RegExpExecArray | null {
 }
 
 function* bytesOfWords(line: string, number: number): Iterable<number> {
-  const before: string[] = [];
+  const firstTwo: string[] = [];
   for (const { 0: word, index } of line.matchAll(/[^\s,]+/g)) {
-    if (!isBytes(word)) throw refusal(`Line ${number}, column ${index + 1}`, word);
-    if (before.length < 2 && before.push(word) === 2) refuseOffset(before, number);
-    yield* pairs(word);
+    if (!isHexWord(word)) throw refusal(`Line ${number}, column ${index + 1}`, word);
+    if (firstTwo.length < 2 && firstTwo.push(word) === 2) refuseOffset(firstTwo, number);
+    yield* bytesOfDigits(word);
   }
 }
 
-/** Is this `0x05`, or digits in pairs, each with or without `\x`? */
-function isBytes(word: string): boolean {
+/** True for `0x05`, and for pairs of digits with or without `\x` before each. */
+function isHexWord(word: string): boolean {
   return /^0x[0-9a-f]{1,2}$/i.test(word) || word.replace(/(?:\\x)?[0-9a-f]{2}/gi, "") === "";
 }
 
-/** Bytes alone come in groups of one size; what stands first and is longer is something else. */
+/** Throws where the first word is longer than the second: then it is an offset, not bytes. */
 function refuseOffset([first = "", second = ""]: readonly string[], number: number): void {
   if (first.length <= second.length || !DIGITS.test(first)) return;
   const seen = `is ${quoted(clip(first))} an offset? It is longer than ${quoted(clip(second))}`;
-  throw new UsageError(`Line ${number}: ${seen} behind it. ${KNOWN}`);
+  throw new UsageError(`Line ${number}: ${seen} behind it. ${FORMATS}`);
 }
 
 function refusal(place: string, word: string): UsageError {
@@ -61,13 +61,13 @@ function refusal(place: string, word: string): UsageError {
     ? "has an odd number of digits, and a byte has 2"
     : "is no byte in hex";
   const hint = /^b['"]/.test(word)
-    ? "Python shows bytes so, print(data.hex()) shows them in hex. "
+    ? "This is how Python shows bytes; print(data.hex()) shows them in hex. "
     : "";
-  return new UsageError(`${place}: ${quoted(clip(word))} ${why}. ${hint}${KNOWN}`);
+  return new UsageError(`${place}: ${quoted(clip(word))} ${why}. ${hint}${FORMATS}`);
 }
 
-/** The bytes of digits in pairs, whatever stands in front of each. */
-function pairs(digits: string): Uint8Array {
+/** The bytes of pairs of digits, with or without `0x` or `\x` before each. */
+function bytesOfDigits(digits: string): Uint8Array {
   const found = digits.replace(/^0x(?=.$)/i, "0").replace(/0x|\\x/gi, "").match(/[0-9a-f]{2}/gi);
   return Uint8Array.from(found ?? [], (pair) => parseInt(pair, 16));
 }
@@ -87,14 +87,14 @@ function bytesOfRow(format: RegExp, line: string, number: number, count: number)
         "came before it. Give all lines from the first",
     );
   }
-  const bytes = pairs(digits);
+  const bytes = bytesOfDigits(digits);
   if (text !== undefined && text.trim() !== asText(bytes).trim()) {
     throw wrong(`its bytes are ${quoted(asText(bytes))}, but beside them stands ${quoted(text)}`);
   }
   return bytes;
 }
 
-/** The bytes as a dump shows them beside the hex. */
+/** The bytes as the text that a dump shows beside the hex. */
 function asText(bytes: Uint8Array): string {
   const symbols = Array.from(bytes, (byte) => String.fromCharCode(byte));
   return symbols.join("").replace(/[^\x20-\x7e]/g, ".");

@@ -1,4 +1,4 @@
-/** `inspect`: the bytes of a client from a file or a pipe, explained in the terminal. */
+/** `inspect`: explains the bytes of a client, from a file or a pipe, as a table. */
 import { parseHex } from "./hex_text.ts";
 import { type Line, RequestInspector } from "../protocol/inspector.ts";
 import { concat } from "@std/bytes";
@@ -10,12 +10,12 @@ import { parseFlags } from "../flags.ts";
 import { INSPECT_HELP, print } from "./help.ts";
 import { requireFile } from "./permissions.ts";
 
-/** So much is read, and no more: what somebody wants to have explained is small. */
+/** A longer input is refused: a user needs an explanation of a few frames. */
 const INPUT_BYTES_MAX = 16_777_216;
-/** So much is explained at a time, for that a long input does not fill the memory with lines. */
+/** The input is explained in pieces of this size, so that their lines take little memory. */
 const PIECE_BYTES = 65_536;
 
-/** The columns of the table; 12 bytes in hex are a length and the 8 of the longest name. */
+/** The columns of the table. 12 bytes in hex are a length and a name of 8 letters. */
 const COLUMNS = [
   { title: "byte", width: 5 },
   { title: "hex", width: 35 },
@@ -26,8 +26,8 @@ const GAP = "  ";
 const WIDTH = 80;
 
 /**
- * Prints what the bytes of a file, or of stdin (`-`), mean. The exit code: 0 where they are whole
- * commands and nothing else. Throws {@link UsageError} where they can't be read.
+ * Explains the bytes of a file, or of stdin (`-`). Resolves to the exit code: 0 where they are whole
+ * commands, else 1. Throws {@link UsageError} where they can't be read.
  */
 export async function inspect(args: string[]): Promise<number> {
   const { options, positionals: [path = "-", ...more] } = parseFlags(INSPECT_FLAGS, args);
@@ -52,7 +52,7 @@ export async function inspect(args: string[]): Promise<number> {
   return wrong === undefined ? 0 : 1;
 }
 
-/** Reads it all, if it is not too much. */
+/** Reads a file to its end. Throws {@link UsageError} where it is too long. */
 async function read(path: string): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -88,7 +88,7 @@ function* inspectBytes(
     const end = Math.min(at + PIECE_BYTES, bytes.length);
     const split = splitFrames(rest, bytes.subarray(at, end), frameBytesMax);
     rest = split.rest;
-    // A mistake is explained best from all that follows.
+    // The explanation of a mistake uses the bytes behind it, also those that are no frames.
     const lines = inspector.feed(
       split.isOverLimit ? { ...split, rest: bytes.subarray(end - rest.length) } : split,
     );
@@ -99,7 +99,7 @@ function* inspectBytes(
   if (lines.length > 0) yield lines;
 }
 
-/** A line as a row of the table, as high as it must be; a mistake stands below it, in words. */
+/** A line as a row of the table, with the explanation of its mistake below. */
 function format({ offset, hex, text, meaning, mistake }: Line): string {
   const [, hexColumn, textColumn, meaningColumn] = COLUMNS;
   const cells = [
@@ -114,23 +114,23 @@ function format({ offset, hex, text, meaning, mistake }: Line): string {
   return [row(cells), ...words.map((line) => indent + line)].join("\n");
 }
 
-/** A row of cells, each of several lines; the first cell is a number. */
+/** A row of the table. Each cell is a list of lines; the first cell is aligned right. */
 function row(cells: readonly (readonly string[])[]): string {
   const height = Math.max(...cells.map((cell) => cell.length));
   return Array.from({ length: height }, (_, line) => {
-    const [first = "", ...others] = cells.map((cell) => cell[line] ?? "");
-    const padded = others.map((part, at) => part.padEnd(COLUMNS[at + 1]!.width));
+    const [first = "", ...rest] = cells.map((cell) => cell[line] ?? "");
+    const padded = rest.map((text, at) => text.padEnd(COLUMNS[at + 1]!.width));
     return [first.padStart(COLUMNS[0].width), ...padded].join(GAP).trimEnd();
   }).join("\n");
 }
 
-/** Lines of at most so many symbols, parted at blanks where there are any. */
+/** Splits a text into lines of at most `width` symbols, at blanks where there are any. */
 function wrapWords(text: string, width: number): string[] {
   const lines = text.match(new RegExp(`.{1,${width}}(?: |$)|.{${width}}`, "gu")) ?? [];
   return lines.map((line) => line.trimEnd());
 }
 
-/** Lines of at most so many symbols; what stands for one, like `\u0000`, is not parted. */
+/** Splits a text into lines of at most `width` symbols; an escape such as `\u0000` stays whole. */
 function wrapSymbols(text: string, width: number): string[] {
   const lines = [""];
   for (const [symbol] of text.matchAll(/\\u[0-9a-f]{4}|\\.|./gu)) {
@@ -140,7 +140,7 @@ function wrapSymbols(text: string, width: number): string[] {
   return lines;
 }
 
-/** The last word: is all right, or what becomes of the connection. */
+/** The last line: whether all is right, or how the server would end the connection. */
 function verdict(size: number, frames: number, wrong: Line | undefined, strict: boolean): string {
   if (wrong === undefined) {
     return `All right: ${counted(frames, "frame")} in ${counted(size, "byte")}, whole commands.`;
@@ -149,7 +149,7 @@ function verdict(size: number, frames: number, wrong: Line | undefined, strict: 
   return `Wrong from byte ${wrong.offset} of ${size} on: the server would ${end}.`;
 }
 
-/** Did somebody mean `--hex`? */
+/** The bytes are hex digits, so the user may have forgotten `--hex`. */
 function isHex(bytes: Uint8Array): boolean {
   try {
     return parseHex(new TextDecoder().decode(bytes)).length > 0;

@@ -1,4 +1,4 @@
-/** Checks of what the program may read and write: Deno's own prompt would wait for an answer. */
+/** Checks file permissions before Deno asks for them: its prompt would wait for an answer. */
 import { UsageError } from "../errors.ts";
 import type { ServerOptions } from "../options.ts";
 
@@ -9,8 +9,8 @@ function isDenied(name: Access, path: string): boolean {
 }
 
 /**
- * The file must be readable, and writable where `names` says so. Throws {@link UsageError}, which
- * says what to type; `command` is what follows `deno run` and its flags.
+ * Throws {@link UsageError} where the program may not access a file as `names` says. Its message is
+ * the command to type: `command` is the part of it behind the flags of Deno.
  */
 export function requireFile(
   path: string,
@@ -27,7 +27,7 @@ export function requireFile(
   );
 }
 
-/** The files that the flags name for NATS must be readable. Throws {@link UsageError}. */
+/** Throws {@link UsageError} where the program may not read a file that a flag for NATS names. */
 export function requireNatsFiles({ natsCreds, natsCa, natsCert, natsKey }: ServerOptions): void {
   const paths = [natsCreds, natsCa, natsCert, natsKey].filter((path) => path !== "");
   const denied = paths.filter((path) => isDenied("read", path));

@@ -1,4 +1,4 @@
-/** `ping`: asks whether a server answers. */
+/** `ping`: asks a server for its users, to see whether it answers. */
 import { Client } from "../client/client.ts";
 import { dial, SILENCE_MS } from "../client/dialer.ts";
 import { within } from "../clock.ts";
@@ -10,7 +10,10 @@ import { counted } from "../text/phrases.ts";
 import { printable } from "../text/printable.ts";
 import { PING_HELP, print } from "./help.ts";
 
-/** Prints what a server answers to `users`, or why it does not. The exit code: 0 where it answers. */
+/**
+ * Prints the number of users on a server, or why it does not answer. Resolves to the exit code: 0 where
+ * it answers, else 1. Throws {@link UsageError}.
+ */
 export async function ping(args: string[]): Promise<number> {
   const { options, positionals } = parseFlags(NO_FLAGS, args);
   if (options.help) return print(PING_HELP);
@@ -21,7 +24,9 @@ export async function ping(args: string[]): Promise<number> {
   const where = formatHostPort(target);
   try {
     const result = await within(SILENCE_MS, askUsers(target));
-    if (result === undefined) throw new Error(`No answer from ${where} within 5 s`);
+    if (result === undefined) {
+      throw new Error(`No answer from ${where} within ${SILENCE_MS / 1000} s`);
+    }
     if (!result.ok) throw new Error(printable(result.text));
     return print(`${where} answers: ${counted(result.users.length, "user")}`);
   } catch (error) {

@@ -1,23 +1,24 @@
-/** What the terminal client writes on and reads from: a terminal with a line editor, or pipes. */
+/** The input and output of the terminal client: a terminal with a line editor, or pipes. */
 import { createInterface, type Interface } from "node:readline";
 import process from "node:process";
 import { printable } from "../text/printable.ts";
 
-/** Colours that read well on dark and on light, of the 256. */
+/** Colours of the 256 of a terminal that are readable on a dark and on a light background. */
 const COLOURS = [33, 37, 64, 70, 99, 125, 130, 136, 161, 166, 172, 204];
-/** More typed lines than this wait only as long as nothing more is read. */
+/** When this many lines wait to be taken, no more input is read. */
 const LINES_MAX = 100;
 
-/** A screen on which messages appear above the line that is being typed. */
+/** A screen that prints messages above the line that the user is typing. */
 export class Screen {
   readonly isTerminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
-  readonly #colours = Deno.stdout.isTerminal() && !Deno.noColor;
+  readonly #hasColours = Deno.stdout.isTerminal() && !Deno.noColor;
   readonly #lines: string[] = [];
   readonly #editor: Interface;
-  #closed = false;
+  #isClosed = false;
+  /** Ends the wait of {@link readLine}. */
   #wake: (() => void) | undefined;
 
-  /** `interrupt` is called when Ctrl-C is typed. */
+  /** `interrupt` is called at Ctrl-C. */
   constructor(interrupt: () => void) {
     this.#editor = createInterface({
       input: process.stdin,
@@ -26,66 +27,67 @@ export class Screen {
     this.#editor.on("line", (line) => {
       this.#lines.push(line);
       if (this.#lines.length >= LINES_MAX) this.#editor.pause();
-      this.#prompt();
+      this.#showPrompt();
       this.#wake?.();
     });
     this.#editor.on("SIGINT", interrupt);
-    // Ctrl-Z: the editor would send itself a signal, which takes another permission.
+    // Without this listener the editor answers Ctrl-Z with a signal to itself, which needs one more
+    // permission.
     this.#editor.on("SIGTSTP", () => {});
     this.#editor.on("close", () => {
-      if (this.isTerminal) this.#writeOver("");
-      this.#closed = true;
+      if (this.isTerminal) this.#overwriteInput("");
+      this.#isClosed = true;
       this.#wake?.();
     });
-    this.#prompt();
+    this.#showPrompt();
   }
 
-  /** The next line that was typed; `undefined` at the end of the input. For one caller at a time. */
-  async line(): Promise<string | undefined> {
+  /** The next line of the input; `undefined` at its end. Only one call at a time may wait. */
+  async readLine(): Promise<string | undefined> {
     while (this.#lines.length === 0) {
-      if (this.#closed) return undefined;
+      if (this.#isClosed) return undefined;
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     const line = this.#lines.shift();
-    if (this.#lines.length < LINES_MAX && !this.#closed) this.#editor.resume();
+    if (this.#lines.length < LINES_MAX && !this.#isClosed) this.#editor.resume();
     return line;
   }
 
-  /** Prints a line above what is being typed. What came from others must be printable. */
+  /** Prints a line above the user's input. Text from other users must be {@link printable}. */
   print(line: string): void {
-    if (!this.isTerminal || this.#closed) return console.log(line);
-    this.#writeOver(`${line}\r\n`);
-    // The editor would clear as many rows above as its line had: they hold our line now.
+    if (!this.isTerminal || this.#isClosed) return console.log(line);
+    this.#overwriteInput(`${line}\r\n`);
+    // Else the editor would clear the rows of its old input, where the printed line stands now.
     Reflect.set(this.#editor, "prevRows", 0);
-    this.#prompt();
+    this.#showPrompt();
   }
 
-  /** Prints what a person should know and a script does not want among the messages. */
-  note(line: string): void {
+  /** Prints a line about the program itself. For a script it goes to stderr, apart from messages. */
+  printNote(line: string): void {
     if (this.isTerminal) this.print(line);
     else console.error(line);
   }
 
-  /** A name, safe to print, in a colour of its own. */
-  name(name: string): string {
+  /** A name that is safe to print, always in the same colour. */
+  colouredName(name: string): string {
     const shown = printable(name);
-    if (!this.#colours) return shown;
+    if (!this.#hasColours) return shown;
     let hash = 0;
     for (const symbol of name) hash = (hash * 31 + symbol.codePointAt(0)!) % 65_521;
     return `\x1b[1;38;5;${COLOURS[hash % COLOURS.length]}m${shown}\x1b[0m`;
   }
 
-  /** Gives the terminal back. */
+  /** Ends the line editor, which restores the state of the terminal. */
   close(): void {
     this.#editor.close();
   }
 
-  #prompt(): void {
+  #showPrompt(): void {
     if (this.isTerminal) this.#editor.prompt(true);
   }
 
-  /** Writes in the place of the line that is being typed. */
-  #writeOver(text: string): void {
+  /** Writes a text in the place of the user's input. */
+  #overwriteInput(text: string): void {
     const { rows } = this.#editor.getCursorPos();
     const up = rows > 0 ? `\x1b[${rows}A` : "";
     process.stdout.write(`${up}\r\x1b[J${text}`);

@@ -1,4 +1,4 @@
-/** The terminal chat: type a line and it goes to everybody. */
+/** `client`: the chat in the terminal, for a person or a script. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, DisconnectedError, type Result } from "../client/client.ts";
 import { messageOf, UsageError } from "../errors.ts";
@@ -22,43 +22,44 @@ const HELP = `Type a line and it goes to everybody.
 /quit        leave; your name stays, and mail waits for you
 /help        this text`;
 
-/** A `wait` of the client; the next one follows at once. */
+/** A `wait` of the client asks for this long (s); the next one follows at once. */
 const WAIT_S = 30;
-/** Without `wait` (strict mode) the mailbox is asked so often, in milliseconds. */
+/** A strict server has no `wait`: the client asks for mail at this interval (ms). */
 const POLL_MS = 1_000;
-const RECONNECT_MS = 250;
-const RECONNECT_MS_MAX = 5_000;
-/** With nobody at the terminal to stop it, a lost server is sought for so long. */
-const SCRIPT_RECONNECT_MS = 30_000;
+/** The first pause before a new try to connect (ms). Each further pause is twice as long. */
+const BACK_OFF_MS = 250;
+const BACK_OFF_MS_MAX = 5_000;
+/** A script gives up this long after it lost the server (ms). A person can end the client instead. */
+const SCRIPT_RECONNECT_MS_MAX = 30_000;
 
-/** The server is there, and doesn't want us under this name. */
+/** The server does not take the user under this name. */
 class RefusedError extends Error {}
 
-/** Actions that the server carries out. */
+/** An action that takes a command to the server. */
 type ServerAction = Extract<Action, { kind: "all" | "one" | "users" | "logout" }>;
 
-/** Somebody's chat in the terminal. */
+/** The chat of one user. */
 class Terminal {
   readonly #dialer: Dialer;
-  /** The exit code, when the chat is over. */
+  /** Resolves to the exit code when the chat is over. */
   readonly #end = Promise.withResolvers<number>();
   readonly #screen = new Screen(() => this.#end.resolve(0));
   #name: string | undefined;
-  /** Connected and registered; `undefined` while a lost connection is being replaced. */
+  /** The registered client; `undefined` while it has no connection. */
   #client: Client | undefined;
-  /** The next client that is registered. */
+  /** Resolves to the registered client, when there is one. */
   #ready = Promise.withResolvers<Client>();
-  /** What ends now ends by our own will. */
-  #leaving = false;
+  /** The user leaves: the end of the connection is no loss. */
+  #isLeaving = false;
 
   constructor(target: SocketAddress, name: string | undefined) {
     this.#dialer = new Dialer(target);
     this.#name = name;
   }
 
-  /** Chats until the person leaves. The exit code: 0, or 1 where the server can't be had. */
-  async run(): Promise<number> {
-    this.#converse().then(this.#end.resolve, this.#end.reject);
+  /** Chats until the user leaves. Resolves to the exit code: 0, or 1 after an error, which is printed. */
+  async chat(): Promise<number> {
+    this.#performLines().then(this.#end.resolve, this.#end.reject);
     try {
       const code = await this.#end.promise;
       this.#screen.close();
@@ -70,32 +71,32 @@ class Terminal {
     }
   }
 
-  async #converse(): Promise<number> {
-    const client = await this.#begin();
-    this.#listen(client).catch(this.#end.reject);
+  async #performLines(): Promise<number> {
+    const client = await this.#join();
+    this.#showMail(client).catch(this.#end.reject);
     for (;;) {
-      const line = await this.#screen.line();
+      const line = await this.#screen.readLine();
       if (line === undefined) break;
       const action = parseLine(line);
       if (action.kind === "quit") return 0;
       const done = this.#perform(action, line);
-      // Somebody at a terminal may go on, and leave, while the server says nothing.
+      // A person may type the next line, or leave, while the server does not answer.
       if (!this.#screen.isTerminal || action.kind === "logout") await done;
-      if (this.#leaving) return 0;
+      if (this.#isLeaving) return 0;
     }
-    if (!this.#screen.isTerminal) await this.#lastMail();
+    if (!this.#screen.isTerminal) await this.#showLastMail();
     return 0;
   }
 
-  /** Connects under a name, and asks for another as long as it is refused. */
-  async #begin(): Promise<Client> {
+  /** Connects and registers. Where the server refuses the name, asks the user for another one. */
+  async #join(): Promise<Client> {
     for (;;) {
       this.#name ??= await this.#askName();
       try {
-        return await this.#enter(this.#name);
+        return await this.#connect(this.#name);
       } catch (error) {
         if (!(error instanceof RefusedError && this.#screen.isTerminal)) throw error;
-        this.#complain(error.message);
+        this.#warn(error.message);
         this.#name = undefined;
       }
     }
@@ -103,45 +104,45 @@ class Terminal {
 
   async #askName(): Promise<string> {
     if (!this.#screen.isTerminal) throw new Error("Say who you are: client NAME");
-    // Without a server there is no use in asking.
+    // Throws where there is no server: then the name is not asked for.
     await this.#dialer.connect();
     for (;;) {
       this.#screen.print("Your name?");
-      const line = await this.#screen.line();
+      const line = await this.#screen.readLine();
       if (line === undefined || parseLine(line).kind === "quit") throw new Error("No name given");
       if (line.trim() !== "") return line.trim();
     }
   }
 
-  /** Connects and registers. Throws {@link RefusedError} where the name is refused. */
-  async #enter(name: string): Promise<Client> {
+  /** Connects and registers. Throws {@link RefusedError} where the server refuses the name. */
+  async #connect(name: string): Promise<Client> {
     const client = await this.#dialer.connect();
     const long = tooLong("name", name, this.#dialer.limits.name);
     if (long !== undefined) throw new RefusedError(long);
     const result = await this.#dialer.replyWithin(SILENCE_MS, client.register(name));
     if (!result.ok) {
-      // The server's text would show the port of this connection, another with every try.
+      // The server's text names the port of this connection, which is another one at each try.
       const isStrict = result.code === "address-used";
       throw new RefusedError(
         isStrict ? "The server knows your address under another name: use that one" : result.text,
       );
     }
-    this.#screen.note(`${printable(result.text)}. /help tells what you can type.`);
+    this.#screen.printNote(`${printable(result.text)}. /help tells what you can type.`);
     this.#client = client;
     this.#ready.resolve(client);
     return client;
   }
 
-  /** Shows mail as it comes, and comes back after a loss. */
-  async #listen(client: Client): Promise<void> {
-    while (!this.#leaving) {
+  /** Shows mail as it arrives, and reconnects when the connection is lost. */
+  async #showMail(client: Client): Promise<void> {
+    while (!this.#isLeaving) {
       try {
         await this.#showNext(client);
       } catch (error) {
-        if (this.#leaving) return;
-        this.#lose(client);
-        this.#complain(`${sentence(messageOf(error))} Connecting again ...`);
-        client = await this.#comeBack();
+        if (this.#isLeaving) return;
+        this.#forgetClient(client);
+        this.#warn(`${sentence(messageOf(error))} Connecting again ...`);
+        client = await this.#reconnect();
       }
     }
   }
@@ -152,51 +153,51 @@ class Terminal {
       : await this.#dialer.replyWithin(SILENCE_MS, client.receive());
     if (!result.ok && result.code === "not-registered") throw new Error("Your name was removed");
     if (!result.ok) throw new Error(result.text);
-    this.#show(result.mail);
+    this.#printMail(result.mail);
     if (!this.#dialer.hasWait) await sleep(POLL_MS);
   }
 
-  /** Tries until it is registered again; gives up only where nobody can stop it. */
-  async #comeBack(): Promise<Client> {
+  /** Tries until the user is registered again. Only a script gives up, and throws. */
+  async #reconnect(): Promise<Client> {
     const started = performance.now();
-    let said = "";
-    for (let ms = RECONNECT_MS;; ms = Math.min(2 * ms, RECONNECT_MS_MAX)) {
+    let printed = "";
+    for (let ms = BACK_OFF_MS;; ms = Math.min(2 * ms, BACK_OFF_MS_MAX)) {
       await sleep(ms);
       try {
-        return await this.#enter(this.#name!);
+        return await this.#connect(this.#name!);
       } catch (error) {
-        const isOver = performance.now() - started > SCRIPT_RECONNECT_MS;
-        if (isOver && !this.#screen.isTerminal) throw error;
+        const isLate = performance.now() - started > SCRIPT_RECONNECT_MS_MAX;
+        if (isLate && !this.#screen.isTerminal) throw error;
         const why = messageOf(error);
-        if (why !== said) this.#complain(`${sentence(why)} Trying again ...`);
-        said = why;
+        if (why !== printed) this.#warn(`${sentence(why)} Trying again ...`);
+        printed = why;
       }
     }
   }
 
-  /** The client was lost, and a new one is to come. */
-  #lose(client: Client): void {
+  /** Forgets a client whose connection is lost. */
+  #forgetClient(client: Client): void {
     if (this.#client !== client) return;
     this.#client = undefined;
     this.#ready = Promise.withResolvers();
   }
 
-  /** Does what a line says. */
+  /** Performs the action of a line. */
   async #perform(action: Exclude<Action, { kind: "quit" }>, line: string): Promise<void> {
     if (action.kind === "nothing") return;
     if (action.kind === "help") return this.#screen.print(HELP);
-    if (action.kind === "wrong") return this.#complain(action.why);
+    if (action.kind === "wrong") return this.#warn(action.why);
     const long = this.#tooLong(action);
-    if (long !== undefined) return this.#complain(long);
-    // A script waits for the connection to come back. A person is told, and decides.
+    if (long !== undefined) return this.#warn(long);
+    // A script waits until the client is connected again. A person is told that it is not.
     const client = this.#screen.isTerminal ? this.#client : await this.#ready.promise;
-    if (client === undefined) return this.#complain(`Not connected, so this was not sent: ${line}`);
+    if (client === undefined) return this.#warn(`Not connected, so this was not sent: ${line}`);
     try {
-      await this.#carryOut(action, client);
+      await this.#request(action, client);
     } catch (error) {
       if (!(error instanceof DisconnectedError)) throw error;
-      this.#lose(client);
-      this.#complain(`The connection was lost: this may not have arrived: ${line}`);
+      this.#forgetClient(client);
+      this.#warn(`The connection was lost: this may not have arrived: ${line}`);
     }
   }
 
@@ -205,54 +206,56 @@ class Terminal {
       ("text" in action ? tooLong("text", action.text, this.#dialer.limits.text) : undefined);
   }
 
-  async #carryOut(action: ServerAction, client: Client): Promise<void> {
+  async #request(action: ServerAction, client: Client): Promise<void> {
     switch (action.kind) {
       case "users": {
         const result = await client.users();
-        if (!result.ok) return this.#complain(result.text);
-        const names = result.users.map((name) => this.#screen.name(name)).join(", ");
+        if (!result.ok) return this.#warn(result.text);
+        const names = result.users.map((name) => this.#screen.colouredName(name)).join(", ");
         return this.#screen.print(`${result.users.length} here: ${names}`);
       }
       case "all": {
         const result = await client.sendall(action.text);
-        if (result.ok && result.full > 0) this.#complain(result.text);
-        return this.#complainOf(result);
+        if (result.ok && result.full > 0) this.#warn(result.text);
+        return this.#warnOfRefusal(result);
       }
       case "one":
-        return this.#complainOf(await client.send(action.to, action.text));
+        return this.#warnOfRefusal(await client.send(action.to, action.text));
       case "logout":
-        this.#leaving = true;
-        return this.#complainOf(await client.logout());
+        this.#isLeaving = true;
+        return this.#warnOfRefusal(await client.logout());
     }
   }
 
-  /** A script has no more lines: what has come for it by now is shown. */
-  async #lastMail(): Promise<void> {
+  /** Shows the mail that is there at the end of a script. */
+  async #showLastMail(): Promise<void> {
     const client = await this.#ready.promise;
-    this.#leaving = true;
+    this.#isLeaving = true;
     const result = await this.#dialer.replyWithin(SILENCE_MS, client.receive());
-    if (result.ok) this.#show(result.mail);
+    if (result.ok) this.#printMail(result.mail);
   }
 
-  #show(mail: readonly Mail[]): void {
+  #printMail(mail: readonly Mail[]): void {
     for (const { from, text } of mail) {
-      this.#screen.print(`${this.#screen.name(from)}: ${printable(text)}`);
+      this.#screen.print(`${this.#screen.colouredName(from)}: ${printable(text)}`);
     }
   }
 
-  #complainOf(result: Result<object>): void {
-    if (!result.ok) this.#complain(result.text);
+  #warnOfRefusal(result: Result<object>): void {
+    if (!result.ok) this.#warn(result.text);
   }
 
-  #complain(text: string): void {
-    this.#screen.note(`! ${printable(text)}`);
+  #warn(text: string): void {
+    this.#screen.printNote(`! ${printable(text)}`);
   }
 }
 
-/** Chats in the terminal until the person leaves. The exit code. */
+/**
+ * Chats in the terminal until the user leaves. Resolves to the exit code. Throws {@link UsageError}.
+ */
 export async function client(args: string[]): Promise<number> {
   const { options, positionals: [name, ...more] } = parseFlags(CLIENT_FLAGS, args);
   if (options.help) return print(CLIENT_HELP);
   if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": client takes one name`);
-  return await new Terminal(parseHostPort(options.connect), name).run();
+  return await new Terminal(parseHostPort(options.connect), name).chat();
 }

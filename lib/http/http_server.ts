@@ -5,6 +5,7 @@ import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ServerOptions } from "../options.ts";
+import { cannotListen } from "../server/listen.ts";
 import type { Server } from "../server/server.ts";
 import { counted } from "../text/phrases.ts";
 import { formatHost, formatHostPort } from "../protocol/ip.ts";
@@ -46,7 +47,7 @@ export class HttpServer {
   /** The number of WebSockets with an open TCP connection, also of those that have left the chat. */
   #openSockets = 0;
 
-  /** Listens at once on the port of `--http`. Throws what `Deno.serve` throws. */
+  /** Listens at once on the port of `--http`. Throws `ExitError` where it can't. */
   constructor(
     server: Server,
     options: ServerOptions,
@@ -59,7 +60,7 @@ export class HttpServer {
     this.#metrics = metrics;
     this.#wireView = new WireView(server, options);
     metrics.observe(server);
-    this.#http = this.#listen(Number(options.http));
+    this.#http = this.#open();
     const { port } = this.#http.addr;
     const hosts = ["localhost", "127.0.0.1", "[::1]", formatHost(options.httpHostname)];
     const given = options.httpOrigins.split(",").filter((origin) => origin !== "");
@@ -79,6 +80,15 @@ export class HttpServer {
     this.#isStopping = true;
     this.#wireView.close();
     await within(STOP_MS_MAX, this.#http.shutdown());
+  }
+
+  #open(): Deno.HttpServer<Deno.NetAddr> {
+    const { httpHostname, http } = this.#options;
+    try {
+      return this.#listen(Number(http));
+    } catch (error) {
+      throw cannotListen(error, httpHostname, Number(http), "--http");
+    }
   }
 
   #listen(port: number): Deno.HttpServer<Deno.NetAddr> {
