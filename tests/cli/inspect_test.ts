@@ -210,7 +210,10 @@ describe("parseHex()", () => {
       ["05 00\n 00 xy", 'Line 2, column 5: "xy" is no byte in hex.'],
       ["0x005", 'Line 1, column 1: "0x005" is no byte in hex.'],
       ["{0x05, 0x00}", 'Line 1, column 1: "{0x05" is no byte in hex.'],
-      ["b'\\x05\\x00users'", "Python shows bytes so, print(data.hex()) shows them in hex."],
+      [
+        "b'\\x05\\x00users'",
+        "This is how Python shows bytes; print(data.hex()) shows them in hex.",
+      ],
       ["\\x05\\x00users", 'Line 1, column 1: "\\\\x05\\\\x00users" is no byte in hex.'],
       ["\u0005\u0000\u0000\u0000users", 'Line 1, column 1: "\\u0005\\u0000'],
       ["000000 05 00 00 00", 'Line 1: is "000000" an offset? It is longer than "05" behind it.'],

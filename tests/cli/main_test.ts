@@ -1,4 +1,4 @@
-/** The program as a process: start line, exit codes, signals, a log that nobody reads. */
+/** The program as a process: its first line, exit codes, signals, and a log that is not read. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import net from "node:net";
@@ -26,7 +26,7 @@ async function run(...args: string[]): Promise<{ code: number; stdout: string; s
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** What a stream says, up to and with the chunk in which `text` is complete. */
+/** The text of a stream, up to and with the chunk that completes `text`. */
 async function readUntil(stream: ReadableStream<Uint8Array>, text: string): Promise<string> {
   let said = "";
   for await (const chunk of stream) {
@@ -36,7 +36,7 @@ async function readUntil(stream: ReadableStream<Uint8Array>, text: string): Prom
   return said;
 }
 
-/** A server process, from its start line on. */
+/** A server process that has printed its first line. */
 class Process implements AsyncDisposable {
   readonly child: Deno.ChildProcess;
   readonly line: string;
@@ -52,7 +52,7 @@ class Process implements AsyncDisposable {
     );
   }
 
-  /** A child that is a server, or a shell or task that becomes one. */
+  /** Waits for the first line of a child, which is a server, or a shell or task that becomes one. */
   static async of(child: Deno.ChildProcess): Promise<Process> {
     return new Process(child, (await readUntil(child.stdout, "\n")).trimEnd());
   }
@@ -75,7 +75,7 @@ class Process implements AsyncDisposable {
   }
 }
 
-/** A client that is gone with a reset, often before it was accepted. */
+/** Connects and resets the connection, often before the server has accepted it. */
 async function connectAndReset(port: number): Promise<void> {
   const socket = net.connect({ host: "127.0.0.1", port });
   await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
@@ -130,7 +130,7 @@ describe("main.ts", () => {
     },
   );
 
-  itNeeds(NEEDS, "takes serve as the name of what it does anyway", async () => {
+  itNeeds(NEEDS, "serves with the subcommand serve too", async () => {
     await using server = await Process.start([
       ...["run", "--no-prompt", "--allow-net", MAIN, "serve", "--port", "0"],
     ]);
@@ -170,6 +170,51 @@ describe("main.ts", () => {
     assertMatch((await run("--version")).stdout, /^\d+\.\d+\.\d+\n$/);
   });
 
+  for (
+    const [subcommand, first] of [
+      [
+        "dump",
+        "Show users and counts of a file of --data, never texts: main.ts dump FILE [flags].",
+      ],
+      ["forget", "Remove a user and the mail from a file of --data that no server uses: main.ts"],
+    ] as const
+  ) {
+    itNeeds(NEEDS, `prints the help of ${subcommand} alone for ${subcommand} --help`, async () => {
+      const { code, stdout, stderr } = await run(subcommand, "--help");
+      assertEquals({ code, stderr }, { code: 0, stderr: "" });
+      assertEquals(stdout.slice(0, first.length), first);
+      assertMatch(stdout, /^--help /m);
+      assertEquals(stdout.includes("--json"), subcommand === "dump");
+      assert(!stdout.includes("--port"));
+    });
+  }
+
+  for (const args of [["--port", "0"], ["--port", "0", "--http", "0"], ["client", "Al"]]) {
+    itNeeds(
+      { permissions: [...NEEDS.permissions, "write"] },
+      `says only that a package is missing, in one line, when its download failed: ${
+        args.join(" ")
+      }`,
+      async () => {
+        const empty = await Deno.makeTempDir();
+        try {
+          const { code, stdout, stderr } = await command(
+            ["run", "--cached-only", "--no-prompt", "--allow-net", MAIN, ...args],
+            { env: { DENO_DIR: empty } },
+          ).output();
+          const text = decoder.decode(stderr);
+          assertEquals({ code, stdout: decoder.decode(stdout) }, { code: 1, stdout: "" });
+          assertMatch(
+            text,
+            /^[^\n]* not found in cache: [^\n]* The first start downloads [^\n]*\n$/,
+          );
+        } finally {
+          await Deno.remove(empty, { recursive: true });
+        }
+      },
+    );
+  }
+
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     itNeeds(NEEDS, `answers what has arrived on ${signal}, and exits with 0`, async () => {
       await using server = await Process.serve();
@@ -186,7 +231,7 @@ describe("main.ts", () => {
 
   itNeeds(
     NEEDS,
-    "exits with 0 on a signal that comes with its line, before all is loaded",
+    "exits with 0 on a signal that comes as soon as it has printed its line",
     async () => {
       for (let i = 0; i < 5; i++) {
         await using server = await Process.serve();
@@ -196,7 +241,7 @@ describe("main.ts", () => {
     },
   );
 
-  itNeeds(NEEDS, "answers who comes with its line, before all is loaded", async () => {
+  itNeeds(NEEDS, "answers a client that connects as soon as it has printed its line", async () => {
     for (let i = 0; i < 5; i++) {
       await using server = await Process.serve();
       using peer = await Peer.connect(server.port);
@@ -229,7 +274,7 @@ describe("main.ts", () => {
 
   itNeeds(
     { ...NEEDS, programs: ["sh"] },
-    "takes a signal to its process group, which comes twice under deno task, for one",
+    "takes a signal to its process group for one, though under deno task it comes twice",
     async () => {
       const task = `exec setsid ${Deno.execPath()} task start --port 0`;
       const child = new Deno.Command("sh", {
@@ -252,7 +297,7 @@ describe("main.ts", () => {
 
   itNeeds(
     { ...NEEDS, programs: ["sh"] },
-    "goes on accepting when it had too many open files",
+    "goes on accepting after it had too many open files",
     async () => {
       const script =
         `ulimit -n 64; exec ${Deno.execPath()} run --no-prompt --allow-net ${MAIN} --port 0`;
@@ -276,7 +321,7 @@ describe("main.ts", () => {
 
   itNeeds(
     NEEDS,
-    "goes on accepting behind many that were gone before they were accepted",
+    "goes on accepting after many clients that have gone before they were accepted",
     async () => {
       await using server = await Process.serve("--log", "off");
       server.child.kill("SIGSTOP");
@@ -289,7 +334,7 @@ describe("main.ts", () => {
     },
   );
 
-  itNeeds(NEEDS, "goes on serving when nobody reads its log, and still stops", async () => {
+  itNeeds(NEEDS, "goes on serving when its log is not read, and still stops", async () => {
     await using server = await Process.start(
       ["run", "--no-prompt", "--allow-net", MAIN, "--port", "0"],
       { stderr: "piped" },
