@@ -2,41 +2,31 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { itNeeds, missing, Peer, until } from "../support.ts";
+import { MAIN, runDeno, ServerProcess } from "./program.ts";
 
 const NEEDS = { permissions: ["net", "run", "read", "write"] } as const;
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const decoder = new TextDecoder();
 
-function start(folder: string, args: string[], mayUse = true): Deno.ChildProcess {
+/** The arguments of Deno for main.ts, by default with the permission to use the file of a folder. */
+function argsOf(folder: string, args: string[], mayUse = true): string[] {
   const path = `${folder}/chat.db`;
   const allowed = mayUse ? [`--allow-read=${path}`, `--allow-write=${path}`] : [];
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--allow-net", ...allowed, MAIN, ...args],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  return ["run", "--no-prompt", "--allow-net", ...allowed, MAIN, ...args];
 }
 
 /** Runs main.ts to its end. */
 async function run(folder: string, args: string[], mayUse = true) {
-  const { code, stdout, stderr } = await start(folder, args, mayUse).output();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  return await runDeno(argsOf(folder, args, mayUse));
 }
 
-/** A server process on the file of a folder. */
-async function serve(folder: string, ...flags: string[]) {
-  const child = start(folder, ["--port", "0", "--data", `${folder}/chat.db`, ...flags]);
+/** Starts a server process on the file of a folder. */
+async function serve(folder: string) {
+  const args = argsOf(folder, ["--port", "0", "--data", `${folder}/chat.db`]);
+  const { child, port } = await ServerProcess.startDeno(args, { stderr: "piped" });
   let log = "";
   (async () => {
     for await (const chunk of child.stderr) log += decoder.decode(chunk);
   })();
-  let said = "";
-  (async () => {
-    for await (const chunk of child.stdout) said += decoder.decode(chunk);
-  })();
-  await until(() => said.includes("\n"), "it listens");
-  const port = Number(/:(\d+)\n/.exec(said)?.[1]);
   return {
     port,
     log: () => log,

@@ -1,4 +1,4 @@
-/** `inspect` as a person uses it: a process with a file, a pipe, or bytes in hex. */
+/** `inspect` as a process with a file, a pipe, or bytes in hex. */
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
@@ -7,24 +7,15 @@ import { parseHex } from "../../lib/cli/hex_text.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { ascii, EXAMPLES } from "../protocol/mistakes.ts";
 import { itNeeds, TempFile } from "../support.ts";
+import { MAIN, runDeno } from "./program.ts";
 
 const PIPE = { permissions: ["run", "read"] } as const;
 const FILE = { permissions: ["run", "read", "write"] } as const;
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const decoder = new TextDecoder();
 
 /** Runs `inspect`, by default with no permission at all. */
 async function inspect(input: Uint8Array, args: string[] = [], permissions: string[] = []) {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...permissions, MAIN, "inspect", ...args],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  // It need not read to the end.
-  new Response(Uint8Array.from(input)).body!.pipeTo(child.stdin).catch(() => {});
-  const { code, stdout, stderr } = await child.output();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  return await runDeno(["run", "--no-prompt", ...permissions, MAIN, "inspect", ...args], input);
 }
 
 describe("main.ts inspect", () => {
@@ -87,14 +78,18 @@ Wrong from byte 9 of 18 on: the server would say so and close the connection.
     assertStringIncludes(limited.stdout, "is 20 bytes, over the\n       limit of 16.");
   });
 
-  itNeeds(PIPE, "explains a mistake from all that follows it, far behind too", async () => {
-    const pings = encodeFrames(new Array<string>(8_191).fill("ping"));
-    const { stdout } = await inspect(concat([pings, ascii("\0\0\0\x06abc123")]));
-    assertStringIncludes(stdout, "Wrong from byte 65528 of 65538 on:");
-    assertStringIncludes(stdout.replace(/\s+/g, " "), "Bytes: 00 00 00 06 61 62 63 31 32 33 ");
-  });
+  itNeeds(
+    PIPE,
+    "explains a mistake with the bytes behind it, also far into the input",
+    async () => {
+      const pings = encodeFrames(new Array<string>(8_191).fill("ping"));
+      const { stdout } = await inspect(concat([pings, ascii("\0\0\0\x06abc123")]));
+      assertStringIncludes(stdout, "Wrong from byte 65528 of 65538 on:");
+      assertStringIncludes(stdout.replace(/\s+/g, " "), "Bytes: 00 00 00 06 61 62 63 31 32 33 ");
+    },
+  );
 
-  itNeeds(PIPE, "names --hex to whoever gives it hex without", async () => {
+  itNeeds(PIPE, "names --hex where hex comes without that flag", async () => {
     const hint = "add --hex";
     assertStringIncludes((await inspect(ascii("04 00 00 00 70 69 6e 67\n"))).stdout, hint);
     assert(!(await inspect(ascii("users\n"))).stdout.includes(hint));
@@ -146,7 +141,7 @@ Wrong from byte 9 of 18 on: the server would say so and close the connection.
     }
   });
 
-  itNeeds(PIPE, "has a help of its own", async () => {
+  itNeeds(PIPE, "prints its own help", async () => {
     const { code, stdout } = await inspect(ascii(""), ["--help"]);
     assertEquals(code, 0);
     assertMatch(
@@ -198,7 +193,7 @@ describe("parseHex()", () => {
     });
   }
 
-  it("reads megabytes, on a line too", () => {
+  it("reads megabytes, also on one line", () => {
     assertEquals(parseHex("04".repeat(1_000_000)).length, 1_000_000);
     assertEquals(parseHex("04 ".repeat(1_000_000)).length, 1_000_000);
   });

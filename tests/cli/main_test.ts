@@ -4,77 +4,9 @@ import { describe } from "@std/testing/bdd";
 import net from "node:net";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { itNeeds, Peer, until } from "../support.ts";
+import { MAIN, readUntil, ROOT, RUN, run, runDeno, ServerProcess } from "./program.ts";
 
 const NEEDS = { permissions: ["net", "run", "read"] } as const;
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
-const ROOT = new URL("../..", import.meta.url).pathname;
-const decoder = new TextDecoder();
-
-function command(args: string[], options: Deno.CommandOptions = {}): Deno.Command {
-  return new Deno.Command(Deno.execPath(), { cwd: ROOT, args, stdin: "null", ...options });
-}
-
-/** Runs main.ts to its end. */
-async function run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await command([
-    "run",
-    "--no-prompt",
-    "--allow-net",
-    MAIN,
-    ...args,
-  ]).output();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-}
-
-/** The text of a stream, up to and with the chunk that completes `text`. */
-async function readUntil(stream: ReadableStream<Uint8Array>, text: string): Promise<string> {
-  let said = "";
-  for await (const chunk of stream) {
-    said += decoder.decode(chunk);
-    if (said.includes(text)) break;
-  }
-  return said;
-}
-
-/** A server process that has printed its first line. */
-class Process implements AsyncDisposable {
-  readonly child: Deno.ChildProcess;
-  readonly line: string;
-
-  private constructor(child: Deno.ChildProcess, line: string) {
-    this.child = child;
-    this.line = line;
-  }
-
-  static async start(args: string[], options: Deno.CommandOptions = {}): Promise<Process> {
-    return await Process.of(
-      command(args, { stdout: "piped", stderr: "null", ...options }).spawn(),
-    );
-  }
-
-  /** Waits for the first line of a child, which is a server, or a shell or task that becomes one. */
-  static async of(child: Deno.ChildProcess): Promise<Process> {
-    return new Process(child, (await readUntil(child.stdout, "\n")).trimEnd());
-  }
-
-  static serve(...flags: string[]): Promise<Process> {
-    return Process.start(["run", "--no-prompt", "--allow-net", MAIN, "--port", "0", ...flags]);
-  }
-
-  get port(): number {
-    return Number(/(\d+)\}?$/.exec(this.line)![1]);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.child.kill("SIGKILL");
-    } catch {
-      // It has ended already.
-    }
-    await this.child.status;
-  }
-}
-
 /** Connects and resets the connection, often before the server has accepted it. */
 async function connectAndReset(port: number): Promise<void> {
   const socket = net.connect({ host: "127.0.0.1", port });
@@ -87,20 +19,20 @@ async function connectAndReset(port: number): Promise<void> {
 
 describe("main.ts", () => {
   itNeeds(NEEDS, "prints one line when it listens", async () => {
-    await using server = await Process.serve("--hostname", "127.0.0.1");
+    await using server = await ServerProcess.start("--hostname", "127.0.0.1");
     assertMatch(server.line, /^asvt-chat listens on 127\.0\.0\.1:\d+$/);
     using peer = await Peer.connect(server.port);
     assertEquals(await peer.ask("ping"), "pong");
   });
 
   itNeeds(NEEDS, "prints that line as JSON with --log json, and also with --log off", async () => {
-    await using json = await Process.serve("--log", "json");
+    await using json = await ServerProcess.start("--log", "json");
     assertEquals(JSON.parse(json.line), {
       event: "listening",
       hostname: "0.0.0.0",
       port: json.port,
     });
-    await using off = await Process.serve("--log", "off");
+    await using off = await ServerProcess.start("--log", "off");
     assertMatch(off.line, /^asvt-chat listens on 0\.0\.0\.0:\d+$/);
   });
 
@@ -108,7 +40,7 @@ describe("main.ts", () => {
     NEEDS,
     "with --http serves its page before it says so, and ends it with SIGTERM",
     async () => {
-      await using server = await Process.serve("--http", "0");
+      await using server = await ServerProcess.start("--http", "0");
       const [, url] =
         /^asvt-chat listens on 0\.0\.0\.0:\d+, its page is (http:\S+)$/.exec(server.line) ??
           [];
@@ -131,9 +63,7 @@ describe("main.ts", () => {
   );
 
   itNeeds(NEEDS, "serves with the subcommand serve too", async () => {
-    await using server = await Process.start([
-      ...["run", "--no-prompt", "--allow-net", MAIN, "serve", "--port", "0"],
-    ]);
+    await using server = await ServerProcess.startDeno([...RUN, "serve", "--port", "0"]);
     assertMatch(server.line, /listens on/);
   });
 
@@ -155,7 +85,7 @@ describe("main.ts", () => {
   });
 
   itNeeds(NEEDS, "says in one line that the port is in use, and exits with 1", async () => {
-    await using server = await Process.serve();
+    await using server = await ServerProcess.start();
     const { code, stderr } = await run("--port", `${server.port}`);
     assertEquals(code, 1);
     assertMatch(stderr, /^Cannot listen on 0\.0\.0\.0:\d+: the port is in use\..*\n$/);
@@ -198,14 +128,12 @@ describe("main.ts", () => {
       async () => {
         const empty = await Deno.makeTempDir();
         try {
-          const { code, stdout, stderr } = await command(
-            ["run", "--cached-only", "--no-prompt", "--allow-net", MAIN, ...args],
-            { env: { DENO_DIR: empty } },
-          ).output();
-          const text = decoder.decode(stderr);
-          assertEquals({ code, stdout: decoder.decode(stdout) }, { code: 1, stdout: "" });
+          const deno = ["run", "--cached-only", "--no-prompt", "--allow-net", MAIN];
+          const env = { DENO_DIR: empty };
+          const { code, stdout, stderr } = await runDeno([...deno, ...args], "", { env });
+          assertEquals({ code, stdout }, { code: 1, stdout: "" });
           assertMatch(
-            text,
+            stderr,
             /^[^\n]* not found in cache: [^\n]* The first start downloads [^\n]*\n$/,
           );
         } finally {
@@ -217,7 +145,7 @@ describe("main.ts", () => {
 
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     itNeeds(NEEDS, `answers what has arrived on ${signal}, and exits with 0`, async () => {
-      await using server = await Process.serve();
+      await using server = await ServerProcess.start();
       using peer = await Peer.connect(server.port);
       await peer.ask("register", "Al");
       await peer.send("wait", "60");
@@ -234,7 +162,7 @@ describe("main.ts", () => {
     "exits with 0 on a signal that comes as soon as it has printed its line",
     async () => {
       for (let i = 0; i < 5; i++) {
-        await using server = await Process.serve();
+        await using server = await ServerProcess.start();
         server.child.kill("SIGTERM");
         assertEquals((await server.child.status).code, 0);
       }
@@ -243,14 +171,14 @@ describe("main.ts", () => {
 
   itNeeds(NEEDS, "answers a client that connects as soon as it has printed its line", async () => {
     for (let i = 0; i < 5; i++) {
-      await using server = await Process.serve();
+      await using server = await ServerProcess.start();
       using peer = await Peer.connect(server.port);
       assertEquals(await peer.ask("ping"), "pong");
     }
   });
 
   itNeeds(NEEDS, "exits with 0 on a signal, though a client never reads or closes", async () => {
-    await using server = await Process.serve();
+    await using server = await ServerProcess.start();
     using peer = await Peer.connect(server.port);
     const help = encodeFrames(Array.from({ length: 1000 }, () => "help"));
     (async () => {
@@ -263,7 +191,7 @@ describe("main.ts", () => {
   });
 
   itNeeds(NEEDS, "ends at once on a second signal more than a second later", async () => {
-    await using server = await Process.serve();
+    await using server = await ServerProcess.start();
     using peer = await Peer.connect(server.port);
     await peer.ask("ping");
     server.child.kill("SIGTERM");
@@ -284,7 +212,7 @@ describe("main.ts", () => {
         stdout: "piped",
         stderr: "null",
       }).spawn();
-      await using server = await Process.of(child);
+      await using server = await ServerProcess.of(child);
       using peer = await Peer.connect(server.port);
       await peer.ask("register", "Al");
       await peer.send("wait", "60");
@@ -307,7 +235,7 @@ describe("main.ts", () => {
         stdout: "piped",
         stderr: "piped",
       }).spawn();
-      await using server = await Process.of(child);
+      await using server = await ServerProcess.of(child);
       const peers = await Promise.all(
         Array.from({ length: 100 }, () => Peer.connect(server.port)),
       );
@@ -323,7 +251,7 @@ describe("main.ts", () => {
     NEEDS,
     "goes on accepting after many clients that have gone before they were accepted",
     async () => {
-      await using server = await Process.serve("--log", "off");
+      await using server = await ServerProcess.start("--log", "off");
       server.child.kill("SIGSTOP");
       for (let i = 0; i < 200; i++) await connectAndReset(server.port);
       server.child.kill("SIGCONT");
@@ -335,10 +263,9 @@ describe("main.ts", () => {
   );
 
   itNeeds(NEEDS, "goes on serving when its log is not read, and still stops", async () => {
-    await using server = await Process.start(
-      ["run", "--no-prompt", "--allow-net", MAIN, "--port", "0"],
-      { stderr: "piped" },
-    );
+    await using server = await ServerProcess.startDeno([...RUN, "--port", "0"], {
+      stderr: "piped",
+    });
     for (let i = 0; i < 40; i++) {
       const peers = await Promise.all(Array.from({ length: 50 }, () => Peer.connect(server.port)));
       assertEquals(

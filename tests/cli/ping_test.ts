@@ -1,0 +1,56 @@
+/** `ping` as a process. */
+import { assertEquals } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { encodeFrame } from "../../lib/protocol/frame.ts";
+import { itNeeds, serve } from "../support.ts";
+import { closedPort, run } from "./program.ts";
+
+const PIPES = { permissions: ["net", "run", "read"] } as const;
+
+describe("main.ts ping", () => {
+  for (const [kind, ...flags] of [["server"], ["strict server", "--strict"]] as const) {
+    itNeeds(PIPES, `ends with 0 where a ${kind} answers`, async () => {
+      await using server = serve(...flags);
+      assertEquals(await run("ping", `127.0.0.1:${server.port}`), {
+        code: 0,
+        stdout: `127.0.0.1:${server.port} answers: 0 users\n`,
+        stderr: "",
+      });
+    });
+  }
+
+  itNeeds(PIPES, "ends with 1 where no server listens", async () => {
+    const port = await closedPort();
+    assertEquals(await run("ping", `127.0.0.1:${port}`), {
+      code: 1,
+      stdout: "",
+      stderr: `No server answers at 127.0.0.1:${port} (deno task start starts one)\n`,
+    });
+  });
+
+  for (
+    const [what, bytes, why] of [
+      [
+        "sends what is not the protocol",
+        new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n"),
+        "What",
+      ],
+      ["says that it is full", encodeFrame("Server is full!"), "Server is full!"],
+      ["closes", new Uint8Array(0), "The "],
+    ] as const
+  ) {
+    itNeeds(PIPES, `ends with 1 where the other end ${what}`, async () => {
+      using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const pinging = run("ping", `127.0.0.1:${listener.addr.port}`);
+      using conn = await listener.accept();
+      await conn.write(bytes);
+      if (bytes.length === 0) await conn.closeWrite();
+      const { code, stdout, stderr } = await pinging;
+      assertEquals({ code, stdout, why: stderr.slice(0, why.length) }, {
+        code: 1,
+        stdout: "",
+        why,
+      });
+    });
+  }
+});
