@@ -1,6 +1,4 @@
-/**
- * Transcripts: readable files of sessions, run over real TCP. See `tests/transcripts/README.md`.
- */
+/** Parses and runs transcripts, which `tests/transcripts/README.md` describes. */
 import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import net from "node:net";
@@ -9,14 +7,14 @@ import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { FrameStream, readerOf } from "../../lib/protocol/frame_stream.ts";
 import { type TestServer, texts } from "../support.ts";
 
-/** How the requests are cut into writes. */
+/** The way in which requests are cut into writes. */
 export type Cut = "whole" | "byte by byte" | "pipelined";
 export const CUTS: readonly Cut[] = ["whole", "byte by byte", "pipelined"];
 
-/** One connection's request, or `closes`, and the frames that must come back. */
+/** A request of a client, or `closes`, and the frames of its reply. */
 interface Exchange {
-  readonly who: string;
-  /** `undefined`: the connection closes. */
+  readonly name: string;
+  /** `undefined`: the client closes its connection. */
   readonly bytes: Uint8Array | undefined;
   readonly replies: readonly string[];
   readonly line: number;
@@ -29,11 +27,11 @@ export interface Transcript {
 
 const CLOSED = "(closed)";
 
-/** Parses a transcript. */
+/** Parses a transcript. Throws for a line that is none of a transcript. */
 export function parseTranscript(source: string): Transcript {
   const flags: string[] = [];
   const exchanges: {
-    who: string;
+    name: string;
     bytes: Uint8Array | undefined;
     replies: string[];
     line: number;
@@ -45,7 +43,7 @@ export function parseTranscript(source: string): Transcript {
     else if (line.startsWith("  ")) exchanges.at(-1)!.replies.push(unquote(line.slice(2)));
     else if (request !== null) {
       const bytes = request[2] === "closes" ? undefined : parseRequest(request[2]!);
-      exchanges.push({ who: request[1]!, bytes, replies: [], line: index + 1 });
+      exchanges.push({ name: request[1]!, bytes, replies: [], line: index + 1 });
     } else throw new Error(`Line ${index + 1} is no line of a transcript: ${line}`);
   }
   return { flags, exchanges };
@@ -63,8 +61,8 @@ function unquote(word: string): string {
   return word.startsWith('"') ? JSON.parse(word) : word;
 }
 
-/** One end of a connection in a transcript. */
-class Person {
+/** A client in a transcript, with one connection. */
+class TestClient {
   readonly #socket: net.Socket;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #frames: AsyncGenerator<string>;
@@ -80,11 +78,11 @@ class Person {
     this.#frames = texts(new FrameStream(readerOf(readable), 1_048_576));
   }
 
-  /** Connects from an address of loopback: in the chat a person has one. */
-  static async connect(port: number, localAddress: string): Promise<Person> {
+  /** Connects from this address of loopback. */
+  static async connect(port: number, localAddress: string): Promise<TestClient> {
     const socket = net.connect({ host: "127.0.0.1", port, localAddress, allowHalfOpen: true });
     await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-    return new Person(socket);
+    return new TestClient(socket);
   }
 
   get peer(): string {
@@ -99,13 +97,13 @@ class Person {
     }
   }
 
-  /** The next frame; `(closed)` where the server has ended its side. */
+  /** The next frame; `(closed)` when the server has ended its side. */
   async frame(): Promise<string> {
     const { done, value } = await this.#frames.next();
     return done ? CLOSED : value;
   }
 
-  /** Ends both sides and waits until the server has ended its own. */
+  /** Ends our side, and waits until the server has ended its own. */
   async close(): Promise<void> {
     await this.#writer.close().catch(() => {});
     while (await this.frame() !== CLOSED);
@@ -117,62 +115,62 @@ class Person {
   }
 }
 
-/** Runs of exchanges of the same person: what can be sent in one write. */
+/** Groups consecutive requests of one client, which one write can send. */
 function pipelines(exchanges: readonly Exchange[]): Exchange[][] {
-  const runs: Exchange[][] = [];
+  const groups: Exchange[][] = [];
   for (const exchange of exchanges) {
-    const run = runs.at(-1);
-    const joins = exchange.bytes !== undefined && run?.[0]?.who === exchange.who &&
-      run[0].bytes !== undefined;
-    if (joins) run.push(exchange);
-    else runs.push([exchange]);
+    const group = groups.at(-1);
+    const joins = exchange.bytes !== undefined && group?.[0]?.name === exchange.name &&
+      group[0].bytes !== undefined;
+    if (joins) group.push(exchange);
+    else groups.push([exchange]);
   }
-  return runs;
+  return groups;
 }
 
-/** Runs a transcript against a server that is started for it, with the flags of the transcript. */
+/** Runs a transcript against a server that `serve` starts with the flags of the transcript. */
 export async function runTranscript(
   { flags, exchanges }: Transcript,
   cut: Cut,
   serve: (...flags: string[]) => TestServer | Promise<TestServer>,
 ): Promise<void> {
   await using server = await serve(...flags, "--log", "off");
-  const people = new Map<string, Person>();
+  const clients = new Map<string, TestClient>();
   const closed = new Set<string>();
   try {
-    const runs = cut === "pipelined" ? pipelines(exchanges) : exchanges.map((one) => [one]);
-    for (const run of runs) {
-      const { who, bytes } = run[0]!;
-      const address = who.split("@")[1] ?? "127.0.0.1";
-      const person = people.get(who) ?? await Person.connect(server.port, address);
-      people.set(who, person);
+    const groups = cut === "pipelined" ? pipelines(exchanges) : exchanges.map((one) => [one]);
+    for (const group of groups) {
+      const { name, bytes } = group[0]!;
+      const address = name.split("@")[1] ?? "127.0.0.1";
+      const client = clients.get(name) ?? await TestClient.connect(server.port, address);
+      clients.set(name, client);
       if (bytes === undefined) {
-        await person.close();
-        closed.add(who);
+        await client.close();
+        closed.add(name);
         continue;
       }
-      await person.write(concat(run.map((one) => one.bytes!)), cut);
-      for (const { replies, line } of run) {
+      await client.write(concat(group.map((one) => one.bytes!)), cut);
+      for (const { replies, line } of group) {
         for (const reply of replies) {
-          const expected = reply.replace("{peer}", person.peer);
-          assertEquals({ line, frame: await person.frame() }, { line, frame: expected });
-          if (expected === CLOSED) closed.add(who);
+          const expected = reply.replace("{peer}", client.peer);
+          assertEquals({ line, frame: await client.frame() }, { line, frame: expected });
+          if (expected === CLOSED) closed.add(name);
         }
       }
     }
-    for (const [who, person] of people) {
-      if (!closed.has(who)) await checkNothingMore(who, person, cut);
+    for (const [name, client] of clients) {
+      if (!closed.has(name)) await checkNothingMore(name, client, cut);
     }
   } finally {
-    for (const person of people.values()) person.destroy();
+    for (const client of clients.values()) client.destroy();
   }
 }
 
-/** A frame that nobody asked for would come before the reply to this. */
-async function checkNothingMore(who: string, person: Person, cut: Cut): Promise<void> {
-  await person.write(encodeFrames(["logout"]), cut);
-  assertEquals({ who, frame: await person.frame() }, {
-    who,
+/** Fails where an unexpected frame comes before the reply to one more command. */
+async function checkNothingMore(name: string, client: TestClient, cut: Cut): Promise<void> {
+  await client.write(encodeFrames(["logout"]), cut);
+  assertEquals({ name, frame: await client.frame() }, {
+    name,
     frame: "U've been successfully logouted",
   });
 }
