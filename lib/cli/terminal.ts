@@ -14,10 +14,10 @@ import { type Action, parseLine } from "../text/input_line.ts";
 import { sentence } from "../text/phrases.ts";
 import { tooLong } from "../text/symbols.ts";
 
-const HELP = `Type a line and it goes to everybody.
-@Bob hi      to one person; @"A b" hi for a name with blanks
+const HELP = `Type a line and it goes to all users.
+@Bob hi      to one user; @"A b" hi for a name with blanks
 //hi         a line that begins with a slash (@@ with an at sign)
-/users       who is there
+/users       the registered users
 /logout      leave for good: your name and mail are removed
 /quit        leave; your name stays, and mail waits for you
 /help        this text`;

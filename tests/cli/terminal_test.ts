@@ -64,14 +64,14 @@ describe("the terminal client", () => {
     await alice.ask("sendall", "one");
     await bob.shows(...before, "Alice: one", "> 123456789012345678");
     await bob.type("abc日本語日本語日本語");
-    const typed = ["> 123456789012345678", "abc日本語日本語日本", "語"];
-    await bob.shows(...before, "Alice: one", ...typed);
+    const input = ["> 123456789012345678", "abc日本語日本語日本", "語"];
+    await bob.shows(...before, "Alice: one", ...input);
     await alice.ask("sendall", "two");
-    await bob.shows(...before, "Alice: one", "Alice: two", ...typed);
+    await bob.shows(...before, "Alice: one", "Alice: two", ...input);
     await bob.press("Home");
     await alice.ask("sendall", "a message of two rows");
     const messages = ["Alice: one", "Alice: two", "Alice: a message of", "two rows"];
-    await bob.shows(...before, ...messages, ...typed);
+    await bob.shows(...before, ...messages, ...input);
     await bob.press("Delete");
     const left = ["> 23456789012345678a", "bc日本語日本語日本語"];
     await bob.shows(...before, ...messages, ...left);

@@ -99,7 +99,7 @@ describe("a user of the page", () => {
     const strict = flags.length > 0;
     itNeeds(
       NET,
-      `sees at once what others write${strict ? ", in strict mode too" : ""}`,
+      `sees mail at once${strict ? ", in strict mode too" : ""}`,
       async () => {
         await using server = serveWeb(...flags);
         await using al = await new User(server.url).join("Al");

@@ -10,7 +10,7 @@ import { countSymbols, tooLong } from "../../text/symbols.ts";
 
 /** @import { Mail, State } from "./chat_client.js" */
 
-/** At most this many users have a button. One writes to the others with `@name`. */
+/** At most this many users have a button. `@name` writes to any user. */
 const BUTTONS_MAX = 200;
 /** The counter appears when at most this many symbols are left. */
 const COUNTED_SYMBOLS_MAX = 20;

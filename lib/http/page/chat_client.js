@@ -67,7 +67,7 @@ export class ChatClient {
   /**
    * @param {string} url
    * @param {() => Promise<{ readonly strict: boolean }>} settings asks the server for its settings;
-   *   called before each connection, since the server may have restarted with others
+   *   called before each connection, since the server may have restarted with new ones
    * @param {Listener} listener
    * @param {Memory} memory
    */
