@@ -1,10 +1,10 @@
-/** Time: a cheap look at the clock, and a limit for what takes too long. */
+/** The clock of the event loop, and a time limit for promises. */
 
 let now: number | undefined;
 
 /**
- * The time as `performance.now` has it (ms), looked at once in a turn of the event loop: a look costs
- * 0.1 µs, and each request needs three. It is as old as the turn.
+ * The time (ms, on the scale of `performance.now`) of the first call in this turn of the event loop.
+ * A request needs the time three times, and each reading of the clock costs 0.1 µs.
  */
 export function loopTime(): number {
   if (now === undefined) {
@@ -14,12 +14,15 @@ export function loopTime(): number {
   return now;
 }
 
-/** To be called when something may have taken long: the next {@link loopTime} looks at the clock. */
+/** Makes the next {@link loopTime} read the clock. Call it after work that may take long. */
 export function forgetLoopTime(): void {
   now = undefined;
 }
 
-/** What the promise resolves to; `undefined` where that takes more than `ms` milliseconds. */
+/**
+ * Waits for a promise, but at most `ms` milliseconds. Resolves to its value, or to `undefined` after
+ * that time. Throws the error of a promise that rejects within it.
+ */
 export async function within<Value>(
   ms: number,
   promise: Promise<Value>,

@@ -1,16 +1,16 @@
-/** Errors that end the program, and what an error says. */
+/** Errors that end the program, and the text of any error. */
 
-/** The program can't go on: one clear line for the person who runs it, and its exit code. */
+/** Ends the program: `message` is one line for the user, `code` is the exit code. */
 export class ExitError extends Error {
   readonly code: number = 1;
 }
 
-/** A wrong flag, value or argument. */
+/** A flag, its value or an argument is wrong. */
 export class UsageError extends ExitError {
   override readonly code = 2;
 }
 
-/** What an error says, whatever was thrown. */
+/** The message of an error, or the text of any other value that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

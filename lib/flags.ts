@@ -1,86 +1,67 @@
 /**
- * The grammar of flags: the kinds of their values, how a command line is parsed by a table of them,
- * and the lines of `--help`. `options` has the tables.
+ * The grammar of flags: kinds of values, a parser for command lines, and the lines of `--help`. The
+ * tables of flags are in `options.ts`.
  */
 import { parseArgs } from "node:util";
 import { UsageError } from "./errors.ts";
 import { wrongNetwork } from "./protocol/ip.ts";
 import { nearest } from "./text/nearest.ts";
 
+/** One flag. */
 interface Flag<Value extends string | number | boolean> {
+  /** The placeholder of the value in `--help`; `undefined` for a flag that takes no value. */
   readonly value: string | undefined;
   readonly default: Value;
-  /** The default in strict mode, where it is another. */
+  /** The default with `--strict`, if it differs. */
   readonly strictDefault?: Value;
   readonly meaning: string;
-  /** The value that a text means, or a sentence that says what is wrong with it. */
+  /** Returns the value of a text, or the end of the sentence that says what is wrong with it. */
   readonly parse: (text: string) => Value | { readonly wrong: string };
 }
 
-/** The flags of a subcommand, by the names of its options. */
+/** The flags of a subcommand, by the names of their options. */
 export type Flags = Record<string, Flag<string> | Flag<number> | Flag<boolean>>;
-/** The parsed options of a table of flags. */
+/** The options that a table of flags gives. */
 export type Values<Table extends Flags> = {
   readonly [Name in keyof Table]: Table[Name]["default"];
 };
 
+/** Any text but the empty one. */
 export function text(value: string, initial: string, meaning: string): Flag<string> {
-  const parse = (given: string) => given === "" ? { wrong: "is empty" } : given;
-  return { value, default: initial, meaning, parse };
+  return matching(value, initial, meaning, (given) => given !== "", "is empty");
 }
 
+/** A TCP port, or none by default. */
 export function port(meaning: string): Flag<string> {
-  return {
-    value: "N",
-    default: "",
-    meaning,
-    parse: (given) => {
-      return /^\d+$/.test(given) && Number(given) <= 65_535
-        ? given
-        : { wrong: "is not a whole number from 0 to 65535" };
-    },
-  };
+  const isPort = (given: string) => /^\d+$/.test(given) && Number(given) <= 65_535;
+  return matching("N", "", meaning, isPort, "is not a whole number from 0 to 65535");
 }
 
+/** Origins of web pages, separated by commas. */
 export function origins(meaning: string): Flag<string> {
   const isOrigin = (given: string) => URL.canParse(given) && new URL(given).origin === given;
-  return {
-    value: "LIST",
-    default: "",
-    meaning,
-    parse: (given) =>
-      given.split(",").every(isOrigin)
-        ? given
-        : { wrong: "is no list of origins, as in http://10.0.0.5:8080,https://chat.example" },
-  };
+  const areOrigins = (given: string) => given.split(",").every(isOrigin);
+  const wrong = "is no list of origins, as in http://10.0.0.5:8080,https://chat.example";
+  return matching("LIST", "", meaning, areOrigins, wrong);
 }
 
+/** URLs of NATS servers, separated by commas. */
 export function natsServers(meaning: string): Flag<string> {
   const isServer = (given: string) => /^(nats|tls):\/\/([^\s/@:,]+|\[[^\s\]]+\]):\d+$/.test(given);
-  return {
-    value: "URLS",
-    default: "",
-    meaning,
-    parse: (given) =>
-      given.split(",").every(isServer) ? given : {
-        wrong: "is no list of NATS servers, as in nats://10.0.0.5:4222,nats://10.0.0.6:4222, " +
-          "without blanks; a login belongs into a file for --nats-creds",
-      },
-  };
+  const areServers = (given: string) => given.split(",").every(isServer);
+  const wrong = "is no list of NATS servers, as in nats://10.0.0.5:4222,nats://10.0.0.6:4222, " +
+    "without blanks; a login belongs in a file for --nats-creds";
+  return matching("URLS", "", meaning, areServers, wrong);
 }
 
+/** The name of a stream in NATS. */
 export function streamName(initial: string, meaning: string): Flag<string> {
-  return {
-    value: "NAME",
-    default: initial,
-    meaning,
-    parse: (given) =>
-      /^[\w-]{1,32}$/.test(given)
-        ? given
-        : { wrong: "is no name of a stream: up to 32 letters, digits, - and _" },
-  };
+  const isName = (given: string) => /^[\w-]{1,32}$/.test(given);
+  const wrong = "is no name of a stream: up to 32 letters, digits, - and _";
+  return matching("NAME", initial, meaning, isName, wrong);
 }
 
+/** IP addresses and networks, separated by commas; none by default. */
 export function networks(meaning: string): Flag<string> {
   return {
     value: "LIST",
@@ -93,63 +74,68 @@ export function networks(meaning: string): Flag<string> {
   };
 }
 
+/** One of the choices; the first is the default. */
 export function choice(choices: readonly string[], meaning: string): Flag<string> {
   const value = choices.join("|");
-  return {
-    value,
-    default: choices[0]!,
-    meaning,
-    parse: (given) => choices.includes(given) ? given : { wrong: `is none of ${value}` },
-  };
+  const isChoice = (given: string) => choices.includes(given);
+  return matching(value, choices[0]!, meaning, isChoice, `is none of ${value}`);
 }
 
+/** A flag without a value; off by default. */
 export function toggle(meaning: string): Flag<boolean> {
   return { value: undefined, default: false, meaning, parse: () => true };
 }
 
+/** A whole number from `min` to `max`. */
 export function whole(initial: number, min: number, max: number, meaning: string): Flag<number> {
   return {
     value: "N",
     default: initial,
     meaning,
-    parse: (given) =>
-      /^\d+$/.test(given) && Number(given) >= min && Number(given) <= max
-        ? Number(given)
-        : { wrong: `is not a whole number from ${min} to ${max}` },
+    parse: number(/^\d+$/, "whole number", min, max),
   };
 }
 
+/** Seconds, at least 0.01 and at most a day. */
 export function seconds(initial: number, meaning: string, strictDefault = initial): Flag<number> {
-  return {
-    value: "S",
-    default: initial,
-    strictDefault,
-    meaning,
-    parse: (given) =>
-      /^\d+(\.\d+)?$/.test(given) && Number(given) >= 0.01 && Number(given) <= 86_400
-        ? Number(given)
-        : { wrong: "is not a number of seconds from 0.01 to 86400" },
-  };
+  const parse = number(/^\d+(\.\d+)?$/, "number of seconds", 0.01, 86_400);
+  return { value: "S", default: initial, strictDefault, meaning, parse };
 }
 
+/** Hours, at most a million. */
 export function hours(initial: number, meaning: string): Flag<number> {
-  return {
-    value: "H",
-    default: initial,
-    meaning,
-    parse: (given) =>
-      /^\d+(\.\d+)?$/.test(given) && Number(given) <= 1_000_000
-        ? Number(given)
-        : { wrong: "is not a number of hours from 0 to 1000000" },
+  const parse = number(/^\d+(\.\d+)?$/, "number of hours", 0, 1_000_000);
+  return { value: "H", default: initial, meaning, parse };
+}
+
+/** A flag whose value is its text, if that passes a check. */
+function matching(
+  value: string,
+  initial: string,
+  meaning: string,
+  isRight: (given: string) => boolean,
+  wrong: string,
+): Flag<string> {
+  return { value, default: initial, meaning, parse: (given) => isRight(given) ? given : { wrong } };
+}
+
+function number(form: RegExp, what: string, min: number, max: number): Flag<number>["parse"] {
+  return (given) => {
+    const value = Number(given);
+    const isRight = form.test(given) && value >= min && value <= max;
+    return isRight ? value : { wrong: `is not a ${what} from ${min} to ${max}` };
   };
 }
 
-/** A flag as it is typed. */
+/** The flag of an option: `--idle-timeout-s` for `idleTimeoutS`. */
 export function flagName(option: string): string {
   return "--" + option.replace(/[A-Z]/g, (letter) => "-" + letter.toLowerCase());
 }
 
-/** Parses flags by a table; behind `--` there are none. Throws {@link UsageError}. */
+/**
+ * Parses a command line by a table of flags. Flags that are not given have their defaults; arguments
+ * behind `--` are no flags. Throws {@link UsageError}.
+ */
 export function parseFlags<Table extends Flags>(
   table: Table,
   args: readonly string[],
@@ -196,7 +182,7 @@ function parseValue(
   }
   const value = flag.parse(given ?? "");
   if (typeof value === "object") {
-    // A password in an address is not for everybody who sees the screen.
+    // The login in a URL stays secret: other people may see the screen.
     const shown = given?.replace(/\/\/.*@/g, "//***@");
     throw new UsageError(`Cannot parse ${name}: "${shown}" ${value.wrong}`);
   }
@@ -214,7 +200,7 @@ function withDefaults<Table extends Flags>(
   return Object.fromEntries(values) as Values<Table>;
 }
 
-/** A line for each flag: name, value, meaning, default. */
+/** The lines of `--help`, one for each flag: name, value, meaning, default. */
 export function helpLines(table: Flags): string {
   return Object.entries(table).map(([option, flag]) => {
     const usage = `${flagName(option)}${flag.value === undefined ? "" : ` ${flag.value}`}`;
@@ -223,7 +209,10 @@ export function helpLines(table: Flags): string {
   }).join("\n");
 }
 
-/** `host:port`, also `[::1]:port`; the host may be left out. Throws {@link UsageError}. */
+/**
+ * Parses `host:port`. An IPv6 address stands in brackets, as in `[::1]:31337`; without a host it is
+ * 127.0.0.1. Throws {@link UsageError}.
+ */
 export function parseHostPort(given: string): { hostname: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d+)$/.exec(given);
   const port = Number(match?.[3]);

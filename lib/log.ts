@@ -1,26 +1,31 @@
-/** The log: a line an event, written without ever holding up the server. */
+/** The log: one line for each event. A slow reader of the log never holds up the server. */
 import { within } from "./clock.ts";
 import { quoted } from "./text/printable.ts";
 
-/** The values of an event. Strings may come from the wire: they are escaped. */
+/** The fields of an event. Strings may come from the wire, so they are escaped. */
 export type Fields = Readonly<Record<string, string | number | undefined>>;
 
-/** Where the bytes of the log go; `Deno.stderr` is one. */
+/** The destination of the log, such as `Deno.stderr`. */
 export interface Sink {
+  /** Writes some of the bytes, and resolves to their number. */
   write(bytes: Uint8Array): Promise<number>;
 }
 
 export interface LogOptions {
+  /** `text`, `json` or `off`. */
   readonly format: string;
-  /** Lines that may wait to be written; more are dropped and counted. */
+  /** At most this many lines wait to be written; further ones are dropped and counted. */
   readonly linesMax: number;
-  /** Repeated refusals are summed up for so long, in milliseconds. */
+  /** The time over which repeated refusals are summed up (ms). */
   readonly sumMs?: number;
 }
 
-/** So many refusals for the same reason from the same address have a line each; further ones a sum. */
-const LINES_BEFORE_SUM = 5;
-/** So many different refusals are summed up apart; further ones go into one sum. */
+/**
+ * At most this many refusals for one reason from one address have a line each. Further ones are
+ * counted until the time of the sum is over.
+ */
+const REFUSAL_LINES_MAX = 5;
+/** At most this many kinds of refusals have a sum each; all further refusals share one sum. */
 const SUMS_MAX = 1_000;
 
 const encoder = new TextEncoder();
@@ -44,7 +49,7 @@ export class Log {
     this.#sumMs = sumMs;
   }
 
-  /** Logs an event. */
+  /** Logs an event, in the background. */
   event(name: string, fields: Fields): void {
     if (this.#format === "off") return;
     if (this.#lines.length >= this.#linesMax) {
@@ -55,7 +60,10 @@ export class Log {
     this.#writing ??= this.#write();
   }
 
-  /** Logs a refusal; the sixth and further ones of a kind from an address are counted for a while. */
+  /**
+   * Logs a refusal. From the sixth for one reason from one address on, refusals are only counted, and
+   * the sum is logged later.
+   */
   refused(address: string, reason: string, fields: Fields): void {
     if (this.#format === "off") return;
     const key = this.#sums.size < SUMS_MAX ? `${address} ${reason}` : "others";
@@ -63,11 +71,11 @@ export class Log {
     const times = (sum?.times ?? 0) + 1;
     const about = key === "others" ? {} : { address, reason };
     this.#sums.set(key, { fields: about, times });
-    if (times <= LINES_BEFORE_SUM) this.event("refused", { ...fields, reason });
+    if (times <= REFUSAL_LINES_MAX) this.event("refused", { ...fields, reason });
     this.#sumTimer ??= setTimeout(() => this.#writeSums(), this.#sumMs);
   }
 
-  /** Writes what waits, sums included, but takes no longer than `ms` milliseconds. */
+  /** Writes the waiting lines and sums, but takes at most `ms` milliseconds. */
   async close(ms: number): Promise<void> {
     this.#writeSums();
     if (this.#writing !== undefined) await within(ms, this.#writing);
@@ -77,13 +85,14 @@ export class Log {
     clearTimeout(this.#sumTimer);
     this.#sumTimer = undefined;
     for (const { fields, times } of this.#sums.values()) {
-      const more = times - LINES_BEFORE_SUM;
+      const more = times - REFUSAL_LINES_MAX;
       if (more > 0) this.event("refused-again", { ...fields, times: more });
     }
     this.#sums.clear();
   }
 
   async #write(): Promise<void> {
+    // Further lines of this turn leave in the same write.
     await Promise.resolve();
     while (this.#lines.length > 0 || this.#dropped > 0) {
       const lines = this.#lines.splice(0);
@@ -95,7 +104,7 @@ export class Log {
       try {
         while (bytes.length > 0) bytes = bytes.subarray(await this.#sink.write(bytes));
       } catch {
-        // Nobody can be told that the log can't be written: its reader has gone away.
+        // The reader of the log has gone away, so nothing can be said about it.
       }
     }
     this.#writing = undefined;
@@ -104,17 +113,21 @@ export class Log {
 
 function formatLine(format: string, event: string, fields: Fields): string {
   const time = new Date().toISOString();
-  const known = Object.entries(fields).filter(([, value]) => value !== undefined);
   if (format === "json") {
-    const members = known.map(([key, value]) =>
-      `${quoted(key)}:${typeof value === "number" ? value : quoted(value!)}`
+    const members = given({ time, event, ...fields }).map(([key, value]) =>
+      `${quoted(key)}:${typeof value === "number" ? value : quoted(value)}`
     );
-    return `{"time":"${time}","event":"${event}"${
-      members.map((member) => "," + member).join("")
-    }}\n`;
+    return `{${members.join(",")}}\n`;
   }
-  const pairs = known.map(([key, value]) =>
-    ` ${key}=${typeof value === "number" || /^[\w.:[\]-]+$/.test(value!) ? value : quoted(value!)}`
+  const pairs = given(fields).map(([key, value]) =>
+    ` ${key}=${typeof value === "number" || /^[\w.:[\]-]+$/.test(value) ? value : quoted(value)}`
   );
   return `${time} ${event}${pairs.join("")}\n`;
+}
+
+/** The fields that have a value. */
+function given(fields: Fields): [string, string | number][] {
+  return Object.entries(fields).flatMap(([key, value]) =>
+    value === undefined ? [] : [[key, value]]
+  );
 }

@@ -1,16 +1,16 @@
-/** What is measured while the server runs. It costs nothing where nobody measures. */
+/** What the server reports to a meter. A server without a meter measures nothing. */
 import type { CommandName } from "./protocol/command.ts";
 import type { MistakeCode } from "./protocol/mistake.ts";
 import type { Reply } from "./protocol/reply.ts";
 
-/** Hears of everything that is counted or timed. */
+/** Counts and times what the server does. */
 export interface Meter {
-  /** A command was answered. */
+  /** A command has its final reply. */
   replied(name: CommandName, code: Reply["code"]): void;
-  /** A connection made a mistake with bytes. */
+  /** The bytes of a connection hold a mistake. */
   mistaken(code: MistakeCode): void;
-  /** From the first command of a batch until its replies may leave, in milliseconds. */
+  /** A batch took this long (ms) from its first command until its replies might leave. */
   batched(ms: number): void;
-  /** Storing a batch, in milliseconds. */
+  /** Storing a batch took this long (ms). */
   committed(ms: number): void;
 }

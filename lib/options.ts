@@ -1,4 +1,4 @@
-/** The options of every subcommand: a table of flags each, and the checks of what belongs together. */
+/** The options of each subcommand: a table of its flags, and checks of flags that go together. */
 import { DEFAULT_SETTINGS } from "./chat/settings.ts";
 import { UsageError } from "./errors.ts";
 import {
@@ -20,28 +20,39 @@ import {
 } from "./flags.ts";
 
 const LIMITS = DEFAULT_SETTINGS;
+/** The highest value of `--frame-bytes-max`. */
 const FRAME_BYTES_MAX = 1_048_576;
 
 /** The flags of the server. */
 export const SERVER_FLAGS = {
   hostname: text("ADDRESS", "0.0.0.0", "the address to listen on"),
   port: whole(31337, 0, 65_535, "the TCP port; 0 picks a free one"),
-  data: text("FILE", "", "the file that keeps the chat; without one it ends with the server"),
+  data: text("FILE", "", "the file that keeps the chat; without it the chat ends with the server"),
   journal: natsServers("NATS servers that keep the chat, shared by several chat servers"),
-  journalTimeoutS: seconds(5, "a command that NATS has not stored for so long gets an error"),
-  stream: streamName("asvt-chat", "the stream in NATS: one a chat"),
-  replicas: whole(1, 1, 5, "copies of a new stream, each on another NATS server"),
-  natsCreds: text("FILE", "", "a .creds file for NATS, or a line user:password, or a token"),
-  natsCa: text("FILE", "", "the certificate authority of the NATS servers, for TLS"),
-  natsCert: text("FILE", "", "the certificate of this server for NATS"),
-  natsKey: text("FILE", "", "its key"),
-  strict: toggle("exactly the original server: a user is an IP address"),
+  journalTimeoutS: seconds(
+    5,
+    "a command that NATS has not stored after this many seconds gets an error",
+  ),
+  stream: streamName("asvt-chat", "the stream in NATS that holds the chat"),
+  replicas: whole(1, 1, 5, "the number of NATS servers that store a copy of a new stream"),
+  natsCreds: text("FILE", "", "a file with the login for NATS: .creds, user:password or a token"),
+  natsCa: text("FILE", "", "a file with the certificate authority of the NATS servers, for TLS"),
+  natsCert: text("FILE", "", "a file with the certificate that this server shows to NATS"),
+  natsKey: text("FILE", "", "a file with the key of that certificate"),
+  strict: toggle("behave exactly like the original server: a user is an IP address"),
   nameSymbolsMax: whole(LIMITS.nameSymbolsMax, 1, 1_000, "symbols in a name"),
   textSymbolsMax: whole(LIMITS.textSymbolsMax, 1, 100_000, "symbols in a text"),
-  frameBytesMax: whole(4096, 16, FRAME_BYTES_MAX, "bytes in a frame, its length not counted"),
-  idleTimeoutS: seconds(60, "a connection that sends nothing is closed (10 with --strict)", 10),
-  commandTimeoutS: seconds(10, "from the first byte of a command to its last"),
-  writeTimeoutS: seconds(10, "a client whose replies pile up for so long is closed"),
+  frameBytesMax: whole(4096, 16, FRAME_BYTES_MAX, "bytes in a frame, without its length"),
+  idleTimeoutS: seconds(
+    60,
+    "a connection silent for this many seconds is closed (10 with --strict)",
+    10,
+  ),
+  commandTimeoutS: seconds(
+    10,
+    "a command must be complete within this many seconds of its first byte",
+  ),
+  writeTimeoutS: seconds(10, "a client that takes no reply for this many seconds is closed"),
   usersMax: whole(LIMITS.usersMax, 1, 10_000_000, "registered users"),
   usersPerAddressMax: whole(
     LIMITS.usersPerAddressMax,
@@ -53,21 +64,35 @@ export const SERVER_FLAGS = {
   messagesMax: whole(LIMITS.messagesMax, 1, 1_000_000_000, "messages in all mailboxes together"),
   usersExpireH: hours(
     LIMITS.usersExpireH,
-    "a user whom no connection held for so long is forgotten; 0: never",
+    "a user absent for this many hours is forgotten; 0: never",
   ),
   connectionsMax: whole(20_000, 1, 1_000_000, "open connections"),
-  connectionsPerAddressMax: whole(0, 0, 1_000_000, "open ones from one IP address; 0: no limit"),
+  connectionsPerAddressMax: whole(
+    0,
+    0,
+    1_000_000,
+    "open connections from one IP address; 0: no limit",
+  ),
   proxyProtocol: networks("proxies that send the user's address in a PROXY protocol v2 header"),
-  http: port("a page for browsers, health and metrics on this port; 0 picks a free one"),
-  httpHostname: text("ADDRESS", "127.0.0.1", "the address of the page"),
-  httpOrigins: origins("where else the page may come from, separated by commas"),
-  adminToken: text("TOKEN", "", "what the wire view and metrics ask for; without it only loopback"),
-  wireTexts: toggle("the wire view shows the texts of mail"),
-  wireLinesMax: whole(1_000, 1, 1_000_000, "lines that a watcher of the wire may be behind"),
+  http: port("the port of the web page, health and metrics; 0 picks a free one"),
+  httpHostname: text("ADDRESS", "127.0.0.1", "the address that the web page listens on"),
+  httpOrigins: origins("further origins whose pages may chat, separated by commas"),
+  adminToken: text(
+    "TOKEN",
+    "",
+    "the token for the wire view and metrics; without one: loopback only",
+  ),
+  wireTexts: toggle("the wire view shows the texts of messages"),
+  wireLinesMax: whole(1_000, 1, 1_000_000, "lines that may wait for a watcher of the wire"),
   watchersMax: whole(20, 1, 10_000, "watchers of the wire at once"),
-  wsBytesMax: whole(65_536, 1_024, 1_073_741_824, "bytes of a WebSocket that may wait, each way"),
-  log: choice(["text", "json", "off"], "the log, a line an event, on stderr"),
-  logLinesMax: whole(1_000, 1, 1_000_000, "lines of log that may wait to be written"),
+  wsBytesMax: whole(
+    65_536,
+    1_024,
+    1_073_741_824,
+    "bytes that may wait on a WebSocket, in each direction",
+  ),
+  log: choice(["text", "json", "off"], "the format of the log, one line for each event, on stderr"),
+  logLinesMax: whole(1_000, 1, 1_000_000, "lines of the log that may wait to be written"),
   version: toggle("print the version"),
   help: toggle("print this help"),
 } satisfies Flags;
@@ -86,9 +111,7 @@ export const DUMP_FLAGS = {
 
 /** The flags of `inspect`. */
 export const INSPECT_FLAGS = {
-  hex: toggle(
-    "the bytes are in hex: 05 00 75, 0x05, \\x05, or what xxd or hexdump -C print",
-  ),
+  hex: toggle("bytes in hex: 05 00 75, 0x05, \\x05, or the output of xxd or hexdump -C"),
   strict: SERVER_FLAGS.strict,
   frameBytesMax: SERVER_FLAGS.frameBytesMax,
   help: CLIENT_FLAGS.help,
@@ -97,10 +120,12 @@ export const INSPECT_FLAGS = {
 /** The flags of `ping` and `forget`. */
 export const NO_FLAGS = { help: CLIENT_FLAGS.help } satisfies Flags;
 
+/** The options of the server. */
 export type ServerOptions = Values<typeof SERVER_FLAGS>;
+/** The options of `inspect`. */
 export type InspectOptions = Values<typeof INSPECT_FLAGS>;
 
-/** Parses the flags of the server, which take no other argument. Throws {@link UsageError}. */
+/** Parses the command line of the server, which has only flags. Throws {@link UsageError}. */
 export function parseServerOptions(args: readonly string[]): ServerOptions {
   const { options, positionals } = parseFlags(SERVER_FLAGS, args);
   if (positionals.length > 0) {
@@ -122,7 +147,7 @@ export function parseServerOptions(args: readonly string[]): ServerOptions {
   return options;
 }
 
-/** Flags that would do nothing are a mistake: the chat would be kept elsewhere, or by others. */
+/** Throws where a flag for NATS stands without `--journal`: the chat would not be kept in NATS. */
 function checkNatsFlags(options: ServerOptions): void {
   const flags = [
     "journalTimeoutS",
@@ -132,10 +157,10 @@ function checkNatsFlags(options: ServerOptions): void {
     "natsCa",
     "natsCert",
   ] as const;
-  const useless = flags.find((name) => options[name] !== SERVER_FLAGS[name].default);
-  if (options.journal === "" && useless !== undefined) {
+  const unused = flags.find((name) => options[name] !== SERVER_FLAGS[name].default);
+  if (options.journal === "" && unused !== undefined) {
     throw new UsageError(
-      `${flagName(useless)} is about NATS, and --journal does not say where that is: without it ` +
+      `${flagName(unused)} is about NATS, and --journal does not say where that is: without it ` +
         "the chat is not kept there",
     );
   }

@@ -9,7 +9,7 @@ function wrong(...args: string[]): string {
 }
 
 describe("parseServerOptions()", () => {
-  it("has a default for everything", () => {
+  it("has a default for each flag", () => {
     const options = parseServerOptions([]);
     assertEquals(options.port, 31337);
     assertEquals(options.hostname, "0.0.0.0");
@@ -17,7 +17,7 @@ describe("parseServerOptions()", () => {
     assertEquals(options.strict, false);
   });
 
-  it("is less patient in strict mode, unless it is told otherwise", () => {
+  it("has a shorter idle time-out in strict mode, unless one is given", () => {
     assertEquals(parseServerOptions(["--strict"]).idleTimeoutS, 10);
     assertEquals(parseServerOptions(["--strict", "--idle-timeout-s", "7"]).idleTimeoutS, 7);
   });
@@ -28,7 +28,7 @@ describe("parseServerOptions()", () => {
     assertEquals(parseServerOptions(["--idle-timeout-s", "0.5"]).idleTimeoutS, 0.5);
   });
 
-  it("refuses what would do nothing, and half of what goes together", () => {
+  it("refuses flags for NATS without --journal, and a certificate without its key", () => {
     for (const flag of ["--replicas", "--journal-timeout-s", "--nats-creds", "--stream"]) {
       assertStringIncludes(wrong(flag, "3"), `${flag} is about NATS, and --journal does not say`);
     }
@@ -39,10 +39,10 @@ describe("parseServerOptions()", () => {
     assertEquals(parseServerOptions([...journal, "--replicas", "3"]).replicas, 3);
   });
 
-  it("does not repeat a password that stands in an address", () => {
-    const said = wrong("--journal", "nats://chat:se@cret@10.0.0.5:4222");
-    assertStringIncludes(said, '"nats://***@10.0.0.5:4222" is no list of NATS servers');
-    assertStringIncludes(said, "a login belongs into a file for --nats-creds");
+  it("hides the login of a URL in its error", () => {
+    const message = wrong("--journal", "nats://chat:se@cret@10.0.0.5:4222");
+    assertStringIncludes(message, '"nats://***@10.0.0.5:4222" is no list of NATS servers');
+    assertStringIncludes(message, "a login belongs in a file for --nats-creds");
   });
 
   it("takes a list of networks, also an empty one", () => {
@@ -84,7 +84,7 @@ describe("parseServerOptions()", () => {
       ],
     ] as const
   ) {
-    it(`explains ${args.join(" ")}`, () => {
+    it(`says what is wrong with ${args.join(" ")}`, () => {
       assertEquals(wrong(...args), message);
     });
   }
@@ -107,7 +107,7 @@ describe("parseHostPort()", () => {
     assertEquals(parseHostPort(":31337"), { hostname: "127.0.0.1", port: 31337 });
   });
 
-  it("explains what it can't parse", () => {
+  it("says what is wrong with other texts", () => {
     for (const given of ["localhost", "::1:5", "a:0", "a:65536", "a:b"]) {
       const { message } = assertThrows(() => parseHostPort(given), UsageError);
       assertEquals(message, `Cannot parse "${given}": it is not host:port, as in 127.0.0.1:31337`);
