@@ -1,10 +1,10 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { Log } from "../lib/log.ts";
 
 const decoder = new TextDecoder();
 
-/** A sink that takes nothing until it is opened. */
+/** A sink that writes nothing until it is opened. */
 class Gate {
   text = "";
   #opened = Promise.withResolvers<void>();
@@ -30,8 +30,8 @@ function textLog(linesMax = 100) {
   return { gate, log: new Log(gate, { format: "text", linesMax, sumMs: 60_000 }) };
 }
 
-describe("the log", () => {
-  it("has the time, the event and its fields", async () => {
+describe("Log", () => {
+  it("writes the time, the event and its fields", async () => {
     const { gate, log } = textLog();
     gate.open();
     log.event("connected", { connection: 1, peer: "127.0.0.1:5", user: "A b", none: undefined });
@@ -40,7 +40,7 @@ describe("the log", () => {
     assertEquals(gate.lines, ['connected connection=1 peer=127.0.0.1:5 user="A b"']);
   });
 
-  it("never waits for its reader, and says how many lines it dropped", async () => {
+  it("does not wait for its reader, and says how many lines it dropped", async () => {
     const { gate, log } = textLog(3);
     log.event("first", {});
     await new Promise((resolve) => setTimeout(resolve));
@@ -55,14 +55,33 @@ describe("the log", () => {
     assertEquals(gate.lines.at(-1), "last");
   });
 
-  it("survives a reader that has gone away", async () => {
-    const sink = { write: () => Promise.reject(new Deno.errors.BrokenPipe()) };
-    const log = new Log(sink, { format: "json", linesMax: 10 });
-    for (let i = 0; i < 100; i++) log.event("event", { i });
-    await log.close(1000);
+  it("loses the lines of a write that fails, and writes the next ones", async () => {
+    let text = "";
+    let isBroken = true;
+    let tries = 0;
+    const sink = {
+      write: (bytes: Uint8Array) => {
+        tries++;
+        if (isBroken) return Promise.reject(new Deno.errors.BrokenPipe());
+        text += decoder.decode(bytes);
+        return Promise.resolve(bytes.length);
+      },
+    };
+    const log = new Log(sink, { format: "text", linesMax: 10 });
+    const started = performance.now();
+    for (const event of ["lost", "lost-too"]) {
+      log.event(event, {});
+      await log.close(10_000);
+    }
+    assert(performance.now() - started < 5_000, "close() waits for a reader that has gone away");
+    assertEquals(tries, 2);
+    isBroken = false;
+    log.event("kept", {});
+    await log.close(10_000);
+    assertMatch(text, /^\S+ kept\n$/);
   });
 
-  it("goes on where a write was short", async () => {
+  it("writes the rest after a short write", async () => {
     let text = "";
     const sink = {
       write: (bytes: Uint8Array) => {
@@ -76,7 +95,7 @@ describe("the log", () => {
     assertMatch(text, / a-long-event\n$/);
   });
 
-  it("sums up what the same address is refused again and again", async () => {
+  it("sums up refusals for one reason from one address", async () => {
     const { gate, log } = textLog();
     gate.open();
     for (let i = 0; i < 9; i++) log.refused("10.0.0.1", "http", { connection: i });
@@ -89,7 +108,7 @@ describe("the log", () => {
     ]);
   });
 
-  it("keeps only so many sums", async () => {
+  it("keeps at most 1,000 sums, and one for the rest", async () => {
     const { gate, log } = textLog(10_000);
     gate.open();
     for (let i = 0; i < 3000; i++) log.refused(`address-${i}`, "http", {});
@@ -98,7 +117,7 @@ describe("the log", () => {
     assertEquals(gate.lines.at(-1), "refused-again times=1995");
   });
 
-  it("is silent when it is off", async () => {
+  it("writes nothing when it is off", async () => {
     const gate = new Gate();
     const log = new Log(gate, { format: "off", linesMax: 10 });
     gate.open();
