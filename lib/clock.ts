@@ -3,8 +3,8 @@
 let now: number | undefined;
 
 /**
- * The time (ms, on the scale of `performance.now`) of the first call in this turn of the event loop.
- * A request needs the time three times, and each reading of the clock costs 0.1 µs.
+ * The time (ms, on the scale of `performance.now`) of the first call in this turn of the event
+ * loop. A request needs the time three times, and each reading of the clock costs 0.1 µs.
  */
 export function loopTime(): number {
   if (now === undefined) {
@@ -20,8 +20,8 @@ export function forgetLoopTime(): void {
 }
 
 /**
- * Waits for a promise, but at most `ms` milliseconds. Resolves to its value, or to `undefined` after
- * that time. Throws the error of a promise that rejects within it.
+ * Waits for a promise, but at most `ms` milliseconds. Resolves to its value, or to `undefined`
+ * after that time. Throws the error of a promise that rejects within it.
  */
 export async function within<Value>(
   ms: number,

@@ -133,8 +133,8 @@ export function flagName(option: string): string {
 }
 
 /**
- * Parses a command line by a table of flags. Flags that are not given have their defaults; arguments
- * behind `--` are no flags. Throws {@link UsageError}.
+ * Parses a command line by a table of flags. Flags that are not given have their defaults;
+ * arguments behind `--` are no flags. Throws {@link UsageError}.
  */
 export function parseFlags<Table extends Flags>(
   table: Table,

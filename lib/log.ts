@@ -61,8 +61,8 @@ export class Log {
   }
 
   /**
-   * Logs a refusal. From the sixth for one reason from one address on, refusals are only counted, and
-   * the sum is logged later.
+   * Logs a refusal. From the sixth for one reason from one address on, refusals are only counted,
+   * and the sum is logged later.
    */
   refused(address: string, reason: string, fields: Fields): void {
     if (this.#format === "off") return;

@@ -1,4 +1,4 @@
-/** The journal in NATS JetStream: many servers, one chat. */
+/** A chat in NATS JetStream that several servers share. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { conflict } from "../chat/step.ts";
 import type { SharedEntry } from "../chat/entry.ts";
@@ -16,24 +16,24 @@ import { encodeEntries } from "../chat/entry_codec.ts";
 import { GroupCommit } from "./group_commit.ts";
 import { NO_SESSION } from "../chat/users.ts";
 
-/** While much is read, a line of progress is due so often, in milliseconds. */
+/** While the stream is read at the start, its progress is logged at this interval (ms). */
 const PROGRESS_MS = 1_000;
-/** It is looked so often whether all is read, in milliseconds. */
-const LOOK_MS = 10;
+/** While the stream is read at the start, it is checked at this interval for its end (ms). */
+const CATCH_UP_CHECK_MS = 10;
 
-/** What a server that takes part needs. */
+/** What the chat needs of the program. */
 export interface NatsContext {
   readonly log: Log;
   readonly meter?: Meter | undefined;
-  /** It can't take part any more. */
+  /** Called when this server can't take part in the chat any more. */
   readonly failed: (error: Error) => void;
-  /** The chat is not begun where there is none. */
+  /** A stream that does not exist is an error; otherwise it is made. */
   readonly mustExist?: boolean;
   /** See {@link SharingOptions}. */
   readonly snapshotEntries?: SharingOptions["snapshotEntries"];
 }
 
-/** A chat that is read to its end, and goes on being read. */
+/** A chat whose stream is read to its end, and followed from there. */
 interface Reading {
   readonly stream: NatsStream;
   readonly journal: SharedJournal;
@@ -41,14 +41,14 @@ interface Reading {
   readonly log: Log;
 }
 
-/** Takes part in the chat that the stream holds. Throws {@link JournalError}. */
+/** Joins the chat in the stream of these options. Throws {@link JournalError}. */
 export function openNats(options: ServerOptions, context: NatsContext): Promise<GroupCommit> {
   return withReading(options, context, async (reading) => {
     const { journal, commits } = reading;
     const settings = settingsOf(options);
-    checkRoom(reading, options);
-    if (differing(commits, settings) !== undefined) await endSilent(reading);
-    const why = differing(commits, settings) ?? conflict(commits.published, settings);
+    checkEntryLength(reading, options);
+    if (differingSettings(commits, settings) !== undefined) await endSilent(reading);
+    const why = differingSettings(commits, settings) ?? conflict(commits.published, settings);
     if (why !== undefined) throw new JournalError(`The chat in NATS can't go on: ${why}`);
     await journal.join();
     return commits;
@@ -56,8 +56,8 @@ export function openNats(options: ServerOptions, context: NatsContext): Promise<
 }
 
 /**
- * Raises the rules of the chat to those of this release, when all servers know them; in words, what
- * was done. Throws {@link JournalError}.
+ * Raises the rules of the chat to those of this release. Resolves to a sentence that says what was
+ * done. Throws {@link JournalError}, also where a member does not know these rules.
  */
 export function raiseRules(options: ServerOptions, context: NatsContext): Promise<string> {
   return withReading(options, { ...context, mustExist: true }, async (reading) => {
@@ -80,7 +80,10 @@ export function raiseRules(options: ServerOptions, context: NatsContext): Promis
   });
 }
 
-/** Reads the chat to its end, and goes on reading while something is done with it. */
+/**
+ * Reads the stream to its end, follows it, and calls `work`. The stream is closed where that fails,
+ * and stays open where it succeeds. Throws {@link JournalError}.
+ */
 async function withReading<Result>(
   options: ServerOptions,
   context: NatsContext,
@@ -88,9 +91,9 @@ async function withReading<Result>(
 ): Promise<Result> {
   const { log, meter, mustExist = false, snapshotEntries } = context;
   const failed = (error: unknown) => context.failed(toJournalError(error));
-  const tell = (event: string) => (error: unknown) =>
+  const logs = (event: string) => (error: unknown) =>
     log.event(event, { error: toJournalError(error).message });
-  const [waiting, snapshotFailed] = [tell("waiting-for-nats"), tell("snapshot-failed")];
+  const [waiting, snapshotFailed] = [logs("waiting-for-nats"), logs("snapshot-failed")];
   const stream = await NatsStream.open(options, { waiting, snapshotFailed, failed }, mustExist);
   try {
     const settings = settingsOf(options);
@@ -116,29 +119,29 @@ async function withReading<Result>(
   }
 }
 
-/** Waits until all is read that is in the stream now. */
+/** Waits until all messages are read that are in the stream now. */
 async function catchUp({ stream, journal, log }: Reading): Promise<void> {
   const end = await stream.end();
-  let tell = performance.now() + PROGRESS_MS;
+  let progressAt = performance.now() + PROGRESS_MS;
   while (journal.through < end) {
-    await sleep(LOOK_MS);
-    if (performance.now() < tell) continue;
-    tell += PROGRESS_MS;
+    await sleep(CATCH_UP_CHECK_MS);
+    if (performance.now() < progressAt) continue;
+    progressAt += PROGRESS_MS;
     log.event("reading", { commits: journal.through, of: end });
   }
 }
 
-/** Is the stream as long as the snapshot says? */
+/** Throws where the stream ends before the message that the snapshot was made of. */
 async function checkEnd({ stream, journal }: Reading): Promise<void> {
   const end = await stream.end();
   if (end >= journal.through) return;
   throw new JournalError(
     `The stream ends at message ${end}, and a snapshot was made of ${journal.through}: messages ` +
-      "were lost, or the stream was made anew",
+      "were lost, or the stream was deleted and made again",
   );
 }
 
-/** Stores an entry of no member, and waits until it has come. */
+/** Stores an entry that belongs to no member, and waits until it has come back. */
 async function append(reading: Reading, entry: SharedEntry): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const sent = (error: unknown) => error === undefined ? resolve() : reject(error);
@@ -147,7 +150,7 @@ async function append(reading: Reading, entry: SharedEntry): Promise<void> {
   await catchUp(reading);
 }
 
-/** Members that do not answer are over. */
+/** Ends the members that do not answer. */
 async function endSilent(reading: Reading): Promise<void> {
   for (const { id: member } of reading.commits.published.members.all) {
     if (await reading.stream.ask(member, NO_SESSION)) continue;
@@ -155,8 +158,8 @@ async function endSilent(reading: Reading): Promise<void> {
   }
 }
 
-/** Which settings of the servers that take part are others; `undefined` where none is. */
-function differing({ published }: GroupCommit, settings: Settings): string | undefined {
+/** The settings that differ from those of the members, as a text; `undefined` where none does. */
+function differingSettings({ published }: GroupCommit, settings: Settings): string | undefined {
   if (published.members.all.length === 0) return undefined;
   const names = differences(published.settings, settings);
   if (names.length === 0) return undefined;
@@ -166,9 +169,9 @@ function differing({ published }: GroupCommit, settings: Settings): string | und
   return `${list.join(", ")}. Start it with the same, or stop the other servers first`;
 }
 
-/** Can every entry be stored? */
-function checkRoom({ stream: { bodyLengthMax } }: Reading, options: ServerOptions): void {
-  // In JSON a symbol may take 6 characters.
+/** Throws where an entry may be too long for a message of NATS. */
+function checkEntryLength({ stream: { bodyLengthMax } }: Reading, options: ServerOptions): void {
+  // JSON writes a symbol with up to 6 characters.
   const needed = 6 * (options.textSymbolsMax + options.nameSymbolsMax) + 1_000;
   if (needed <= bodyLengthMax) return;
   throw new JournalError(

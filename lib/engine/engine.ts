@@ -1,4 +1,4 @@
-/** The engine: runs the commands of all connections, each in its batch. Time enters the chat here. */
+/** The engine: runs the commands of all sessions on the chat. Time enters the chat here. */
 import { step } from "../chat/step.ts";
 import type { CommandEntry, Entry } from "../chat/entry.ts";
 import type { Command } from "../protocol/command.ts";
@@ -11,12 +11,12 @@ import { type GroupCommit, STORAGE_AWAY } from "./group_commit.ts";
 import { atAddress, memberOf, type SessionId, sessionOf } from "../chat/users.ts";
 import { Waiters } from "./waiters.ts";
 
-/** A session from the same address that stands in the way gets so long to end, in milliseconds. */
+/** A session that blocks a command from the same address has this long to end (ms). */
 const GRACE_MS = 250;
-/** In strict mode it is noted once in so long that an address was here, in milliseconds. */
+/** In strict mode the presence of an address is noted at most once in this time (ms). */
 const SEEN_MS = 3_600_000;
 
-/** One chat. */
+/** The engine of one chat. */
 export class Engine {
   readonly #commits: GroupCommit;
   readonly #log: Log;
@@ -33,19 +33,19 @@ export class Engine {
     this.#peers = new Peers(commits, log);
     this.#waiters = new Waiters(commits);
     commits.follow({
-      came: (batch) => this.#waiters.came(batch),
-      missed: () => this.#waiters.serveAll(),
+      came: (batch) => this.#waiters.deliverBatch(batch),
+      reset: () => this.#waiters.serveAll(),
       ended: () => this.#onEnded(),
       asked: (session) => this.#asked(session),
     });
   }
 
-  /** To be called when all sessions are over, and their connections with them. */
+  /** Set a function that closes all connections: it is called when this member has ended. */
   set onEnded(end: () => void) {
     this.#onEnded = end;
   }
 
-  /** A new session for a connection from `address`; `peer` is `address:port`. */
+  /** Opens a session for a connection from `address`; `peer` is its `address:port`. */
   open(address: string, peer: string): Session {
     const id = sessionOf(this.#commits.member ?? 0, this.#nextSession++);
     const session = new Session({ session: id, address, peer });
@@ -54,8 +54,9 @@ export class Engine {
   }
 
   /**
-   * Runs a command. The answer comes as a promise where it has to wait: for mail, or for another
-   * session from the same address that may be about to end.
+   * Runs a command. Returns a promise where the answer has to wait: for mail, for earlier entries
+   * of the session, or for another session from the same address that may be about to end. The
+   * reply may leave when {@link Engine.settled} has resolved.
    */
   run(session: Session, command: Command): Answer | Promise<Answer> {
     this.acknowledge(session);
@@ -63,12 +64,15 @@ export class Engine {
     return this.#run(session, command, true);
   }
 
-  /** The end of the batch, where one is open: before it no answer may leave. */
+  /** Resolves when all batches are over; `undefined` where none is open. No reply leaves before. */
   settled(): Promise<void> | undefined {
     return this.#commits.settled();
   }
 
-  /** A complete command has come, even if it was refused: what was shown before is taken. */
+  /**
+   * To be called for each whole command, even a refused one: its client has read the mail that was
+   * shown before, so that leaves the mailbox.
+   */
   acknowledge(session: Session): void {
     const { shown } = session;
     if (shown === undefined) return;
@@ -77,12 +81,12 @@ export class Engine {
     this.#countPending(session);
   }
 
-  /** The `wait` of this session, if there is one, is answered at once. */
+  /** Answers the `wait` of this session at once, or as soon as it begins. */
   endWait(session: Session): void {
     this.#waiters.endWait(session);
   }
 
-  /** The session's stream has ended: it holds no name, and what it was shown stays. */
+  /** Ends the session: it holds no name any more, and mail that was shown to it stays. */
   end(session: Session): void {
     const { actor } = session;
     if (!this.#sessions.delete(actor.session)) return;
@@ -97,7 +101,7 @@ export class Engine {
     }
     for (const entry of entries) this.#commits.apply(entry);
     this.#commits.add({
-      // It was shown mail that it did not take: somebody else may wait for it.
+      // Another session may wait for the mail that this one has not taken.
       done: () => {
         if (shown !== undefined) this.#waiters.serve(shown.id);
       },
@@ -106,11 +110,11 @@ export class Engine {
     for (const notify of session.onEnd ?? []) notify();
   }
 
-  /** Forgets users whom nobody has held for `ms` milliseconds; `at` is now, since 1970. */
+  /** Forgets users who were absent for `ms` milliseconds; `at` is the time (ms since 1970). */
   forgetAbsent(at: number, ms: number): void {
     const present = new Set(Array.from(this.#sessions.values(), ({ actor }) => actor.address));
     const { settings, users } = this.#commits.candidate;
-    // Other servers do not see who is here.
+    // Other members do not see which addresses are here, so the journal has to say it.
     for (const address of settings.strict && this.#commits.isShared ? present : []) {
       if (!this.#isLongUnseen(address, at)) continue;
       this.#commits.apply({ kind: "seen", at, address });
@@ -127,60 +131,61 @@ export class Engine {
     }
   }
 
-  /** Where servers share the chat: ends the runs of those that are gone. */
+  /** Where servers share the chat: ends the members that are gone. */
   checkPeers(): void {
     this.#peers.checkAll();
   }
 
-  /** Nobody waits any more, now or later. */
+  /** Ends all waiting: for mail, and from now on for other sessions. */
   stop(): void {
     this.#stopping = true;
     for (const session of this.#sessions.values()) this.endWait(session);
   }
 
-  #run(session: Session, command: Command, mayWait: boolean): Answer | Promise<Answer> {
+  /** Runs a command; with `mayBlock` it waits for a session that blocks it. */
+  #run(session: Session, command: Command, mayBlock: boolean): Answer | Promise<Answer> {
     const before = this.#commits.candidate;
     const { actor } = session;
-    // Only with a name a time is remembered, and to look at the clock is a tenth of a `send`.
+    // Only `register` stores its time, and reading the clock costs a tenth of a `send`.
     const at = command.name === "register" ? this.#commits.now() : this.#commits.lastNow;
     const entry: CommandEntry = { kind: "command", at, actor, command };
     const { state, reply, blockedBy } = step(before, entry);
     if (reply === undefined) throw new Error(`'${command.name}' has no reply`);
-    const isHeld = mayWait && blockedBy !== undefined && blockedBy !== session.waitedFor;
+    const isBlocked = mayBlock && blockedBy !== undefined && blockedBy !== session.waitedFor;
     const isEntry = state !== before || this.#commits.isShared && mayChange(command);
-    if (session.pending > 0 && (isHeld || !isEntry)) return this.#runLater(session, command);
-    if (isHeld) return this.#runAfter(blockedBy, session, command);
-    if (!isEntry) return this.#look(session, entry, reply);
+    if (session.pending > 0 && (isBlocked || !isEntry)) return this.#runLater(session, command);
+    if (isBlocked) return this.#runAfter(blockedBy, session, command);
+    if (!isEntry) return this.#answerRead(session, entry, reply);
     if (!this.#isOpen(session)) return { name: command.name, reply: STORAGE_AWAY };
     if (this.#commits.isShared) return this.#submit(session, entry);
     const answer: Answer = { name: command.name, reply };
-    this.#commits.take(entry, state, answer);
-    // Who begins to wait later sees what the command did.
+    this.#commits.append(entry, state, answer);
+    // Sessions that begin to wait from here on see what the command did.
     if (!this.#waiters.isEmpty) this.#deliver(entry, before);
     return answer;
   }
 
-  /** The answer to a command that changes nothing; it was read off a candidate. */
-  #look(session: Session, entry: CommandEntry, reply: Reply): Answer | Promise<Answer> {
+  /** Answers a command that changes nothing, with its reply from the candidate state. */
+  #answerRead(session: Session, entry: CommandEntry, reply: Reply): Answer | Promise<Answer> {
     const { command } = entry;
     const answer: Answer = { name: command.name, reply };
     const isWait = command.name === "wait";
     const shows = isWait && reply.code === "mail";
     if (shows) this.#waiters.show(session, reply);
     this.#commits.add({
-      undo: () => this.#waiters.answerAnew(session, answer, this.#commits.replyAnew(entry), isWait),
+      undo: () => this.#waiters.revise(session, answer, this.#commits.revisedReply(entry), isWait),
     });
     const waits = shows && reply.count === 0 && command.seconds > 0 && !session.mayNotWait &&
       !this.#stopping;
     return waits ? this.#waiters.begin(session, answer, reply.shown, command.seconds) : answer;
   }
 
-  /** Those who wait hear of a command when it is stored. */
+  /** When the command is stored, sessions that wait for its mail get it. */
   #deliver({ command, actor }: CommandEntry, before: ChatState): void {
     this.#commits.add({ done: () => this.#waiters.deliver(command, before, actor) });
   }
 
-  /** Runs the command again when the other session has ended, or its time is over. */
+  /** Runs the command again when the other session has ended, or has had its time to end. */
   async #runAfter(other: SessionId, session: Session, command: Command): Promise<Answer> {
     if (!this.#stopping) {
       if (memberOf(other) === this.#commits.member) await this.#asked(other);
@@ -190,7 +195,7 @@ export class Engine {
     return this.#run(session, command, false);
   }
 
-  /** A session is in the way of another: gives it some time to end. */
+  /** Another session wants a name of this one: resolves when it has ended, or after GRACE_MS. */
   async #asked(id: SessionId): Promise<void> {
     const session = this.#sessions.get(id);
     if (session !== undefined) {
@@ -202,22 +207,22 @@ export class Engine {
       clearTimeout(timer);
       session.onEnd.delete(ended.resolve);
     }
-    // Who asks from another server has to find the end in the common order.
+    // The member that asks has to find the end of the session in the shared journal.
     if (this.#commits.isShared) await this.#commits.settledAll();
   }
 
-  /** Runs the command when what the session did before is in the state. */
+  /** Runs the command when all earlier entries of the session are in the state. */
   async #runLater(session: Session, command: Command): Promise<Answer> {
     while (session.pending > 0) await this.#commits.settled();
     return this.#run(session, command, true);
   }
 
-  /** The reply is what the common order makes of the command. */
+  /** With a shared journal: sends the command. Its reply is known when the batch comes back. */
   #submit(session: Session, entry: CommandEntry): Answer | Promise<Answer> {
     const answer: Answer = { name: entry.command.name, reply: STORAGE_AWAY };
-    this.#commits.take(entry, this.#commits.candidate, answer);
+    this.#commits.append(entry, this.#commits.candidate, answer);
     this.#countPending(session);
-    // A reply may end the conversation.
+    // In strict mode some replies close the connection, so later commands wait for this reply.
     const isStrict = this.#commits.candidate.settings.strict;
     return isStrict ? this.#settledAnswer(answer) : answer;
   }
@@ -227,7 +232,7 @@ export class Engine {
     return answer;
   }
 
-  /** Where the journal is shared: the state knows of an entry only when its batch has come. */
+  /** With a shared journal: counts an entry of the session until its batch has come back. */
   #countPending(session: Session): void {
     if (!this.#commits.isShared) return;
     session.hasActed = true;
@@ -236,18 +241,18 @@ export class Engine {
     this.#commits.add({ done: over, undo: over });
   }
 
-  /** Else its connection is over, or is being closed: nobody would ever end what it did now. */
+  /** Is the session open, and of the present member? Entries of others would have no `end`. */
   #isOpen({ actor: { session } }: Session): boolean {
     return this.#sessions.has(session) && memberOf(session) === this.#commits.member;
   }
 
-  /** May the state know of the session? */
+  /** May the state know the session? Only then its end has to be stored. */
   #isKnown(session: Session): boolean {
     if (!this.#commits.isShared) return true;
     return session.hasActed && memberOf(session.actor.session) === this.#commits.member;
   }
 
-  /** In strict mode: has it been noted for long that the user of this address was here? */
+  /** In strict mode: was the user of this address noted {@link SEEN_MS} ago, or before that? */
   #isLongUnseen(address: string, at: number): boolean {
     const { settings, users } = this.#commits.candidate;
     if (!settings.strict) return false;
@@ -256,7 +261,7 @@ export class Engine {
   }
 }
 
-/** May the command change the state? Then its reply is made where the order is. */
+/** May the command change the state? With a shared journal its reply is then known only later. */
 function mayChange({ name }: Command): boolean {
   return ["register", "send", "sendall", "receive", "logout"].includes(name);
 }

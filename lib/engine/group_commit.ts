@@ -1,11 +1,14 @@
 /**
- * The commits: what comes in one turn of the event loop is stepped on a candidate; the journal stores
- * all that changed it as one; then the candidate is published, and the replies may leave, together.
- * What comes while it is stored is the next batch, stepped on the same candidate. Where a batch can't
- * be stored, both are dropped, and every job of them is undone.
+ * Group commit: the commands of one turn of the event loop are a batch, and the journal stores the
+ * entries of a batch as one commit.
  *
- * Where several servers share the journal there is no candidate: the order is made there, and only
- * what comes back is stepped, whoever has sent it. Then the replies are known.
+ * A command is stepped on the candidate state when it comes. When its batch is stored, the
+ * candidate is published, and the replies of the batch may leave. Commands that come meanwhile are
+ * the next batch, stepped on the same candidate. If a batch can't be stored, both batches are
+ * dropped: the candidate is the published state again, and the jobs of both are undone.
+ *
+ * With a shared journal there is no candidate: the journal puts the batches of all servers in
+ * order, and each server steps a batch when it comes from there. Only then are its replies known.
  */
 import { conflict, step, stepBatch } from "../chat/step.ts";
 import type { Entry } from "../chat/entry.ts";
@@ -29,7 +32,10 @@ import type { Answer } from "./session.ts";
 import { findMember } from "../chat/members.ts";
 import type { Settings } from "../chat/settings.ts";
 
-/** Goes on from what the journal holds, under these settings. Throws {@link JournalError}. */
+/**
+ * Opens the chat that the journal holds, with these settings; an empty journal begins a chat.
+ * Throws {@link JournalError}.
+ */
 export function openChat(
   settings: Settings,
   journal: Journal,
@@ -45,72 +51,72 @@ export function openChat(
   return commits;
 }
 
-/** At its end a server waits no longer for what it has sent away to be stored, in milliseconds. */
+/** `close` waits at most this long until all batches are stored (ms). */
 const CLOSE_MS = 2_000;
-/** While commits can't be stored it is tried again so often, in milliseconds. */
+/** After a commit that failed, overdue entries are tried again after this long (ms). */
 const RETRY_MS = 1_000;
 
-/** The reply to what could not be stored. */
+/** The reply to a command that could not be stored. */
 export const STORAGE_AWAY: Reply = { code: "storage-away" };
 
-/** One thing that was done in a batch. */
+/** Work for the end of a batch: `done` if it is stored, else `restore` and then `undo`. */
 export interface Job {
-  /** The batch was stored, and its answers are final. */
+  /** Called when the batch is stored, and its answers are final. */
   readonly done?: (() => void) | undefined;
-  /** The batch could not be stored: what it has overwritten is put back, the latest first. */
+  /** Called when the batch is dropped, the last job first: puts back what the job overwrote. */
   readonly restore?: () => void;
   /**
-   * The batch could not be stored, and all that it has overwritten is put back: what follows. A batch
-   * that is late is stored some time.
+   * Called when the batch is dropped, after `restore` of all jobs. With `isLate` a shared journal
+   * may still store the batch.
    */
   readonly undo?: (isLate: boolean) => void;
 }
 
-/** Hears of a chat that several servers share. */
+/** Hears of a shared chat. */
 export interface Follower extends Pick<SharingListener, "asked"> {
-  /** This member is over: its sessions are no more. */
+  /** This member has ended, and its sessions with it. */
   ended(): void;
-  /** A batch has come, of whichever server, and is in the state. */
+  /** A batch of any member has come, and is in the state. */
   came(batch: readonly Entry[]): void;
-  /** The state is another one, by commits that nobody will hear of. */
-  missed(): void;
+  /** The state was replaced: the batches that led to it do not come. */
+  reset(): void;
 }
 
+/** What is stored as one commit, with all that waits for it. */
 interface Batch {
   readonly entries: Entry[];
-  /** To each entry the answer that waits for it, if somebody waits. */
+  /** For each entry the answer that gets its reply, if any. */
   readonly answers: (Answer | undefined)[];
   readonly jobs: Job[];
-  /** When it was opened, for the meter. */
+  /** When it was opened (ms, see `#clock`). */
   readonly begunAt: number;
-  /** Made for who asks. */
+  /** Resolves when the batch is over; made by {@link GroupCommit.settled}. */
   over?: PromiseWithResolvers<void>;
 }
 
-/** Owns the one mutable variable: the state of the chat, published and candidate. */
+/** Owns the state of the chat, published and candidate: nothing else of the chat is mutable. */
 export class GroupCommit {
   readonly #journal: Journal;
   readonly #log: Log;
   readonly #meter: Meter | undefined;
   #published: ChatState;
   #candidate: ChatState;
-  /** What comes now is of this batch. */
+  /** The batch that takes entries and jobs now. */
   #open: Batch | undefined;
-  /** The journal has this one; the open one follows it, and falls with it. */
+  /** The batch that the journal is storing. If it is dropped, the open one is dropped too. */
   #storing: Batch | undefined;
-  /** Entries that must be stored, and could not be yet. */
+  /** Entries that have to be stored, and could not be yet. They lead the next batch. */
   #overdue: Entry[] = [];
   #isFailing = false;
-  /** The next try while it fails. */
+  /** The next try to store overdue entries while commits fail. */
   #retry: ReturnType<typeof setTimeout> | undefined;
-  /** Where the journal is shared: the replies of what has come of the batch that is stored. */
-  #came: (Reply | undefined)[] = [];
+  /** With a shared journal: the replies of that part of the storing batch that has come back. */
+  #ownReplies: (Reply | undefined)[] = [];
   #follower: Follower | undefined;
-
-  /** The latest time that {@link GroupCommit.now} has told. */
+  /** The latest time that `now` has returned, or that is stored (ms since 1970). */
   #at: number;
 
-  /** Goes on from the state that the journal holds, and at what time something was stored last. */
+  /** `state` is what the journal holds, and `at` the time of its last commit (ms since 1970). */
   constructor(state: ChatState, journal: Journal, log: Log, meter?: Meter, at = 0) {
     this.#at = at;
     this.#published = state;
@@ -119,27 +125,27 @@ export class GroupCommit {
     this.#log = log;
     this.#meter = meter;
     journal.sharing?.follow({
-      came: (batch, origin) => this.#hear(batch, origin),
+      came: (batch, origin) => this.#receive(batch, origin),
       reset: (next) => {
         this.#published = this.#candidate = known(next);
-        this.#follower?.missed();
+        this.#follower?.reset();
       },
-      ended: (lost) => this.#begin(lost),
+      ended: (lost) => this.#memberEnded(lost),
       asked: (session) => this.#follower?.asked(session) ?? Promise.resolve(),
     });
   }
 
-  /** What other servers share; `undefined` where the chat is this server's alone. */
+  /** The shared journal; `undefined` where this server shares its chat with no other. */
   get sharing(): Sharing | undefined {
     return this.#journal.sharing;
   }
 
-  /** Do several servers share the chat? Then a command's reply is known when its batch is stored. */
+  /** Is the journal shared? Then the reply to a command is known only when its batch comes back. */
   get isShared(): boolean {
     return this.sharing !== undefined;
   }
 
-  /** This server in the ids of its sessions; `undefined` while it takes no part. */
+  /** This member's number, for the ids of its sessions; `undefined` while it has not joined. */
   get member(): number | undefined {
     const { sharing } = this;
     if (sharing === undefined) return 0;
@@ -149,14 +155,14 @@ export class GroupCommit {
   }
 
   /**
-   * The time for entries, in milliseconds since 1970. It never goes back: who was here while the
-   * clock was years behind would be long absent when it is right again.
+   * The time for entries (ms since 1970). It never goes back: after a clock that was years behind
+   * is corrected, users who were here would count as absent for years.
    */
   now(): number {
     return this.#at = Math.max(this.#at, Date.now());
   }
 
-  /** The time that it told last. */
+  /** The time that `now` returned last: for entries whose time does not matter. */
   get lastNow(): number {
     return this.#at;
   }
@@ -166,68 +172,68 @@ export class GroupCommit {
     return this.#isFailing;
   }
 
-  /** Is there much that other servers did, and that this one does not know of yet? */
+  /** Has this server still to join, or to read many batches of the other members? */
   get isBehind(): boolean {
     return this.member === undefined || this.sharing?.isBehind === true;
   }
 
-  /** From now on this one hears of a chat that several servers share. */
+  /** Sets the follower of a shared chat. */
   follow(follower: Follower): void {
     this.#follower = follower;
   }
 
-  /** Stores the first entry of a member. */
+  /** Stores the `start` of this server. */
   start(settings: Settings): void {
     this.storeEventually([{ kind: "start", at: this.now(), rules: RULES, settings }]);
     this.#storeNow();
   }
 
-  /** The state that is stored. */
+  /** The stored state. */
   get published(): ChatState {
     return this.#published;
   }
 
-  /** The state with all that has come since; nobody may be told of it before the batch is over. */
+  /** The state after all entries so far. No client may hear of it before the batches are over. */
   get candidate(): ChatState {
     return this.#candidate;
   }
 
-  /** Steps the candidate; what changed it is stored at the end of the batch. */
+  /** Steps the candidate, and adds the entry to the batch if it has changed it. */
   apply(entry: Entry): void {
     const { state } = this.isShared ? { state: this.#candidate } : step(this.#candidate, entry);
-    if (this.isShared || state !== this.#candidate) this.take(entry, state);
+    if (this.isShared || state !== this.#candidate) this.append(entry, state);
   }
 
   /**
-   * The same where the candidate was stepped already, to `state`. The answer is final when the batch
-   * is over.
+   * Adds an entry to the batch. `state` is the candidate after it, and the reply of `answer` is
+   * final when the batch is over.
    */
-  take(entry: Entry, state: ChatState, answer?: Answer): void {
+  append(entry: Entry, state: ChatState, answer?: Answer): void {
     if (!this.isShared) this.#candidate = state;
-    const batch = this.#opened();
+    const batch = this.#openBatch();
     batch.entries.push(entry);
     batch.answers.push(answer);
   }
 
-  /** Adds a job to the batch; where nothing waits to be stored, it is done. */
+  /** Adds a job to the batch. If no batch is open, it is done at once. */
   add(job: Job): void {
     if (this.#open === undefined && this.#storing === undefined) return job.done?.();
-    this.#opened().jobs.push(job);
+    this.#openBatch().jobs.push(job);
   }
 
-  /** These entries must be stored even if the batch can't be: they are tried again and again. */
+  /** Stores these entries even if the batch can't be stored: they are tried again and again. */
   storeEventually(entries: readonly Entry[]): void {
     this.#overdue.push(...entries);
     if (!this.isShared) this.#candidate = stepAll(this.#candidate, entries);
   }
 
-  /** The reply after a batch was dropped; where it would change the state, the storage is needed. */
-  replyAnew(entry: Entry): Reply {
+  /** The reply to a command whose batch was dropped: one that would change the state is refused. */
+  revisedReply(entry: Entry): Reply {
     const { state, reply } = step(this.#candidate, entry);
     return state === this.#candidate && reply !== undefined ? reply : STORAGE_AWAY;
   }
 
-  /** The end of all that waits to be stored, where something does. */
+  /** Resolves when all batches are over; `undefined` where no batch is open. */
   settled(): Promise<void> | undefined {
     const last = this.#open ?? this.#storing;
     if (last === undefined) return undefined;
@@ -235,26 +241,26 @@ export class GroupCommit {
     return last.over.promise;
   }
 
-  /** The same, and what is overdue is tried once more. */
+  /** Resolves when all batches are over, and overdue entries were tried once more. */
   async settledAll(): Promise<void> {
     while (this.#storing !== undefined) await this.settled();
     if (this.#open !== undefined || this.#overdue.length > 0) this.#storeNow();
     while (this.#storing !== undefined) await this.settled();
   }
 
-  /** Stores what is left, and closes the journal. */
+  /** Stores what is open or overdue, and closes the journal. */
   async close(): Promise<void> {
     await within(CLOSE_MS, this.settledAll());
     clearTimeout(this.#retry);
     await this.#journal.close(this.#published);
   }
 
-  /** The open batch. It ends when the journal says so, or behind the one that is being stored. */
-  #opened(): Batch {
+  /** The open batch. It ends when the journal says so, or after the batch that is being stored. */
+  #openBatch(): Batch {
     if (this.#open !== undefined) return this.#open;
     const batch = this.#newBatch();
     this.#open = batch;
-    if (this.#storing === undefined) this.#journal.afterTurn(() => this.#end(batch));
+    if (this.#storing === undefined) this.#journal.afterTurn(() => this.#endBatch(batch));
     return batch;
   }
 
@@ -262,26 +268,27 @@ export class GroupCommit {
     return { entries: [], answers: [], jobs: [], begunAt: this.#clock() };
   }
 
-  /** In milliseconds; the time is looked at only where somebody measures. */
+  /** The time for the meter (ms); 0 without one. */
   #clock(): number {
     return this.#meter === undefined ? 0 : performance.now();
   }
 
-  #end(batch: Batch): void {
-    // A stop may have ended it already.
+  /** Stores the batch, or ends it where it has nothing to store. */
+  #endBatch(batch: Batch): void {
+    // `#storeNow` may have ended it already.
     if (batch !== this.#open) return;
     const hasOverdue = this.#overdue.length > 0 && !this.#isFailing;
     if (batch.entries.length > 0 || hasOverdue) return this.#store(batch);
     this.#open = undefined;
-    this.#settle(batch, () => done(batch));
+    this.#settle(batch, () => finish(batch));
   }
 
-  /** The open batch ends before its time; where none is open, what is overdue is stored alone. */
+  /** Ends the open batch before its time. Without one, overdue entries are stored alone. */
   #storeNow(): void {
     this.#store(this.#open ?? this.#newBatch());
   }
 
-  /** The journal has the open batch from now on, with all that is overdue. */
+  /** Commits the batch, behind the overdue entries. */
   #store(batch: Batch): void {
     this.#open = undefined;
     this.#storing = batch;
@@ -292,7 +299,7 @@ export class GroupCommit {
     this.#journal.commit(entries, (error) => {
       forgetLoopTime();
       this.#meter?.committed(this.#clock() - from);
-      this.#tell(error);
+      this.#noteOutcome(error);
       const isLate = error instanceof LateError;
       if (error === undefined || isLate) this.#overdue = this.#overdue.slice(overdue.length);
       this.#settle(batch, () => {
@@ -303,7 +310,7 @@ export class GroupCommit {
     });
   }
 
-  /** The batch is over; what has come meanwhile is the next. */
+  /** Ends a batch, and begins to store the one that was opened meanwhile. */
   #settle(batch: Batch, settle: () => void): void {
     try {
       settle();
@@ -311,11 +318,12 @@ export class GroupCommit {
       this.#storing = undefined;
       batch.over?.resolve();
       this.#meter?.batched(this.#clock() - batch.begunAt);
-      if (this.#open !== undefined) this.#end(this.#open);
+      if (this.#open !== undefined) this.#endBatch(this.#open);
     }
   }
 
-  #tell(error: unknown): void {
+  /** Logs when commits begin to fail and when they succeed again, and plans the next try. */
+  #noteOutcome(error: unknown): void {
     if (error === undefined) {
       if (this.#isFailing) this.#log.event("journal-recovered", {});
     } else if (!this.#isFailing) {
@@ -323,12 +331,14 @@ export class GroupCommit {
     }
     this.#isFailing = error !== undefined;
     if (this.#isFailing && !this.isShared) {
-      // No other timer is touched before: the first one costs 8 ms of a server's start.
       this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY_MS);
     }
   }
 
-  /** Who sends nobody here while it fails, as a proxy does, would never let it find out otherwise. */
+  /**
+   * Stores overdue entries even though no command opens a batch: a proxy sends no clients to a
+   * server whose commits fail.
+   */
   #tryAgain(): void {
     this.#retry = undefined;
     if (this.#isFailing && this.#storing === undefined) this.#storeNow();
@@ -336,11 +346,11 @@ export class GroupCommit {
 
   #publish(batch: Batch, state: ChatState): void {
     this.#published = state;
-    done(batch);
+    finish(batch);
     this.#journal.published(state);
   }
 
-  /** What came behind the batch was stepped on it, and goes with it. */
+  /** Drops the batch, and the open one, whose entries were stepped on it. */
   #drop(batch: Batch, isLate: boolean): void {
     const next = this.#open;
     this.#open = undefined;
@@ -352,58 +362,58 @@ export class GroupCommit {
     for (const job of batch.jobs) job.undo?.(isLate);
     for (const job of next?.jobs ?? []) job.undo?.(false);
     next?.over?.resolve();
-    const came = this.#came;
-    this.#came = [];
-    this.#putBack(came);
+    const replies = this.#ownReplies;
+    this.#ownReplies = [];
+    this.#returnMail(replies);
   }
 
-  /** A batch of the common order. */
-  #hear(batch: readonly Entry[], origin: Origin): void {
+  /** Steps a batch that has come from a shared journal. */
+  #receive(batch: readonly Entry[], origin: Origin): void {
     const stepped = stepBatch(this.#published, batch);
     if (stepped === undefined) return;
     this.#published = this.#candidate = known(stepped.state);
-    this.#tell(undefined);
+    this.#noteOutcome(undefined);
     const replies = stepped.replies.slice(1);
-    if (origin === "own") this.#came.push(...replies);
-    else if (origin === "late") this.#putBack(replies);
+    if (origin === "own") this.#ownReplies.push(...replies);
+    else if (origin === "late") this.#returnMail(replies);
     this.#follower?.came(batch);
     this.#journal.published(this.#published);
-    // GroupCommit come again, and nobody else may ever open one here.
-    if (this.#overdue.length > 0 && this.#storing === undefined) this.#opened();
+    // Overdue entries can be stored now, and perhaps no command opens a batch here any more.
+    if (this.#overdue.length > 0 && this.#storing === undefined) this.#openBatch();
   }
 
-  /** All of the batch has come, behind what was overdue. */
+  /** Fills in the answers of a batch that has come back, behind this many overdue entries. */
   #answer(batch: Batch, overdue: number): void {
-    const replies = this.#came.slice(overdue);
-    this.#came = [];
+    const replies = this.#ownReplies.slice(overdue);
+    this.#ownReplies = [];
     for (const [place, answer] of batch.answers.entries()) {
       if (answer !== undefined) answer.reply = replies[place] ?? answer.reply;
     }
-    done(batch);
+    finish(batch);
   }
 
-  /** Mail that was taken for replies that nobody gets goes back. */
-  #putBack(replies: readonly (Reply | undefined)[]): void {
+  /** Puts mail back that was taken for these replies: no client gets them. */
+  #returnMail(replies: readonly (Reply | undefined)[]): void {
     for (const reply of replies) {
       if (reply?.code !== "mail" || reply.count === 0) continue;
       const { user, id } = reply.shown;
       const entries = reply.mail().map((mail) => ({ kind: "return", user, id, mail } as const));
-      // Each goes to the front.
+      // Each message goes to the front of the mailbox, so the oldest is the last one.
       entries.reverse();
       for (const entry of entries) this.apply(entry);
       this.add({ undo: (isLate) => isLate || this.storeEventually(entries) });
     }
   }
 
-  /** The member before is over, with all that its sessions overdue. What nobody got still goes back. */
-  #begin(lost: readonly Entry[]): void {
+  /** This member has ended. Of its overdue entries only mail that goes back still counts. */
+  #memberEnded(lost: readonly Entry[]): void {
     this.#log.event("ended-by-others", {});
     this.#overdue = [...lost, ...this.#overdue].filter(({ kind }) => kind === "return");
     this.#follower?.ended();
   }
 }
 
-function done({ jobs }: Batch): void {
+function finish({ jobs }: Batch): void {
   for (const job of jobs) job.done?.();
 }
 

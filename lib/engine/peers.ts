@@ -1,17 +1,17 @@
-/** The other servers that share the chat: which of them holds a name, and which are gone. */
+/** The other members of a shared chat: which of them hold a name, and which are gone. */
 import type { Log } from "../log.ts";
 import { findMember } from "../chat/members.ts";
 import type { GroupCommit } from "./group_commit.ts";
 import { memberOf, NO_SESSION, type SessionId } from "../chat/users.ts";
 
-/** A member that has not answered so often, asked once in a while, is over. */
+/** A member that has not answered this many checks, one after another, is ended. */
 const SILENCES_MAX = 3;
 
-/** Asks the members of the other servers; where a server has its chat for itself there are none. */
+/** Asks the other members. A server that shares its chat with no other has none. */
 export class Peers {
   readonly #commits: GroupCommit;
   readonly #log: Log;
-  /** How often members have not answered, one time after another. */
+  /** How many of the last checks each member has not answered. */
   readonly #silences = new Map<string, number>();
 
   constructor(commits: GroupCommit, log: Log) {
@@ -19,7 +19,10 @@ export class Peers {
     this.#log = log;
   }
 
-  /** Another member's session stands in the way; a member that does not answer is over. */
+  /**
+   * Asks another member to give up a name of this session. Resolves when the session has ended, or
+   * has had its time to end. A member that does not answer is ended.
+   */
   async ask(session: SessionId): Promise<void> {
     const { sharing, published } = this.#commits;
     const member = published.members.all.find(({ number }) => number === memberOf(session));
@@ -29,8 +32,8 @@ export class Peers {
   }
 
   /**
-   * Asks all other members whether they are there. One that is gone holds the names of its users for
-   * ever where nobody else wants them.
+   * Asks all other members whether they are there, and ends those that are silent: a member that is
+   * gone would hold the names of its users until another client wants them.
    */
   async checkAll(): Promise<void> {
     const { sharing, published } = this.#commits;

@@ -1,41 +1,50 @@
-/** A session: what the engine knows of a connection. */
+/** A session: what the engine knows of one connection. */
 import type { CommandName } from "../protocol/command.ts";
 import type { Reply, Shown } from "../protocol/reply.ts";
 import type { Actor, SessionId } from "../chat/users.ts";
 
-/** A reply that is final when its batch is over. */
+/** The answer to a command or a mistake. Its reply is final when the command's batch is over. */
 export interface Answer {
-  /** The command that it is for; none for a mistake. */
+  /** The command; `undefined` for a mistake. */
   readonly name: CommandName | undefined;
   reply: Reply;
-  /** The batch of the command was dropped, and this reply is final. */
-  isAnew?: boolean;
+  /** The batch was dropped, and `reply` was made again from the stored state: it is final. */
+  isRevised?: boolean;
 }
 
-/** A command that waits for mail. */
+/** A `wait` that has found no mail yet. */
 export interface Waiter {
   readonly answer: Answer;
-  /** Whose mail, and what had been taken of it before. */
+  /** The user whose mail it waits for, and how much mail that user had taken before. */
   readonly shown: Shown;
+  /** Ends the `wait` after its seconds. */
   readonly timer: ReturnType<typeof setTimeout>;
+  /** Hands the answer to the connection. */
   readonly resolve: (answer: Answer) => void;
 }
 
-/** From the first byte of a connection to its end. */
+/** One connection in the engine, from its first byte to its end. */
 export class Session {
   readonly actor: Actor;
-  /** Mail that the next command takes out of its mailbox. */
+  /** Mail that the last `wait` has shown; the next command takes it out of the mailbox. */
   shown: Shown | undefined;
+  /** The `wait` that waits now. */
   waiter: Waiter | undefined;
-  /** Something came behind a `wait`: it ends now, or as soon as it begins. */
+  /**
+   * The present command may not wait for mail: something has come behind it, the server stops, or
+   * the session has ended.
+   */
   mayNotWait = false;
-  /** The session that this one has waited for; the commands behind do not wait for it again. */
+  /** The session that blocked a command of this one; further commands do not wait for it again. */
   waitedFor: SessionId | undefined;
-  /** To be called when this session has ended. */
+  /** Called when this session has ended. */
   onEnd: Set<() => void> | undefined;
-  /** Entries of its own that are not in the state yet: what it reads waits for them. */
+  /**
+   * With a shared journal: how many of its entries are not in the state yet. A command that only
+   * reads the state waits until there are none.
+   */
   pending = 0;
-  /** It has sent entries: the state knows of it, or may know some time. */
+  /** With a shared journal: it has sent entries, so the state may know this session. */
   hasActed = false;
 
   constructor(actor: Actor) {

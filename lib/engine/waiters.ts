@@ -1,4 +1,4 @@
-/** Who waits for mail, for how long, and what is shown to whom. */
+/** The sessions that wait for mail, and the mail that is shown to each session. */
 import type { Entry } from "../chat/entry.ts";
 import type { Command } from "../protocol/command.ts";
 import type { Reply, Shown } from "../protocol/reply.ts";
@@ -7,10 +7,10 @@ import { type ChatState, mailFor } from "../chat/state.ts";
 import type { GroupCommit } from "./group_commit.ts";
 import { type Actor, identify } from "../chat/users.ts";
 
-/** All sessions that wait, by whose mail they wait for. */
+/** All sessions that wait for mail. */
 export class Waiters {
   readonly #commits: GroupCommit;
-  /** By the id of the user, the longest first. */
+  /** By the id of the user whose mail they wait for; the longest waiting session is first. */
   readonly #waiting = new Map<number, Set<Session>>();
 
   constructor(commits: GroupCommit) {
@@ -21,7 +21,7 @@ export class Waiters {
     return this.#waiting.size === 0;
   }
 
-  /** Waits for mail, so many seconds at most: the same answer, when it is known. */
+  /** Waits for mail, at most `seconds` seconds. Resolves to `answer` when its reply is known. */
   begin(session: Session, answer: Answer, shown: Shown, seconds: number): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>();
     const timer = setTimeout(() => this.endWait(session), seconds * 1000);
@@ -31,13 +31,13 @@ export class Waiters {
     return promise;
   }
 
-  /** The `wait` of this session, if there is one, is answered at once. */
+  /** Answers the `wait` of this session at once, or as soon as it begins. */
   endWait(session: Session): void {
     session.mayNotWait = true;
     if (session.waiter !== undefined) this.#finish(session, session.waiter);
   }
 
-  /** The session is over: nobody hears what it has waited for. */
+  /** Ends the session. Its `wait` is answered without mail, as the client can't take any. */
   end(session: Session): void {
     session.mayNotWait = true;
     const { waiter } = session;
@@ -45,24 +45,27 @@ export class Waiters {
     this.#answer(session, waiter, { code: "mail", count: 0, mail: () => [], shown: waiter.shown });
   }
 
-  /** The batch in which the answer was read was dropped: this is the reply now. */
-  answerAnew(session: Session, answer: Answer, reply: Reply, isWait: boolean): void {
+  /**
+   * Gives an answer the reply that holds after its batch was dropped. A `wait` that finds no mail
+   * even now goes on waiting.
+   */
+  revise(session: Session, answer: Answer, reply: Reply, isWait: boolean): void {
     answer.reply = reply;
     const { waiter } = session;
-    const waits = waiter?.answer === answer;
-    if (waits && isNothingFor(waiter, reply)) return;
-    answer.isAnew = true;
-    if (waits) this.#answer(session, waiter, reply);
+    const isWaiting = waiter?.answer === answer;
+    if (isWaiting && isWithoutMail(waiter, reply)) return;
+    answer.isRevised = true;
+    if (isWaiting) this.#answer(session, waiter, reply);
     else if (isWait) this.show(session, reply);
   }
 
-  /** Ends a `wait` with the mail that is there. */
+  /** Ends a `wait` with the mail of the candidate state. */
   #finish(session: Session, waiter: Waiter): void {
     const { answer, shown } = waiter;
     this.#answer(session, waiter, mailFor(this.#commits.candidate, shown));
     this.#commits.add({
       undo: () => {
-        if (answer.isAnew) return;
+        if (answer.isRevised) return;
         answer.reply = mailFor(this.#commits.published, shown);
         this.show(session, answer.reply);
       },
@@ -80,14 +83,14 @@ export class Waiters {
     resolve(answer);
   }
 
-  /** A batch of the common order is in the state: answers those who wait for what it brought. */
-  came(batch: readonly Entry[]): void {
+  /** Serves the sessions that wait for the mail of a batch from a shared journal. */
+  deliverBatch(batch: readonly Entry[]): void {
     if (this.isEmpty) return;
-    const mayBringMore = batch.some((entry) =>
+    const concernsAll = batch.some((entry) =>
       ["forget", "return"].includes(entry.kind) ||
       entry.kind === "command" && ["sendall", "logout"].includes(entry.command.name)
     );
-    if (mayBringMore) return this.serveAll();
+    if (concernsAll) return this.serveAll();
     for (const entry of batch) {
       if (entry.kind === "command" && entry.command.name === "send") {
         this.#serveName(entry.command.to);
@@ -95,7 +98,10 @@ export class Waiters {
     }
   }
 
-  /** After a command was stored: answers those who wait for what it brought. */
+  /**
+   * Serves the sessions that wait for the mail of this command, or whose user it has logged out.
+   * `before` is the state before the command.
+   */
   deliver(command: Command, before: ChatState, actor: Actor): void {
     if (command.name === "send") this.#serveName(command.to);
     else if (command.name === "sendall") this.serveAll();
@@ -110,12 +116,15 @@ export class Waiters {
     if (user !== undefined) this.serve(user.id);
   }
 
-  /** Whatever has come, everybody's mail is looked at. */
+  /** Serves the sessions that wait, whichever user it is for. */
   serveAll(): void {
     for (const id of [...this.#waiting.keys()]) this.serve(id);
   }
 
-  /** The oldest that waits for a user gets the mail; all of them hear that the user is gone. */
+  /**
+   * Serves the sessions that wait for the mail of this user: the one that has waited longest gets
+   * the mail. If the user is gone, all of them are told so.
+   */
   serve(id: number): void {
     for (const session of this.#waiting.get(id) ?? []) {
       const waiter = session.waiter!;
@@ -126,12 +135,12 @@ export class Waiters {
     }
   }
 
-  /** The next command takes what is shown now; a refusal shows nothing, and hides nothing. */
+  /** Notes the mail that this reply shows to the session. A refusal changes nothing. */
   show(session: Session, reply: Reply): void {
     if (reply.code === "mail") this.setShown(session, reply.count > 0 ? reply.shown : undefined);
   }
 
-  /** The same; nothing is shown where it is `undefined`. It is undone with its batch. */
+  /** Notes the mail that is shown to the session, if any. It is undone if the batch is dropped. */
   setShown(session: Session, shown: Shown | undefined): void {
     const before = session.shown;
     session.shown = shown;
@@ -143,7 +152,7 @@ export class Waiters {
   }
 }
 
-/** Does the reply say that the user whose mail is waited for is there, and has none? */
-function isNothingFor({ shown }: Waiter, reply: Reply): boolean {
+/** Is the user of the `wait` still there, and without mail? */
+function isWithoutMail({ shown }: Waiter, reply: Reply): boolean {
   return reply.code === "mail" && reply.count === 0 && reply.shown.id === shown.id;
 }
