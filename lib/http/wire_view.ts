@@ -3,7 +3,7 @@ import type { ConnectionHandler } from "../server/connection.ts";
 import type { Split } from "../protocol/frame.ts";
 import { type Line, REPLY_LINES_MAX, replyLines, RequestInspector } from "../protocol/inspector.ts";
 import type { ServerOptions } from "../options.ts";
-import type { Tap } from "../server/outbox.ts";
+import type { Observer } from "../server/outbox.ts";
 import { type Reply } from "../protocol/reply.ts";
 import { replyFrames, replySize } from "../protocol/reply_encoder.ts";
 import type { Server } from "../server/server.ts";
@@ -20,7 +20,7 @@ export type WireEvent =
 export class WireView {
   readonly #server: Server;
   readonly #options: ServerOptions;
-  readonly #taps = new WeakMap<ConnectionHandler, WireTap>();
+  readonly #observers = new WeakMap<ConnectionHandler, WireObserver>();
   readonly #watchers = new Set<Watcher>();
 
   constructor(server: Server, options: ServerOptions) {
@@ -57,25 +57,25 @@ export class WireView {
   #attach(handler: ConnectionHandler, watcher: Watcher): void {
     const { connection, peer } = handler.facts;
     watcher.add({ kind: "connected", connection, peer });
-    const known = this.#taps.get(handler);
+    const known = this.#observers.get(handler);
     if (known !== undefined) known.watchers.add(watcher);
-    else handler.tap((offset) => this.#newTap(handler, watcher, offset));
+    else handler.observe((offset) => this.#newObserver(handler, watcher, offset));
     watcher.onEnd.push(() => this.#detach(handler, watcher));
   }
 
-  #newTap(handler: ConnectionHandler, watcher: Watcher, offset: number): WireTap {
-    const tap = new WireTap(this.#options, offset);
-    tap.watchers.add(watcher);
-    this.#taps.set(handler, tap);
-    return tap;
+  #newObserver(handler: ConnectionHandler, watcher: Watcher, offset: number): WireObserver {
+    const observer = new WireObserver(this.#options, offset);
+    observer.watchers.add(watcher);
+    this.#observers.set(handler, observer);
+    return observer;
   }
 
   #detach(handler: ConnectionHandler, watcher: Watcher): void {
-    const tap = this.#taps.get(handler);
-    tap?.watchers.delete(watcher);
-    if (tap?.watchers.size !== 0) return;
-    this.#taps.delete(handler);
-    handler.tap(undefined);
+    const observer = this.#observers.get(handler);
+    observer?.watchers.delete(watcher);
+    if (observer?.watchers.size !== 0) return;
+    this.#observers.delete(handler);
+    handler.observe(undefined);
   }
 }
 
@@ -145,8 +145,8 @@ export class Watcher {
   }
 }
 
-/** The tap of a connection for all who watch it; texts of mail appear only with `--wire-texts`. */
-class WireTap implements Tap {
+/** The observer of a connection for all who watch it; texts of mail appear only with `--wire-texts`. */
+class WireObserver implements Observer {
   readonly watchers = new Set<Watcher>();
   readonly #requests: RequestInspector;
   readonly #showTexts: boolean;

@@ -1,4 +1,4 @@
-/** A connection's life: commands in, replies out, time-outs, back-pressure, a polite end. */
+/** One connection from its start to its end: commands, replies, time-outs, back-pressure. */
 import { type Item, RequestReader } from "../protocol/request_reader.ts";
 import { loopTime } from "../clock.ts";
 import { Deadline } from "./deadline.ts";
@@ -11,13 +11,13 @@ import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import type { ServerOptions } from "../options.ts";
-import { Outbox, type Tap } from "./outbox.ts";
+import { type Observer, Outbox } from "./outbox.ts";
 import { type Fairness, Ticket } from "./fairness.ts";
 import type { SessionId } from "../chat/users.ts";
 
-/** A stream of bytes in both directions, however it was made. */
+/** A stream of bytes in both directions: TCP or a WebSocket. */
 export interface Connection extends Reader {
-  /** Writes some of the bytes, and returns how many. */
+  /** Writes some of the bytes, and resolves to their number. */
   write(bytes: Uint8Array): Promise<number>;
   /** Ends the sending side. */
   closeWrite(): Promise<void>;
@@ -28,21 +28,24 @@ export interface Connection extends Reader {
   readonly peer: string;
 }
 
-/** What a connection is, and has done so far. */
+/** What the wire view and the metrics show of a connection. */
 export interface ConnectionFacts {
   readonly connection: SessionId;
   readonly peer: string;
-  /** When it was accepted, in milliseconds since 1970. */
+  /** When it was accepted (ms since 1970). */
   readonly since: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
 }
 
-/** After our last byte we read on for so long until the client closes, in milliseconds. */
+/** After the last reply the client has at most this long to close the connection (ms). */
 const LINGER_MS = 2_000;
-/** While the server stops, what has arrived is what comes without two such pauses, for anybody. */
+/**
+ * A stopping server reads on until nothing has arrived on any connection for two pauses of this
+ * length (ms).
+ */
 const STOP_PAUSE_MS = 100;
-/** While the server stops, commands are answered for so long at most. */
+/** A stopping server answers commands for at most this long (ms). */
 const STOP_MS = 2_500;
 
 /** Why a connection ended, for the log. */
@@ -54,13 +57,14 @@ type Ending =
   | "the server stops"
   | "nothing written in time";
 
-/** A command whose answer has to wait. */
-interface Late {
+/** An answer that has to wait. */
+interface PendingAnswer {
+  /** Is the command a `wait`? */
   readonly isWait: boolean;
   readonly answer: Promise<Answer>;
 }
 
-/** What comes next: an item, the answer to an earlier one, or the end of the conversation. */
+/** What a connection deals with next: an item, an answer that was pending, or the end. */
 type Next = Item | Answered | { readonly kind: "ending"; readonly ending: Ending };
 
 interface Answered {
@@ -88,19 +92,25 @@ export class ConnectionHandler {
   readonly #commands: RequestReader;
   readonly #outbox: Outbox;
   readonly #deadline = new Deadline(() => this.#expire());
-  /** What the connection does beside writing decides what a passed deadline means. */
+  /**
+   * `reading` commands, `waiting` for mail, or `lingering` after the last reply: it decides what a
+   * passed deadline means.
+   */
   #phase: "reading" | "waiting" | "lingering" = "reading";
+  /** Why reading was given up when a deadline passed. */
   #expired: Ending | "stalled" | undefined;
-  /** When the first byte of a command came, of which more must come. */
+  /** When the present, incomplete command began (ms, as `loopTime`). */
   #begunAt: number | undefined;
+  /** While the server stops: until when commands are answered (ms, as `loopTime`). */
   #stopAt: number | undefined;
-  /** When the deadline of a read was set. */
+  /** When the deadline of the read was set (ms, as `loopTime`). */
   #armedAt = 0;
-  /** While the server stops: how often something had come from anybody, or was sent, at the last pause. */
+  /** While the server stops: `Fairness.events` at the end of the last pause. */
   #eventsBefore: number | undefined;
   #isReading = false;
-  /** What comes behind a `wait`, being read while that waits. */
+  /** The item behind a `wait`, which is read while that waits. */
   #ahead: Promise<Next> | undefined;
+  /** Was the last answer the one to a `wait`? */
   #lastIsWait = false;
   readonly #since = Date.now();
   #commandCount = 0;
@@ -117,21 +127,23 @@ export class ConnectionHandler {
     this.#outbox = new Outbox({ actor, deadline: this.#deadline, options, log, meter });
   }
 
-  /** What the connection is, and has done so far. */
   get facts(): ConnectionFacts {
     const { session: connection, peer } = this.#session.actor;
     const bytesOut = this.#outbox.bytesWritten;
     return { connection, peer, since: this.#since, bytesIn: this.#bytesIn, bytesOut };
   }
 
-  /** A tap, made for what comes from a place of the stream on, hears it all; or none does. */
-  tap(make: ((offset: number) => Tap) | undefined): void {
+  /**
+   * Sets the observer of the connection, or removes it. `make` gets the number of bytes that had
+   * come before the first that the observer sees.
+   */
+  observe(make: ((offset: number) => Observer) | undefined): void {
     const { pending } = this.#commands;
-    this.#outbox.tap = make?.(this.#bytesIn - pending.size);
-    this.#outbox.tap?.received(pending);
+    this.#outbox.observer = make?.(this.#bytesIn - pending.size);
+    this.#outbox.observer?.received(pending);
   }
 
-  /** Serves the connection to its end; never throws. */
+  /** Serves the connection to its end. Never throws. */
   async run(): Promise<void> {
     const { peer } = this.#connection;
     const connection = this.#session.actor.session;
@@ -146,7 +158,7 @@ export class ConnectionHandler {
     }
     this.#deadline.close();
     closeQuietly(this.#connection);
-    this.#outbox.tap?.ended(reason);
+    this.#outbox.observer?.ended(reason);
     const { bytesIn, bytesOut } = this.facts;
     const commands = this.#commandCount;
     this.#context.log.event("disconnected", {
@@ -159,25 +171,25 @@ export class ConnectionHandler {
     });
   }
 
-  /** Answers what has arrived, and ends. */
+  /** Answers the commands that have arrived, and ends. */
   stop(): void {
     this.#stopAt ??= performance.now() + STOP_MS;
     this.#outbox.shortenTimeout();
     if (this.#phase === "reading" && this.#isReading) this.#armForReading();
   }
 
-  /** Ends at once. */
+  /** Closes the connection at once. */
   kill(): void {
     if (this.#stopAt !== undefined) this.#expired ??= "the server stops";
     closeQuietly(this.#connection);
   }
 
-  /** Reads what comes, answers it in one stretch, and writes the replies. */
+  /** Reads commands, answers them and writes the replies, until the connection ends. */
   async #converse(): Promise<Ending> {
-    // One long function: an async function for each request is a tenth of what a request costs.
+    // One long function: an async function for each request costs a tenth of a request.
     const outbox = this.#outbox;
     for (let next: Next | undefined;;) {
-      const halt = this.#answerStretch(next);
+      const halt = this.#answerAll(next);
       const isOver = typeof halt === "string";
       if (isOver) this.#context.engine.end(this.#session);
       if (!outbox.isEmpty) {
@@ -185,8 +197,8 @@ export class ConnectionHandler {
         if (settled !== undefined) await settled;
         for (let piece = outbox.first(); piece !== undefined;) {
           const written = await this.#connection.write(piece);
-          const batch = this.#context.fairness.next(this.#ticket, this.#commandCount);
-          if (batch !== undefined) await batch;
+          const queued = this.#context.fairness.next(this.#ticket, this.#commandCount);
+          if (queued !== undefined) await queued;
           piece = outbox.next(written);
         }
       }
@@ -209,12 +221,15 @@ export class ConnectionHandler {
     }
   }
 
-  /** Answers until nothing is left of what has come, an answer has to wait, or all is over. */
-  #answerStretch(first: Next | undefined): Ending | Late | undefined {
+  /**
+   * Answers the commands that have come. Returns early with an answer that has to wait, or with the
+   * reason if the connection ends.
+   */
+  #answerAll(first: Next | undefined): Ending | PendingAnswer | undefined {
     for (let next = first ?? this.#nextItem(); next !== undefined; next = this.#nextItem()) {
       if (next.kind === "ending") return next.ending;
       if (next.kind === "mistake") {
-        this.#tellMistake(next);
+        this.#logMistake(next);
         if (next.reply !== undefined) this.#outbox.addLast(next.reply);
         return "mistake";
       }
@@ -229,7 +244,7 @@ export class ConnectionHandler {
     return undefined;
   }
 
-  /** The next item of what has come already. */
+  /** The next item of the bytes that have come. */
   #nextItem(): Item | undefined {
     if (this.#ahead !== undefined) return undefined;
     const item = this.#commands.next();
@@ -237,10 +252,10 @@ export class ConnectionHandler {
     return item;
   }
 
-  /** The server stops, and what had arrived is answered. */
+  /** Does the server stop, and are no more commands to be answered? */
   get #isStopped(): boolean {
     if (this.#stopAt === undefined || this.#ahead !== undefined) return false;
-    // Whose wait the stop has ended would only wait again.
+    // A client whose `wait` the stop has ended would only wait again.
     return this.#lastIsWait || performance.now() > this.#stopAt;
   }
 
@@ -251,11 +266,11 @@ export class ConnectionHandler {
     return this.#frames.read();
   }
 
-  /** Takes in what was read; the end of the stream is the end, or a mistake. */
+  /** Takes in a chunk, or the end of the stream, which within a command is a mistake. */
   #feed(read: ReadableStreamReadResult<Split>): Next | undefined {
     this.#isReading = false;
     if (read.done) {
-      // A name is held until the end of the stream is read.
+      // Until here the session holds its name.
       this.#context.engine.end(this.#session);
       return this.#commands.isBegun
         ? this.#breakOff("cut-off")
@@ -263,26 +278,26 @@ export class ConnectionHandler {
     }
     this.#context.fairness.events++;
     this.#bytesIn += read.value.size;
-    this.#outbox.tap?.received(read.value);
+    this.#outbox.observer?.received(read.value);
     this.#commands.feed(read.value);
-    // What came behind a refusal, knowing of it, may wait anew.
+    // The client may have known of a refusal when it sent this, so its commands may wait again.
     this.#session.waitedFor = undefined;
     if (this.#phase === "reading") this.#deadline.clear();
     return undefined;
   }
 
-  /** Reading has failed: perhaps because its time was over. */
+  /** Deals with a failed read: its deadline has passed, or the connection is lost. */
   #recover(error: unknown): Next | undefined {
     this.#isReading = false;
     if (this.#expired === undefined) throw error;
     if (this.#expired !== "stalled") return { kind: "ending", ending: this.#expired };
     if (this.#commands.isBegun) return this.#breakOff("stalled");
-    // The rest came just as the time was over.
+    // The rest of the command came just as the deadline passed.
     this.#expired = undefined;
     return undefined;
   }
 
-  /** What comes behind a `wait`, while that waits. */
+  /** Reads the next item while a `wait` waits. */
   async #readAhead(): Promise<Next> {
     for (let next: Next | undefined;;) {
       next ??= this.#commands.next();
@@ -298,12 +313,13 @@ export class ConnectionHandler {
     }
   }
 
+  /** Makes the mistake of a command that will not be completed. */
   #breakOff(kind: "stalled" | "cut-off"): Item {
-    this.#outbox.tap?.brokenOff(kind);
+    this.#outbox.observer?.brokenOff(kind);
     return this.#commands.breakOff(kind);
   }
 
-  /** The deadline of a read: for the rest of a command, or for the first byte of the next. */
+  /** Sets the deadline of a read: for the rest of a command, or for the first byte of the next. */
   #armForReading(): void {
     if (this.#outbox.isWriting) return;
     const { idleTimeoutS, commandTimeoutS } = this.#context.options;
@@ -323,8 +339,8 @@ export class ConnectionHandler {
     return { name: item.name, reply: item.reply };
   }
 
-  /** Waits for an answer. What comes behind a `wait` ends it, so it is read meanwhile. */
-  async #awaitAnswer({ isWait, answer }: Late): Promise<Answered> {
+  /** Waits for an answer. The next command ends a `wait`, so it is read meanwhile. */
+  async #awaitAnswer({ isWait, answer }: PendingAnswer): Promise<Answered> {
     if (!isWait) return { kind: "answered", answer: await answer };
     this.#phase = "waiting";
     this.#ahead = this.#readAhead();
@@ -335,13 +351,16 @@ export class ConnectionHandler {
     return { kind: "answered", answer: done };
   }
 
-  #tellMistake({ mistake, explanation }: Item & { kind: "mistake" }): void {
+  #logMistake({ mistake, explanation }: Item & { kind: "mistake" }): void {
     const { address, peer, session: connection } = this.#session.actor;
     this.#context.meter?.mistaken(mistake.code);
     this.#context.log.refused(address, mistake.code, { connection, peer, explanation });
   }
 
-  /** Closing at once would make TCP reset the connection, and the last reply might be lost. */
+  /**
+   * Reads until the client closes the connection, at most {@link LINGER_MS}. Without that TCP might
+   * reset the connection, and the client would lose the last reply.
+   */
   async #linger(): Promise<void> {
     this.#phase = "lingering";
     this.#deadline.set(LINGER_MS);
@@ -349,11 +368,11 @@ export class ConnectionHandler {
       await this.#connection.closeWrite();
       while (!(await this.#frames.read()).done);
     } catch {
-      // The other end is gone, or its time is over: there is nobody left to be polite to.
+      // The client is gone, or its time is over.
     }
   }
 
-  /** The server stops, and may not have come to what is here: others were busy, or it is late. */
+  /** While the server stops: may there be unread commands, as the loop was busy or late? */
   #mayHaveMore(): boolean {
     const now = performance.now();
     if (this.#stopAt === undefined || now >= this.#stopAt) return false;
@@ -362,6 +381,7 @@ export class ConnectionHandler {
     return before !== this.#eventsBefore || now - this.#armedAt > 1.2 * STOP_PAUSE_MS;
   }
 
+  /** Acts on the deadline, which has passed. */
   #expire(): void {
     const isWriting = this.#outbox.isWriting;
     if (isWriting && this.#stopAt === undefined) this.#expired = "nothing written in time";
@@ -376,11 +396,11 @@ export class ConnectionHandler {
   }
 }
 
-/** Closes what may be closed already, by the other end or by a time-out. */
+/** Closes what may be closed already, by the client or by a time-out. */
 export function closeQuietly(closer: { close(): void }): void {
   try {
     closer.close();
   } catch {
-    // It is closed, and that is what was wanted.
+    // It is closed already.
   }
 }

@@ -1,25 +1,26 @@
-/** Deadlines that are moved all the time. All share one timer: one each took 0.7 KB of a connection. */
+/** Deadlines that move often. All share one timer: a timer for each took 0.7 KB per connection. */
 import { loopTime } from "../clock.ts";
 
-/** The timer looks at all deadlines, so between two looks lies 1 ms for so many of them. */
-const LOOKED_AT_PER_MS = 200;
+/** Checks of all deadlines are at least 1 ms apart for each 200 deadlines. */
+const CHECKED_PER_MS = 200;
 
 const armed = new Set<Deadline>();
 let timer: ReturnType<typeof setTimeout> | undefined;
+/** When the timer fires (ms, as `loopTime`). */
 let firesAt = Infinity;
 
-/** One deadline. To move it costs nothing: the timer that fires too early for it is set anew. */
+/** One deadline. Moving it is cheap: a timer that fires too early for it is set again. */
 export class Deadline {
   #at = Infinity;
   #isArmed = false;
   readonly #expire: () => void;
 
-  /** `expire` is called when the deadline has passed; it is then off until it is set again. */
+  /** `expire` is called when the deadline has passed. The deadline is then off until it is set. */
   constructor(expire: () => void) {
     this.#expire = expire;
   }
 
-  /** The deadline is `ms` milliseconds from now. */
+  /** Sets the deadline to `ms` milliseconds from now. */
   set(ms: number): void {
     this.#at = loopTime() + ms;
     if (!this.#isArmed) armed.add(this);
@@ -27,12 +28,12 @@ export class Deadline {
     fireAt(this.#at);
   }
 
-  /** There is none until it is set again. */
+  /** Turns the deadline off until it is set again. */
   clear(): void {
     this.#at = Infinity;
   }
 
-  /** GroupCommit it off and lets go of it; the last one lets go of the timer. */
+  /** Turns the deadline off, and frees what it uses: the last one stops the timer. */
   close(): void {
     this.#at = Infinity;
     this.#disarm();
@@ -41,8 +42,8 @@ export class Deadline {
     firesAt = Infinity;
   }
 
-  /** Where it has passed, says so. Returns when it is to be looked at again. */
-  look(now: number): number {
+  /** Calls `expire` if the deadline has passed. Returns the time of the next check. */
+  check(now: number): number {
     if (this.#at - now > 1 && this.#at < Infinity) return this.#at;
     this.#disarm();
     if (this.#at === Infinity) return Infinity;
@@ -57,18 +58,18 @@ export class Deadline {
   }
 }
 
-/** The timer fires at this time, or sooner. */
+/** Makes the timer fire at this time, or sooner. */
 function fireAt(at: number): void {
   if (at >= firesAt) return;
   clearTimeout(timer);
   firesAt = at;
-  timer = setTimeout(lookAtAll, Math.max(0, at - performance.now()));
+  timer = setTimeout(checkAll, Math.max(0, at - performance.now()));
 }
 
-function lookAtAll(): void {
+function checkAll(): void {
   firesAt = Infinity;
   const now = performance.now();
   let next = Infinity;
-  for (const deadline of armed) next = Math.min(next, deadline.look(now));
-  fireAt(Math.max(next, now + armed.size / LOOKED_AT_PER_MS));
+  for (const deadline of armed) next = Math.min(next, deadline.check(now));
+  fireAt(Math.max(next, now + armed.size / CHECKED_PER_MS));
 }

@@ -1,99 +1,103 @@
-/** Lets the event loop turn, and everybody have a turn in it: who is busy waits for the others. */
+/**
+ * Fairness among connections: a busy connection queues for the others, and the event loop turns.
+ *
+ * The runtime serves reads and writes that are ready before it turns the event loop, so one client
+ * with a long pipeline would hold up all others for seconds. And of more than 128 ready reads and
+ * writes it serves the same ones over and over.
+ */
 import { loopTime } from "../clock.ts";
 
-/** The loop is late when a timer that was due at once has not fired after so long, in milliseconds. */
+/** The event loop is late when a timer that was due at once has not fired after this time (ms). */
 const LATE_MS = 5;
 /**
- * Of more connections than this only some are served at a time. The runtime does 128 reads and writes
- * in a turn of the loop, two for a request; of more that are ready it does the same over and over, and
- * looks at all others in every turn, for nothing.
+ * When more than this many connections are busy, each one queues after its first reply. The runtime
+ * does 128 reads and writes in a turn of the event loop, and a request needs two. With more ready
+ * connections it serves the same 64 in each turn, and checks all others for nothing.
  */
-const CROWD = 64;
+const CROWD_CONNECTIONS = 64;
 /**
- * So many of a crowd are served together, while the others wait in a queue. Few are still in the
- * processor's cache when their next request comes; of fewer than 50 a commit to a file has too few.
+ * With a crowd at most this many connections are served at a time; the others are queued. The
+ * memory of a few is still in the processor's cache when their next request comes; with fewer than
+ * 50 a commit to a file holds too few commands.
  */
-const TOGETHER = 50;
+const SERVED_CONNECTIONS_MAX = 50;
 /**
- * So many commands of each are answered, then the next is let in. Among 1,000 with one at a time, 6
- * make p99.9 seven to nine mean latencies, 8 up to ten.
+ * A connection of a crowd queues after this many commands. With 1,000 connections that each send
+ * one request at a time, 6 commands make p99.9 seven to nine mean latencies, 8 commands up to ten.
  */
-const COMMANDS = 6;
-/** Is the loop late? That is looked at once in so many servings: a look at the time costs 0.1 µs. */
-const SERVINGS_A_LOOK = 4;
+const COMMANDS_MAX = 6;
+/** The clock is read at every fourth serving, to find a late loop: a reading costs 0.1 µs. */
+const SERVINGS_PER_CLOCK_READING = 4;
 
-/** What is remembered of a connection. */
+/** What fairness knows of one connection. */
 export class Ticket {
-  /** The interval between two looks in which it was served last; none while it waits. */
+  /** The interval in which the connection was served last; NaN while it is queued. */
   interval = NaN;
-  /** How many commands were answered since it was let in, or was idle; a piece of a reply is one too. */
+  /** Commands answered since it left the queue or was idle. A piece of a long reply counts too. */
   served = 0;
-  /** How many commands had come when it was served last. */
+  /** The commands of the connection when it was served last. */
   commandCount = 0;
 }
 
-/** One that is in the queue. */
-interface Waiting {
+/** A connection in the queue. */
+interface Queued {
   readonly ticket: Ticket;
   readonly goOn: () => void;
 }
 
-/**
- * Says who has to wait before it goes on. Reads and writes that are ready at once do not let the
- * loop turn: one client with a long pipeline would keep everybody else waiting for seconds.
- */
+/** Decides which connections have to queue before they go on. */
 export class Fairness {
-  readonly #connections: () => number;
-  /** Counts the looks. */
-  #interval = 0;
-  /** How many different connections were served or let in since the last look, and do not wait. */
-  #active = 0;
-  /** How many were between the last two looks, and not since: who was in neither is idle. */
-  #activeBefore = 0;
-  /** How often anybody was served. */
-  #servings = 0;
-  /** How often something came from anybody, or was sent. */
+  /** Chunks received and pieces sent, on all connections. */
   events = 0;
-  /** The turn in which a look was asked for; it comes with another turn of the loop. */
-  #lookAt: number | undefined;
+  readonly #connections: () => number;
+  /** The number of the present interval. A timer ends it in a later turn of the event loop. */
+  #interval = 0;
+  /** Connections that were served in this interval, without those in the queue. */
+  #active = 0;
+  /** Connections that were served in the interval before, and not yet in this one. */
+  #activeBefore = 0;
+  /** How many times any connection was served. */
+  #servings = 0;
+  /** When the timer that ends the interval was set (ms); `undefined` where none is set. */
+  #timerSetAt: number | undefined;
   #isLate = false;
-  /** Those who wait, the longest first. */
-  readonly #queue: Waiting[] = [];
+  /** The connection that has waited longest is first. */
+  readonly #queue: Queued[] = [];
 
-  /** `connections` says how many there are now. */
+  /** `connections` returns the number of open connections. */
   constructor(connections: () => number) {
     this.#connections = connections;
   }
 
   /**
-   * To be awaited by whoever was served, after so many commands in all. Few at a time, and the loop
-   * on time: nobody waits.
+   * To be called for each piece that a connection has written, and awaited: the promise resolves
+   * when the connection may go on. `commandCount` is the number of its commands so far. Returns
+   * `undefined` where it need not wait: the loop is on time, and few connections are busy.
    */
   next(ticket: Ticket, commandCount: number): Promise<void> | undefined {
-    const mayBeCrowd = this.#connections() > CROWD;
-    if (mayBeCrowd) this.#lookAt ??= this.#lookSoon(performance.now());
-    const since = this.#lookAt ?? loopTime();
+    const mayBeCrowd = this.#connections() > CROWD_CONNECTIONS;
+    if (mayBeCrowd) this.#timerSetAt ??= this.#setTimer(performance.now());
+    const since = this.#timerSetAt ?? loopTime();
     if (ticket.interval !== this.#interval) this.#count(ticket);
     ticket.served += Math.max(1, commandCount - ticket.commandCount);
     ticket.commandCount = commandCount;
     this.#servings++;
     this.events++;
-    if (this.#servings % SERVINGS_A_LOOK === 0) {
+    if (this.#servings % SERVINGS_PER_CLOCK_READING === 0) {
       this.#isLate = performance.now() - since > LATE_MS;
     }
-    if (this.#isLate) this.#lookAt ??= this.#lookSoon(since);
+    if (this.#isLate) this.#timerSetAt ??= this.#setTimer(since);
     const isCrowd = this.#queue.length > 0 || mayBeCrowd && !this.#hasRoom;
-    // Of a crowd that comes at once each waits as soon as it was served.
-    const isEnough = ticket.served >= COMMANDS || this.#active > CROWD;
-    const hasToWait = this.#isLate || isCrowd && isEnough;
+    const isServed = ticket.served >= COMMANDS_MAX || this.#active > CROWD_CONNECTIONS;
+    const hasToWait = this.#isLate || isCrowd && isServed;
     return hasToWait ? this.#wait(ticket) : undefined;
   }
 
   get #hasRoom(): boolean {
-    return this.#active + this.#activeBefore < TOGETHER;
+    return this.#active + this.#activeBefore < SERVED_CONNECTIONS_MAX;
   }
 
-  /** It is active in this interval. */
+  /** Counts the connection as active in this interval. */
   #count(ticket: Ticket): void {
     if (ticket.interval === this.#interval - 1) this.#activeBefore--;
     else ticket.served = 0;
@@ -110,6 +114,7 @@ export class Fairness {
     });
   }
 
+  /** Lets connections leave the queue while there is room for them. */
   #letIn(): void {
     while (this.#hasRoom) {
       const next = this.#queue.shift();
@@ -119,19 +124,22 @@ export class Fairness {
     }
   }
 
-  /** Only where somebody may have to wait: a timer in every turn takes a fortieth of the time. */
-  #lookSoon(since: number): number {
-    setTimeout(() => this.#look());
+  /**
+   * Sets the timer that ends the interval, where a connection may have to wait: a timer in each
+   * turn of the loop costs a fortieth of the time. Returns `since`.
+   */
+  #setTimer(since: number): number {
+    setTimeout(() => this.#endInterval());
     return since;
   }
 
-  #look(): void {
-    this.#lookAt = undefined;
+  #endInterval(): void {
+    this.#timerSetAt = undefined;
     this.#isLate = false;
     this.#interval++;
     this.#activeBefore = this.#active;
     this.#active = 0;
     this.#letIn();
-    if (this.#queue.length > 0) this.#lookAt = this.#lookSoon(performance.now());
+    if (this.#queue.length > 0) this.#timerSetAt = this.#setTimer(performance.now());
   }
 }

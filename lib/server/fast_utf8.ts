@@ -2,19 +2,21 @@
 import { Buffer } from "node:buffer";
 import { type Decode, decodeUtf8 } from "../protocol/utf8.ts";
 
-/** What `Buffer.toString` calls. Called itself, it needs no `Buffer` around the bytes. */
-type Utf8Slice = (this: Uint8Array, start: number, end: number) => string;
-const { utf8Slice } = Buffer.prototype as unknown as { utf8Slice: Utf8Slice };
+/** The function that `Buffer.toString` calls. It needs no `Buffer` around the bytes. */
+const utf8Slice: (this: Uint8Array, start: number, end: number) => string = Reflect.get(
+  Buffer.prototype,
+  "utf8Slice",
+);
 
-/** Texts of at most this many bytes, names mostly, are remembered: the same few come again and again. */
+/** Texts of at most this many bytes are remembered: most are names, and few names come often. */
 const REMEMBERED_BYTES_MAX = 16;
-/** This many of them, each at the place that its bytes lead to. A power of two. */
+/** The number of places for remembered texts, a power of two. The hash of a text is its place. */
 const REMEMBERED_TEXTS = 1_024;
 
-/** A decoder with a memory of its own. */
+/** Makes a decoder with its own memory of texts. */
 export function fastDecoder(): Decode {
   const texts: string[] = Array(REMEMBERED_TEXTS).fill("");
-  // The bytes of each text are compared, which takes a third of the time of comparing letters.
+  // Comparing the bytes of a text takes a third of the time of comparing its letters.
   const bytesOf = new Uint8Array(REMEMBERED_TEXTS * REMEMBERED_BYTES_MAX);
   const lengthOf = new Uint8Array(REMEMBERED_TEXTS);
 
@@ -44,7 +46,7 @@ export function fastDecoder(): Decode {
       : decode(bytes, start, end);
 }
 
-/** `utf8Slice` writes U+FFFD for what is not UTF-8; the sender may have meant that symbol, too. */
+/** `utf8Slice` writes U+FFFD for bytes that are not UTF-8, but a text may also hold that symbol. */
 function decode(bytes: Uint8Array, start: number, end: number): string | undefined {
   const text = utf8Slice.call(bytes, start, end);
   return text.includes("\ufffd") ? decodeUtf8(bytes, start, end) : text;

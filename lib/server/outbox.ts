@@ -1,4 +1,4 @@
-/** The replies of a connection that have not left: in their order, in pieces, within a time. */
+/** The replies of a connection that have not left: in their order, in pieces, with a time-out. */
 import { strictEnding } from "../chat/commands.ts";
 import { hasMoreSymbols } from "../text/symbols.ts";
 import type { Deadline } from "./deadline.ts";
@@ -11,31 +11,33 @@ import { isRefusal, type Reply, replyText } from "../protocol/reply.ts";
 import { constantReply, encodeReplies } from "../protocol/reply_encoder.ts";
 import type { Actor } from "../chat/users.ts";
 
-/** While the server stops, a client has so long to take a reply, in milliseconds. */
+/** While the server stops, a client has at most this long to take a piece of a reply (ms). */
 const STOP_WRITE_MS = 1_000;
 
-/** Replies are put together in memory of this size, which is lent to one connection at a time. */
+/** Replies are put together in buffers of this size. A buffer serves one connection at a time. */
 const SCRATCH_BYTES = 8_192;
-/** So much of it is kept while nobody needs it: making it anew costs more than to fill it. */
+/** At most this many unused buffers are kept: a new one costs more than filling one. */
 const SCRATCHES_MAX = 64;
 const scratches: Uint8Array[] = [];
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** Hears what goes over a connection. */
-export interface Tap {
+/** Observes the traffic of a connection. */
+export interface Observer {
+  /** A chunk has come. */
   received(split: Split): void;
-  /** What was begun will not be completed. */
+  /** The command that has begun will not be completed. */
   brokenOff(kind: "stalled" | "cut-off"): void;
-  /** The first byte of the replies is at this place of all that is sent. */
+  /** These replies leave now; `offset` bytes were sent on the connection before. */
   sent(replies: readonly Reply[], offset: number): void;
+  /** The connection has ended; `reason` is a text for people. */
   ended(reason: string): void;
 }
 
 /** What an outbox needs of its connection. */
-export interface OutboxOptions {
+export interface OutboxContext {
   readonly actor: Actor;
-  /** Set while {@link Outbox.isWriting}: it passes when the client takes nothing for too long. */
+  /** Set while {@link Outbox.isWriting}: it passes when the client takes no byte for too long. */
   readonly deadline: Deadline;
   readonly options: ServerOptions;
   readonly log: Log;
@@ -44,47 +46,53 @@ export interface OutboxOptions {
 
 /** The replies of one connection. */
 export class Outbox {
-  readonly #of: OutboxOptions;
-  /** Not an empty array: the first answer would make it one of 17 places. */
+  readonly #context: OutboxContext;
+  /** `undefined` instead of an empty array, which V8 would make 17 places long with one answer. */
   #answers: Answer[] | undefined;
   #writeMs: number;
   #scratch: Uint8Array | undefined;
   #pieces: Iterator<Uint8Array> | undefined;
-  /** What is being written, as far as it is not. */
+  /** The rest of the piece that is being written. */
   #piece = NOTHING;
+  /** From {@link Outbox.first} until the last piece is written. */
   isWriting = false;
   bytesWritten = 0;
-  /** Who watches the connection. */
-  tap: Tap | undefined;
+  observer: Observer | undefined;
 
-  constructor(of: OutboxOptions) {
-    this.#of = of;
-    this.#writeMs = 1000 * of.options.writeTimeoutS;
+  constructor(context: OutboxContext) {
+    this.#context = context;
+    this.#writeMs = 1000 * context.options.writeTimeoutS;
   }
 
   get isEmpty(): boolean {
     return this.#answers === undefined;
   }
 
-  /** The reply to a mistake leaves when the batch is over, as the last one. */
+  /** Adds the reply to a mistake, as the last one. It leaves when the batch is over. */
   addLast(reply: Reply): void {
     this.#push({ name: undefined, reply });
   }
 
-  /** The answer leaves when the batch is over. In strict mode it may be the last one. */
+  /**
+   * Adds an answer, which leaves when the batch is over. Returns `ends` where it ends the
+   * connection, as some replies do in strict mode.
+   */
   add(answer: Answer): "ends" | "goes on" {
-    const ending = this.#of.options.strict ? strictEnding(answer.name, answer.reply) : "open";
-    if (ending === "silent") this.#tell(answer);
+    const ending = this.#context.options.strict ? strictEnding(answer.name, answer.reply) : "open";
+    if (ending === "silent") this.#report(answer);
     else this.#push(answer);
     return ending === "open" ? "goes on" : "ends";
   }
 
-  /** When the batch is over: the first piece that is to be written, and then each {@link next} one. */
+  /**
+   * The first piece to write; each {@link Outbox.next} returns a further one. To be called when the
+   * batch is over, and the replies are final.
+   */
   first(): Uint8Array | undefined {
     const answers = this.#answers ?? [];
     this.#answers = undefined;
-    for (const answer of answers) this.#tell(answer);
-    this.tap?.sent(answers.map(replyOf), this.bytesWritten);
+    for (const answer of answers) this.#report(answer);
+    this.observer?.sent(answers.map(replyOf), this.bytesWritten);
     this.isWriting = true;
     const constant = answers.length === 1 ? constantReply(answers[0]!.reply) : undefined;
     if (constant !== undefined) return this.#offer(constant);
@@ -93,7 +101,10 @@ export class Outbox {
     return this.#nextPiece();
   }
 
-  /** So many bytes of the piece before were written: the next, of bounded size, while there is one. */
+  /**
+   * The piece to write after this many bytes of the last one were written; `undefined` behind the
+   * last. Pieces have a bounded size.
+   */
   next(written: number): Uint8Array | undefined {
     this.bytesWritten += written;
     return written < this.#piece.length
@@ -110,7 +121,7 @@ export class Outbox {
     const next = this.#pieces?.next();
     if (next !== undefined && !next.done) return this.#offer(next.value);
     this.isWriting = false;
-    this.#of.deadline.clear();
+    this.#context.deadline.clear();
     if (this.#scratch !== undefined && scratches.length < SCRATCHES_MAX) {
       scratches.push(this.#scratch);
     }
@@ -120,28 +131,28 @@ export class Outbox {
   }
 
   #offer(piece: Uint8Array): Uint8Array {
-    this.#of.deadline.set(this.#writeMs);
+    this.#context.deadline.set(this.#writeMs);
     return this.#piece = piece;
   }
 
-  /** The server stops: from now on the client has less time. */
+  /** Gives the client less time from now on: the server stops. */
   shortenTimeout(): void {
     this.#writeMs = Math.min(this.#writeMs, STOP_WRITE_MS);
-    if (this.isWriting) this.#of.deadline.set(this.#writeMs);
+    if (this.isWriting) this.#context.deadline.set(this.#writeMs);
   }
 
-  /** Tells the log what is worth a line. */
-  #tell({ name, reply }: Answer): void {
-    // A mistake was told when it was found.
+  /** Counts the answer in the meter, and logs registrations and refusals. */
+  #report({ name, reply }: Answer): void {
+    // A mistake was logged when it was found.
     if (name === undefined) return;
-    const { log, meter, options, actor } = this.#of;
+    const { log, meter, options, actor } = this.#context;
     meter?.replied(name, reply.code);
     const { address, peer, session: connection } = actor;
     if (reply.code === "welcome" || reply.code === "welcome-back") {
       const event = reply.code === "welcome" ? "registered" : "came-back";
       log.event(event, { connection, peer, user: reply.user });
     } else if (isRefusal(reply)) {
-      // A receiver that is longer than a name may be a text in the wrong place.
+      // A receiver that is too long for a name may be the text of a message, which is never logged.
       const isLong = hasMoreSymbols(reply.user ?? "", options.nameSymbolsMax);
       const text = isLong ? {} : { reply: replyText(reply) };
       log.refused(address, reply.code, { connection, peer, command: name, ...text });

@@ -1,4 +1,4 @@
-/** The server: accepts connections within its limits, has them served, and stops. */
+/** The server: accepts connections within its limits, serves them, and stops. */
 import { Fairness } from "./fairness.ts";
 import {
   closeQuietly,
@@ -20,34 +20,34 @@ import { isWithin, type Network, parseNetworks } from "../protocol/ip.ts";
 import { type ServerOptions } from "../options.ts";
 import { settingsOf } from "../chat/settings.ts";
 import { replyText } from "../protocol/reply.ts";
-import { behindHeader, TcpConnection } from "./tcp.ts";
+import { readProxyHeader, TcpConnection } from "./tcp.ts";
 import { type GroupCommit, openChat } from "../engine/group_commit.ts";
 import { type SessionId, userOf } from "../chat/users.ts";
 
-/** After a failed `accept` the next is tried after so long, in milliseconds; then twice as long. */
+/** After a failed `accept` the next try comes this long later (ms), then each time twice as long. */
 const BACK_OFF_MS = 50;
+/** The longest time between two tries of `accept` (ms). */
 const BACK_OFF_MS_MAX = 1_000;
-/** So many refused connections at once are told why; further ones are only closed. */
+/** At most this many refused connections at a time are told why; further ones are only closed. */
 const REFUSING_MAX = 100;
-/** Who was told why is closed after so long, in milliseconds. */
+/** A refused connection is closed this long after it was told why (ms). */
 const REFUSING_MS = 2_000;
-/** A stop takes no longer, whatever the clients do, in milliseconds. */
+/** When the server stops, connections that are still open after this long are closed (ms). */
 const STOP_MS_MAX = 4_000;
-
-/** A server that is behind the others looks so often whether it still is, in milliseconds. */
-const BEHIND_MS = 50;
-/** Users are looked through so often for those who were away too long, in milliseconds. */
+/** A server that is behind the other members checks at this interval whether it still is (ms). */
+const BEHIND_CHECK_MS = 50;
+/** Users who were absent too long are looked for at this interval (ms). */
 const EXPIRE_CHECK_MS = 60_000;
 
-/** What a server has and does. */
+/** What `/metrics` shows of a server. */
 export interface ServerFacts {
   readonly connections: number;
   readonly users: number;
   /** Messages in all mailboxes. */
   readonly waiting: number;
-  /** Of all connections that there ever were. */
+  /** The bytes of all connections since the start. */
   readonly bytes: { readonly in: number; readonly out: number };
-  /** It accepts, and what it is told is stored. */
+  /** It accepts connections, and stores commands. */
   readonly isServing: boolean;
 }
 
@@ -63,13 +63,13 @@ export class Server {
   readonly #perAddress = new Map<string, number>();
   readonly #refusing = new Set<Connection>();
   readonly #proxies: readonly Network[];
-  /** Those of proxies whose header has not come. */
+  /** Connections of proxies whose header has not come yet. */
   readonly #arriving = new Set<Connection>();
-  /** To be called once, with the next connection. */
+  /** Called once each, with the next connection. */
   readonly onNext = new Set<(handler: ConnectionHandler) => void>();
-  /** What it shares with its connections. */
   readonly #context: ConnectionContext;
-  readonly #bytesOfThoseWhoLeft = { in: 0, out: 0 };
+  /** The bytes of connections that have ended. */
+  readonly #endedBytes = { in: 0, out: 0 };
   #expiring: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
@@ -102,7 +102,7 @@ export class Server {
     return this.#listener.addr;
   }
 
-  /** From now on forgets users who are away too long, and servers that are gone. */
+  /** From now on forgets users who are absent too long, and ends members that are gone. */
   expireUsers(): void {
     if (this.#expireMs === Infinity && !this.#commits.isShared) return;
     this.#expiring = setInterval(() => {
@@ -111,12 +111,12 @@ export class Server {
     }, EXPIRE_CHECK_MS);
   }
 
-  /** Forgets users who were away too long at this time, in milliseconds since 1970. */
+  /** Forgets users who have been absent too long at this time (ms since 1970). */
   forgetAbsent(at: number): void {
     this.#engine.forgetAbsent(at, this.#expireMs);
   }
 
-  /** Stops accepting, answers what has arrived, and closes every connection within 5 s. */
+  /** Stops accepting, answers commands that have arrived, and closes all connections within 5 s. */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#expiring);
@@ -137,14 +137,14 @@ export class Server {
     while (!this.#stopping) {
       try {
         const connection = new TcpConnection(await this.#listener.accept());
-        // It may be behind only now: who has come waits too.
-        while (this.isBehind && !this.#stopping) await sleep(BEHIND_MS);
-        this.#receive(connection);
+        // This server may have fallen behind while it waited for a connection: that one waits too.
+        while (this.isBehind && !this.#stopping) await sleep(BEHIND_CHECK_MS);
+        this.#welcome(connection);
         backOffMs = BACK_OFF_MS;
       } catch (error) {
         if (this.#stopping) return;
         if (isGone(error)) continue;
-        const fields = { error: messageOf(error), connections: this.#open };
+        const fields = { error: messageOf(error), connections: this.#connectionCount };
         this.#log.refused("", "accept-failed", fields);
         await sleep(backOffMs);
         backOffMs = Math.min(2 * backOffMs, BACK_OFF_MS_MAX);
@@ -152,38 +152,38 @@ export class Server {
     }
   }
 
-  /** A connection of a proxy is admitted when its header has come; nobody waits for that. */
-  #receive(connection: Connection): void {
-    const isAwaited = isWithin(this.#proxies, connection.address) && !this.#isFull;
-    if (isAwaited && !this.#stopping) this.#awaitHeader(connection);
+  /** Admits a connection, but one of a proxy only when its header has come. */
+  #welcome(connection: Connection): void {
+    const isProxy = isWithin(this.#proxies, connection.address);
+    if (isProxy && !this.#isFull && !this.#stopping) this.#awaitHeader(connection);
     else this.admit(connection);
   }
 
   async #awaitHeader(connection: Connection): Promise<void> {
     this.#arriving.add(connection);
-    const result = await behindHeader(connection, this.#options.commandTimeoutS);
+    const result = await readProxyHeader(connection, this.#options.commandTimeoutS);
     this.#arriving.delete(connection);
     if (!("wrong" in result)) return this.admit(result);
     closeQuietly(connection);
     if (this.#stopping) return;
     const { address, peer } = connection;
     const explanation = `${result.wrong}. ${address} is in --proxy-protocol, so it must begin ` +
-      "with a header of the PROXY protocol, version 2: batch that on there (send-proxy-v2 in " +
+      "with a header of the PROXY protocol, version 2: switch that on there (send-proxy-v2 in " +
       "HAProxy), or take the address out of the list";
     this.#log.refused(address, "proxy-header", { peer, explanation });
   }
 
-  /** All connections. */
-  get #open(): number {
+  /** Open connections, with those of proxies whose header has not come yet. */
+  get #connectionCount(): number {
     return this.#handlers.size + this.#arriving.size;
   }
 
-  /** So much has happened on other servers that nobody new is served. */
+  /** Is this server so far behind the other members that it accepts no connections? */
   get isBehind(): boolean {
     return this.#commits.isBehind;
   }
 
-  /** Why nobody should be sent here; `undefined` where all is well. */
+  /** Why a proxy should send no clients here; `undefined` where all is well. */
   get trouble(): string | undefined {
     if (this.#stopping) return "it is being stopped";
     if (this.#commits.isFailing) return "it can't store what it is sent";
@@ -191,41 +191,40 @@ export class Server {
   }
 
   get #isFull(): boolean {
-    return this.#open >= this.#options.connectionsMax;
+    return this.#connectionCount >= this.#options.connectionsMax;
   }
 
-  /** Serves a connection, however it was made; one over the limits is told so. */
+  /** Serves a connection. One over a limit is told so, and closed. */
   admit(connection: Connection): void {
     if (this.#stopping) return closeQuietly(connection);
     const { address, peer } = connection;
     const { connectionsPerAddressMax } = this.#options;
-    const neighbours = this.#perAddress.get(address) ?? 0;
+    const fromAddress = this.#perAddress.get(address) ?? 0;
     const isFull = this.#isFull;
-    if (isFull || (connectionsPerAddressMax > 0 && neighbours >= connectionsPerAddressMax)) {
+    if (isFull || (connectionsPerAddressMax > 0 && fromAddress >= connectionsPerAddressMax)) {
       const limit = isFull ? "connections-max" : "connections-per-address-max";
-      this.#log.refused(address, limit, { peer, connections: this.#open });
-      this.#turnAway(connection);
+      this.#log.refused(address, limit, { peer, connections: this.#connectionCount });
+      this.#refuse(connection);
       return;
     }
-    // A session without a run could never end.
+    // A session without a member could never end.
     if (this.#commits.member === undefined) return closeQuietly(connection);
     const handler = new ConnectionHandler(connection, this.#context);
-    this.#perAddress.set(address, neighbours + 1);
-    this.#handlers.set(handler, handler.run().then(() => this.#leave(handler, address)));
-    for (const greet of this.onNext) greet(handler);
+    this.#perAddress.set(address, fromAddress + 1);
+    this.#handlers.set(handler, handler.run().then(() => this.#remove(handler, address)));
+    for (const notify of this.onNext) notify(handler);
     this.onNext.clear();
   }
 
-  /** What stands in `/metrics`. */
   get facts(): ServerFacts {
     const { users, mailboxes } = this.#commits.published;
-    const bytes = { ...this.#bytesOfThoseWhoLeft };
+    const bytes = { ...this.#endedBytes };
     for (const { facts } of this.#handlers.keys()) {
       bytes.in += facts.bytesIn;
       bytes.out += facts.bytesOut;
     }
     return {
-      connections: this.#open,
+      connections: this.#connectionCount,
       users: users.byId.size,
       waiting: mailboxes.waiting,
       bytes,
@@ -233,7 +232,7 @@ export class Server {
     };
   }
 
-  /** The open connections, and who is registered on each. */
+  /** The open connections, each with the name of its user. */
   connections(): (ConnectionFacts & { user: string | null })[] {
     const { users } = this.#commits.published;
     return Array.from(this.#handlers.keys(), ({ facts }) => ({
@@ -242,23 +241,23 @@ export class Server {
     }));
   }
 
-  /** The open connection of this number. */
+  /** The open connection with this number, if any. */
   find(connection: SessionId): ConnectionHandler | undefined {
     return this.#handlers.keys().find(({ facts }) => facts.connection === connection);
   }
 
-  #leave(handler: ConnectionHandler, address: string): void {
+  #remove(handler: ConnectionHandler, address: string): void {
     const { bytesIn, bytesOut } = handler.facts;
-    this.#bytesOfThoseWhoLeft.in += bytesIn;
-    this.#bytesOfThoseWhoLeft.out += bytesOut;
+    this.#endedBytes.in += bytesIn;
+    this.#endedBytes.out += bytesOut;
     this.#handlers.delete(handler);
     const left = this.#perAddress.get(address)! - 1;
     if (left === 0) this.#perAddress.delete(address);
     else this.#perAddress.set(address, left);
   }
 
-  /** Says why in default mode, and closes. */
-  async #turnAway(connection: Connection): Promise<void> {
+  /** Closes a connection over a limit; in default mode its client is told why. */
+  async #refuse(connection: Connection): Promise<void> {
     if (this.#options.strict || this.#refusing.size >= REFUSING_MAX) {
       return closeQuietly(connection);
     }
@@ -270,7 +269,7 @@ export class Server {
       const unread = new Uint8Array(512);
       while (await connection.read(unread) !== null);
     } catch {
-      // It is gone, or its time is over.
+      // The client is gone, or its time is over.
     }
     clearTimeout(timer);
     closeQuietly(connection);
@@ -278,7 +277,7 @@ export class Server {
   }
 }
 
-/** The client has left before it was accepted. */
+/** Has the client left before its connection was accepted? */
 function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.NotConnected ||
     error instanceof Deno.errors.ConnectionAborted ||

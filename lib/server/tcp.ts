@@ -1,4 +1,4 @@
-/** A TCP connection as the server sees every connection, also when a proxy has made it. */
+/** A TCP connection, made by a client or by a proxy for a client. */
 import { concat } from "@std/bytes";
 import { closeQuietly, type Connection } from "./connection.ts";
 import { Deadline } from "./deadline.ts";
@@ -6,22 +6,22 @@ import { fill } from "../protocol/frame_stream.ts";
 import { formatHostPort, type SocketAddress, unmapped } from "../protocol/ip.ts";
 import { parseProxyHeader } from "../protocol/proxy_protocol.ts";
 
-/** So much of a proxy's header is read at once. */
+/** The header of a proxy is read in chunks of at most this size. */
 const READ_BYTES = 512;
 
-/** The other end of a connection: its address, and `address:port`. */
+/** The other end of a connection. `peer` is its `address:port`. */
 export interface Remote {
   readonly address: string;
   readonly peer: string;
 }
 
-/** The other end as the system names it; IPv4 that the system writes as IPv6 is IPv4. */
+/** The other end as the system names it, but an IPv4 address is never written as IPv6. */
 export function remoteOf({ hostname, port }: SocketAddress): Remote {
   const address = unmapped(hostname);
   return { address, peer: formatHostPort({ hostname: address, port }) };
 }
 
-/** A TCP connection; a class, as thousands of them cost less memory without a closure for each method. */
+/** A TCP connection. As a class it needs no closure for each method: there may be thousands. */
 export class TcpConnection implements Connection {
   readonly address: string;
   readonly peer: string;
@@ -33,10 +33,10 @@ export class TcpConnection implements Connection {
     this.address = address;
     this.peer = peer;
     try {
-      // A reply leaves at once.
+      // Without it a reply may wait for more bytes.
       conn.setNoDelay(true);
     } catch {
-      // It was reset already: the first read will say what is wrong.
+      // The connection is reset already: the first read throws the reason.
     }
   }
 
@@ -58,10 +58,11 @@ export class TcpConnection implements Connection {
 }
 
 /**
- * Reads the header with which a proxy begins, within a time: the connection with the address of the
- * user, or what is wrong, as a sentence without its end. It never throws.
+ * Reads the PROXY protocol header with which a connection of a proxy begins, for at most `seconds`
+ * seconds. Resolves to the connection behind it, with the address of the user, or to a sentence
+ * without its full stop that says what is wrong. Never throws.
  */
-export async function behindHeader(
+export async function readProxyHeader(
   connection: Connection,
   seconds: number,
 ): Promise<Connection | { readonly wrong: string }> {
@@ -82,7 +83,7 @@ export async function behindHeader(
         return {
           address,
           peer,
-          read: readBehind(bytes.subarray(header.size), connection),
+          read: readAfter(bytes.subarray(header.size), connection),
           write: (piece) => connection.write(piece),
           closeWrite: () => connection.closeWrite(),
           close: () => connection.close(),
@@ -93,15 +94,15 @@ export async function behindHeader(
       bytes = concat([bytes, buffer.subarray(0, length)]);
     }
   } catch {
-    // It is lost, or its time is over.
+    // The connection is lost, or its time is over.
   } finally {
     deadline.close();
   }
   return { wrong: `${bytes.length} bytes of a header came, ${end}` };
 }
 
-/** Reads these bytes first. */
-function readBehind(bytes: Uint8Array, connection: Connection): Connection["read"] {
+/** Reads these bytes, and then the connection. */
+function readAfter(bytes: Uint8Array, connection: Connection): Connection["read"] {
   return (p) => {
     if (bytes.length === 0) return connection.read(p);
     const length = fill(p, bytes);

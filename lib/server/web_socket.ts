@@ -1,21 +1,21 @@
-/** A WebSocket as the server sees every connection. */
+/** A WebSocket as a connection. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Connection } from "./connection.ts";
 import { ChunkReader } from "../protocol/frame_stream.ts";
 
-/** While more waits to be sent than may, it is looked at again after so long, in milliseconds. */
-const LOOK_MS = 20;
+/** While too many bytes wait to be sent, their number is checked at this interval (ms). */
+const DRAIN_CHECK_MS = 20;
 
 /** Close codes of RFC 6455, section 7.4. */
 const NORMAL = 1000;
 const BINARY_ONLY = 1003;
-const TOO_MUCH = 1009;
+const TOO_BIG = 1009;
 const TRY_AGAIN_LATER = 1013;
 
 /**
- * Makes a {@link Connection} of a WebSocket that is open. Its messages are the pieces of one stream
- * of bytes, wherever they begin and end. Nothing can stop a WebSocket from reading, so one that
- * sends more than `bytesMax` before it is worked off is closed.
+ * Makes a {@link Connection} of an open WebSocket. Its binary messages are one stream of bytes:
+ * where a message ends means nothing. A WebSocket can't be told to stop reading, so it is closed
+ * when more than `bytesMax` bytes have come and were not read.
  */
 export function webSocketConnection(
   socket: WebSocket,
@@ -31,7 +31,7 @@ export function webSocketConnection(
     async write(bytes) {
       socket.send(bytes as Uint8Array<ArrayBuffer>);
       while (isBlocked() && socket.readyState === WebSocket.OPEN) {
-        await sleep(LOOK_MS);
+        await sleep(DRAIN_CHECK_MS);
       }
       if (socket.readyState !== WebSocket.OPEN) {
         throw messages.failure ?? new Error("the WebSocket is closed");
@@ -43,11 +43,12 @@ export function webSocketConnection(
   };
 }
 
-/** The messages of a WebSocket. */
+/** The messages of a WebSocket that were not read yet. */
 class Messages {
   readonly #chunks: Uint8Array[] = [];
+  /** The size of all chunks. */
   #bytes = 0;
-  /** What a read finds when all chunks are read: the end, or what went wrong. */
+  /** Why no further chunk comes: an error, or the end of the stream. */
   #end: Error | "end" | undefined;
   #wake: (() => void) | undefined;
 
@@ -61,22 +62,24 @@ class Messages {
       this.#bytes += data.byteLength;
       if (this.#bytes > bytesMax) {
         this.#chunks.length = 0;
-        return this.#refuse(socket, TOO_MUCH, `more than ${bytesMax} bytes came unprocessed`);
+        return this.#refuse(socket, TOO_BIG, `more than ${bytesMax} bytes came unprocessed`);
       }
       this.#wake?.();
     };
     socket.onclose = ({ wasClean }) =>
       this.#finish(wasClean ? "end" : new Error("the WebSocket broke"));
-    // What is wrong stands in the close event behind it.
+    // The close event follows, and says what is wrong.
     socket.onerror = () => {};
   }
 
-  /** What went wrong, if anything did. */
+  /** The error that has ended the WebSocket, if any. */
   get failure(): Error | undefined {
     return this.#end instanceof Error ? this.#end : undefined;
   }
 
-  /** The next message; none behind the last. */
+  /**
+   * The next message; `undefined` behind the last. Throws where an error has ended the WebSocket.
+   */
   async next(): Promise<Uint8Array | undefined> {
     while (this.#chunks.length === 0 && this.#end === undefined) {
       await new Promise<void>((resolve) => this.#wake = resolve);

@@ -146,9 +146,10 @@ describe("behind a trusted proxy", () => {
 });
 
 describe("what comes from a trusted proxy without a header", () => {
-  const MEND = ". 127.0.0.1 is in --proxy-protocol, so it must begin with a header of the PROXY " +
-    "protocol, version 2: batch that on there (send-proxy-v2 in HAProxy), or take the address out " +
-    "of the list";
+  const ADVICE =
+    ". 127.0.0.1 is in --proxy-protocol, so it must begin with a header of the PROXY " +
+    "protocol, version 2: switch that on there (send-proxy-v2 in HAProxy), or take the address " +
+    "out of the list";
 
   for (
     const [name, bytes, seen] of [
@@ -175,7 +176,7 @@ describe("what comes from a trusted proxy without a header", () => {
       assertEquals(await peer.frame().catch(() => undefined), undefined);
       const { port } = peer.conn.localAddr as Deno.NetAddr;
       const line =
-        `refused peer=127.0.0.1:${port} explanation="${seen}${MEND}" reason=proxy-header`;
+        `refused peer=127.0.0.1:${port} explanation="${seen}${ADVICE}" reason=proxy-header`;
       await until(logHas(server, line), "the log says why");
       assertEquals(await other.ask("ping"), "pong");
       assertEquals(server.server.facts.connections, 1);
