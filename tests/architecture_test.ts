@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { itNeeds } from "./support.ts";
+import { itNeeds } from "./needs.ts";
 
 interface Wing {
   /** The folder in `lib/`; "" is the files that lie in `lib/` itself. */

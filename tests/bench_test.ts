@@ -4,7 +4,8 @@ import { describe, it } from "@std/testing/bdd";
 import type { LoadPlan, LoadResult } from "../bench/load.ts";
 import type { Figure } from "../bench/figure.ts";
 import { brokenBound, chart, table } from "../bench/report.ts";
-import { itNeeds, type Needs, serve } from "./support.ts";
+import { itNeeds, type Needs } from "./needs.ts";
+import { serve } from "./support.ts";
 
 const LINUX: Needs = {
   permissions: ["net", "run", "read"],

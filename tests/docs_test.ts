@@ -5,7 +5,9 @@ import { describe } from "@std/testing/bdd";
 import { hex } from "../lib/text/printable.ts";
 import { SERVER_FLAGS } from "../lib/options.ts";
 import { helpLines } from "../lib/flags.ts";
-import { itNeeds, Peer, serve } from "./support.ts";
+import { itNeeds } from "./needs.ts";
+import { Peer } from "./peer.ts";
+import { serve } from "./support.ts";
 
 const ROOT = new URL("../", import.meta.url);
 

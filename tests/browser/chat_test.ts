@@ -2,7 +2,9 @@
 import { assertEquals } from "@std/assert";
 import { after, describe } from "@std/testing/bdd";
 import { CHROMIUM, closeBrowser, join, messages, say, Visitor } from "./browser.ts";
-import { itNeeds, Peer, serveWeb } from "../support.ts";
+import { itNeeds } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveWeb } from "../support.ts";
 
 describe("the chat of the page", () => {
   after(closeBrowser);

@@ -2,7 +2,9 @@
 import { assertEquals } from "@std/assert";
 import { after, describe } from "@std/testing/bdd";
 import { CHROMIUM, closeBrowser, FETCH_FAILS, join, messages, say, Visitor } from "./browser.ts";
-import { itNeeds, Peer, serveWeb, until } from "../support.ts";
+import { itNeeds } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveWeb, until } from "../support.ts";
 
 describe("the look of the page", () => {
   after(closeBrowser);

@@ -1,7 +1,8 @@
 /** Makes the screenshots in docs/: `deno task dev:screenshots`. Look at them before you commit them. */
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { closeBrowser, Visitor } from "./browser.ts";
-import { Peer, serveWeb, type TestWeb } from "../support.ts";
+import { Peer } from "../peer.ts";
+import { serveWeb, type TestWeb } from "../support.ts";
 
 const WIDE = { viewport: { width: 1000, height: 620 } };
 const PHONE = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 };

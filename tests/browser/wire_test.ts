@@ -2,7 +2,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { after, describe } from "@std/testing/bdd";
 import { CHROMIUM, closeBrowser, Visitor } from "./browser.ts";
-import { itNeeds, Peer, serveWeb, until } from "../support.ts";
+import { itNeeds } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveWeb, until } from "../support.ts";
 
 describe("the wire view", () => {
   after(closeBrowser);

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import config from "../../deno.json" with { type: "json" };
-import { itNeeds, missing } from "../support.ts";
+import { itNeeds, missing } from "../needs.ts";
 
 const NEEDS = { permissions: ["run", "read", "write"] } as const;
 const NAME = "makes a standalone binary that runs";

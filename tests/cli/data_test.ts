@@ -1,7 +1,9 @@
 /** `--data`, `dump` and `forget` as processes on a file. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { itNeeds, missing, Peer, until } from "../support.ts";
+import { itNeeds, missing } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { until } from "../support.ts";
 import { MAIN, runDeno, ServerProcess } from "./program.ts";
 
 const NEEDS = { permissions: ["net", "run", "read", "write"] } as const;

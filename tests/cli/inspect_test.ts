@@ -6,7 +6,8 @@ import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { parseHex } from "../../lib/cli/hex_text.ts";
 import { UsageError } from "../../lib/errors.ts";
 import { ascii, EXAMPLES } from "../protocol/mistakes.ts";
-import { itNeeds, TempFile } from "../support.ts";
+import { itNeeds } from "../needs.ts";
+import { TempFile } from "../support.ts";
 import { MAIN, runDeno } from "./program.ts";
 
 const PIPE = { permissions: ["run", "read"] } as const;

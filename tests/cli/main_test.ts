@@ -3,7 +3,9 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { describe } from "@std/testing/bdd";
 import net from "node:net";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
-import { itNeeds, Peer, until } from "../support.ts";
+import { itNeeds } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { until } from "../support.ts";
 import { MAIN, readUntil, ROOT, RUN, run, runDeno, ServerProcess } from "./program.ts";
 
 const NEEDS = { permissions: ["net", "run", "read"] } as const;

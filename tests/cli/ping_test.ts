@@ -2,7 +2,8 @@
 import { assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { encodeFrame } from "../../lib/protocol/frame.ts";
-import { itNeeds, serve } from "../support.ts";
+import { itNeeds } from "../needs.ts";
+import { serve } from "../support.ts";
 import { closedPort, run } from "./program.ts";
 
 const PIPES = { permissions: ["net", "run", "read"] } as const;

@@ -1,7 +1,9 @@
 /** The terminal client as a script uses it: lines through pipes. */
 import { assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { itNeeds, Peer, serve } from "../support.ts";
+import { itNeeds } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serve } from "../support.ts";
 import { closedPort, RUN, runDeno } from "./program.ts";
 
 const PIPES = { permissions: ["net", "run", "read"] } as const;

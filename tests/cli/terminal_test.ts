@@ -1,7 +1,9 @@
 /** The terminal client in a pseudo-terminal, as people use it. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { after, describe } from "@std/testing/bdd";
-import { itNeeds, Peer, serve } from "../support.ts";
+import { itNeeds } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serve } from "../support.ts";
 import { ServerProcess } from "./program.ts";
 import { closeTerminals, greeting, Terminal } from "./terminal.ts";
 

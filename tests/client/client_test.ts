@@ -2,7 +2,9 @@ import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/asse
 import { describe, it } from "@std/testing/bdd";
 import { Client, DisconnectedError } from "../../lib/client/client.ts";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
-import { itNeeds, NET, Peer, serve, type TestServer, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serve, type TestServer, until } from "../support.ts";
 
 /** A client that is connected to a real server. `using` closes its connection. */
 async function connect(port: number): Promise<{ client: Client } & Disposable> {

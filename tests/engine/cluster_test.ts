@@ -12,7 +12,9 @@ import { decodeEntries, encodeEntries } from "../../lib/chat/entry_codec.ts";
 import { GroupCommit } from "../../lib/engine/group_commit.ts";
 import { sessionOf } from "../../lib/chat/users.ts";
 import { HttpServer } from "../../lib/http/http_server.ts";
-import { itNeeds, NET, Peer, serveIn, SILENT_LOG, type TestServer, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveIn, SILENT_LOG, type TestServer, until } from "../support.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
 const STRICT = settingsOf(parseServerOptions(["--strict"]));

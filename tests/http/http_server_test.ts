@@ -2,7 +2,9 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { memoryJournal } from "../../lib/journal/journal.ts";
-import { itNeeds, NET, Peer, serveWeb, serveWebOn, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveWeb, serveWebOn, until } from "../support.ts";
 import { get, request } from "./requests.ts";
 
 describe("the health of a server", () => {

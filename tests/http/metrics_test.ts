@@ -1,7 +1,9 @@
 /** The metrics: what they count, their format, and their description in the docs. */
 import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { itNeeds, NET, Peer, serveWeb, type TestWeb, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveWeb, type TestWeb, until } from "../support.ts";
 import { get } from "./requests.ts";
 
 const decoder = new TextDecoder();

@@ -5,7 +5,9 @@ import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { ChatClient, type Mail, type State } from "../../lib/http/page/chat_client.js";
 import { encodeFrames as encodeOnPage, FrameSplitter } from "../../lib/http/page/frames.js";
 import { countSymbols } from "../../lib/text/symbols.ts";
-import { itNeeds, NET, Peer, serveWeb, serveWebOn, type TestWeb, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveWeb, serveWebOn, type TestWeb, until } from "../support.ts";
 import { memoryJournal } from "../../lib/journal/journal.ts";
 
 const TEXTS = ["", "users", "Привет", "👍🏽", "\ufeffBOM", "x".repeat(300), "a\0b"];

@@ -5,7 +5,9 @@ import { describe } from "@std/testing/bdd";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { FrameStream } from "../../lib/protocol/frame_stream.ts";
 import { webSocketConnection } from "../../lib/server/web_socket.ts";
-import { itNeeds, NET, Peer, serveWeb, type TestWeb, texts, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer, texts } from "../peer.ts";
+import { serveWeb, type TestWeb, until } from "../support.ts";
 import { request } from "./requests.ts";
 
 /** A client over a WebSocket. */

@@ -3,7 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import type { WireEvent } from "../../lib/http/wire_view.ts";
-import { itNeeds, NET, Peer, serveWeb, type TestWeb, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveWeb, type TestWeb, until } from "../support.ts";
 
 /** A watcher. */
 class Viewer implements AsyncDisposable {

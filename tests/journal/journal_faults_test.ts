@@ -11,7 +11,8 @@ import type { Schedule, SqliteJournal } from "../../lib/journal/sqlite/sqlite_jo
 import { parseServerOptions } from "../../lib/options.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
 import { snapshotRows } from "../../lib/chat/snapshot.ts";
-import { itNeeds, SILENT, TempFile, until } from "../support.ts";
+import { itNeeds } from "../needs.ts";
+import { SILENT, TempFile, until } from "../support.ts";
 
 const FILES = { permissions: ["read", "write"] } as const;
 const SETTINGS = settingsOf(parseServerOptions([]));

@@ -20,18 +20,9 @@ import { parseServerOptions } from "../../lib/options.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
 import { restoreSnapshot, snapshotRows } from "../../lib/chat/snapshot.ts";
 import { ENGINES } from "./kinds.ts";
-import {
-  itNeeds,
-  NET,
-  Peer,
-  type Room,
-  serveIn,
-  serveOn,
-  SILENT,
-  SILENT_LOG,
-  TempFile,
-  until,
-} from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { type Room, serveIn, serveOn, SILENT, SILENT_LOG, TempFile, until } from "../support.ts";
 
 const FILES = { permissions: ["read", "write"] } as const;
 const NET_AND_FILES = { permissions: ["net", "read", "write"] } as const;

@@ -3,7 +3,8 @@ import { type Journal, memoryJournal } from "../../lib/journal/journal.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
 import { openChat } from "../../lib/engine/group_commit.ts";
 import { NATS, Nats } from "./nats.ts";
-import { type Needs, NET, type Room, TempFile } from "../support.ts";
+import { type Needs, NET } from "../needs.ts";
+import { type Room, TempFile } from "../support.ts";
 
 /** One engine. */
 interface Engine {

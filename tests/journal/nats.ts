@@ -7,7 +7,7 @@ import type { ServerOptions } from "../../lib/options.ts";
 import type { SharingOptions } from "../../lib/journal/shared_journal.ts";
 import type { GroupCommit } from "../../lib/engine/group_commit.ts";
 import { wholeBelow } from "../random.ts";
-import type { Needs } from "../support.ts";
+import type { Needs } from "../needs.ts";
 
 /** What a test with a nats-server needs. */
 export const NATS: Needs = {

@@ -3,7 +3,9 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { JournalError } from "../../lib/journal/journal.ts";
 import { NATS, Nats } from "./nats.ts";
-import { itNeeds, type Needs, Peer, serveIn } from "../support.ts";
+import { itNeeds, type Needs } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveIn } from "../support.ts";
 
 const TLS: Needs = { ...NATS, programs: [...NATS.programs!, "openssl"] };
 

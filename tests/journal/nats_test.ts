@@ -14,7 +14,9 @@ import { encodeEntries } from "../../lib/chat/entry_codec.ts";
 import type { GroupCommit } from "../../lib/engine/group_commit.ts";
 import { ServerProcess } from "../harness/crash/process.ts";
 import { NATS, Nats, NATS_CLUSTER } from "./nats.ts";
-import { itNeeds, NET, Peer, serveIn, SILENT_LOG, type TestServer, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveIn, SILENT_LOG, type TestServer, until } from "../support.ts";
 
 const STORED = "Message added to storage!";
 const AWAY = "Storage is not available, try again!";

@@ -4,7 +4,9 @@ import { describe, it } from "@std/testing/bdd";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { explain, MISTAKE_CODES } from "../../lib/protocol/mistake.ts";
 import { ascii, type Example, EXAMPLES, MAIL_IN_A_MISTAKE, REGISTER } from "./mistakes.ts";
-import { itNeeds, NET, Peer, serve, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serve, until } from "../support.ts";
 
 /** The text of the mistake, which comes behind the replies to good commands. */
 async function explanation(peer: Peer, { before = 0 }: Example): Promise<string> {

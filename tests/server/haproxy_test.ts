@@ -3,16 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { type Journal, memoryJournal } from "../../lib/journal/journal.ts";
-import {
-  itNeeds,
-  type Needs,
-  Peer,
-  serveWeb,
-  serveWebOn,
-  type TestServer,
-  type TestWeb,
-  until,
-} from "../support.ts";
+import { itNeeds, type Needs } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveWeb, serveWebOn, type TestServer, type TestWeb, until } from "../support.ts";
 
 const NEEDS: Needs = { permissions: ["net", "run", "read"], programs: ["haproxy"] };
 const CONFIG = new URL("../../docs/haproxy.cfg", import.meta.url);

@@ -1,6 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { itNeeds, NET, Peer, serve, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serve, until } from "../support.ts";
 
 const PEERS = 1_000;
 /** Every peer writes to so many others, and so often to each. */

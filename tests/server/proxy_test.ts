@@ -4,7 +4,9 @@ import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { from, header, LOCAL, tcp6 } from "../protocol/proxy_headers.ts";
-import { itNeeds, NET, Peer, serve, type TestServer, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serve, type TestServer, until } from "../support.ts";
 
 const TRUSTED = ["--proxy-protocol", "127.0.0.1"];
 const DB8 = "20010db8000000000000000000000001";

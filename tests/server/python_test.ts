@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { itNeeds, serve } from "../support.ts";
+import { itNeeds } from "../needs.ts";
+import { serve } from "../support.ts";
 
 const PYTHON = { permissions: ["net", "run"], programs: ["python3"] } as const;
 const STUDENT = `${import.meta.dirname}/student.py`;

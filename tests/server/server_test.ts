@@ -3,7 +3,9 @@ import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
 import { encodeFrame, encodeFrames } from "../../lib/protocol/frame.ts";
 import { type Journal, memoryJournal } from "../../lib/journal/journal.ts";
-import { itNeeds, NET, Peer, serve, serveOn, until } from "../support.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serve, serveOn, until } from "../support.ts";
 
 const HELLO = encodeFrames(["register", "Al"]);
 

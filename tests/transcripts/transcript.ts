@@ -5,7 +5,8 @@ import net from "node:net";
 import { Duplex } from "node:stream";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { FrameStream, readerOf } from "../../lib/protocol/frame_stream.ts";
-import { type TestServer, texts } from "../support.ts";
+import { texts } from "../peer.ts";
+import type { TestServer } from "../support.ts";
 
 /** The way in which requests are cut into writes. */
 export type Cut = "whole" | "byte by byte" | "pipelined";

@@ -1,6 +1,7 @@
 import { describe } from "@std/testing/bdd";
 import { ENGINES } from "../journal/kinds.ts";
-import { itNeeds, missing, type Needs, serveIn } from "../support.ts";
+import { itNeeds, missing, type Needs } from "../needs.ts";
+import { serveIn } from "../support.ts";
 import { CUTS, parseTranscript, runTranscript } from "./transcript.ts";
 
 const NEEDS: Needs = { permissions: ["net", "read"] };

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { NATS_CLUSTER } from "../../journal/nats.ts";
-import { itNeeds } from "../../support.ts";
+import { itNeeds } from "../../needs.ts";
 import { someSeed } from "../command_line.ts";
 import { cluster } from "./cluster.ts";
 

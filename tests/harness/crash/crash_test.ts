@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { itNeeds } from "../../support.ts";
+import { itNeeds } from "../../needs.ts";
 import { someSeed } from "../command_line.ts";
 import { crash } from "./crash.ts";
 

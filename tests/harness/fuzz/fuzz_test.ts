@@ -1,5 +1,5 @@
 import { describe } from "@std/testing/bdd";
-import { itNeeds } from "../../support.ts";
+import { itNeeds } from "../../needs.ts";
 import { someSeed } from "../command_line.ts";
 import { fuzz } from "./fuzz.ts";
 

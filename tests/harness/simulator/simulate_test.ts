@@ -12,7 +12,7 @@ import {
   simulateRounds,
   type Simulation,
 } from "./simulate.ts";
-import { itNeeds, missing } from "../../support.ts";
+import { itNeeds, missing } from "../../needs.ts";
 
 const READ = { permissions: ["read"] } as const;
 const ROUNDS = 300;
