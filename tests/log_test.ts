@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Log } from "../lib/log.ts";
 
 const decoder = new TextDecoder();
@@ -43,7 +44,7 @@ describe("Log", () => {
   it("does not wait for its reader, and says how many lines it dropped", async () => {
     const { gate, log } = textLog(3);
     log.event("first", {});
-    await new Promise((resolve) => setTimeout(resolve));
+    await sleep(0);
     for (let i = 0; i < 10; i++) log.event("later", { i });
     await log.close(10);
     assertEquals(gate.text, "");

@@ -1,6 +1,6 @@
-/** Chance from one seed, the same on every machine: a test prints the seed when it fails. */
+/** Random numbers from a seed, the same on each machine. A test that fails prints its seed. */
 
-/** A generator of numbers from 0 up to 1 (mulberry32). */
+/** A generator of numbers from 0 up to, but without, 1 (mulberry32). */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -11,7 +11,7 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-/** A whole number from 0 up to, and without, `below`. */
+/** A whole number from 0 up to, but without, `below`. */
 export function wholeBelow(random: () => number, below: number): number {
   return Math.floor(random() * below);
 }
@@ -21,7 +21,7 @@ export function pick<Choice>(random: () => number, choices: readonly Choice[]): 
   return choices[wholeBelow(random, choices.length)]!;
 }
 
-/** Runs a property with a fresh seed, which is in the error where it fails. */
+/** Checks a property with a new seed. Throws an error that names the seed where it fails. */
 export function withSeed(property: (random: () => number) => void): void {
   const seed = Math.floor(Math.random() * 4_294_967_296);
   try {

@@ -24,7 +24,9 @@ import { readProxyHeader, TcpConnection } from "./tcp.ts";
 import { type GroupCommit, openChat } from "../engine/group_commit.ts";
 import { type SessionId, userOf } from "../chat/users.ts";
 
-/** After a failed `accept` the next try comes this long later (ms), then each time twice as long. */
+/**
+ * After a failed `accept` the next try comes this long later (ms), then each time twice as long.
+ */
 const BACK_OFF_MS = 50;
 /** The longest time between two tries of `accept` (ms). */
 const BACK_OFF_MS_MAX = 1_000;

@@ -1,6 +1,7 @@
-/** A journal that several servers share, on a stream whose every message the test hands over. */
+/** Servers on a shared journal whose stream is the test itself: it hands over each message. */
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Entry } from "../../lib/chat/entry.ts";
 import { emptyChat, RULES } from "../../lib/chat/state.ts";
 import { Engine } from "../../lib/engine/engine.ts";
@@ -20,12 +21,12 @@ const SETTINGS = settingsOf(parseServerOptions([]));
 const STRICT = settingsOf(parseServerOptions(["--strict"]));
 const HOUR_MS = 3_600_000;
 
-/** A stream, and one server's journal on it. */
+/** A stream, and the journal of one server on it. */
 class Stream implements Carrier {
   readonly journal: SharedJournal;
   readonly commits: GroupCommit;
   asked: ((isThere: boolean) => void) | undefined;
-  /** So many commits are in the stream behind the one that comes. */
+  /** The number of messages in the stream behind the one that comes. */
   pending = 0;
   readonly #sent: string[] = [];
   #members = 0;
@@ -49,18 +50,18 @@ class Stream implements Carrier {
     sent();
   }
 
-  /** Somebody else's batch comes. */
+  /** A batch comes from the stream. */
   hear(...batch: readonly Entry[]): void {
     this.journal.receive(++this.#last, encodeEntries(batch), this.pending);
   }
 
-  /** What the server has sent comes back, as soon as it has sent something. */
+  /** Waits until the server has sent batches, and lets them come back. */
   async comeBack(): Promise<void> {
     await until(() => this.#sent.length > 0, "something is sent");
     for (const body of this.#sent.splice(0)) this.hear(...decodeEntries(body));
   }
 
-  /** Another member is asked; the test says whether it answers. */
+  /** Another member is asked; the test says by `asked` whether it answers. */
   ask(): Promise<boolean> {
     return new Promise((resolve) => this.asked = resolve);
   }
@@ -77,7 +78,7 @@ class Stream implements Carrier {
 const OVER: Entry = { kind: "leave", at: 1, member: "member 1" };
 const BATCH = { kind: "batch", at: 1, member: "other", batch: 1 } as const;
 
-/** A server that takes part, beside another one. */
+/** A server that has joined a chat, and another member. */
 async function join(settings = SETTINGS): Promise<{ stream: Stream }> {
   const stream = new Stream(settings);
   const joined = stream.journal.join();
@@ -88,50 +89,54 @@ async function join(settings = SETTINGS): Promise<{ stream: Stream }> {
 }
 
 describe("a server that is behind the others", () => {
-  itNeeds(NET, "accepts nobody until it has read what they did, and says that", async () => {
-    const { stream } = await join();
-    const server = await serveIn({ open: () => Promise.resolve(stream.commits) });
-    const options = parseServerOptions(["--http", "0"]);
-    const web = new HttpServer(server.server, options, new Metrics("0.0.0"), SILENT_LOG);
-    const health = async () => (await fetch(`${web.url}healthz`)).text();
-    using old = await Peer.connect(server.port);
-    assertEquals(await old.ask("ping"), "pong");
-    assertEquals(await health(), "It serves\n");
-    stream.pending = 1_000;
-    stream.hear(BATCH);
-    using al = await Peer.connect(server.port);
-    await al.send("ping");
-    assertEquals(await old.ask("ping"), "pong");
-    assertEquals(await health(), "Not now: it has not read yet what other servers did\n");
-    assertEquals(await opens(`${web.url}ws`), false);
-    assertEquals(server.server.connections().length, 1);
-    stream.pending = 999;
-    stream.hear({ ...BATCH, batch: 2 });
-    assertEquals(await al.frame(), "pong");
-    assertEquals(await health(), "It serves\n");
-    assertEquals(await opens(`${web.url}ws`), true);
-    old.close();
-    al.close();
-    await web.stop();
-    await stop(server, stream);
-  });
+  itNeeds(
+    NET,
+    "accepts no connection until it has read their batches, and /healthz says so",
+    async () => {
+      const { stream } = await join();
+      const server = await serveIn({ open: () => Promise.resolve(stream.commits) });
+      const options = parseServerOptions(["--http", "0"]);
+      const web = new HttpServer(server.server, options, new Metrics("0.0.0"), SILENT_LOG);
+      const health = async () => (await fetch(`${web.url}healthz`)).text();
+      using old = await Peer.connect(server.port);
+      assertEquals(await old.ask("ping"), "pong");
+      assertEquals(await health(), "It serves\n");
+      stream.pending = 1_000;
+      stream.hear(BATCH);
+      using al = await Peer.connect(server.port);
+      await al.send("ping");
+      assertEquals(await old.ask("ping"), "pong");
+      assertEquals(await health(), "Not now: it has not read yet what other servers did\n");
+      assertEquals(await opens(`${web.url}ws`), false);
+      assertEquals(server.server.connections().length, 1);
+      stream.pending = 999;
+      stream.hear({ ...BATCH, batch: 2 });
+      assertEquals(await al.frame(), "pong");
+      assertEquals(await health(), "It serves\n");
+      assertEquals(await opens(`${web.url}ws`), true);
+      old.close();
+      al.close();
+      await web.stop();
+      await stop(server, stream);
+    },
+  );
 
-  itNeeds(NET, "tells who waits for it nothing that is not so when it is stopped", async () => {
+  itNeeds(NET, "closes a waiting connection without a reply when it is stopped", async () => {
     const { stream } = await join();
     const server = await serveIn({ open: () => Promise.resolve(stream.commits) });
     stream.pending = 1_000;
     stream.hear(BATCH);
     using al = await Peer.connect(server.port);
     await al.send("ping");
-    // It is accepted, and waits.
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // Meanwhile the connection is accepted, and waits.
+    await sleep(20);
     await stop(server, stream);
     assertEquals(await al.frame().catch(() => undefined), undefined);
   });
 });
 
 describe("a strict server beside others", () => {
-  it("notes now and then who is here, so that nobody is forgotten elsewhere", async () => {
+  it("notes that a user is here, so that no other member forgets the user", async () => {
     const { stream } = await join(STRICT);
     const engine = new Engine(stream.commits, SILENT_LOG);
     const answer = engine.run(engine.open("10.0.0.1", "10.0.0.1:1"), {
@@ -152,7 +157,7 @@ describe("a strict server beside others", () => {
 });
 
 describe("a server whose member another one has ended", () => {
-  itNeeds(NET, "serves who comes meanwhile as soon as it takes part again", async () => {
+  itNeeds(NET, "serves a client that comes meanwhile as soon as it takes part again", async () => {
     const { stream } = await join();
     const server = await serveIn({ open: () => Promise.resolve(stream.commits) });
     using old = await Peer.connect(server.port);
@@ -166,14 +171,14 @@ describe("a server whose member another one has ended", () => {
     await stream.comeBack();
     await stream.comeBack();
     assertEquals(await al.frame(), "Hello, Al");
-    // What it holds ends with it.
+    // The name is free when the client has left.
     al.close();
     await stream.comeBack();
     assertEquals(namesHeld(stream.commits), []);
     await stop(server, stream);
   });
 
-  itNeeds(NET, "gives no name to who has waited for it since before", async () => {
+  itNeeds(NET, "gives no name to a session of the member before that waits for it", async () => {
     const { stream } = await join();
     const { commits } = stream;
     const server = await serveIn({ open: () => Promise.resolve(commits) });
@@ -199,7 +204,7 @@ describe("a server whose member another one has ended", () => {
   });
 });
 
-/** Is a WebSocket to this address opened? */
+/** Does the server accept a WebSocket? */
 async function opens(url: string): Promise<boolean> {
   const socket = new WebSocket(url);
   const isOpen = await new Promise<boolean>((resolve) => {
@@ -212,14 +217,14 @@ async function opens(url: string): Promise<boolean> {
   return isOpen;
 }
 
-/** Stops a server, whose journal says that it parts. */
+/** Stops a server, and lets its `leave` come back. */
 async function stop(server: TestServer, stream: Stream): Promise<void> {
   const stopped = server[Symbol.asyncDispose]();
   await stream.comeBack();
   await stopped;
 }
 
-/** The names that a session holds. */
+/** The names that sessions hold. */
 function namesHeld({ published: { users } }: GroupCommit): string[] {
   return users.byId.values().filter(({ id }) => users.presence.get(id)!.session !== undefined)
     .map(({ name }) => name);

@@ -2,18 +2,14 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import type { Entry } from "../../lib/chat/entry.ts";
 import { type Journal, memoryJournal, replay } from "../../lib/journal/journal.ts";
-import { Log } from "../../lib/log.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
 import { snapshotRows } from "../../lib/chat/snapshot.ts";
 import { openChat } from "../../lib/engine/group_commit.ts";
 import { SimulatedJournal } from "../harness/simulator/journal.ts";
+import { SILENT_LOG } from "../support.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
-const SILENT = new Log({ write: (bytes) => Promise.resolve(bytes.length) }, {
-  format: "off",
-  linesMax: 0,
-});
 const AL = { session: 1, address: "10.0.0.1", peer: "10.0.0.1:1" };
 
 function register(user: string): Entry {
@@ -22,7 +18,7 @@ function register(user: string): Entry {
 
 const END: Entry = { kind: "end", at: 2, session: AL.session };
 
-/** The names of the users that a journal holds, and who is held. */
+/** The names of the users that a journal holds; `(here)` where a session holds the name. */
 function usersIn(journal: Journal): string[] {
   const { users } = replay(journal.read(), SETTINGS);
   return users.byId.values().map(({ name, id }) => {
@@ -30,10 +26,10 @@ function usersIn(journal: Journal): string[] {
   });
 }
 
-/** GroupCommit over a journal that does what it is told, and what was said of every job. */
+/** A chat over a simulated journal, and a record of what became of each job. */
 function openWorld() {
   const journal = new SimulatedJournal();
-  const commits = openChat(SETTINGS, journal, SILENT);
+  const commits = openChat(SETTINGS, journal, SILENT_LOG);
   const said: string[] = [];
   const add = (job: string) =>
     commits.add({
@@ -44,7 +40,7 @@ function openWorld() {
 }
 
 describe("GroupCommit.close()", () => {
-  it("stores the open batch, and who waits for its end hears that it is done", async () => {
+  it("stores the open batch, and does its jobs", async () => {
     const { journal, commits, said, add } = openWorld();
     commits.apply(register("Al"));
     add("register");
@@ -55,7 +51,7 @@ describe("GroupCommit.close()", () => {
     assertEquals(usersIn(journal), ["Al (here)"]);
   });
 
-  it("undoes the open batch where it can't be stored, and stores what was before", async () => {
+  it("undoes the jobs of an open batch that can't be stored, and keeps the batch before", async () => {
     const { journal, commits, said, add } = openWorld();
     commits.apply(register("Al"));
     add("register");
@@ -70,13 +66,13 @@ describe("GroupCommit.close()", () => {
     await settled;
     assertEquals(said, ["register is done", "register of Bob is undone", "receive is undone"]);
     assertEquals(usersIn(journal), ["Al (here)"]);
-    // The batch is over: a timer that comes late finds nothing.
+    // The batch is over, so the end of the turn finds nothing to store.
     journal.end("stores");
     assertEquals(usersIn(journal), ["Al (here)"]);
   });
 
   for (const outcome of ["stores", "fails"] as const) {
-    it(`tries once more to store what is owed: the journal ${outcome}`, () => {
+    it(`tries once more to store overdue entries: the journal ${outcome}`, () => {
       const { journal, commits, add } = openWorld();
       commits.apply(register("Al"));
       add("register");
@@ -88,15 +84,15 @@ describe("GroupCommit.close()", () => {
       journal.outcome = outcome;
       commits.close();
       assertEquals(usersIn(journal), [outcome === "stores" ? "Al" : "Al (here)"]);
-      // The next server holds nobody anyway.
-      openChat(SETTINGS, journal, SILENT);
+      // The start of the next server ends all sessions anyway.
+      openChat(SETTINGS, journal, SILENT_LOG);
       assertEquals(usersIn(journal), ["Al"]);
     });
   }
 });
 
 describe("a batch that was stored", () => {
-  it("counts, even if what is done behind the commit fails", () => {
+  it("stays stored when a job of it throws", () => {
     const { journal, commits, said, add } = openWorld();
     commits.apply(register("Al"));
     add("register");
@@ -120,13 +116,13 @@ describe("a batch that was stored", () => {
     assertEquals(usersIn(journal), ["Al"]);
   });
 
-  it("counts, even if the journal can't be told of the state", () => {
+  it("stays stored when the journal throws as it gets the state", () => {
     const said: string[] = [];
     let published = () => {};
     let end = () => {};
     const afterTurn = (commit: () => void) => void (end = commit);
     const journal = { ...memoryJournal, afterTurn, published: () => published() };
-    const commits = openChat(SETTINGS, journal, SILENT);
+    const commits = openChat(SETTINGS, journal, SILENT_LOG);
     published = () => {
       throw new Error("a mistake of ours");
     };
@@ -139,7 +135,7 @@ describe("a batch that was stored", () => {
   });
 });
 
-describe("a batch that comes while the one before is stored", () => {
+describe("a batch that is opened while the one before is being stored", () => {
   it("is stored next, and its jobs are done then", () => {
     const { journal, commits, said, add } = openWorld();
     commits.apply(register("Al"));
@@ -170,7 +166,7 @@ describe("a batch that comes while the one before is stored", () => {
     assertEquals(journal.hasWork, false);
   });
 
-  it("falls with it: what was overwritten is put back, the latest first, then all is undone", () => {
+  it("is dropped with it: all is put back, the last job first, and then undone", () => {
     const { journal, commits, said } = openWorld();
     const note = (what: string) => () => said.push(what);
     const job = (name: string) => ({
@@ -194,7 +190,7 @@ describe("a batch that comes while the one before is stored", () => {
     assertEquals(commits.settled(), undefined);
   });
 
-  it("is waited for by a stop, like the one before", async () => {
+  it("is stored by close(), like the one before", async () => {
     const { journal, commits, said, add } = openWorld();
     commits.apply(register("Al"));
     add("register");

@@ -1,26 +1,27 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Deadline } from "../../lib/server/deadline.ts";
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 describe("Deadline", () => {
-  it("passes in its batch among others, once", async () => {
+  it("passes once, and a sooner one passes first, whichever was set first", async () => {
     const passed: string[] = [];
     const late = new Deadline(() => passed.push("late"));
     const soon = new Deadline(() => passed.push("soon"));
+    const last = new Deadline(() => passed.push("last"));
     const never = new Deadline(() => passed.push("never"));
+    never.set(Infinity);
     late.set(60);
     soon.set(20);
-    never.set(Infinity);
-    await pause(40);
+    last.set(80);
+    await sleep(40);
     assertEquals(passed, ["soon"]);
-    await pause(80);
-    assertEquals(passed, ["soon", "late"]);
-    for (const deadline of [late, soon, never]) deadline.close();
+    await sleep(80);
+    assertEquals(passed, ["soon", "late", "last"]);
+    for (const deadline of [late, soon, last, never]) deadline.close();
   });
 
-  it("is moved, batched off and set again, also while it passes", async () => {
+  it("can be moved, cleared and set again, also while it passes", async () => {
     let passed = 0;
     const moved: Deadline = new Deadline(() => {
       passed++;
@@ -31,18 +32,18 @@ describe("Deadline", () => {
     moved.set(50);
     off.set(10);
     off.clear();
-    await pause(30);
+    await sleep(30);
     assertEquals(passed, 0);
-    await pause(100);
+    await sleep(100);
     assertEquals(passed, 2);
     moved.set(10);
     moved.close();
     off.close();
-    await pause(30);
+    await sleep(30);
     assertEquals(passed, 2);
   });
 
-  it("asks for no timer in the past, of which the runtime would complain on stderr", () => {
+  it("sets no timer in the past: the runtime would complain on stderr", () => {
     const { setTimeout } = globalThis;
     const asked: number[] = [];
     Object.assign(globalThis, { setTimeout: (_: () => void, ms: number) => asked.push(ms) });

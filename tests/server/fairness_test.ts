@@ -1,44 +1,49 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
+import { setTimeout as sleep } from "node:timers/promises";
+import { forgetLoopTime } from "../../lib/clock.ts";
 import { Fairness, Ticket } from "../../lib/server/fairness.ts";
 import { until } from "../support.ts";
 
-/** More are a crowd; as many go on when all come at once. */
+/** When more than this many are busy, each queues after its first reply. */
 const CROWD = 64;
-/** As many of it are served together, so many commands of each. */
+/** This many of a crowd are served at a time. */
 const TOGETHER = 50;
+/** A connection of a crowd queues after this many commands. */
 const COMMANDS = 6;
+/** The connections of a test. */
 const PEERS = 150;
 
-/** Connections that are served; the clock stands where a test wants it. */
+/** Connections, and a clock that a test sets. */
 class Crowd implements Disposable {
   readonly fairness: Fairness;
   readonly tickets = Array.from({ length: PEERS }, () => new Ticket());
   clock = 1_000;
-  /** Those who were let in, in their order. */
+  /** The connections that have left the queue, in this order. */
   readonly letIn: Ticket[] = [];
   readonly #now = performance.now;
 
   constructor(connections: number) {
     this.fairness = new Fairness(() => connections);
     performance.now = () => this.clock;
+    forgetLoopTime();
   }
 
-  /** Serves some of them so often, so many commands each time; returns how many wait. */
+  /** Serves each connection `times` times, `commands` commands each; returns how many queue. */
   serve(tickets: readonly Ticket[], times = 1, commands = 1): number {
     let waiting = 0;
     for (let time = 0; time < times; time++) {
       for (const ticket of tickets) {
-        const turn = this.fairness.next(ticket, ticket.commandCount + commands);
-        if (turn === undefined) continue;
+        const queued = this.fairness.next(ticket, ticket.commandCount + commands);
+        if (queued === undefined) continue;
         waiting++;
-        turn.then(() => this.letIn.push(ticket));
+        queued.then(() => this.letIn.push(ticket));
       }
     }
     return waiting;
   }
 
-  /** All of them come at once, and those who go on are served until they wait too. */
+  /** Serves all of them once, and the ones that do not queue until they do. */
   gather(tickets: readonly Ticket[]): void {
     this.serve(tickets);
     this.serve(tickets.slice(0, CROWD), COMMANDS - 1);
@@ -46,6 +51,7 @@ class Crowd implements Disposable {
 
   [Symbol.dispose](): void {
     performance.now = this.#now;
+    forgetLoopTime();
   }
 }
 
@@ -54,12 +60,12 @@ function loopTurn(): Promise<void> {
 }
 
 describe("Fairness", () => {
-  it("lets nobody wait where there is no crowd, and the loop is on time", () => {
+  it("queues no connection where few are busy and the loop is on time", () => {
     using few = new Crowd(CROWD);
     assertEquals(few.serve(few.tickets.slice(0, CROWD), 50), 0);
   });
 
-  it("serves some of a crowd together, and lets the others in as they have waited", async () => {
+  it("serves 50 of a crowd at a time, and lets the longest waiting in first", async () => {
     using crowd = new Crowd(PEERS);
     crowd.gather(crowd.tickets);
     for (let from = CROWD; from < 3 * PEERS; from += TOGETHER) {
@@ -74,25 +80,25 @@ describe("Fairness", () => {
     }
   });
 
-  it("lets each of a crowd that comes at once wait as soon as it was served", () => {
+  it("queues each connection of a crowd after its first reply", () => {
     using crowd = new Crowd(PEERS);
     assertEquals(crowd.serve(crowd.tickets), PEERS - CROWD);
   });
 
-  it("counts the commands, so that a long pipeline has no more of them than others", () => {
+  it("counts commands, so that a long pipeline gets no more of them than others", () => {
     using crowd = new Crowd(PEERS);
     crowd.serve(crowd.tickets);
     assertEquals(crowd.serve(crowd.tickets.slice(0, 1), 1, COMMANDS - 2), 0);
     assertEquals(crowd.serve(crowd.tickets.slice(1, 2), 1, COMMANDS - 1), 1);
   });
 
-  it("does not wait for those of a crowd who are silent", async () => {
+  it("does not wait for silent connections of a crowd", async () => {
     using crowd = new Crowd(10 * PEERS);
     crowd.gather(crowd.tickets);
     await until(() => crowd.letIn.length === PEERS, "all are let in");
   });
 
-  it("keeps nobody of a crowd waiting who asks seldom", async () => {
+  it("does not queue a connection of a crowd that sends seldom", async () => {
     using crowd = new Crowd(PEERS);
     const [seldom, ...others] = crowd.tickets as [Ticket, ...Ticket[]];
     crowd.gather(others);
@@ -107,6 +113,21 @@ describe("Fairness", () => {
     }
   });
 
+  it("queues none of 30 busy connections, however long they are busy", async () => {
+    using crowd = new Crowd(PEERS);
+    for (let interval = 0; interval < 2 * COMMANDS; interval++) {
+      assertEquals(crowd.serve(crowd.tickets.slice(0, 30)), 0);
+      await sleep(2);
+    }
+  });
+
+  it("keeps the places of connections that were served in the interval before", async () => {
+    using crowd = new Crowd(PEERS);
+    assertEquals(crowd.serve(crowd.tickets.slice(0, TOGETHER)), 0);
+    await sleep(2);
+    assertEquals(crowd.serve(crowd.tickets.slice(TOGETHER, TOGETHER + 1), COMMANDS), 1);
+  });
+
   it("lets the loop turn when it is late, though few are served", async () => {
     using few = new Crowd(2);
     const busy = few.tickets.slice(0, 2);
@@ -117,9 +138,10 @@ describe("Fairness", () => {
     await Promise.resolve();
     assertEquals(few.letIn.length, 0);
     await until(() => few.letIn.length === waiting, "the loop has turned");
+    assertEquals(few.serve(busy), 0);
   });
 
-  it("lets everybody go on who had to wait for a late loop", async () => {
+  it("lets all connections go on that had to wait for a late loop", async () => {
     using few = new Crowd(60);
     const busy = few.tickets.slice(0, 60);
     const seen = new Set<Ticket>();

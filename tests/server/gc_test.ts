@@ -5,10 +5,10 @@ import { HeapWatch } from "../../lib/server/gc.ts";
 const MB = 2 ** 20;
 
 describe("HeapWatch", () => {
-  /** At which looks it is time to collect; then `left` megabytes are in use. */
-  function due(looks: readonly number[], left = 5): number[] {
+  /** The checks at which it is time to collect; then `left` megabytes are in use. */
+  function due(checks: readonly number[], left = 5): number[] {
     const watch = new HeapWatch();
-    return looks.flatMap((used, at) => {
+    return checks.flatMap((used, at) => {
       if (!watch.isDue(used * MB)) return [];
       watch.collected(left * MB);
       return [at];
@@ -27,7 +27,7 @@ describe("HeapWatch", () => {
     assertEquals(due([100, 100, 100, 130, 100, 100], 100), [1, 5]);
   });
 
-  it("leaves a heap alone where little has changed, or little of much", () => {
+  it("leaves a heap alone where little has changed, or a small share of it", () => {
     assertEquals(due([5, 8, 8, 11, 11]), []);
     assertEquals(due([400, 400, 430, 430, 430], 400), [1]);
   });

@@ -1,6 +1,7 @@
 /** docs/haproxy.cfg, run by a real HAProxy in front of two servers. */
 import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { type Journal, memoryJournal } from "../../lib/journal/journal.ts";
 import { itNeeds, type Needs } from "../needs.ts";
@@ -11,12 +12,12 @@ const NEEDS: Needs = { permissions: ["net", "run", "read"], programs: ["haproxy"
 const CONFIG = new URL("../../docs/haproxy.cfg", import.meta.url);
 const TRUSTED = ["--proxy-protocol", "127.0.0.1"];
 
-/** A server behind a proxy, and where it tells its health. */
+/** A server behind HAProxy: its port, and the URL of its page, which has `/healthz`. */
 type Behind = Pick<TestWeb, "port" | "url">;
 
 const AWAY = "Storage is not available, try again!";
 
-/** HAProxy on a free port of loopback, before these servers. */
+/** HAProxy on a free port of loopback, in front of two servers. */
 class HAProxy implements AsyncDisposable {
   readonly port: number;
   readonly #child: Deno.ChildProcess;
@@ -37,7 +38,7 @@ class HAProxy implements AsyncDisposable {
         )
         .replace(`${name}:31337`, `127.0.0.1:${port}`);
     }
-    // Of connections only as many as any machine allows; a warning would end it.
+    // `-n`: as many connections as any machine allows; with `-dW` a warning would end HAProxy.
     this.#child = new Deno.Command("haproxy", {
       args: ["-n", "100", "-dW", "-f", "/dev/stdin"],
       stdin: "piped",
@@ -58,14 +59,14 @@ class HAProxy implements AsyncDisposable {
     return this.#log.includes(text);
   }
 
-  /** Connects as a user does; waits until HAProxy listens. */
+  /** Connects as a user does, and waits until HAProxy listens. */
   async connect(): Promise<Peer> {
     for (let tries = 0;; tries++) {
       try {
         return await Peer.connect(this.port);
       } catch (error) {
         if (tries === 500 || !(error instanceof Deno.errors.ConnectionRefused)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 10));
+        await sleep(10);
       }
     }
   }
@@ -82,7 +83,7 @@ function freePort(): number {
   return listener.addr.port;
 }
 
-/** Was the user of this connection told to the server, by address and port? */
+/** Does the log of the server name the address and port of this connection? */
 function knows(server: TestServer, { conn }: Peer): boolean {
   const { port } = conn.localAddr as Deno.NetAddr;
   return server.lines.some((line) =>
@@ -91,27 +92,31 @@ function knows(server: TestServer, { conn }: Peer): boolean {
 }
 
 describe("docs/haproxy.cfg", () => {
-  itNeeds(NEEDS, "is a configuration that HAProxy takes as it is", async () => {
+  itNeeds(NEEDS, "is accepted by HAProxy as it is", async () => {
     const { code, stderr } = await new Deno.Command("haproxy", {
       args: ["-c", "-n", "100", "-f", CONFIG.pathname],
     }).output();
     assertEquals(code, 0, new TextDecoder().decode(stderr));
   });
 
-  itNeeds(NEEDS, "spreads users over both servers, which see their own addresses", async () => {
-    await using first = serveWeb(...TRUSTED);
-    await using second = serveWeb(...TRUSTED);
-    await using haproxy = new HAProxy([first, second]);
-    using al = await haproxy.connect();
-    assertEquals(await al.ask("register", "Al"), "Hello, Al");
-    using bob = await haproxy.connect();
-    assertEquals(await bob.ask("register", "Bob"), "Hello, Bob");
-    const [alsServer, bobsServer] = knows(first, al) ? [first, second] : [second, first];
-    assert(knows(alsServer, al) && !knows(alsServer, bob));
-    assert(knows(bobsServer, bob) && !knows(bobsServer, al));
-  });
+  itNeeds(
+    NEEDS,
+    "spreads users over both servers, which see the addresses of the users",
+    async () => {
+      await using first = serveWeb(...TRUSTED);
+      await using second = serveWeb(...TRUSTED);
+      await using haproxy = new HAProxy([first, second]);
+      using al = await haproxy.connect();
+      assertEquals(await al.ask("register", "Al"), "Hello, Al");
+      using bob = await haproxy.connect();
+      assertEquals(await bob.ask("register", "Bob"), "Hello, Bob");
+      const [alsServer, bobsServer] = knows(first, al) ? [first, second] : [second, first];
+      assert(knows(alsServer, al) && !knows(alsServer, bob));
+      assert(knows(bobsServer, bob) && !knows(bobsServer, al));
+    },
+  );
 
-  itNeeds(NEEDS, "hands a client that ends its side all its replies", async () => {
+  itNeeds(NEEDS, "passes all replies on to a client that ends its sending side", async () => {
     await using chat = serveWeb(...TRUSTED);
     await using haproxy = new HAProxy([chat, chat]);
     using peer = await haproxy.connect();
@@ -123,7 +128,7 @@ describe("docs/haproxy.cfg", () => {
 
   itNeeds(
     NEEDS,
-    "passes over a server that says nothing, and leaves no trace of its checks",
+    "sends no user to a silent server, and its checks leave no lines in the log",
     async () => {
       await using chat = serveWeb(...TRUSTED);
       using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -141,7 +146,7 @@ describe("docs/haproxy.cfg", () => {
 
   itNeeds(
     NEEDS,
-    "passes over one that can't store, and lets all speak where none can",
+    "sends no user to a server that can't store, unless no server can",
     async () => {
       const failing: Journal = {
         ...memoryJournal,

@@ -1,12 +1,14 @@
 /**
- * Opens connections that fall silent: `idle_peers.ts PORT COUNT`. Each pings once, so that it is
- * known to be served. A line is printed when all are open; they are kept until stdin ends, and then
- * closed. A process of its own, because the server of the test needs its open files for the other
- * ends.
+ * Opens idle connections: `idle_peers.ts PORT COUNT`. Each connection sends one `ping`, to be sure
+ * that it is served. A line is printed when all are open. They are closed when stdin ends. It is a
+ * process of its own, because the server in the process of the test needs all files that it may
+ * open.
  */
 import { encodeFrame } from "../../lib/protocol/frame.ts";
 
-/** So many are being opened at once: fewer than stand in a listener's queue, which drops the rest. */
+/**
+ * At most this many are opened at a time: the queue of the listener drops connections when full.
+ */
 const AT_ONCE = 100;
 
 const PING = encodeFrame("ping");

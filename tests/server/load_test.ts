@@ -5,17 +5,17 @@ import { Peer } from "../peer.ts";
 import { serve, until } from "../support.ts";
 
 const PEERS = 1_000;
-/** Every peer writes to so many others, and so often to each. */
+/** Each peer sends a message to this many others in each round. */
 const FRIENDS = 5;
 const ROUNDS = 3;
-/** Every so manyth peer also writes to all, once a round. */
+/** Peers whose number is a multiple of this also send one to all in each round. */
 const BROADCASTER = 100;
 
 const IDLE = 10_000;
-/** What the process of the server opens besides the connections of idle peers. */
+/** Files that the process of the server may open besides the connections of idle peers. */
 const OTHER_FILES = 500;
 
-/** A message of the load: to one peer or to all, with a text that nobody else writes. */
+/** A message to one peer or to all, with a text that no other message has. */
 interface Message {
   readonly to: number | "all";
   readonly text: string;
@@ -25,7 +25,7 @@ function nameOf(peer: number): string {
   return `peer${peer}`;
 }
 
-/** What a peer writes, in this order. */
+/** The messages of a peer, in their order. */
 function messagesOf(peer: number): Message[] {
   const messages: Message[] = [];
   for (let round = 0; round < ROUNDS; round++) {
@@ -38,7 +38,7 @@ function messagesOf(peer: number): Message[] {
   return messages;
 }
 
-/** Texts by sender, in order: what a mailbox must give, however the senders interleave. */
+/** The texts of a mailbox by sender, in order: the senders may interleave. */
 type Mailbox = Map<string, string[]>;
 
 function put(mailbox: Mailbox, from: string, text: string): void {
@@ -57,7 +57,7 @@ function expectedMailboxes(): Mailbox[] {
   return mailboxes;
 }
 
-/** Receives what is there and sorts it by sender. */
+/** Receives the mail of a peer, and sorts it by sender. */
 async function receiveInto(mailbox: Mailbox, peer: Peer): Promise<void> {
   for (const mail of await peer.mail("receive")) {
     const [from = "", text = ""] = mail.split(": ");
@@ -65,7 +65,7 @@ async function receiveInto(mailbox: Mailbox, peer: Peer): Promise<void> {
   }
 }
 
-/** Sends a peer's messages one by one, and receives between the rounds what came meanwhile. */
+/** Sends the messages of a peer one by one, and receives its mail after each round. */
 async function converse(peer: Peer, index: number, mailbox: Mailbox): Promise<void> {
   for (const [sent, { to, text }] of messagesOf(index).entries()) {
     const command = to === "all" ? ["sendall", text] : ["send", nameOf(to), text];
@@ -74,7 +74,7 @@ async function converse(peer: Peer, index: number, mailbox: Mailbox): Promise<vo
   }
 }
 
-/** How many files a process may open here. */
+/** The number of files that a process may open here. */
 async function openFilesMax(): Promise<number> {
   const { stdout } = await new Deno.Command("sh", { args: ["-c", "ulimit -n"] }).output();
   const limit = new TextDecoder().decode(stdout).trim();
@@ -121,7 +121,7 @@ async function chat(alice: Peer, bob: Peer, rounds: number): Promise<void> {
 }
 
 describe("a server under load", () => {
-  itNeeds(NET, `loses and mixes up nothing of what ${PEERS} connections send`, async () => {
+  itNeeds(NET, `loses and mixes up none of the messages of ${PEERS} connections`, async () => {
     await using server = serve("--users-per-address-max", "20000", "--log", "off");
     using all = new DisposableStack();
     const peers: Peer[] = [];
@@ -140,29 +140,33 @@ describe("a server under load", () => {
   });
 
   const processes = { permissions: ["net", "run"], programs: ["sh"] } as const;
-  itNeeds(processes, `serves two beside ${IDLE} that are idle, and forgets who left`, async () => {
-    const idle = Math.min(IDLE, await openFilesMax() - OTHER_FILES);
-    assert(idle > 0, "a process may open too few files here");
-    if (idle < IDLE) console.log(`Only ${idle} idle connections: the limit of open files is low`);
-    await using server = serve("--connections-max", String(idle + 2), "--idle-timeout-s", "600");
-    const logged = (event: string) =>
-      server.lines.filter((line) => line.includes(` ${event} `)).length;
-    using alice = await Peer.connect(server.port);
-    using bob = await Peer.connect(server.port);
-    assertEquals(await alice.ask("register", "Alice"), "Hello, Alice");
-    assertEquals(await bob.ask("register", "Bob"), "Hello, Bob");
+  itNeeds(
+    processes,
+    `serves two users beside ${IDLE} idle connections, and forgets closed ones`,
+    async () => {
+      const idle = Math.min(IDLE, await openFilesMax() - OTHER_FILES);
+      assert(idle > 0, "a process may open too few files here");
+      if (idle < IDLE) console.log(`Only ${idle} idle connections: the limit of open files is low`);
+      await using server = serve("--connections-max", String(idle + 2), "--idle-timeout-s", "600");
+      const logged = (event: string) =>
+        server.lines.filter((line) => line.includes(` ${event} `)).length;
+      using alice = await Peer.connect(server.port);
+      using bob = await Peer.connect(server.port);
+      assertEquals(await alice.ask("register", "Alice"), "Hello, Alice");
+      assertEquals(await bob.ask("register", "Bob"), "Hello, Bob");
 
-    const peers = await IdlePeers.connect(server.port, idle);
-    await until(() => logged("connected") === idle + 2, "all idle peers are connected");
-    assertEquals(logged("disconnected"), 0);
-    using surplus = await Peer.connect(server.port);
-    assertEquals(await surplus.frame(), "Server is full!");
-    await chat(alice, bob, 100);
+      const peers = await IdlePeers.connect(server.port, idle);
+      await until(() => logged("connected") === idle + 2, "all idle peers are connected");
+      assertEquals(logged("disconnected"), 0);
+      using surplus = await Peer.connect(server.port);
+      assertEquals(await surplus.frame(), "Server is full!");
+      await chat(alice, bob, 100);
 
-    await peers.leave();
-    await until(() => logged("disconnected") === idle, "all idle peers are disconnected");
-    using late = await Peer.connect(server.port);
-    assertEquals(await late.ask("users"), "2");
-    await chat(alice, bob, 100);
-  });
+      await peers.leave();
+      await until(() => logged("disconnected") === idle, "all idle peers are disconnected");
+      using late = await Peer.connect(server.port);
+      assertEquals(await late.ask("users"), "2");
+      await chat(alice, bob, 100);
+    },
+  );
 });

@@ -1,21 +1,18 @@
-/** The chat behind a proxy that names the users' addresses. */
+/** A server behind a proxy that names the addresses of its users. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { from, header, LOCAL, tcp6 } from "../protocol/proxy_headers.ts";
-import { itNeeds, NET } from "../needs.ts";
+import { IPV6, itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
-import { serve, type TestServer, until } from "../support.ts";
+import { logHas, serve, type TestServer, until } from "../support.ts";
 
 const TRUSTED = ["--proxy-protocol", "127.0.0.1"];
 const DB8 = "20010db8000000000000000000000001";
 
-function logHas(server: TestServer, text: string): () => boolean {
-  return () => server.lines.some((line) => line.includes(text));
-}
-
-/** Connects, as a proxy does for a user. */
+/** Connects as a proxy does for a user. */
 async function connect(server: TestServer, first: Uint8Array): Promise<Peer> {
   const peer = await Peer.connect(server.port);
   await peer.write(first);
@@ -42,15 +39,8 @@ describe("behind a trusted proxy", () => {
     assertEquals(await eve.ask("register", "Eve"), "'[2001:db8::1]:50002' was used before!");
   });
 
-  itNeeds(NET, "a proxy is known by its IPv4 address on a dual-stack socket", async () => {
-    let server;
-    try {
-      server = serve("--hostname", "::", ...TRUSTED);
-    } catch {
-      console.log("this machine has no IPv6");
-      return;
-    }
-    await using _ = server;
+  itNeeds(IPV6, "a proxy is known by its IPv4 address on a dual-stack socket", async () => {
+    await using server = serve("--hostname", "::", ...TRUSTED);
     using peer = await connect(server, from("192.0.2.7"));
     assertEquals(await peer.ask("ping"), "pong");
   });
@@ -67,7 +57,7 @@ describe("behind a trusted proxy", () => {
     assertEquals(await back.ask("register", "Al"), "Nice to see you, Al");
   });
 
-  itNeeds(NET, "the limits of an address are for that of the header", async () => {
+  itNeeds(NET, "the limits per address count the address of the header", async () => {
     await using server = serve("--connections-per-address-max", "1", ...TRUSTED);
     using al = await connect(server, from("192.0.2.7"));
     assertEquals(await al.ask("ping"), "pong");
@@ -85,7 +75,7 @@ describe("behind a trusted proxy", () => {
       const bytes = concat([from("192.0.2.7"), encodeFrames(["ping", "users"])]);
       for (let at = 0; at < bytes.length; at++) {
         using peer = await connect(server, bytes.subarray(0, at));
-        await new Promise((resolve) => setTimeout(resolve));
+        await sleep(0);
         await peer.write(bytes.subarray(at));
         assertEquals([await peer.frame(), await peer.frame()], ["pong", "0"]);
       }
@@ -97,7 +87,7 @@ describe("behind a trusted proxy", () => {
     using peer = await Peer.connect(server.port);
     for (const byte of concat([from("192.0.2.7"), encodeFrames(["ping"])])) {
       await peer.write(Uint8Array.of(byte));
-      await new Promise((resolve) => setTimeout(resolve));
+      await sleep(0);
     }
     assertEquals(await peer.frame(), "pong");
   });
@@ -112,7 +102,7 @@ describe("behind a trusted proxy", () => {
     }
   });
 
-  itNeeds(NET, "a header that does not come holds up nobody", async () => {
+  itNeeds(NET, "a header that does not come delays no other connection", async () => {
     await using server = serve(...TRUSTED);
     using silent = await Peer.connect(server.port);
     using slow = await connect(server, LOCAL.subarray(0, 5));
@@ -147,7 +137,7 @@ describe("behind a trusted proxy", () => {
   });
 });
 
-describe("what comes from a trusted proxy without a header", () => {
+describe("a connection of a trusted proxy without a good header", () => {
   const ADVICE =
     ". 127.0.0.1 is in --proxy-protocol, so it must begin with a header of the PROXY " +
     "protocol, version 2: switch that on there (send-proxy-v2 in HAProxy), or take the address " +
@@ -170,7 +160,7 @@ describe("what comes from a trusted proxy without a header", () => {
       ["nothing", new Uint8Array(0), "0 bytes of a header came, then nothing more for 0.3 s"],
     ] as const
   ) {
-    itNeeds(NET, `${name} ends the connection, the log says why, and others go on`, async () => {
+    itNeeds(NET, `is closed after ${name}, the log says why, and others go on`, async () => {
       await using server = serve("--command-timeout-s", "0.3", ...TRUSTED);
       using other = await connect(server, from("192.0.2.7"));
       assertEquals(await other.ask("ping"), "pong");
@@ -185,21 +175,21 @@ describe("what comes from a trusted proxy without a header", () => {
     });
   }
 
-  itNeeds(NET, "is explained where the connection ends too soon", async () => {
+  itNeeds(NET, "is explained in the log if it ends within the header", async () => {
     await using server = serve(...TRUSTED);
     (await connect(server, LOCAL.subarray(0, 9))).close();
     await until(logHas(server, "9 bytes of a header came, then the connection ended"), "it is");
   });
 });
 
-describe("from elsewhere", () => {
-  itNeeds(NET, "nobody needs a header", async () => {
+describe("a connection that is not of a trusted proxy", () => {
+  itNeeds(NET, "needs no header", async () => {
     await using server = serve("--proxy-protocol", "192.0.2.0/24,::1");
     using peer = await Peer.connect(server.port);
     assertEquals(await peer.ask("ping"), "pong");
   });
 
-  itNeeds(NET, "a header gives nobody another address: it is a mistake", async () => {
+  itNeeds(NET, "gets no other address by a header, which is a mistake", async () => {
     for (const flags of [[], ["--proxy-protocol", "192.0.2.0/24"]]) {
       await using server = serve(...flags);
       using peer = await connect(server, from("192.0.2.7"));

@@ -6,7 +6,9 @@ import { serve } from "../support.ts";
 const PYTHON = { permissions: ["net", "run"], programs: ["python3"] } as const;
 const STUDENT = `${import.meta.dirname}/student.py`;
 
-/** The replies to the conversation of `student.py`, but for the last, on which the modes differ. */
+/**
+ * The replies to the commands of `student.py` but the last one, whose reply depends on the mode.
+ */
 const REPLIES = [
   "0",
   "Hello, Боб",

@@ -1,21 +1,18 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodeFrame, encodeFrames } from "../../lib/protocol/frame.ts";
 import { type Journal, memoryJournal } from "../../lib/journal/journal.ts";
-import { itNeeds, NET } from "../needs.ts";
+import { IPV6, itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
-import { serve, serveOn, until } from "../support.ts";
+import { logHas, serve, serveOn, until } from "../support.ts";
 
 const HELLO = encodeFrames(["register", "Al"]);
 
-/** A journal that takes its time, and lets others go on meanwhile. */
+/** A journal whose commits take this long (ms), and do not block the event loop. */
 function slowJournal(ms: number): Journal {
   return { ...memoryJournal, commit: (_entries, stored) => void setTimeout(stored, ms) };
-}
-
-function logHas(server: { lines: string[] }, text: string): () => boolean {
-  return () => server.lines.some((line) => line.includes(text));
 }
 
 describe("a connection", () => {
@@ -42,7 +39,7 @@ describe("a connection", () => {
     assertEquals(await peer.frame(), undefined);
   });
 
-  itNeeds(NET, "has all of its time behind a commit for which everybody had to wait", async () => {
+  itNeeds(NET, "has its whole idle time after a commit that blocked the event loop", async () => {
     let blocks = false;
     const commit: Journal["commit"] = (_entries, stored) => {
       const end = performance.now() + (blocks ? 800 : 0);
@@ -64,25 +61,29 @@ describe("a connection", () => {
     assertEquals(await peer.ask("ping"), "pong");
   });
 
-  itNeeds(NET, "is not idle while it waits for a name, whatever it was sent before", async () => {
-    await using server = serve("--write-timeout-s", "0.1");
-    using old = await Peer.connect(server.port);
-    await old.ask("register", "Al");
-    using fresh = await Peer.connect(server.port);
-    await fresh.write(concat([encodeFrames(["ping"]), encodeFrames(["register", "Al"])]));
-    assertEquals(await fresh.frame(), "pong");
-    assertEquals(await fresh.frame(), "'Al' already exists!");
-    assertEquals(await fresh.ask("ping"), "pong");
-  });
+  itNeeds(
+    NET,
+    "is not idle while it waits for a name, though a reply was written before",
+    async () => {
+      await using server = serve("--write-timeout-s", "0.1");
+      using old = await Peer.connect(server.port);
+      await old.ask("register", "Al");
+      using fresh = await Peer.connect(server.port);
+      await fresh.write(concat([encodeFrames(["ping"]), encodeFrames(["register", "Al"])]));
+      assertEquals(await fresh.frame(), "pong");
+      assertEquals(await fresh.frame(), "'Al' already exists!");
+      assertEquals(await fresh.ask("ping"), "pong");
+    },
+  );
 
-  itNeeds(NET, "has all of its time for a command that comes behind a wait", async () => {
+  itNeeds(NET, "has the whole command time-out for a command behind a wait", async () => {
     await using server = serveOn(slowJournal(500), "--command-timeout-s", "0.3");
     using peer = await Peer.connect(server.port);
     await peer.ask("register", "Al");
     await peer.send("wait", "5");
     const ping = encodeFrames(["ping"]);
     await peer.write(concat([encodeFrames(["send", "Al", "Hello"]), ping.subarray(0, 3)]));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     await peer.write(ping.subarray(3));
     assertEquals(await peer.frame(), "0");
     assertEquals(await peer.frame(), "Message added to storage!");
@@ -95,13 +96,13 @@ describe("a connection", () => {
     const closed = peer.frame();
     for (const byte of encodeFrames(["sendall", "x".repeat(200)])) {
       await peer.write(Uint8Array.of(byte)).catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await sleep(5);
       if (logHas(server, "reason=incomplete-frame")()) break;
     }
     assertStringIncludes((await closed)!, "nothing more came");
   });
 
-  itNeeds(NET, "that ends its side still gets all its replies", async () => {
+  itNeeds(NET, "that ends its sending side still gets all its replies", async () => {
     await using server = serve();
     using peer = await Peer.connect(server.port);
     await peer.write(concat([HELLO, encodeFrames(["users"]), encodeFrames(["wait", "60"])]));
@@ -123,7 +124,7 @@ describe("a connection", () => {
     assertEquals(await peer.frame(), undefined);
   });
 
-  itNeeds(NET, "that sends 100 MB of noise ends alone", async () => {
+  itNeeds(NET, "that sends 100 MB of noise is closed, and no other one is", async () => {
     await using server = serve();
     using other = await Peer.connect(server.port);
     using peer = await Peer.connect(server.port);
@@ -135,7 +136,7 @@ describe("a connection", () => {
     await until(logHas(server, "disconnected connection=2"), "it ends");
   });
 
-  itNeeds(NET, "that closes in the middle of a frame ends alone", async () => {
+  itNeeds(NET, "that closes within a frame ends, and no other one does", async () => {
     await using server = serve();
     using other = await Peer.connect(server.port);
     const peer = await Peer.connect(server.port);
@@ -168,22 +169,15 @@ describe("a connection", () => {
     let before = -1;
     while (before !== written) {
       before = written;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await sleep(100);
     }
     assert(written < 50_000_000, `${written} bytes were taken`);
     peer.close();
     await writing;
   });
 
-  itNeeds(NET, "of an IPv4 client on a dual-stack socket has an IPv4 address", async () => {
-    let server;
-    try {
-      server = serve("--hostname", "::", "--strict");
-    } catch {
-      console.log("this machine has no IPv6");
-      return;
-    }
-    await using _ = server;
+  itNeeds(IPV6, "of an IPv4 client on a dual-stack socket has an IPv4 address", async () => {
+    await using server = serve("--hostname", "::", "--strict");
     using peer = await Peer.connect(server.port);
     using other = await Peer.connect(server.port);
     await peer.ask("register", "Al");
@@ -193,20 +187,20 @@ describe("a connection", () => {
 });
 
 describe("a client that comes back at once", () => {
-  itNeeds(NET, "has its name again, though its old connection ends a little later", async () => {
+  itNeeds(NET, "gets its name, though its old connection ends a little later", async () => {
     await using server = serve();
     const old = await Peer.connect(server.port);
     await old.ask("register", "Al");
     using fresh = await Peer.connect(server.port);
     await fresh.send("register", "Al");
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     old.close();
     assertEquals(await fresh.frame(), "Nice to see you, Al");
   });
 
   itNeeds(
     NET,
-    "acts as the one user of its address, though that is held a little longer",
+    "acts as the only user of its address, though its old connection ends a little later",
     async () => {
       await using server = serve();
       const old = await Peer.connect(server.port);
@@ -214,7 +208,7 @@ describe("a client that comes back at once", () => {
       await old.ask("send", "Al", "hi");
       using fresh = await Peer.connect(server.port);
       await fresh.send("receive");
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await sleep(50);
       old.close();
       assertEquals(await fresh.frame(), "1");
     },
@@ -222,7 +216,7 @@ describe("a client that comes back at once", () => {
 
   itNeeds(
     NET,
-    "is refused in the end if the old connection stays, and waits for it only once",
+    "is refused if the old connection stays, and waits for it only once",
     async () => {
       await using server = serve();
       using old = await Peer.connect(server.port);
@@ -236,19 +230,19 @@ describe("a client that comes back at once", () => {
     },
   );
 
-  itNeeds(NET, "may try again, and is waited for again", async () => {
+  itNeeds(NET, "may try again, and waits for the old connection again", async () => {
     await using server = serve();
     const old = await Peer.connect(server.port);
     await old.ask("register", "Al");
     using fresh = await Peer.connect(server.port);
     assertEquals(await fresh.ask("register", "Al"), "'Al' already exists!");
     await fresh.send("register", "Al");
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     old.close();
     assertEquals(await fresh.frame(), "Nice to see you, Al");
   });
 
-  itNeeds(NET, "gets the replies before without waiting", async () => {
+  itNeeds(NET, "gets the replies to earlier commands without waiting", async () => {
     await using server = serve();
     using old = await Peer.connect(server.port);
     await old.ask("register", "Al");
@@ -279,7 +273,7 @@ describe("wait", () => {
     using al = await Peer.connect(server.port);
     await al.ask("register", "Al");
     await al.send("wait", "60");
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
     await al.send("send", "Al", "hi");
     assertEquals([await al.frame(), await al.frame()], ["0", "Message added to storage!"]);
     assertEquals(await al.mail("wait", "60"), ["Al: hi"]);
@@ -300,33 +294,41 @@ describe("wait", () => {
     assertEquals(await al.mail("receive"), []);
   });
 
-  itNeeds(NET, "of two for one user serves the older, and the other goes on waiting", async () => {
-    await using server = serve();
-    using registered = await Peer.connect(server.port);
-    await registered.ask("register", "Al");
-    registered.close();
-    using older = await Peer.connect(server.port);
-    using younger = await Peer.connect(server.port);
-    using sender = await Peer.connect(server.port);
-    await older.send("wait", "60");
-    await until(logHas(server, "connected connection=4"), "all are connected");
-    assertEquals(await sender.ask("users"), "1");
-    await sender.frame();
-    await younger.send("wait", "60");
-    await younger.write(encodeFrames(["ping"]).subarray(0, 3));
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    await sender.ask("send", "Al", "1");
-    assertEquals([await older.frame(), await older.frame(), await older.frame()], ["1", "Al", "1"]);
-    assertEquals(await older.mail("wait", "0"), []);
-    await sender.ask("send", "Al", "2");
-    assertEquals([await younger.frame(), await younger.frame(), await younger.frame()], [
-      "1",
-      "Al",
-      "2",
-    ]);
-  });
+  itNeeds(
+    NET,
+    "of two sessions for one user serves the older one, and the other waits on",
+    async () => {
+      await using server = serve();
+      using registered = await Peer.connect(server.port);
+      await registered.ask("register", "Al");
+      registered.close();
+      using older = await Peer.connect(server.port);
+      using younger = await Peer.connect(server.port);
+      using sender = await Peer.connect(server.port);
+      await older.send("wait", "60");
+      await until(logHas(server, "connected connection=4"), "all are connected");
+      assertEquals(await sender.ask("users"), "1");
+      await sender.frame();
+      await younger.send("wait", "60");
+      await younger.write(encodeFrames(["ping"]).subarray(0, 3));
+      await sleep(50);
+      await sender.ask("send", "Al", "1");
+      assertEquals([await older.frame(), await older.frame(), await older.frame()], [
+        "1",
+        "Al",
+        "1",
+      ]);
+      assertEquals(await older.mail("wait", "0"), []);
+      await sender.ask("send", "Al", "2");
+      assertEquals([await younger.frame(), await younger.frame(), await younger.frame()], [
+        "1",
+        "Al",
+        "2",
+      ]);
+    },
+  );
 
-  itNeeds(NET, "is served when who was shown the mail ends without taking it", async () => {
+  itNeeds(NET, "gets mail that a session before was shown and did not take", async () => {
     await using server = serve();
     using registered = await Peer.connect(server.port);
     await registered.ask("register", "Al");
@@ -338,7 +340,7 @@ describe("wait", () => {
     await until(logHas(server, "connected connection=4"), "all are connected");
     assertEquals(await sender.mail("receive"), []);
     await second.send("wait", "60");
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     await sender.ask("send", "Al", "1");
     assertEquals([await first.frame(), await first.frame(), await first.frame()], ["1", "Al", "1"]);
     first.close();
@@ -349,20 +351,20 @@ describe("wait", () => {
     ]);
   });
 
-  itNeeds(NET, "leaves nothing behind of the time in which it was pipelined", async () => {
+  itNeeds(NET, "does not begin the time-out of a command that comes later", async () => {
     await using server = serve("--command-timeout-s", "0.2");
     using al = await Peer.connect(server.port);
     await al.ask("register", "Al");
     await al.write(encodeFrames(["wait", "30", "ping", "ping"]));
     assertEquals([await al.frame(), await al.frame(), await al.frame()], ["0", "pong", "pong"]);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await sleep(300);
     await al.write(encodeFrames(["ping"]).subarray(0, 3));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     await al.write(encodeFrames(["ping"]).subarray(3));
     assertEquals(await al.frame(), "pong");
   });
 
-  itNeeds(NET, "ends when the user is gone", async () => {
+  itNeeds(NET, "ends when its user has logged out", async () => {
     await using server = serve();
     using registered = await Peer.connect(server.port);
     await registered.ask("register", "Al");
@@ -371,12 +373,12 @@ describe("wait", () => {
     using leaving = await Peer.connect(server.port);
     await waiting.send("wait", "60");
     assertEquals(await waiting.conn.write(new Uint8Array(0)), 0);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
     await leaving.ask("logout");
     assertEquals(await waiting.frame(), "U aren't registered!");
   });
 
-  itNeeds(NET, "leaves the mail when its connection is lost", async () => {
+  itNeeds(NET, "leaves the mail in the mailbox when its connection is lost", async () => {
     await using server = serve();
     const lost = await Peer.connect(server.port);
     await lost.ask("register", "Al");
@@ -390,7 +392,7 @@ describe("wait", () => {
 });
 
 describe("receive", () => {
-  itNeeds(NET, "of a long mailbox comes whole", async () => {
+  itNeeds(NET, "returns a long mailbox whole", async () => {
     await using server = serve("--mailbox-messages-max", "20000");
     using al = await Peer.connect(server.port);
     await al.ask("register", "Al");
@@ -406,7 +408,7 @@ describe("receive", () => {
 });
 
 describe("the limit of connections", () => {
-  itNeeds(NET, "is told to whoever comes too late, and the place is free again later", async () => {
+  itNeeds(NET, "is told to a client above it, and a closed connection makes room", async () => {
     await using server = serve("--connections-max", "1");
     const first = await Peer.connect(server.port);
     await first.ask("ping");
@@ -420,7 +422,7 @@ describe("the limit of connections", () => {
     assertEquals(await third.ask("ping"), "pong");
   });
 
-  itNeeds(NET, "of an address is told to whoever comes too late", async () => {
+  itNeeds(NET, "per address is told to a client above it", async () => {
     await using server = serve("--connections-per-address-max", "1");
     using first = await Peer.connect(server.port);
     await first.ask("ping");
@@ -429,7 +431,7 @@ describe("the limit of connections", () => {
     assert(logHas(server, "reason=connections-per-address-max")());
   });
 
-  itNeeds(NET, "closes without a word in strict mode", async () => {
+  itNeeds(NET, "closes a connection above it without a word in strict mode", async () => {
     await using server = serve("--connections-max", "1", "--strict");
     using first = await Peer.connect(server.port);
     await first.ask("users");
@@ -439,7 +441,7 @@ describe("the limit of connections", () => {
 });
 
 describe("a client among others", () => {
-  itNeeds(NET, "is served while another pipelines what is dear", async () => {
+  itNeeds(NET, "is served while another one pipelines expensive commands", async () => {
     await using server = serve("--users-per-address-max", "20000", "--write-timeout-s", "60");
     using crowd = await Peer.connect(server.port);
     for (let i = 0; i < 5000; i++) {
@@ -449,12 +451,12 @@ describe("a client among others", () => {
     using loud = await Peer.connect(server.port);
     using quiet = await Peer.connect(server.port);
     await quiet.ask("ping");
-    const dear = encodeFrames(
+    const expensive = encodeFrames(
       Array.from({ length: 500 }, () => ["logout", "register", "z", "users"]).flat(),
     );
     let isOver = false;
     const flood = (async () => {
-      await loud.write(dear);
+      await loud.write(expensive);
       for (let frames = 0; frames < 500 * 5004; frames++) {
         if (await loud.frame() === undefined) break;
       }
@@ -469,7 +471,7 @@ describe("a client among others", () => {
 });
 
 describe("a server that stops", () => {
-  itNeeds(NET, "answers what has arrived, ends every wait, and closes", async () => {
+  itNeeds(NET, "answers commands that have arrived, ends each wait, and closes", async () => {
     const server = serve();
     using waiting = await Peer.connect(server.port);
     using busy = await Peer.connect(server.port);
@@ -487,14 +489,14 @@ describe("a server that stops", () => {
     await stopped;
   });
 
-  itNeeds(NET, "answers what has come while it was storing", async () => {
+  itNeeds(NET, "answers commands that came while a batch was being stored", async () => {
     const server = serveOn(slowJournal(300));
     using peer = await Peer.connect(server.port);
     await peer.ask("register", "Al");
     await peer.send("send", "Al", "one");
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
     await peer.write(encodeFrames(["send", "Al", "two", "send", "Al", "three", "ping"]));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
     const stopped = server.server.stop();
     const replies = ["Message added to storage!", "Message added to storage!"];
     for (const reply of [...replies, "Message added to storage!", "pong", undefined]) {
@@ -504,14 +506,15 @@ describe("a server that stops", () => {
     await stopped;
   });
 
-  itNeeds(NET, "answers all that has arrived from a crowd", async () => {
+  itNeeds(NET, "answers all commands that have arrived on 200 connections", async () => {
     const server = serve("--log", "off");
     const peers = await Promise.all(Array.from({ length: 200 }, () => Peer.connect(server.port)));
     await Promise.all(peers.map((peer) => peer.ask("ping")));
     const pings = encodeFrames(Array.from({ length: 2000 }, () => "ping"));
     await Promise.all(peers.map((peer) => peer.write(pings)));
     const stopped = server.server.stop();
-    // A pong has as many bytes as a ping. Who read them at once would keep the server's loop busy.
+    // A pong is as long as a ping. Reading the pongs now would keep the event loop of both ends
+    // busy.
     const all = peers.length * (pings.length + encodeFrame("pong").length);
     await until(() => server.server.facts.bytes.out === all, "all is answered");
     const pongs = await Promise.all(peers.map(async (peer) => {
@@ -526,7 +529,7 @@ describe("a server that stops", () => {
 
   itNeeds(
     NET,
-    "stops though a client never closes, never reads, or never stops sending",
+    "stops within 5 s, though a client never closes, never reads, or never stops sending",
     async () => {
       const server = serve();
       using silent = await Peer.connect(server.port);
@@ -550,7 +553,7 @@ describe("a server that stops", () => {
 });
 
 describe("the log", () => {
-  itNeeds(NET, "has a line an event, and never the text of a mail", async () => {
+  itNeeds(NET, "has a line for each event, and never the text of a message", async () => {
     await using server = serve();
     const peer = await Peer.connect(server.port);
     await peer.ask("register", "A\u202e\n");
@@ -565,7 +568,7 @@ describe("the log", () => {
     assert(!logHas(server, "secret")());
   });
 
-  itNeeds(NET, "is JSON where that is asked for", async () => {
+  itNeeds(NET, "is JSON with --log json", async () => {
     await using server = serve("--log", "json");
     const peer = await Peer.connect(server.port);
     await peer.ask("register", "A\u202e");

@@ -2,7 +2,7 @@
 
     python3 student.py PORT one|many|bytes
 
-It prints a line for every reply, the parts of it in the order of their frames.
+It prints a line for each reply, with the frames of the reply in their order.
 """
 import socket
 import struct
@@ -66,7 +66,7 @@ class Client:
         return reply
 
     def finish(self):
-        """Ends the sending side; whatever still comes was not asked for."""
+        """Ends the sending side. The server must send nothing more."""
         self.sock.shutdown(socket.SHUT_WR)
         surplus = self.sock.recv(1)
         self.sock.close()
