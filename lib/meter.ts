@@ -1,4 +1,4 @@
-/** What the server reports to a meter. A server without a meter measures nothing. */
+/** The reports of a server to a meter. A server without a meter measures nothing. */
 import type { CommandName } from "./protocol/command.ts";
 import type { MistakeCode } from "./protocol/mistake.ts";
 import type { Reply } from "./protocol/reply.ts";

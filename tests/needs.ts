@@ -3,7 +3,7 @@ import { it } from "@std/testing/bdd";
 
 type Permission = "net" | "run" | "read" | "write" | "env";
 
-/** What a test needs. */
+/** The needs of a test. */
 export interface Needs {
   readonly permissions: readonly Permission[];
   /** Names of programs, with the lowest version where it matters: `nats-server 2.10`. */

@@ -8,7 +8,7 @@ import { JournalError, known } from "../journal/journal.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import { NatsStream } from "../journal/nats/stream.ts";
-import { type ServerOptions } from "../options.ts";
+import type { ServerOptions } from "../options.ts";
 import { flagName } from "../flags.ts";
 import { differences, type Settings, settingsOf } from "../chat/settings.ts";
 import { SharedJournal, type SharingOptions } from "../journal/shared_journal.ts";
@@ -21,13 +21,13 @@ const PROGRESS_MS = 1_000;
 /** While the stream is read at the start, it is checked at this interval for its end (ms). */
 const CATCH_UP_CHECK_MS = 10;
 
-/** What the chat needs of the program. */
+/** The parts of the program that the chat uses. */
 export interface NatsContext {
   readonly log: Log;
   readonly meter?: Meter | undefined;
   /** Called when this server can't take part in the chat any more. */
   readonly failed: (error: Error) => void;
-  /** A stream that does not exist is an error; otherwise it is made. */
+  /** If the stream does not exist, it is not made, and the chat can't be opened. */
   readonly mustExist?: boolean;
   /** See {@link SharingOptions}. */
   readonly snapshotEntries?: SharingOptions["snapshotEntries"];

@@ -82,7 +82,7 @@ export interface Follower extends Pick<SharingListener, "asked"> {
   reset(): void;
 }
 
-/** What is stored as one commit, with all that waits for it. */
+/** Entries that are stored as one commit, and all that waits for them. */
 interface Batch {
   readonly entries: Entry[];
   /** For each entry the answer that gets its reply, if any. */

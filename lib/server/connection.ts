@@ -28,7 +28,7 @@ export interface Connection extends Reader {
   readonly peer: string;
 }
 
-/** What the wire view and the metrics show of a connection. */
+/** The facts that the wire view and the metrics show of a connection. */
 export interface ConnectionFacts {
   readonly connection: SessionId;
   readonly peer: string;
@@ -64,7 +64,7 @@ interface PendingAnswer {
   readonly answer: Promise<Answer>;
 }
 
-/** What a connection deals with next: an item, an answer that was pending, or the end. */
+/** The next thing for a connection: an item, an answer that was pending, or the end. */
 type Next = Item | Answered | { readonly kind: "ending"; readonly ending: Ending };
 
 interface Answered {
@@ -72,7 +72,7 @@ interface Answered {
   readonly answer: Answer;
 }
 
-/** What all connections of a server share. */
+/** The parts that all connections of a server share. */
 export interface ConnectionContext {
   readonly engine: Engine;
   readonly options: ServerOptions;

@@ -29,7 +29,7 @@ const COMMANDS_MAX = 6;
 /** The clock is read at every fourth serving, to find a late loop: a reading costs 0.1 µs. */
 const SERVINGS_PER_CLOCK_READING = 4;
 
-/** What fairness knows of one connection. */
+/** The record of one connection. */
 export class Ticket {
   /** The interval in which the connection was served last; NaN while it is queued. */
   interval = NaN;

@@ -34,7 +34,7 @@ export interface Observer {
   ended(reason: string): void;
 }
 
-/** What an outbox needs of its connection. */
+/** The parts of a connection that its outbox uses. */
 export interface OutboxContext {
   readonly actor: Actor;
   /** Set while {@link Outbox.isWriting}: it passes when the client takes no byte for too long. */

@@ -12,21 +12,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import { Engine } from "../engine/engine.ts";
 import { encodeFrame } from "../protocol/frame.ts";
-import { memoryJournal } from "../journal/journal.ts";
 import { listen } from "./listen.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import { isWithin, type Network, parseNetworks } from "../protocol/ip.ts";
-import { type ServerOptions } from "../options.ts";
-import { settingsOf } from "../chat/settings.ts";
+import type { ServerOptions } from "../options.ts";
 import { replyText } from "../protocol/reply.ts";
 import { readProxyHeader, TcpConnection } from "./tcp.ts";
-import { type GroupCommit, openChat } from "../engine/group_commit.ts";
+import type { GroupCommit } from "../engine/group_commit.ts";
 import { type SessionId, userOf } from "../chat/users.ts";
 
-/**
- * After a failed `accept` the next try comes this long later (ms), then each time twice as long.
- */
+/** After a failed `accept` the next try is this much later (ms), then each time twice as much. */
 const BACK_OFF_MS = 50;
 /** The longest time between two tries of `accept` (ms). */
 const BACK_OFF_MS_MAX = 1_000;
@@ -41,7 +37,7 @@ const BEHIND_CHECK_MS = 50;
 /** Users who were absent too long are looked for at this interval (ms). */
 const EXPIRE_CHECK_MS = 60_000;
 
-/** What `/metrics` shows of a server. */
+/** The facts that `/metrics` shows of a server. */
 export interface ServerFacts {
   readonly connections: number;
   readonly users: number;
@@ -75,11 +71,14 @@ export class Server {
   #expiring: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
-  /** Accepts at once. Throws `ExitError` where it can't listen. */
+  /**
+   * Serves the chat of `commits` from now on, on `listener` or on the port of the options. Throws
+   * `ExitError` where it can't listen.
+   */
   constructor(
     options: ServerOptions,
     log: Log,
-    commits: GroupCommit = openChat(settingsOf(options), memoryJournal, log),
+    commits: GroupCommit,
     meter?: Meter,
     listener: Deno.TcpListener = listen(options),
   ) {
@@ -99,7 +98,7 @@ export class Server {
     this.#accept();
   }
 
-  /** Where it listens. */
+  /** The address that the server listens on. */
   get address(): { readonly hostname: string; readonly port: number } {
     return this.#listener.addr;
   }
