@@ -1,7 +1,8 @@
 /** `dump` shows the content of a journal's file; `forget` removes a user from it. */
 import { step } from "../chat/step.ts";
-import { committed, JournalError, replay } from "../journal/journal.ts";
+import { commitAndWait, JournalError, replay } from "../journal/journal.ts";
 import { type FileListener, SqliteJournal } from "../journal/sqlite/sqlite_journal.ts";
+import { SqliteReader } from "../journal/sqlite/reader.ts";
 import * as mailbox from "../chat/mailboxes.ts";
 import { UsageError } from "../errors.ts";
 import { parseFlags } from "../flags.ts";
@@ -9,7 +10,7 @@ import { DUMP_FLAGS, NO_FLAGS } from "../options.ts";
 import { DUMP_HELP, FORGET_HELP, print } from "./help.ts";
 import { requireFile } from "./permissions.ts";
 import { DEFAULT_SETTINGS } from "../chat/settings.ts";
-import { requireThere } from "../journal/sqlite/file.ts";
+import { openFileToRead, requireExists } from "../journal/sqlite/file.ts";
 import { counted } from "../text/phrases.ts";
 import { printable } from "../text/printable.ts";
 
@@ -46,10 +47,11 @@ export function dump(args: string[]): number {
 
 /** Reads a file, which a server may be using. */
 function read(path: string): Dump {
-  const journal = SqliteJournal.openToRead(path, SILENT);
+  const file = openFileToRead(path);
   try {
-    const { rules, settings, users, mailboxes } = replay(journal.read(), DEFAULT_SETTINGS);
-    const { bytes, at } = journal.size();
+    const reader = new SqliteReader(path, file.database);
+    const { rules, settings, users, mailboxes } = replay(reader.read(), DEFAULT_SETTINGS);
+    const { bytes, at } = reader.size();
     return {
       bytes,
       lastEntry: new Date(at).toISOString(),
@@ -63,7 +65,7 @@ function read(path: string): Dump {
       }),
     };
   } finally {
-    journal.abandon();
+    file.close();
   }
 }
 
@@ -96,7 +98,7 @@ export async function forget(args: string[]): Promise<number> {
     throw new UsageError("forget takes two arguments, FILE and NAME");
   }
   requireFile(path, `main.ts forget ${path} ${name}`);
-  requireThere(path);
+  requireExists(path);
   const journal = SqliteJournal.open(path, SILENT);
   const state = replay(journal.read(), DEFAULT_SETTINGS);
   const user = state.users.byName.get(name);
@@ -105,7 +107,7 @@ export async function forget(args: string[]): Promise<number> {
     throw new JournalError(`${path} has no user '${printable(name)}': dump lists them`);
   }
   const entry = { kind: "forget", user: name, id: user.id } as const;
-  await committed(journal, [entry]);
+  await commitAndWait(journal, [entry]);
   await journal.close(step(state, entry).state);
   return print(`'${printable(name)}' is forgotten`);
 }

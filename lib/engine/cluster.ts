@@ -4,7 +4,7 @@ import { conflict } from "../chat/step.ts";
 import type { SharedEntry } from "../chat/entry.ts";
 import { emptyChat, RULES } from "../chat/state.ts";
 import { messageOf } from "../errors.ts";
-import { JournalError, known } from "../journal/journal.ts";
+import { JournalError, requireKnownRules } from "../journal/journal.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import { NatsStream } from "../journal/nats/stream.ts";
@@ -107,7 +107,7 @@ async function withReading<Result>(
       failed,
       ...snapshotEntries && { snapshotEntries },
     });
-    const commits = new GroupCommit(known(state), journal, log, meter);
+    const commits = new GroupCommit(requireKnownRules(state), journal, log, meter);
     const reading = { stream, journal, commits, log };
     await checkEnd(reading);
     stream.follow(journal);

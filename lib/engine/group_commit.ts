@@ -17,10 +17,10 @@ import { forgetLoopTime, within } from "../clock.ts";
 import {
   type Journal,
   JournalError,
-  known,
   LateError,
   type Origin,
   replay,
+  requireKnownRules,
   type Sharing,
   type SharingListener,
 } from "../journal/journal.ts";
@@ -127,7 +127,7 @@ export class GroupCommit {
     journal.sharing?.follow({
       came: (batch, origin) => this.#receive(batch, origin),
       reset: (next) => {
-        this.#published = this.#candidate = known(next);
+        this.#published = this.#candidate = requireKnownRules(next);
         this.#follower?.reset();
       },
       ended: (lost) => this.#memberEnded(lost),
@@ -260,7 +260,10 @@ export class GroupCommit {
     if (this.#open !== undefined) return this.#open;
     const batch = this.#newBatch();
     this.#open = batch;
-    if (this.#storing === undefined) this.#journal.afterTurn(() => this.#endBatch(batch));
+    if (this.#storing !== undefined) return batch;
+    const end = () => this.#endBatch(batch);
+    if (this.#journal.afterTurn === undefined) setImmediate(end);
+    else this.#journal.afterTurn(end);
     return batch;
   }
 
@@ -371,7 +374,7 @@ export class GroupCommit {
   #receive(batch: readonly Entry[], origin: Origin): void {
     const stepped = stepBatch(this.#published, batch);
     if (stepped === undefined) return;
-    this.#published = this.#candidate = known(stepped.state);
+    this.#published = this.#candidate = requireKnownRules(stepped.state);
     this.#noteOutcome(undefined);
     const replies = stepped.replies.slice(1);
     if (origin === "own") this.#ownReplies.push(...replies);

@@ -6,7 +6,7 @@ import { step } from "../../lib/chat/step.ts";
 import type { Entry } from "../../lib/chat/entry.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
-import { committed, replay } from "../../lib/journal/journal.ts";
+import { commitAndWait, replay } from "../../lib/journal/journal.ts";
 import type { Schedule, SqliteJournal } from "../../lib/journal/sqlite/sqlite_journal.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
@@ -115,7 +115,7 @@ for (const [what, { error, amidBatches, amidSnapshot, mend }] of Object.entries(
         for (let number = 0; number < 60; number++) {
           const entries = batch(number, 1 + (number * 37) % 200);
           try {
-            await committed(journal, entries);
+            await commitAndWait(journal, entries);
             taken.push(entries);
           } catch (thrown) {
             assertEquals((thrown as Error).message, error);
@@ -142,7 +142,7 @@ for (const [what, { error, amidBatches, amidSnapshot, mend }] of Object.entries(
         const { journal, database } = openWithDatabase(() => file.open(listener, HASTY));
         let state = emptyChat(SETTINGS);
         const commit = async (entries: Batch) => {
-          await committed(journal, entries);
+          await commitAndWait(journal, entries);
           state = stepAll(state, entries);
           const { content, wal } = killed(file);
           assertEquals(stateIn(content, wal), textOf(state));
@@ -189,7 +189,7 @@ class Writer {
     for (let i = 0; i < batches; i++) {
       const entries = batch(this.#number, 1 + (this.#number % 3) * 40);
       this.#number++;
-      await committed(journal, entries);
+      await commitAndWait(journal, entries);
       this.#state = stepAll(this.#state, entries);
       this.notes.push({ state: textOf(this.#state), end: walBytes(this.#file) });
     }

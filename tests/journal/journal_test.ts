@@ -8,12 +8,14 @@ import type { Entry } from "../../lib/chat/entry.ts";
 import { type ChatState, emptyChat, RULES } from "../../lib/chat/state.ts";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import {
-  committed,
+  commitAndWait,
   type Journal,
   JournalError,
   memoryJournal,
   replay,
 } from "../../lib/journal/journal.ts";
+import { openFileToRead } from "../../lib/journal/sqlite/file.ts";
+import { SqliteReader } from "../../lib/journal/sqlite/reader.ts";
 import { SCHEDULE, SqliteJournal } from "../../lib/journal/sqlite/sqlite_journal.ts";
 import { read } from "../../lib/chat/mailboxes.ts";
 import { parseServerOptions } from "../../lib/options.ts";
@@ -127,10 +129,10 @@ for (const [where, { needs, room, outlives }] of Object.entries(ENGINES)) {
 }
 
 describe("a journal in a file", () => {
-  itNeeds(FILES, "gives back what was committed, in order", async () => {
+  itNeeds(FILES, "gives back what was commitAndWait, in order", async () => {
     using file = new TempFile();
     const journal = file.open();
-    for (const entries of BATCHES) await committed(journal, entries);
+    for (const entries of BATCHES) await commitAndWait(journal, entries);
     journal.abandon();
     const again = file.open();
     assertEquals([...again.read().batches], BATCHES);
@@ -145,12 +147,12 @@ describe("a journal in a file", () => {
       using file = new TempFile();
       const journal = file.open();
       const state = stepAll(emptyChat(SETTINGS), BATCHES);
-      for (const entries of BATCHES) await committed(journal, entries);
+      for (const entries of BATCHES) await commitAndWait(journal, entries);
       await journal.close(state);
       const again = file.open();
       assertEquals([...again.read().batches], []);
       const more = [command(1, "sendall", "later")];
-      await committed(again, more);
+      await commitAndWait(again, more);
       again.abandon();
       const third = file.open();
       assertEquals(rows(replay(third.read(), SETTINGS)), rows(stepAll(state, [more])));
@@ -171,12 +173,12 @@ describe("a journal in a file", () => {
       using file = new TempFile();
       const journal = file.open(SILENT, { ...SCHEDULE, restMs: 0 });
       let state = stepAll(emptyChat(SETTINGS), BATCHES.slice(0, 1));
-      await committed(journal, BATCHES[0]!);
+      await commitAndWait(journal, BATCHES[0]!);
       for (let round = 0; round < 3; round++) {
         for (let batch = 0; batch < 101; batch++) {
           const entries = Array.from({ length: 1000 }, () => command(2, "send", "x".repeat(60)));
           // Full mailboxes refuse, and only what changes the state is an entry; here all are stored.
-          await committed(journal, entries);
+          await commitAndWait(journal, entries);
         }
         state = stepAll(state, [[command(2, "send", `${round}`)]]);
         journal.published(state);
@@ -211,10 +213,13 @@ describe("a journal in a file", () => {
       async work(batches: number): Promise<void> {
         for (let batch = 0; batch < batches; batch++) {
           const length = 100_000 / batches;
-          await committed(this.journal, Array.from({ length }, () => command(2, "send", "x")));
+          await commitAndWait(this.journal, Array.from({ length }, () => command(2, "send", "x")));
         }
-        this.journal.published(this.state);
-        await until(() => this.look().generation > this.#generation, "the snapshot is written");
+        await until(() => {
+          // It is left out while the journal tidies up behind the snapshot before.
+          this.journal.published(this.state);
+          return this.look().generation > this.#generation;
+        }, "the snapshot is written");
         this.#generation++;
       }
 
@@ -239,7 +244,7 @@ describe("a journal in a file", () => {
       using busy = new Busy();
       await busy.work(10);
       const more = Array.from({ length: 15 }, (_, i) => [command(1, "sendall", `${i}`)]);
-      for (const entries of more) await committed(busy.journal, entries);
+      for (const entries of more) await commitAndWait(busy.journal, entries);
       assertEquals(busy.look().batches, 15);
       busy.journal.abandon();
       busy.journal = busy.file.open();
@@ -272,7 +277,7 @@ describe("a journal in a file", () => {
   itNeeds(FILES, "tells how far it is while much is read", async () => {
     using file = new TempFile();
     const journal = file.open();
-    for (const entries of BATCHES) await committed(journal, entries);
+    for (const entries of BATCHES) await commitAndWait(journal, entries);
     journal.abandon();
     const read = (progressMs: number): number[] => {
       const told: number[] = [];
@@ -298,11 +303,11 @@ describe("a journal in a file", () => {
   itNeeds(FILES, "can be read while a server uses it, as it was at one moment", async () => {
     using file = new TempFile();
     const journal = file.open();
-    for (const entries of BATCHES) await committed(journal, entries);
-    const reader = SqliteJournal.openToRead(file.path, SILENT);
-    await committed(journal, [command(1, "sendall", "later")]);
-    assertEquals([...reader.read().batches], BATCHES);
-    reader.abandon();
+    for (const entries of BATCHES) await commitAndWait(journal, entries);
+    const { database, close } = openFileToRead(file.path);
+    await commitAndWait(journal, [command(1, "sendall", "later")]);
+    assertEquals([...new SqliteReader(file.path, database).read().batches], BATCHES);
+    close();
     journal.abandon();
   });
 
@@ -347,7 +352,7 @@ describe("a journal in a file", () => {
       using file = new TempFile();
       const journal = file.open();
       const rules = RULES + 1;
-      await committed(journal, [{ kind: "start", at: 1, rules, settings: SETTINGS }]);
+      await commitAndWait(journal, [{ kind: "start", at: 1, rules, settings: SETTINGS }]);
       if (where === "a batch") journal.abandon();
       else journal.close({ ...emptyChat(SETTINGS), rules });
       const content = Deno.readFileSync(file.path);
@@ -369,10 +374,10 @@ describe("a journal in a file", () => {
     async () => {
       using file = new TempFile();
       const journal = file.open();
-      for (const entries of BATCHES) await committed(journal, entries);
+      for (const entries of BATCHES) await commitAndWait(journal, entries);
       await journal.close(stepAll(emptyChat(SETTINGS), BATCHES));
       const again = file.open();
-      await committed(again, [command(1, "sendall", "a text to be found")]);
+      await commitAndWait(again, [command(1, "sendall", "a text to be found")]);
       await again.close(emptyChat(SETTINGS));
       const content = Deno.readFileSync(file.path);
       const latin1 = Array.from(content, (byte) => String.fromCharCode(byte)).join("");
@@ -394,7 +399,7 @@ describe("a journal in a file", () => {
       using file = new TempFile();
       const state = stepAll(emptyChat(SETTINGS), BATCHES);
       let journal = file.open();
-      for (const entries of BATCHES) await committed(journal, entries);
+      for (const entries of BATCHES) await commitAndWait(journal, entries);
       if (missing === "snapshot") await journal.close(state);
       else journal.abandon();
       using database = new DatabaseSync(file.path);
@@ -413,7 +418,7 @@ describe("a journal in a file", () => {
       using file = new TempFile();
       const journal = file.open();
       for (let i = 0; i < 2000; i++) {
-        await committed(journal, [
+        await commitAndWait(journal, [
           command(1, "sendall", "x".repeat(60)),
         ]);
       }
@@ -441,7 +446,7 @@ describe("a journal in a file", () => {
     const sizes: number[] = [];
     for (let stops = 0; stops < 4; stops++) {
       const journal = file.open();
-      await committed(
+      await commitAndWait(
         journal,
         stops === 0 ? [...BATCHES[0]!, ...mail] : [{ kind: "end", at: 1, session: 7 }],
       );
@@ -481,7 +486,9 @@ describe("a journal in a file", () => {
   itNeeds(FILES, "that was cut off is refused", async () => {
     using file = new TempFile();
     const journal = file.open();
-    for (let i = 0; i < 200; i++) await committed(journal, [command(1, "sendall", "x".repeat(60))]);
+    for (let i = 0; i < 200; i++) {
+      await commitAndWait(journal, [command(1, "sendall", "x".repeat(60))]);
+    }
     await journal.close(stepAll(emptyChat(SETTINGS), BATCHES));
     const content = Deno.readFileSync(file.path);
     Deno.writeFileSync(file.path, content.subarray(0, content.length - 4096));
@@ -738,7 +745,6 @@ describe("a server on a file", () => {
     let commits = 0;
     const counting: Journal = {
       read: () => journal.read(),
-      afterTurn: (commit) => journal.afterTurn(commit),
       commit: (entries, stored) => {
         commits++;
         journal.commit(entries, stored);

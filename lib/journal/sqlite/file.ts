@@ -1,17 +1,18 @@
-/** A SQLite file that is a journal: opening it for one server alone, its format, its damages. */
+/** The SQLite file of a journal: opens it for one server alone, and checks that it can be trusted. */
 import { DatabaseSync } from "node:sqlite";
 import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
 
-/** "asvt" in ASCII: tells our files from other databases. */
+/** "asvt" in ASCII: marks a database as a journal. */
 const APPLICATION_ID = 0x61737674;
 
-/** The version of the format. Until a first release is tagged it stays 1, whatever changes. */
+/** The version of the format. Until the first release is tagged it stays 1, whatever changes. */
 const FORMAT = 1;
 
 /**
- * A batch may lie at any place: over one that the snapshot holds. A snapshot is as many rows as it
- * takes; the one of the generation that `current` names counts.
+ * A batch is a row of the table `batch`; `id` is its number, and `place` says nothing about its order.
+ * A snapshot is all rows of one generation; `current` names the generation that counts, and
+ * `through`, the last batch that it holds.
  */
 const TABLES = `
    CREATE TABLE batch (place INTEGER PRIMARY KEY, id INTEGER NOT NULL, at INTEGER NOT NULL,
@@ -22,29 +23,33 @@ const TABLES = `
      through INTEGER NOT NULL) STRICT;
    INSERT INTO current VALUES (0, 0, 0);`;
 
-/** The batch of 50 clients with a message each fits into a page of so many bytes. */
+/** The size of a page: a batch of 50 clients with a message each fits into it. */
 const PAGE_BYTES = 8_192;
-/** SQLite's own log is copied to the file, and written anew from its beginning, after so many pages. */
+/** SQLite copies its log into the file, and overwrites it from its beginning, after this many pages. */
 const LOG_PAGES = 2_000;
 /**
- * They fit into so many bytes, below which it is not cut off: a file that grows takes half as long
- * again to sync.
+ * SQLite cuts off what its log has beyond this size. {@link LOG_PAGES} fit into it, so the log is
+ * rarely cut: to sync a file that grows takes half as long again.
  */
 const LOG_BYTES_MAX = 16_777_216;
 
-/** SQLite's codes of a damaged file, and of one that is no database. */
+/** SQLite's error code for a damaged database. */
 const DAMAGED = 11;
+/** SQLite's error code for a file that is no database. */
 const NO_DATABASE = 26;
-/** A database begins with so many bytes; SQLite takes some shorter files for an empty one. */
+/** The size of a database's header. SQLite takes some files that are shorter for empty databases. */
 const HEADER_BYTES = 100;
 
-/** A file that is open for this process alone; other processes may read it meanwhile. */
+/** An open file. */
 export interface OpenFile {
   readonly database: DatabaseSync;
   close(): void;
 }
 
-/** Opens a journal's file, or makes it. Throws {@link JournalError}. */
+/**
+ * Opens a journal's file for this process alone, or creates it. Other processes may still read it.
+ * Throws {@link JournalError}.
+ */
 export function openFile(path: string): OpenFile {
   const lock = lockFile(path);
   try {
@@ -69,15 +74,18 @@ export function openFile(path: string): OpenFile {
   }
 }
 
-/** Opens a journal's file to read it, even while a server uses it. Throws {@link JournalError}. */
+/**
+ * Opens a journal's file to read what it holds now, even while a server writes to it. Throws
+ * {@link JournalError}.
+ */
 export function openFileToRead(path: string): OpenFile {
-  requireThere(path);
+  requireExists(path);
   try {
     const database = new DatabaseSync(nameOf(path), { readOnly: true });
     try {
-      if (isEmptyDatabase(path, database)) throw noJournal(path);
-      // One view of the file, whatever the server does meanwhile.
+      // From its first query on, a transaction sees the file as it is then.
       database.exec("BEGIN");
+      if (isEmptyDatabase(path, database)) throw noJournal(path);
       return { database, close: () => database.close() };
     } catch (error) {
       database.close();
@@ -88,8 +96,8 @@ export function openFileToRead(path: string): OpenFile {
   }
 }
 
-/** Throws {@link JournalError} where there is no file: opening it to write would make one. */
-export function requireThere(path: string): void {
+/** Throws {@link JournalError} if there is no such file: to open it for writing would create it. */
+export function requireExists(path: string): void {
   try {
     Deno.statSync(path);
   } catch {
@@ -97,14 +105,14 @@ export function requireThere(path: string): void {
   }
 }
 
-/** The path as SQLite knows it: some names, as `:memory:`, have a meaning of their own. */
+/** The path in a form that SQLite takes for a path: names such as `:memory:` are special to it. */
 function nameOf(path: string): string {
   return /^([/\\.]|[a-z]:[/\\])/i.test(path) ? path : `./${path}`;
 }
 
 /**
- * Is there nothing in the file yet? Throws where it is none of ours, and leaves it as it is: a
- * connection that may write would tidy up when it closes.
+ * Is the file empty, or a database without tables? Throws if it holds anything but a journal. It is
+ * opened to read, since a connection that may write changes a file when it closes.
  */
 function isEmptyFile(path: string): boolean {
   const { size } = Deno.statSync(path);
@@ -118,7 +126,7 @@ function isEmptyFile(path: string): boolean {
   }
 }
 
-/** What SQLite or the system says of the file as one clear line. */
+/** Turns an error of SQLite or the system into a {@link JournalError} of one line. */
 export function toJournalError(path: string, error: unknown): unknown {
   if (error instanceof JournalError || error instanceof Deno.errors.NotCapable) return error;
   const { message, errcode } = error as Error & { errcode?: number };
@@ -131,7 +139,7 @@ function noJournal(path: string): JournalError {
   return new JournalError(`${path} is no journal of this server: choose another --data`);
 }
 
-/** The error of a file whose content can't be trusted. */
+/** The error for a file whose content can't be trusted. */
 export function damaged(path: string): JournalError {
   return new JournalError(
     `${path} is damaged: move it away, with -wal and -shm of that name, and put a copy of a good ` +
@@ -139,7 +147,7 @@ export function damaged(path: string): JournalError {
   );
 }
 
-/** A lock that ends with the process, however it ends. */
+/** Takes a lock that the system releases when the process ends. */
 function lockFile(path: string): Deno.FsFile {
   let file: Deno.FsFile;
   try {
@@ -156,7 +164,7 @@ function lockFile(path: string): Deno.FsFile {
 }
 
 function prepareFile(database: DatabaseSync, isNew: boolean): void {
-  // Neither can be changed once there is a table.
+  // Both are fixed once the database has a table.
   if (isNew) database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
   database.exec(
@@ -169,24 +177,37 @@ function prepareFile(database: DatabaseSync, isNew: boolean): void {
   );
 }
 
-/** Has the database no table yet? Throws where it is none of ours, of a newer format, or damaged. */
+/**
+ * Has the database no tables? Throws if it has some and is not a whole journal of a format that this
+ * release knows.
+ */
 function isEmptyDatabase(path: string, database: DatabaseSync): boolean {
-  const number = (query: string) => Number(Object.values(database.prepare(query).get() ?? {})[0]);
-  const version = number("PRAGMA user_version");
-  const id = number("PRAGMA application_id");
-  if (version === 0 && id === 0 && number("SELECT count(*) FROM sqlite_schema") === 0) return true;
+  const format = numberFrom(database, "PRAGMA user_version");
+  const id = numberFrom(database, "PRAGMA application_id");
+  const tables = numberFrom(database, "SELECT count(*) FROM sqlite_schema");
+  if (format === 0 && id === 0 && tables === 0) return true;
   if (id !== APPLICATION_ID) {
     throw new JournalError(
       `${path} is a database, but no journal of this server: choose another --data`,
     );
   }
-  if (version > FORMAT) {
+  if (format > FORMAT) {
     throw new JournalError(
-      `${path} was written by a newer release (format ${version}, this one knows ${FORMAT}): ` +
+      `${path} was written by a newer release (format ${format}, this one knows ${FORMAT}): ` +
         "use that release, or choose another --data",
     );
   }
-  const [check] = Object.values(database.prepare("PRAGMA quick_check(1)").get() ?? {});
-  if (check !== "ok" || version < 1) throw damaged(path);
+  const check = valueFrom(database, "PRAGMA quick_check(1)");
+  if (check !== "ok" || format < 1) throw damaged(path);
   return false;
+}
+
+/** The first value of a query, as a number; 0 if there is none. */
+export function numberFrom(database: DatabaseSync, query: string): number {
+  return Number(valueFrom(database, query) ?? 0);
+}
+
+function valueFrom(database: DatabaseSync, query: string): unknown {
+  const [value] = Object.values(database.prepare(query).get() ?? {});
+  return value;
 }

@@ -1,93 +1,118 @@
-/** Reading a journal's file: where what is, the rows of a snapshot and the batches, each checked. */
+/** Reads a journal's file, and checks every row of it. */
 import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
-import type { Entry } from "../../chat/entry.ts";
-import { damaged, toJournalError } from "./file.ts";
 import { decodeEntries } from "../../chat/entry_codec.ts";
+import type { Entry } from "../../chat/entry.ts";
+import type { Stored } from "../journal.ts";
+import { damaged, numberFrom, toJournalError } from "./file.ts";
 
-/** Reads the database of a journal's file. */
+/** Told from time to time how many rows were read. */
+export interface Progress {
+  /** At least this much time (ms) lies between two calls. */
+  readonly everyMs: number;
+  readonly tell: (rows: number) => void;
+}
+
+const NO_PROGRESS: Progress = { everyMs: Infinity, tell: () => {} };
+
+/** Reads the database of a journal's file. Its methods throw {@link JournalError}. */
 export class SqliteReader {
   readonly #path: string;
   readonly #database: DatabaseSync;
-  readonly #progressMs: number;
-  readonly #progress: (rows: number) => void;
+  readonly #progress: Progress;
 
-  /** Every so many milliseconds `progress` hears how many rows were read. */
-  constructor(
-    path: string,
-    database: DatabaseSync,
-    progressMs: number,
-    progress: (rows: number) => void,
-  ) {
+  constructor(path: string, database: DatabaseSync, progress = NO_PROGRESS) {
     this.#path = path;
     this.#database = database;
-    this.#progressMs = progressMs;
     this.#progress = progress;
   }
 
-  /** The size of the file in bytes, and when something was last stored, in milliseconds since 1970. */
-  size(): { bytes: number; at: number } {
-    const { bytes, at } = this.numbers(
-      `SELECT page_count * page_size AS bytes, (SELECT max(at) FROM
-         (SELECT at FROM current UNION ALL SELECT max(at) FROM batch)) AS at
-       FROM pragma_page_count, pragma_page_size`,
-    );
-    return { bytes: bytes ?? 0, at: at ?? 0 };
+  /** The content of the file. Its rows and batches are read one by one, as they are asked for. */
+  read(): Required<Stored> {
+    const { generation, through } = this.current();
+    return {
+      rows: this.#snapshot(generation),
+      batches: this.#batches(this.places("after", through), through + 1),
+      at: this.size().at,
+    };
   }
 
-  /** Where batches are, in their order: those up to one, or those behind it. */
-  places(which: "up to" | "behind", batch: number): number[] {
-    const sign = which === "behind" ? ">" : "<=";
+  /** The generation of the snapshot that counts, and the last batch that it holds. */
+  current(): { generation: number; through: number } {
+    return {
+      generation: this.number("SELECT generation FROM current"),
+      through: this.number("SELECT through FROM current"),
+    };
+  }
+
+  /** The size of the file, and when something was last stored (ms since 1970). */
+  size(): { bytes: number; at: number } {
+    return {
+      bytes: this.number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
+      at: this.number(
+        "SELECT max(at) FROM (SELECT at FROM current UNION ALL SELECT max(at) FROM batch)",
+      ),
+    };
+  }
+
+  /** The places of the batches up to the one of this number, or after it, in the batches' order. */
+  places(which: "up to" | "after", batch: number): number[] {
+    const sign = which === "after" ? ">" : "<=";
     const query =
       `SELECT json_group_array(place ORDER BY id) AS places FROM batch WHERE id ${sign} ?`;
-    const { places } = this.#database.prepare(query).get(batch) as { places: string };
-    return JSON.parse(places);
+    return this.#checked(() => {
+      const { places } = this.#database.prepare(query).get(batch) as { places: string };
+      return JSON.parse(places);
+    });
   }
 
-  /** The rows of a snapshot. Throws {@link JournalError}. */
-  *snapshot(generation: number): Generator<string> {
+  /** The first value of a query, as a number; 0 if there is none. */
+  number(query: string): number {
+    return this.#checked(() => numberFrom(this.#database, query));
+  }
+
+  *#snapshot(generation: number): Generator<string> {
     const query = "SELECT number, body, crc FROM snapshot WHERE generation = ? ORDER BY number";
     let rows = 0;
-    for (const row of this.#checked(this.#database.prepare(query).iterate(generation), 0)) {
+    for (const row of this.#bodies(this.#database.prepare(query).iterate(generation), 0)) {
       rows++;
       yield row;
     }
     if (rows === 0 && generation > 0) throw damaged(this.#path);
   }
 
-  /** The batches at these places, of which the first has this number. Throws {@link JournalError}. */
-  *batches(places: readonly number[], first: number): Generator<readonly Entry[]> {
+  /** The batches at these places; the first of them has the number `first`. */
+  *#batches(places: readonly number[], first: number): Generator<readonly Entry[]> {
     const query =
       "SELECT batch.id AS number, body, crc FROM json_each(?) CROSS JOIN batch ON place = value";
     const rows = this.#database.prepare(query).iterate(JSON.stringify(places));
-    for (const body of this.#checked(rows, first)) yield decodeEntries(body);
+    for (const body of this.#bodies(rows, first)) yield decodeEntries(body);
   }
 
-  /** The numbers of one row, by their names; none where it has no value. */
-  numbers(query: string): Record<string, number | undefined> {
-    const row = this.#database.prepare(query).get() ?? {};
-    return Object.fromEntries(
-      Object.entries(row).map((
-        [name, value],
-      ) => [name, value === null ? undefined : Number(value)]),
-    );
-  }
-
-  /** The texts of rows, each checked, and that none is missing from the `first` on. */
-  *#checked(rows: Iterable<unknown>, first: number): Generator<string> {
+  /** The bodies of rows. Their numbers must count up from `first`, and their checksums be right. */
+  *#bodies(rows: Iterable<unknown>, first: number): Generator<string> {
+    const { everyMs, tell } = this.#progress;
     let count = 0;
-    let tellAt = performance.now() + this.#progressMs;
+    let tellAt = performance.now() + everyMs;
     try {
       for (const row of rows) {
         const { number, body, crc } = row as { number: number; body: string; crc: number };
         if (number !== first + count || crc32(body) !== crc) throw damaged(this.#path);
         count++;
         if (performance.now() >= tellAt) {
-          this.#progress(count);
-          tellAt += this.#progressMs;
+          tell(count);
+          tellAt += everyMs;
         }
         yield body;
       }
+    } catch (error) {
+      throw toJournalError(this.#path, error);
+    }
+  }
+
+  #checked<Value>(read: () => Value): Value {
+    try {
+      return read();
     } catch (error) {
       throw toJournalError(this.#path, error);
     }

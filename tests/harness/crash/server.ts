@@ -30,7 +30,6 @@ export function serveFile(
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
   const chat = openChat(settingsOf(options), {
     read: () => journal.read(),
-    afterTurn: (commit) => journal.afterTurn(commit),
     commit: commitBy((entries, stored) => journal.commit(entries, stored)),
     published: (state) => journal.published(state),
     close: (state) => journal.close(state),
