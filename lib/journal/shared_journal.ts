@@ -1,82 +1,64 @@
 /**
  * A journal that several servers share: one stream of batches, whose order is the order of the chat.
- *
- * Every server reads all of it. What a server has to store it sends as batches: they are numbered,
- * one is under way at a time, and it is sent again under its number until it comes back. So none
- * is missing, and `stepBatch` knows which came before. Of the stream itself nothing is asked but that
- * what is acknowledged stays, and that everybody reads the same.
+ * Every server reads all batches, its own too, and steps them in that order. Two things are asked of
+ * the stream: that it keeps what it has acknowledged, and that every server reads the same.
  */
+import { decodeEntries, encodeEntries } from "../chat/entry_codec.ts";
 import type { Entry } from "../chat/entry.ts";
+import { findMember, lastBatch } from "../chat/members.ts";
+import type { Settings } from "../chat/settings.ts";
+import { type ChatState, countUsersAndMail, RULES } from "../chat/state.ts";
+import type { SessionId } from "../chat/users.ts";
+import { BatchSender, type SenderOptions, sendRepeatedly } from "./batch_sender.ts";
 import {
   type CommitListener,
+  entriesPerSnapshot,
   type Journal,
   JournalError,
-  LateError,
-  type Origin,
   type Sharing,
   type SharingListener,
   type Stored,
 } from "./journal.ts";
-import { type ChatState, countUsersAndMail, RULES } from "../chat/state.ts";
-import { findMember, lastBatch } from "../chat/members.ts";
-import type { Settings } from "../chat/settings.ts";
-import { decodeEntries, encodeEntries } from "../chat/entry_codec.ts";
-import type { SessionId } from "../chat/users.ts";
 
-/** What was sent and has not come back is sent again after so long, in milliseconds. */
-const RESEND_MS = 500;
-/** Who has so many batches to read does not know enough to serve. */
-const BEHIND_TURNS = 1_000;
+/** A server that has this many batches still to read knows too little to serve. */
+const BEHIND_BATCHES = 1_000;
 
-/** A snapshot costs no more than the entries before it: so many, where so much is alive. */
-function snapshotEntries(alive: number): number {
-  return Math.max(100_000, alive);
-}
-
-/** What carries the batches: a stream, which outlives all who use it. */
+/** The stream as a shared journal uses it. The stream outlives the servers. */
 export interface Carrier {
-  /** Puts a text at the end of the stream; calls back with an error where that may have failed. */
+  /** Puts a text at the end of the stream, and then calls back; with an error if it may have failed. */
   send(id: string, body: string, sent: (error?: unknown) => void): void;
-  /** Asks a member about a session of its own; `false` where no answer comes within a second. */
+  /** Asks a member for a name of its session. Resolves to `false` without an answer within 1 s. */
   ask(member: string, session: SessionId): Promise<boolean>;
-  /** From now on answers what is asked of this member. */
+  /** From now on `asked` answers the questions to this member. */
   answer(member: string, asked: (session: SessionId) => Promise<void>): void;
-  /** Stores the state after the message of this number in the background, if nobody else does. */
+  /** Stores a snapshot after this message in the background, unless another server is at it. */
   save(state: ChatState, through: number): void;
   close(): Promise<void>;
 }
 
-/** How a shared journal goes about its work. */
-export interface SharingOptions {
+/** How a shared journal works. */
+export interface SharingOptions extends Pick<SenderOptions, "timeoutMs" | "bodyLengthMax"> {
   readonly settings: Settings;
-  /** A commit is given up after so long, in milliseconds. */
-  readonly timeoutMs: number;
-  /** A longer text of a batch is parted. */
-  readonly bodyLengthMax: number;
-  /** A new id, unlike all others. */
+  /** Makes an id for a member that no other member has. */
   readonly newId: () => string;
-  /** It can't take part any more. */
+  /** Called if this server can't take part in the chat any more. */
   readonly failed: (error: unknown) => void;
-  /** A snapshot is due after so many entries, where so many users and messages are there. */
+  /**
+   * The number of entries after which a snapshot is due; `alive` is the number of users and messages.
+   * The default has no low numbers for small chats, as a file has: a stream overwrites nothing, so it
+   * gains nothing by a snapshot that comes sooner.
+   */
   readonly snapshotEntries?: (alive: number) => number;
-  /** Calls back after some milliseconds; what it returns prevents that. */
-  readonly later?: (ms: number, call: () => void) => () => void;
+  /** Calls back after this time (ms). Returns a function that prevents it. */
+  readonly later?: SenderOptions["later"];
 }
 
-/** A commit that is stored, or waits for the one before. */
-interface Commit {
-  readonly entries: readonly Entry[];
-  /** None: nobody waits for it any more. */
-  stored: CommitListener | undefined;
-  readonly cancel: () => void;
-}
-
-/** What is under way: sent, and not come back. */
-interface Sending {
+/** A member that waits for its own `join` to come back. */
+interface Joining {
   readonly id: string;
-  readonly body: string;
-  /** Prevents that it is sent again. */
-  cancel: () => void;
+  /** Stops sending the `join`. */
+  readonly stop: () => void;
+  readonly over: PromiseWithResolvers<void>;
 }
 
 /** A journal over a carrier. */
@@ -84,45 +66,48 @@ export class SharedJournal implements Journal, Sharing {
   readonly sharing = this;
   readonly #carrier: Carrier;
   readonly #options: SharingOptions;
-  readonly #later: (ms: number, call: () => void) => () => void;
+  readonly #senderOptions: SenderOptions;
   #listener!: SharingListener;
-  #member: string | undefined;
-  /** The member that is to take part. */
-  #joining: { readonly id: string; readonly over: PromiseWithResolvers<void> } | undefined;
-  /** The last batch of this member that has come. */
-  #batch = 0;
-  #sending: Sending | undefined;
-  /** What is being stored, and the pieces of it that have not come. */
-  #storing: { readonly commit: Commit; pieces: readonly (readonly Entry[])[] } | undefined;
-  #next: Commit | undefined;
-  /** The last message that has come. */
+  #joining: Joining | undefined;
+  /** Sends the batches of this member; `undefined` while this server takes no part. */
+  #sender: BatchSender | undefined;
+  /** Stops sending the `leave` of this member. */
+  #stopLeaving = () => {};
+  /** The number of the last message that has come. */
   #through: number;
+  /** The number of entries since the last snapshot was due. */
   #entries = 0;
+  /** The number of messages in the stream after the last that has come. */
   #pending = 0;
   #isClosed = false;
 
-  /** Goes on behind the message of this number. */
+  /** The state so far holds the messages up to the one of the number `through`. */
   constructor(carrier: Carrier, through: number, options: SharingOptions) {
     this.#carrier = carrier;
     this.#through = through;
     this.#options = options;
-    this.#later = options.later ?? later;
+    this.#senderOptions = {
+      send: (id, body, sent) => carrier.send(id, body, sent),
+      later: options.later ?? later,
+      timeoutMs: options.timeoutMs,
+      bodyLengthMax: options.bodyLengthMax,
+    };
   }
 
   get member(): string | undefined {
-    return this.#member;
+    return this.#sender?.member;
   }
 
   get isBehind(): boolean {
-    return this.#pending >= BEHIND_TURNS;
+    return this.#pending >= BEHIND_BATCHES;
   }
 
-  /** The last message that has come. */
+  /** The number of the last message that has come. */
   get through(): number {
     return this.#through;
   }
 
-  /** Nothing: the state is made of what comes. */
+  /** Returns nothing: the batches come through the listener. */
   read(): Stored {
     return { rows: [], batches: [] };
   }
@@ -135,55 +120,49 @@ export class SharedJournal implements Journal, Sharing {
     return this.#carrier.ask(member, session);
   }
 
-  /** Takes part, as a new member. Throws {@link JournalError} where the others have other settings. */
+  /**
+   * Takes part in the chat as a new member. Rejects with a {@link JournalError} if the members have
+   * other settings.
+   */
   join(): Promise<void> {
     const over = Promise.withResolvers<void>();
-    const id = this.#options.newId();
-    this.#joining = { id, over };
-    this.#batch = 0;
+    const { settings, newId } = this.#options;
+    const id = newId();
     this.#carrier.answer(id, (session) => this.#listener.asked(session));
-    const { settings } = this.#options;
     const join: Entry = { kind: "join", at: Date.now(), member: id, rules: RULES, settings };
-    this.#send(`${id} joins`, encodeEntries([join]));
+    const stop = sendRepeatedly(this.#senderOptions, `${id} joins`, encodeEntries([join]));
+    this.#joining = { id, stop, over };
     return over.promise;
   }
 
-  afterTurn(commit: () => void): void {
-    setImmediate(commit);
-  }
-
   commit(entries: readonly Entry[], stored: CommitListener): void {
-    const isPart = this.#member !== undefined && !this.#isClosed;
-    if (!isPart) return stored(new Error("This server takes no part in the chat"));
-    const cancel = this.#later(this.#options.timeoutMs, () => this.#giveUp(commit));
-    const commit: Commit = { entries, stored, cancel };
-    if (this.#storing === undefined) this.#store(commit);
-    else this.#next = commit;
+    if (this.#sender !== undefined && !this.#isClosed) this.#sender.commit(entries, stored);
+    else stored(new Error("This server takes no part in the chat"));
   }
 
   published(state: ChatState): void {
     this.#lookForMember(state);
-    const due = (this.#options.snapshotEntries ?? snapshotEntries)(countUsersAndMail(state));
+    const due = (this.#options.snapshotEntries ?? entriesPerSnapshot)(countUsersAndMail(state));
     if (this.#entries < due) return;
     this.#entries = 0;
     this.#carrier.save(state, this.#through);
   }
 
-  /** The next message of the stream has come; so many are there behind it. */
+  /** Takes the next message of the stream; `pending` messages are there after it. */
   receive(number: number, body: string, pending: number): void {
     const batch = decodeEntries(body);
     this.#through = number;
     this.#pending = pending;
     this.#entries += batch.length;
     const [first] = batch;
-    const isOwn = first?.kind === "batch" && first.member === this.#member &&
-      this.#storing !== undefined && first.batch === this.#batch + 1;
     const isJoin = first?.kind === "join" && first.member === this.#joining?.id;
-    if (isOwn || isJoin) this.#stopSending();
-    if (isOwn) this.#count();
-    const origin: Origin = !isOwn ? "foreign" : this.#storing?.commit.stored ? "own" : "late";
-    this.#listener.came(batch, origin);
-    if (isOwn) this.#goOn();
+    if (isJoin) this.#joining?.stop();
+    const sender = this.#sender;
+    const origin = first?.kind === "batch" && first.member === sender?.member
+      ? sender.cameBack(first.batch)
+      : undefined;
+    this.#listener.came(batch, origin ?? "foreign");
+    if (origin !== undefined) sender?.goOn();
     if (isJoin && this.#joining !== undefined) {
       const why = "The servers of this chat have other settings, and one came first";
       this.#joining.over.reject(new JournalError(why));
@@ -191,149 +170,65 @@ export class SharedJournal implements Journal, Sharing {
   }
 
   /**
-   * Messages are missing in the stream: from now on the state is this one, after this message. Who
-   * waited for one of them would wait for ever, so the member has to end; what becomes of its last batch
-   * is known when its end has come.
+   * Goes on with this state, which holds the messages up to the one of the number `through`: some
+   * before it are missing in the stream. A commit or a session might wait for one of those for ever,
+   * so this member leaves. When its `leave` has come back, the fate of its last batch is known.
    */
   reset(state: ChatState, through: number): void {
     this.#through = through;
     this.#entries = 0;
     this.#listener.reset(state);
     this.#lookForMember(state);
-    if (this.#member === undefined) return;
-    if (lastBatch(state.members, this.#member)! > this.#batch) {
-      // It is among what is missing: nobody knows the replies any more.
-      this.#stopSending();
-      this.#count();
-    }
-    this.#leaveUntilHeard(this.#member);
+    if (this.#sender === undefined) return;
+    const { member } = this.#sender;
+    // If the batch under way is among the missing messages, its replies are lost.
+    this.#sender.missed(lastBatch(state.members, member) ?? 0);
+    this.#stopLeaving();
+    this.#stopLeaving = sendRepeatedly(this.#senderOptions, ...leaveOf(member));
   }
 
-  /** The member is over. */
+  /** Ends the member, and closes the carrier. */
   async close(): Promise<void> {
-    const member = this.#member;
     this.#isClosed = true;
-    this.#stopSending();
-    this.#storing?.commit.cancel();
-    this.#next?.cancel();
-    if (member !== undefined && this.#storing === undefined) {
-      await new Promise<void>((resolve) => this.#sayLeave(member, resolve));
+    this.#joining?.stop();
+    this.#stopLeaving();
+    this.#sender?.close();
+    if (this.#sender?.isIdle) {
+      const { member } = this.#sender;
+      // If this is lost, the other members find out by asking.
+      await new Promise<void>((resolve) => this.#carrier.send(...leaveOf(member), () => resolve()));
     }
     await this.#carrier.close();
   }
 
-  /** Says that a member of this server is over. Where that is lost, others have to ask. */
-  #sayLeave(member: string, said: () => void): void {
-    const leave: Entry = { kind: "leave", at: Date.now(), member };
-    this.#carrier.send(`${member} leaves`, encodeEntries([leave]), said);
-  }
-
-  /** Says it until it has come back. */
-  #leaveUntilHeard(member: string): void {
-    const again = () => {
-      if (this.#member === member && !this.#isClosed) this.#leaveUntilHeard(member);
-    };
-    this.#sayLeave(member, () => this.#later(RESEND_MS, again));
-  }
-
-  /** The member takes part, or another server has ended it; its own end is no news. */
+  /** Looks in the state whether this server's member has joined, or was ended by another server. */
   #lookForMember({ members }: ChatState): void {
     if (this.#joining !== undefined && findMember(members, this.#joining.id) !== undefined) {
-      this.#member = this.#joining.id;
-      this.#joining.over.resolve();
+      const { id, stop, over } = this.#joining;
       this.#joining = undefined;
-      return;
+      this.#sender = new BatchSender(id, this.#senderOptions);
+      stop();
+      return over.resolve();
     }
-    if (this.#isClosed || this.#member === undefined || findMember(members, this.#member)) return;
-    this.#end(lastBatch(members, this.#member) ?? this.#batch);
+    const { member } = this;
+    if (this.#isClosed || member === undefined || findMember(members, member)) return;
+    this.#end(lastBatch(members, member));
   }
 
-  #store(commit: Commit): void {
-    this.#storing = { commit, pieces: this.#split(commit.entries) };
-    this.#sendPiece();
-  }
-
-  /** As many entries in a part as there is room for. */
-  #split(entries: readonly Entry[]): readonly (readonly Entry[])[] {
-    const isShort = encodeEntries(entries).length <= this.#options.bodyLengthMax;
-    if (isShort || entries.length === 1) return [entries];
-    const half = entries.length >> 1;
-    return [...this.#split(entries.slice(0, half)), ...this.#split(entries.slice(half))];
-  }
-
-  #sendPiece(): void {
-    const member = this.#member!;
-    const batch = this.#batch + 1;
-    const [piece = []] = this.#storing!.pieces;
-    const first: Entry = { kind: "batch", at: Date.now(), member, batch };
-    this.#send(`${member} ${batch}`, encodeEntries([first, ...piece]));
-  }
-
-  /** Sends until it comes back. */
-  #send(id: string, body: string): void {
-    const sending: Sending = { id, body, cancel: () => {} };
-    this.#sending = sending;
-    const again = () => {
-      if (this.#sending === sending) sending.cancel = this.#later(RESEND_MS, attempt);
-    };
-    const attempt = () => {
-      if (this.#sending !== sending || this.#isClosed) return;
-      this.#carrier.send(id, body, again);
-    };
-    attempt();
-  }
-
-  #stopSending(): void {
-    this.#sending?.cancel();
-    this.#sending = undefined;
-  }
-
-  #count(): void {
-    this.#batch++;
-    this.#storing!.pieces = this.#storing!.pieces.slice(1);
-  }
-
-  /** A part has come: the next one, or the next commit. */
-  #goOn(): void {
-    // The member may be over by now.
-    if (this.#storing === undefined) return;
-    if (this.#storing.pieces.length > 0) return this.#sendPiece();
-    const { commit } = this.#storing;
-    this.#storing = undefined;
-    const next = this.#next;
-    this.#next = undefined;
-    commit.cancel();
-    commit.stored?.();
-    if (next !== undefined) this.#store(next);
-  }
-
-  /** Nobody waits for the commit any more. */
-  #giveUp(commit: Commit): void {
-    const seconds = this.#options.timeoutMs / 1_000;
-    const what = `The stream has not stored it within ${seconds} s`;
-    const { stored } = commit;
-    commit.stored = undefined;
-    if (this.#next !== commit) return stored?.(new LateError(what));
-    this.#next = undefined;
-    stored?.(new Error(what));
-  }
-
-  /** The member is over, with this batch as its last; it goes on as another. */
-  #end(last: number): void {
-    this.#stopSending();
-    const { commit, pieces = [] } = this.#storing ?? {};
-    const lost = pieces.slice(last - this.#batch).flat();
-    const next = this.#next;
-    this.#member = undefined;
-    this.#storing = undefined;
-    this.#next = undefined;
+  /** This member has ended with this batch as its last. The server joins again. */
+  #end(last: number | undefined): void {
+    this.#stopLeaving();
+    const sender = this.#sender;
+    this.#sender = undefined;
     const why = "This member is over: the server did not answer the others, or was too far behind";
-    for (const each of [commit, next]) each?.cancel();
-    commit?.stored?.(new LateError(why));
-    next?.stored?.(new Error(why));
-    this.#listener.ended(lost);
+    this.#listener.ended(sender?.end(why, last) ?? []);
     if (!this.#isClosed) this.join().catch(this.#options.failed);
   }
+}
+
+/** The id and the text of the message that a member leaves. */
+function leaveOf(member: string): [id: string, body: string] {
+  return [`${member} leaves`, encodeEntries([{ kind: "leave", at: Date.now(), member }])];
 }
 
 function later(ms: number, call: () => void): () => void {
