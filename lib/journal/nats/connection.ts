@@ -1,4 +1,4 @@
-/** The connection to NATS: who is believed to be it, and who this server says it is. */
+/** The connection to NATS: proves to each side who the other is. */
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import {
   type Authenticator,
@@ -12,17 +12,21 @@ import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
 import type { ServerOptions } from "../../options.ts";
 
-/** A first connection takes no longer, in milliseconds. */
-const ANSWER_MS = 5_000;
-/** Between two tries to connect again, in milliseconds. */
-const AGAIN_MS = 250;
-/** A NATS server that does not answer so many pings, one in so long, is left for another. */
+/** The first connection is made within this time (ms). */
+const CONNECT_MS = 5_000;
+/** The pause between two tries to connect again (ms). */
+const RECONNECT_MS = 250;
+/** The pause between two pings of the NATS server (ms). */
 const PING_MS = 1_000;
+/** This many pings without an answer, and the server changes to another NATS server. */
 const PINGS_MAX = 2;
 
-/** Connects to the first of the servers that answers. Throws {@link JournalError}. */
+/**
+ * Connects to the first of the NATS servers that answers. Rejects with a {@link JournalError}, also if
+ * that server is too old for copies.
+ */
 export async function connectNats(options: ServerOptions): Promise<NatsConnection> {
-  const connection = await connected(options);
+  const connection = await openConnection(options);
   const { version = "" } = connection.info ?? {};
   if (options.replicas === 1 || !isOlder(version)) return connection;
   await connection.close();
@@ -32,13 +36,13 @@ export async function connectNats(options: ServerOptions): Promise<NatsConnectio
   );
 }
 
-/** Is it older than 2.10? */
+/** Is the version older than 2.10? */
 function isOlder(version: string): boolean {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   return major < 2 || major === 2 && minor < 10;
 }
 
-async function connected(options: ServerOptions): Promise<NatsConnection> {
+async function openConnection(options: ServerOptions): Promise<NatsConnection> {
   const servers = options.journal.split(",");
   const { natsCreds, natsCa, natsCert, natsKey } = options;
   const tls = {
@@ -47,7 +51,7 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
     ...natsKey !== "" && { key: readFile(natsKey) },
   };
   const hosts = servers.map((server) => new URL(server).hostname.replace(/^\[|\]$/g, ""));
-  // Of it the types say nothing; the whole object goes to the runtime.
+  // The types do not know `checkServerIdentity`, but the whole object goes to the runtime.
   const proof = { ...tls, checkServerIdentity: identityOf(hosts) };
   const isTls = Object.keys(tls).length > 0 || servers.some((server) => server.startsWith("tls:"));
   const authenticator = natsCreds === "" ? undefined : credentials(natsCreds);
@@ -55,12 +59,12 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
     return await connect({
       servers,
       name: "asvt-chat",
-      timeout: ANSWER_MS,
+      timeout: CONNECT_MS,
       maxReconnectAttempts: -1,
-      reconnectTimeWait: AGAIN_MS,
+      reconnectTimeWait: RECONNECT_MS,
       pingInterval: PING_MS,
       maxPingOut: PINGS_MAX,
-      // Credentials that are being changed everywhere are wrong for a moment.
+      // While credentials are being changed they are wrong for a moment.
       ignoreAuthErrorAbort: true,
       ...authenticator && { authenticator },
       ...isTls && { tls: proof },
@@ -72,7 +76,7 @@ async function connected(options: ServerOptions): Promise<NatsConnection> {
   }
 }
 
-/** What to do about it, where the words of the client let one guess. */
+/** A hint for the user, guessed from the message of the NATS client. */
 function hintFor(message: string, isTls: boolean, { natsCreds, natsCert }: ServerOptions): string {
   if (/authorization|authentication/i.test(message)) {
     return natsCreds === ""
@@ -91,8 +95,8 @@ function hintFor(message: string, isTls: boolean, { natsCreds, natsCert }: Serve
 }
 
 /**
- * Whose certificate is right: that of any of these, or of one that they name. `localhost` is none:
- * the runtime says that of every server whose address is a number.
+ * Makes the check of a certificate: it must be of one of these hosts, or of one that NATS names itself.
+ * `localhost` does not count: the runtime names it for every server whose address is a number.
  */
 function identityOf(hosts: readonly string[]) {
   return (host: string, certificate: PeerCertificate): Error | undefined => {
@@ -102,7 +106,6 @@ function identityOf(hosts: readonly string[]) {
   };
 }
 
-/** Throws {@link JournalError}. */
 function readFile(path: string): string {
   try {
     return Deno.readTextFileSync(path);
@@ -111,7 +114,7 @@ function readFile(path: string): string {
   }
 }
 
-/** In the file is what `nsc` makes, or a line with `user:password` or a token. */
+/** Reads the login. The file is one made by `nsc`, or a line with `user:password` or a token. */
 function credentials(path: string): Authenticator {
   const text = readFile(path).trim();
   if (text === "") throw new JournalError(`${path} is empty: a login for NATS should stand there`);

@@ -1,7 +1,7 @@
 /**
- * Snapshots of a chat in NATS: an object store each, and one entry that says which of them counts.
- * The entry is a lease too: who wants to write a snapshot says so there first, at the revision that
- * was read, so that one server does at a time.
+ * Snapshots of a chat in NATS. Each is an object store of its own; one key-value entry names the one
+ * that counts. The entry is a lease, too: a server that wants to write a snapshot first puts its name
+ * there, at the revision that it has read. So one server writes at a time.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
@@ -15,32 +15,34 @@ import type { ChatState } from "../../chat/state.ts";
 import { findMember } from "../../chat/members.ts";
 import { restoreSnapshot, snapshotRows } from "../../chat/snapshot.ts";
 
-/** The entry. */
+/** The value of the entry. */
 interface Current {
-  /** The last message of the stream that the snapshot holds; 0: there is none. */
+  /** The last message of the stream that the snapshot holds; 0 if there is no snapshot. */
   readonly through: number;
-  /** Where it is. */
+  /** The object store of the snapshot. */
   readonly bucket?: string | undefined;
-  /** Where the one before is, which somebody may be reading still. */
+  /** The object store of the snapshot before it, which another server may still be reading. */
   readonly last?: string | undefined;
-  /** Another one is being written. */
+  /** The server that writes the next snapshot, and the object store of it. */
   readonly writing?: { readonly member: string; readonly bucket: string } | undefined;
 }
 
-/** A state, and the last message of the stream that it holds. */
+/** A state, and the number of the last message of the stream that it holds. */
 export interface Snapshot {
   readonly state: ChatState;
   readonly through: number;
 }
 
+/** The key of the entry. */
 const KEY = "snapshot";
+/** The name of the only object in a store. */
 const OBJECT = "rows";
-/** Who has not finished a snapshot for so long is not waited for, in milliseconds. */
+/** A server that has not finished its snapshot after this time (ms) loses the lease. */
 const LEASE_MS = 60_000;
-/** One that was replaced while it was read is looked for again so often. */
+/** A snapshot may be replaced while it is read: it is read this often, with a pause (ms) between. */
 const LOADS_MAX = 10;
 const LOAD_PAUSE_MS = 500;
-/** One of which nothing comes for so long is not read on, in milliseconds. */
+/** Reading a snapshot is given up after this long (ms) without data. */
 const STALL_MS = 2_000;
 
 /** The snapshots of one stream. */
@@ -50,7 +52,7 @@ export class NatsSnapshots {
   readonly #stream: string;
   readonly #replicas: number;
   readonly #kv: KV;
-  /** Somebody else's lease, and since when this server knows it. */
+  /** The lease of another server, and since when this one knows it (ms, as `performance.now`). */
   #lease: { readonly revision: number; readonly since: number } | undefined;
 
   private constructor(
@@ -66,7 +68,7 @@ export class NatsSnapshots {
     this.#kv = kv;
   }
 
-  /** Opens them, or makes room for them. */
+  /** Opens the key-value bucket of the stream, or makes it. */
   static async open(
     client: JetStreamClient,
     manager: JetStreamManager,
@@ -77,7 +79,10 @@ export class NatsSnapshots {
     return new NatsSnapshots(client, manager, options, kv);
   }
 
-  /** The snapshot that counts, where there is one. */
+  /**
+   * Reads the snapshot that counts; `undefined` if there is none. Rejects with a {@link JournalError}
+   * if it can't be read.
+   */
   async load(): Promise<Snapshot | undefined> {
     for (let tries = 1;; tries++) {
       const { through, bucket } = current(await this.#kv.get(KEY));
@@ -87,7 +92,7 @@ export class NatsSnapshots {
         const state = restoreSnapshot(await this.#read(bucket));
         if (state !== undefined) return { state, through };
       } catch (error) {
-        // Perhaps a newer one has replaced it meanwhile.
+        // A newer snapshot may have replaced it meanwhile.
         why = messageOf(error);
       }
       if (tries >= LOADS_MAX) {
@@ -101,14 +106,14 @@ export class NatsSnapshots {
   }
 
   /**
-   * Writes a snapshot that replaces the last, and lets go of what it holds of the stream; does
-   * nothing where another server writes one.
+   * Writes a snapshot that replaces the last, and purges the messages that it holds from the stream.
+   * Does nothing if another server writes one, or the last holds as much.
    */
   async save({ state, through }: Snapshot, member: string): Promise<void> {
     const entry = await this.#kv.get(KEY);
     const before = current(entry);
-    if (before.through >= through || this.#isTaken(entry, before, state, member)) return;
-    // Nobody else's, who may give up at any time and remove it.
+    if (before.through >= through || this.#isLeased(entry, before, state, member)) return;
+    // No other server uses this name: a server that fails removes its store.
     const bucket = `${this.#stream}-${through}-${member.slice(0, 8)}`;
     const lease: Current = { ...before, writing: { member, bucket } };
     const revision = await this.#put(lease, entry);
@@ -119,7 +124,7 @@ export class NatsSnapshots {
       await this.#destroy(bucket);
       throw error;
     }
-    // Where this fails it may have been done: who comes next removes what is left over.
+    // If this fails it may still have been done. The next snapshot removes what is left over.
     const next: Current = { through, bucket, last: before.bucket };
     await this.#kv.update(KEY, JSON.stringify(next), revision);
     await this.#manager.streams.purge(this.#stream, { seq: through + 1 });
@@ -127,8 +132,8 @@ export class NatsSnapshots {
     if (before.writing?.bucket !== bucket) await this.#destroy(before.writing?.bucket);
   }
 
-  /** Does another server write one at this moment? */
-  #isTaken(
+  /** Has another server the lease, and still time to finish its snapshot? */
+  #isLeased(
     entry: KvEntry | null,
     { writing }: Current,
     { members }: ChatState,
@@ -144,7 +149,7 @@ export class NatsSnapshots {
     return now - this.#lease.since < LEASE_MS;
   }
 
-  /** The revision of the entry; none where another server was faster. */
+  /** Puts the entry. Returns its revision, or `undefined` if another server was faster. */
   async #put(value: Current, before: KvEntry | null): Promise<number | undefined> {
     const text = JSON.stringify(value);
     try {
@@ -177,7 +182,7 @@ export class NatsSnapshots {
     const store = await new Objm(this.#client).open(bucket);
     const found = await store.get(OBJECT);
     if (found === null) throw new Error(`There is no snapshot in ${bucket}`);
-    // The error of what went well is `null`, or nothing.
+    // Without an error this resolves to `null` or to `undefined`.
     const [text, failed] = await Promise.all([readText(found.data), found.error]);
     if (failed) throw failed;
     const rows = text.split("\n");
@@ -190,12 +195,12 @@ export class NatsSnapshots {
     try {
       await this.#manager.streams.delete(`OBJ_${bucket}`);
     } catch {
-      // It was never made, or is gone already.
+      // It was never made, or was removed already.
     }
   }
 }
 
-/** Throws where nothing comes any more, as when it is removed meanwhile. */
+/** Rejects if the data stops coming, as it does when the object store is removed meanwhile. */
 async function readText(data: ReadableStream<Uint8Array>): Promise<string> {
   const reader = data.getReader();
   const decoder = new TextDecoder();

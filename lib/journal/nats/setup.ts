@@ -1,0 +1,109 @@
+/** Finds the stream of a chat in NATS JetStream, or makes it, as soon as JetStream is ready. */
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  DiscardPolicy,
+  JetStreamApiError,
+  type JetStreamManager,
+  StorageType,
+} from "@nats-io/jetstream";
+import { TimeoutError } from "@nats-io/transport-node";
+import { messageOf } from "../../errors.ts";
+import type { ServerOptions } from "../../options.ts";
+import { JournalError } from "../journal.ts";
+
+/** JetStream may take this long (ms) to get ready. */
+const READY_MS = 20_000;
+/** The pause between two tries (ms). */
+const RETRY_MS = 250;
+/** JetStream's error codes while its servers look for each other: too few are there, or no leader. */
+const NOT_READY: readonly number[] = [10005, 10008];
+
+/**
+ * Asks JetStream again until it is ready. `waiting` is called once if it is not ready at first.
+ * Rejects with the error of `ask` if that is another one, or after 20 s.
+ */
+export async function askUntilReady<Answer>(
+  ask: () => Promise<Answer>,
+  waiting: (error: unknown) => void,
+): Promise<Answer> {
+  const late = performance.now() + READY_MS;
+  for (let tries = 1;; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      const mayHelp = error instanceof TimeoutError ||
+        error instanceof JetStreamApiError && NOT_READY.includes(error.code);
+      if (!mayHelp || performance.now() > late) throw error;
+      if (tries === 1) waiting(error);
+      await sleep(RETRY_MS);
+    }
+  }
+}
+
+/**
+ * Finds the stream, and checks it; makes it if there is none, unless it must exist. Rejects with a
+ * {@link JournalError} if it can't be the stream of this chat, or was purged and the entry that names
+ * its snapshot is missing.
+ */
+export async function ensureStream(
+  manager: JetStreamManager,
+  { stream: name, replicas }: ServerOptions,
+  mustExist: boolean,
+): Promise<void> {
+  const { config, state } = await findStream(manager, name) ??
+    await makeStream(manager, name, replicas, mustExist);
+  if (String(config.subjects) !== subjectOf(name)) {
+    throw new JournalError(`The stream ${name} in NATS is no chat: choose another --stream`);
+  }
+  if (config.num_replicas !== replicas) {
+    throw new JournalError(
+      `The stream ${name} in NATS has --replicas ${config.num_replicas}, and this server ` +
+        `${replicas}: start it with the same`,
+    );
+  }
+  if (state.first_seq <= 1 || await findStream(manager, `KV_${name}`) !== undefined) return;
+  throw new JournalError(
+    `The stream ${name} in NATS begins at message ${state.first_seq}, and KV_${name}, which says ` +
+      "where the snapshot of what came before is, is not there: restore it with the stream",
+  );
+}
+
+/** The subject of a stream's batches. */
+export function subjectOf(stream: string): string {
+  return `${stream}.batches`;
+}
+
+/** Turns an error of JetStream into one that says what it needs. */
+export function toSetupError(error: unknown, stream: string): JournalError {
+  if (error instanceof JournalError) return error;
+  const message = messageOf(error);
+  return new JournalError(
+    /permissions violation/i.test(message)
+      ? `The login in NATS is not allowed what the chat needs: ${message}. It must be able to ` +
+        `make and use the stream ${stream}, key-value buckets and object stores`
+      : `The stream ${stream} in NATS can't be used: ${message}. JetStream must be on, have ` +
+        "room, at least as many servers as --replicas says, and most of them running",
+  );
+}
+
+async function findStream(manager: JetStreamManager, name: string) {
+  try {
+    return await manager.streams.info(name);
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+async function makeStream(
+  manager: JetStreamManager,
+  name: string,
+  replicas: number,
+  mustExist: boolean,
+) {
+  if (mustExist) throw new JournalError(`There is no stream ${name} in NATS: is --stream right?`);
+  return await manager.streams.add({
+    ...{ name, subjects: [subjectOf(name)], num_replicas: replicas },
+    ...{ storage: StorageType.File, discard: DiscardPolicy.New },
+  });
+}
