@@ -1,4 +1,7 @@
-/** What each command does to the state, in both modes, and its reply. */
+/**
+ * What each command does to the state, in both modes, with every check and its reply. The table of
+ * names and arguments is in `protocol/command`.
+ */
 import {
   type Command,
   commandHelp,

@@ -1,5 +1,6 @@
 /**
- * All mailboxes. Every function returns new mailboxes, and the old ones stay as they are.
+ * All mailboxes. Every function returns new mailboxes, and the old ones stay as they are. `commands`
+ * checks the limits; here is counted what it needs for that.
  *
  * `sendall` costs the same for 10 users as for 10,000: a broadcast is stored once, in a log, and
  * each mailbox has a position in that log. Four rules keep this cheap and the log short:

@@ -1,6 +1,6 @@
 /**
- * The members: the server processes that share a chat, each with the number of its last batch. A
- * process that starts again is a new member.
+ * The members: the server processes (not the users) that share a chat, each with the number of its
+ * last batch. A process that starts again is a new member.
  */
 
 export interface Member {

@@ -1,4 +1,4 @@
-/** The state of a chat as rows of text, and back. A journal stores these rows. */
+/** The state of a chat as rows of text, and back. The journal decides when it stores them. */
 import { type ChatState, RULES } from "./state.ts";
 import * as boxes from "./mailboxes.ts";
 import type { Mail } from "../protocol/reply.ts";

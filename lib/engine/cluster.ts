@@ -1,4 +1,7 @@
-/** A chat in NATS JetStream that several servers share. */
+/**
+ * Opens a chat in NATS JetStream that several servers share, joins it, and raises its rules. The order
+ * of its batches is made in `journal/shared_journal`.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { conflict } from "../chat/step.ts";
 import type { SharedEntry } from "../chat/entry.ts";

@@ -40,7 +40,7 @@ export class Engine {
     });
   }
 
-  /** Set a function that closes all connections: it is called when this member has ended. */
+  /** Sets the function that closes all connections: it is called when this member has ended. */
   set onEnded(end: () => void) {
     this.#onEnded = end;
   }
@@ -64,7 +64,7 @@ export class Engine {
     return this.#run(session, command, true);
   }
 
-  /** Resolves when all batches are over; `undefined` where none is open. No reply leaves before. */
+  /** Resolves when the batches of now are over; `undefined` if there are none. No reply leaves before. */
   settled(): Promise<void> | undefined {
     return this.#commits.settled();
   }
@@ -195,7 +195,7 @@ export class Engine {
     return this.#run(session, command, false);
   }
 
-  /** Another session wants a name of this one: resolves when it has ended, or after GRACE_MS. */
+  /** Another session wants the name that this one holds: resolves when it has ended, or after GRACE_MS. */
   async #asked(id: SessionId): Promise<void> {
     const session = this.#sessions.get(id);
     if (session !== undefined) {

@@ -215,7 +215,7 @@ export class GroupCommit {
     batch.answers.push(answer);
   }
 
-  /** Adds a job to the batch. If no batch is open, it is done at once. */
+  /** Adds a job to the open batch. It is done at once if no batch is open or being stored. */
   add(job: Job): void {
     if (this.#open === undefined && this.#storing === undefined) return job.done?.();
     this.#openBatch().jobs.push(job);
@@ -233,7 +233,7 @@ export class GroupCommit {
     return state === this.#candidate && reply !== undefined ? reply : STORAGE_AWAY;
   }
 
-  /** Resolves when all batches are over; `undefined` where no batch is open. */
+  /** Resolves when the batches of now are over; `undefined` if none is open or being stored. */
   settled(): Promise<void> | undefined {
     const last = this.#open ?? this.#storing;
     if (last === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** The other members of a shared chat: which of them hold a name, and which are gone. */
+/** The other members of a shared chat: asks them to give up a name, and removes those that are gone. */
 import type { Log } from "../log.ts";
 import { findMember } from "../chat/members.ts";
 import type { GroupCommit } from "./group_commit.ts";

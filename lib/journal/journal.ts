@@ -65,7 +65,7 @@ export interface SharingListener {
    * `lost` are entries of commits that were reported as late, and will never be stored.
    */
   ended(lost: readonly Entry[]): void;
-  /** Another member wants a name of this session. Resolves when the session has ended or stays. */
+  /** Another member wants the name that this session holds. Resolves when it has ended, or stays. */
   asked(session: SessionId): Promise<void>;
 }
 

@@ -1,4 +1,7 @@
-/** The commands and their arguments: one table, by which commands are read and written. Pure. */
+/**
+ * The commands and their arguments: one table, by which commands are read and written. What they do
+ * to the chat is in `chat/commands`.
+ */
 import { encodeFrames, type Frames, hashOf } from "./frame.ts";
 import type { TextCode, TextReply } from "./reply.ts";
 

@@ -1,4 +1,7 @@
-/** Reads a connection's bytes as a stream of frames. The only file of this wing that awaits. */
+/**
+ * Reads a connection's bytes as a stream of frames, which `splitFrames` in `frame` cuts out of them.
+ * The only file of this wing that awaits.
+ */
 import { type Split, splitFrames } from "./frame.ts";
 import { type Decode, decodeUtf8 } from "./utf8.ts";
 

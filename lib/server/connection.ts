@@ -97,7 +97,7 @@ export class ConnectionHandler {
    * passed deadline means.
    */
   #phase: "reading" | "waiting" | "lingering" = "reading";
-  /** Why reading was given up when a deadline passed. */
+  /** Why a deadline, or `kill`, ended the connection. */
   #expired: Ending | "stalled" | undefined;
   /** When the present, incomplete command began (ms, as `loopTime`). */
   #begunAt: number | undefined;

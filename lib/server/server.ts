@@ -117,7 +117,10 @@ export class Server {
     this.#engine.forgetAbsent(at, this.#expireMs);
   }
 
-  /** Stops accepting, answers commands that have arrived, and closes all connections within 5 s. */
+  /**
+   * Stops accepting, answers commands that have arrived, closes all connections within STOP_MS_MAX,
+   * and then the journal.
+   */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#expiring);

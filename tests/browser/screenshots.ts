@@ -57,11 +57,12 @@ async function wire(server: TestWeb): Promise<void> {
   await shoot(page, "wire");
 }
 
-await chat("page", WIDE);
-await chat("page-dark", { ...WIDE, colorScheme: "dark" });
-await chat("page-phone", PHONE);
-{
+if (Deno.args.length > 0) console.log("Makes the screenshots in docs/. It takes no flags.");
+else {
+  await chat("page", WIDE);
+  await chat("page-dark", { ...WIDE, colorScheme: "dark" });
+  await chat("page-phone", PHONE);
   await using server = serveWeb();
   await wire(server);
+  await closeBrowser();
 }
-await closeBrowser();

@@ -2,8 +2,8 @@
  * `deno task dev:simulate [--seed N] [--rounds N]`: random rounds of the simulator, with one server and
  * with several, until one fails.
  */
-import { parseArgs } from "node:util";
-import { wholeBelow } from "../../random.ts";
+import { whole } from "../../../lib/flags.ts";
+import { runProgram, seedFlag } from "../command_line.ts";
 import { simulateCluster } from "./cluster.ts";
 import { type ClusterStep, formatClusterStep, parseClusterStep } from "./cluster_steps.ts";
 import { randomClusterSteps, randomSteps } from "./random_steps.ts";
@@ -126,35 +126,25 @@ export async function simulateRounds<Step, Faults>(
   return count;
 }
 
-/** A random seed. Many seeds follow it. */
-export function randomSeed(): number {
-  return wholeBelow(Math.random, 2 ** 31);
-}
-
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      seed: { type: "string", default: String(randomSeed()) },
-      rounds: { type: "string", default: "10000" },
-    },
-  });
-  const [seed, rounds] = [Number(values.seed), Number(values.rounds)];
-  if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(rounds)) {
-    throw new Error("--seed and --rounds take whole numbers");
-  }
-  console.log(`simulate: ${rounds} rounds, seed ${seed}`);
-  const started = performance.now();
-  const steps = await simulateRounds(SERVER, seed, rounds) +
-    await simulateRounds(CLUSTER, seed, rounds);
-  const seconds = ((performance.now() - started) / 1_000).toFixed(1);
-  console.log(`simulate: passed, ${rounds} rounds, ${steps} steps, seed ${seed}: ${seconds} s`);
-}
+const FLAGS = {
+  rounds: whole(10_000, 1, 1_000_000_000, "rounds of one server, and as many of several"),
+  seed: seedFlag(),
+};
 
 if (import.meta.main) {
-  try {
-    await main();
-  } catch (error) {
-    console.error("simulate: failed:", error);
-    Deno.exit(1);
-  }
+  const summary = "Compares the chat with a naive one, under faults that a seed decides.";
+  await runProgram(summary, FLAGS, async ({ seed, rounds }) => {
+    console.log(`simulate: ${rounds} rounds, seed ${seed}`);
+    const started = performance.now();
+    try {
+      const steps = await simulateRounds(SERVER, seed, rounds) +
+        await simulateRounds(CLUSTER, seed, rounds);
+      const seconds = ((performance.now() - started) / 1_000).toFixed(1);
+      console.log(`simulate: passed, ${rounds} rounds, ${steps} steps, seed ${seed}: ${seconds} s`);
+      return true;
+    } catch (error) {
+      console.error("simulate: failed:", error);
+      return false;
+    }
+  });
 }
