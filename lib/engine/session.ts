@@ -23,7 +23,7 @@ export interface Waiter {
   readonly resolve: (answer: Answer) => void;
 }
 
-/** One connection in the engine, from its first byte to its end. */
+/** One connection in the engine, from its acceptance to the end of its stream. */
 export class Session {
   readonly actor: Actor;
   /** Mail that the last `wait` has shown; the next command takes it out of the mailbox. */
