@@ -59,8 +59,10 @@ function fail(error: unknown): never {
   Deno.exit(told instanceof ExitError ? told.code : 1);
 }
 
+/** Could a package not be downloaded? Deno gives a missing permission the same code. */
 function isMissingModule(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND";
+  return error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND" &&
+    !error.message.startsWith("Requires ");
 }
 
 /** The error of an import, whose message is a list of causes and places, in one line. */
