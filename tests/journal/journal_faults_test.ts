@@ -72,7 +72,7 @@ const FAULTS = {
     amidBatches: `CREATE TEMP TRIGGER fault AFTER INSERT ON batch WHEN length(NEW.body) > 5000
       BEGIN SELECT RAISE(ABORT, 'a fault'); END`,
     amidSnapshot: () =>
-      `CREATE TEMP TRIGGER fault AFTER INSERT ON snapshot WHEN NEW.number = 3
+      `CREATE TEMP TRIGGER fault AFTER INSERT ON snapshot WHEN NEW.part = 3
       BEGIN SELECT RAISE(ABORT, 'a fault'); END`,
     mend: "DROP TRIGGER fault",
   },

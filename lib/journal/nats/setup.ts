@@ -68,9 +68,9 @@ export async function ensureStream(
   );
 }
 
-/** The subject of a stream's batches. */
+/** The subject of a stream. Each message is the batch of one turn of a server's event loop. */
 export function subjectOf(stream: string): string {
-  return `${stream}.batches`;
+  return `${stream}.turns`;
 }
 
 /** Turns an error of JetStream into one that says what it needs. */

@@ -72,7 +72,8 @@ export class SqliteReader {
   }
 
   *#snapshot(generation: number): Generator<string> {
-    const query = "SELECT number, body, crc FROM snapshot WHERE generation = ? ORDER BY number";
+    const query =
+      "SELECT part AS number, body, crc FROM snapshot WHERE generation = ? ORDER BY part";
     let rows = 0;
     for (const row of this.#bodies(this.#database.prepare(query).iterate(generation), 0)) {
       rows++;

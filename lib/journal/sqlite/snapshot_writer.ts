@@ -69,8 +69,8 @@ export class SnapshotWriter {
     this.#insert = database.prepare("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
     this.#switch = database.prepare("UPDATE current SET at = ?, generation = ?, through = ?");
     this.#deleteOld = database.prepare(
-      `DELETE FROM snapshot WHERE (generation, number) IN
-         (SELECT generation, number FROM snapshot WHERE generation <> ? LIMIT ${SLICE_ROWS})`,
+      `DELETE FROM snapshot WHERE (generation, part) IN
+         (SELECT generation, part FROM snapshot WHERE generation <> ? LIMIT ${SLICE_ROWS})`,
     );
     this.#vacuum = database.prepare(`PRAGMA incremental_vacuum(${SLICE_ROWS})`);
     this.#generation = generation;
