@@ -137,10 +137,10 @@ export function logHas({ lines }: TestServer, text: string): () => boolean {
   return () => lines.some((line) => line.includes(text));
 }
 
-/** Waits until `holds` returns true. Throws after about 5 s; `what` says what did not happen. */
+/** Waits until `holds` returns true. Throws after about 15 s; `what` says what did not happen. */
 export async function until(holds: () => boolean, what: string): Promise<void> {
   for (let tries = 0; !holds(); tries++) {
-    if (tries === 1000) throw new Error(`It did not happen: ${what}`);
+    if (tries === 3000) throw new Error(`It did not happen: ${what}`);
     await sleep(5);
   }
 }

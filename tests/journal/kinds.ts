@@ -1,4 +1,4 @@
-/** Every engine of the journal, for the tests that all of them must pass. */
+/** Every kind of journal, for the tests that all of them must pass. */
 import { type Journal, memoryJournal } from "../../lib/journal/journal.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
 import { openChat } from "../../lib/engine/group_commit.ts";
@@ -6,17 +6,17 @@ import { NATS, Nats } from "./nats.ts";
 import { type Needs, NET } from "../needs.ts";
 import { type Room, TempFile } from "../support.ts";
 
-/** One engine. */
-interface Engine {
+/** A kind of journal. */
+interface Kind {
   readonly needs: Needs;
-  /** Is what is stored there for the next run? */
+  /** Does the next server find what this one has stored? */
   readonly outlives: boolean;
   /** A new place for a chat. */
   readonly room: () => Room | Promise<Room>;
 }
 
-/** By where they keep a chat. */
-export const ENGINES: Readonly<Record<string, Engine>> = {
+/** The kinds, by the place where they keep a chat. */
+export const KINDS: Readonly<Record<string, Kind>> = {
   "in memory": {
     needs: NET,
     outlives: false,

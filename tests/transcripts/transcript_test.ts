@@ -1,5 +1,5 @@
 import { describe } from "@std/testing/bdd";
-import { ENGINES } from "../journal/kinds.ts";
+import { KINDS } from "../journal/kinds.ts";
 import { itNeeds, missing, type Needs } from "../needs.ts";
 import { serveIn } from "../support.ts";
 import { CUTS, parseTranscript, runTranscript } from "./transcript.ts";
@@ -13,7 +13,7 @@ function names(): string[] {
     .filter((name) => name.endsWith(".txt")).sort();
 }
 
-for (const [where, { needs, room }] of Object.entries(ENGINES)) {
+for (const [where, { needs, room }] of Object.entries(KINDS)) {
   const both = { ...needs, permissions: [...NEEDS.permissions, ...needs.permissions] };
   describe(`over a chat ${where}, the transcript`, () => {
     for (const name of names()) {

@@ -1,0 +1,101 @@
+/** A server on a file, over real connections. */
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { encodeFrames } from "../../lib/protocol/frame.ts";
+import { type Journal, JournalError } from "../../lib/journal/journal.ts";
+import { itNeeds } from "../needs.ts";
+import { Peer } from "../peer.ts";
+import { serveOn, TempFile } from "../support.ts";
+import { NET_AND_FILES } from "./entries.ts";
+
+describe("a server on a file", () => {
+  itNeeds(
+    NET_AND_FILES,
+    "finds users and mail again, and nobody is registered any more",
+    async () => {
+      using file = new TempFile();
+      {
+        await using server = serveOn(file.open());
+        using al = await Peer.connect(server.port);
+        using bob = await Peer.connect(server.port);
+        await al.ask("register", "Al");
+        await bob.ask("register", "Bob");
+        await al.ask("sendall", "to all");
+        await al.ask("send", "Bob", "to Bob");
+        al.close();
+        bob.close();
+      }
+      await using server = serveOn(file.open());
+      using peer = await Peer.connect(server.port);
+      assertEquals(await peer.ask("receive"), "U aren't registered!");
+      assertEquals(await peer.ask("register", "Bob"), "Nice to see you, Bob");
+      assertEquals(await peer.mail("receive"), ["Al: to all", "Al: to Bob"]);
+    },
+  );
+
+  itNeeds(NET_AND_FILES, "answers a pipeline with one commit", async () => {
+    using file = new TempFile();
+    const journal = file.open();
+    let commits = 0;
+    const counting: Journal = {
+      read: () => journal.read(),
+      commit: (entries, stored) => {
+        commits++;
+        journal.commit(entries, stored);
+      },
+      published: (state) => journal.published(state),
+      close: (state) => journal.close(state),
+    };
+    await using server = serveOn(counting);
+    using al = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    commits = 0;
+    await al.write(encodeFrames(Array.from({ length: 16 }, () => ["send", "Al", "hi"]).flat()));
+    for (let i = 0; i < 16; i++) assertEquals(await al.frame(), "Message added to storage!");
+    assertEquals(commits, 1);
+  });
+
+  itNeeds(
+    NET_AND_FILES,
+    "goes on with other limits, and changes no decision of the past",
+    async () => {
+      using file = new TempFile();
+      {
+        await using server = serveOn(file.open());
+        using al = await Peer.connect(server.port);
+        await al.ask("register", "Al");
+        for (let i = 0; i < 5; i++) await al.ask("send", "Al", `${i}`);
+        al.close();
+      }
+      await using server = serveOn(
+        file.open(),
+        "--mailbox-messages-max",
+        "2",
+        "--name-symbols-max",
+        "1",
+      );
+      using al = await Peer.connect(server.port);
+      assertEquals(await al.ask("send", "Al", "5"), "Mailbox of 'Al' is full!");
+      assertEquals(await al.mail("receive"), ["Al: 0", "Al: 1", "Al: 2", "Al: 3", "Al: 4"]);
+      assertEquals(await al.ask("send", "Al", "6"), "Message added to storage!");
+    },
+  );
+
+  itNeeds(NET_AND_FILES, "refuses a mode that its users do not fit in", async () => {
+    using file = new TempFile();
+    {
+      await using server = serveOn(file.open());
+      for (const name of ["Al", "Bob"]) {
+        using peer = await Peer.connect(server.port);
+        await peer.ask("register", name);
+      }
+    }
+    const journal = file.open();
+    const { message } = assertThrows(() => serveOn(journal, "--strict"), JournalError);
+    assertStringIncludes(message, "an address has one user, and 127.0.0.1 has 2: Al, Bob");
+    journal.abandon();
+    await using server = serveOn(file.open());
+    using peer = await Peer.connect(server.port);
+    assertEquals(await peer.ask("users"), "2");
+  });
+});

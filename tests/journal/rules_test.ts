@@ -1,0 +1,41 @@
+/** The rules of a chat in its journal and its snapshot. */
+import { assertEquals } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { step } from "../../lib/chat/step.ts";
+import type { Entry } from "../../lib/chat/entry.ts";
+import { emptyChat, RULES } from "../../lib/chat/state.ts";
+import { type Journal, memoryJournal } from "../../lib/journal/journal.ts";
+import { restoreSnapshot } from "../../lib/chat/snapshot.ts";
+import { itNeeds, NET } from "../needs.ts";
+import { serveOn } from "../support.ts";
+import { BATCHES, command, rows, SETTINGS, stepAll } from "./entries.ts";
+
+describe("the rules", () => {
+  itNeeds({ permissions: [] }, "are set by the start of a server, and kept in a snapshot", () => {
+    const chat = emptyChat(SETTINGS);
+    const { state } = step(chat, { kind: "start", at: 1, rules: 7, settings: SETTINGS });
+    assertEquals(state.rules, 7);
+    assertEquals(restoreSnapshot(rows(state))?.rules, 7);
+  });
+
+  itNeeds(NET, "of a server are stored when it starts", async () => {
+    const stored: Entry[] = [];
+    const collect: Journal["commit"] = (some, done) => {
+      stored.push(...some);
+      done();
+    };
+    const journal = { ...memoryJournal, commit: collect };
+    await using _server = serveOn(journal);
+    assertEquals(stored.map((entry) => entry.kind === "start" && entry.rules), [RULES]);
+  });
+});
+
+describe("a snapshot", () => {
+  itNeeds({ permissions: [] }, "gives back a state that acts the same", () => {
+    const state = stepAll(emptyChat({ ...SETTINGS, mailboxMessagesMax: 2 }), BATCHES);
+    const restored = restoreSnapshot(rows(state))!;
+    assertEquals(rows(restored), rows(state));
+    const next = command(2, "send", "full");
+    assertEquals(step(restored, next).reply, step(state, next).reply);
+  });
+});
