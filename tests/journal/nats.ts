@@ -1,4 +1,5 @@
-/** Real nats-servers for the tests: on loopback, in a folder of their own, and ended with it. */
+/** Real nats-servers for the tests, on loopback, with their store in a temporary folder. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { openNats } from "../../lib/engine/cluster.ts";
@@ -9,25 +10,27 @@ import type { GroupCommit } from "../../lib/engine/group_commit.ts";
 import { wholeBelow } from "../random.ts";
 import type { Needs } from "../needs.ts";
 
-/** What a test with a nats-server needs. */
+/** What a test with one nats-server needs. */
 export const NATS: Needs = {
   permissions: ["net", "run", "read", "write"],
   programs: ["nats-server"],
 };
 
-/** What a test with several of them needs: the copies of older ones may differ after a kill. */
+/** What a test with several of them needs: older ones may have copies that differ after a kill. */
 export const NATS_CLUSTER: Needs = { ...NATS, programs: ["nats-server 2.10"] };
 
-/** Below the ports that the system gives to who asks for any: nobody else takes one of these. */
+/** Ports below those that the system gives to clients, and to servers that ask for any port. */
 const PORT_MIN = 10_000;
 const PORT_MAX = 32_000;
-/** It is looked so often whether a server is there, and so long at most, in milliseconds. */
+/** The pause between two looks whether a server is ready (ms). */
 const LOOK_MS = 20;
+/** A server that is not ready after this long (ms) is given up. */
 const READY_MS = 60_000;
-/** Servers that start at once sometimes leave one of them out for good: then others are started. */
+/** Servers that start together sometimes leave one out for good: then others are started. */
 const STARTS_MAX = 5;
+/** They find each other within this time (ms), or never. */
 const MEET_MS = 5_000;
-/** A question to the monitoring port has so long, in milliseconds. */
+/** The monitoring port answers within this time (ms). */
 const ANSWER_MS = 1_000;
 
 function freePort(): number {
@@ -42,7 +45,7 @@ function freePort(): number {
   }
 }
 
-/** One server: its ports and its store outlive its processes. */
+/** One server. Its ports and its store outlive its processes. */
 export class NatsNode {
   readonly name: string;
   readonly port = freePort();
@@ -50,6 +53,8 @@ export class NatsNode {
   readonly #folder: string;
   readonly #flags: readonly string[];
   #process: Deno.ChildProcess | undefined;
+  /** Has its process ended by itself, as it does when another program has taken its port? */
+  #hasFailed = false;
 
   constructor(folder: string, name: string, flags: readonly string[]) {
     this.#folder = folder;
@@ -59,7 +64,7 @@ export class NatsNode {
 
   /** Starts it on its store. */
   start(): void {
-    this.#process = new Deno.Command("nats-server", {
+    const process = new Deno.Command("nats-server", {
       args: [
         ...["--name", this.name, "--addr", "127.0.0.1", "--port", `${this.port}`],
         ...["--http_port", `${this.#monitor}`],
@@ -70,13 +75,17 @@ export class NatsNode {
       stdout: "null",
       stderr: "null",
     }).spawn();
+    this.#process = process;
+    this.#hasFailed = false;
+    process.status.then(() => this.#hasFailed = this.#process === process);
   }
 
-  /** Ends it: by default as `kill -9` does. */
+  /** Ends it, by default as `kill -9` does. */
   async end(signal: Deno.Signal = "SIGKILL"): Promise<void> {
+    const process = this.#process;
     this.signal(signal);
-    await this.#process?.status;
     this.#process = undefined;
+    await process?.status;
   }
 
   /** Sends a signal to its process, if there is one. */
@@ -88,18 +97,18 @@ export class NatsNode {
     }
   }
 
-  /** Waits until it serves, and all that it stores is what the others store. */
+  /** Waits until it serves, and the copies of what it leads are up to date. */
   async ready(): Promise<void> {
     const late = performance.now() + READY_MS;
-    while (performance.now() < late) {
+    while (performance.now() < late && !this.#hasFailed) {
       if (await this.#isReady()) return;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await sleep(LOOK_MS);
     }
     const log = await Deno.readTextFile(`${this.#folder}/log`);
     throw new Error(`A nats-server does not get ready: ${log.slice(-1_000)}`);
   }
 
-  /** What it says of itself on its monitoring port. */
+  /** Asks its monitoring port. */
   look(path: string): Promise<Response> {
     return fetch(`http://127.0.0.1:${this.#monitor}/${path}`, {
       signal: AbortSignal.timeout(ANSWER_MS),
@@ -107,8 +116,8 @@ export class NatsNode {
   }
 
   /**
-   * Its health is no measure: it may miss for ever the reader of a server that was killed. What was
-   * removed while it was away it keeps for a while, in no group.
+   * Its own `/healthz` does not help: it may stay unhealthy without the reader of a killed server.
+   * Streams that were removed while it was away are in no group for a while, and do not count.
    */
   async #isReady(): Promise<boolean> {
     try {
@@ -123,36 +132,36 @@ export class NatsNode {
     }
   }
 
-  /** How far the others are knows the leader. */
+  /** Only the leader of a group knows how far the others are. */
   #isWhole({ leader, replicas = [] }: Group): boolean {
     if (leader !== this.name) return leader !== undefined;
     return replicas.length > 0 && replicas.every(({ current }) => current);
   }
 }
 
-/** Servers with copies of the same. */
+/** Servers with copies of the same stream. */
 interface Group {
   readonly leader?: string;
-  /** Has a name, but for the servers themselves. */
+  /** The name of the group; the group of all servers has none. */
   readonly raft_group?: string;
-  /** All but the one that was asked. */
+  /** The members, without the server that was asked. */
   readonly replicas?: readonly { readonly current: boolean }[];
 }
 
-/** What a server says of its JetStream. */
+/** What a server tells about its JetStream. */
 interface Facts {
   readonly account_details?: readonly { readonly stream_detail?: readonly StreamFacts[] }[];
   readonly meta_cluster?: Group;
 }
 
-/** What it says of a stream. */
+/** What a server tells about a stream. */
 interface StreamFacts {
   readonly name: string;
   readonly state: { readonly first_seq: number; readonly last_seq: number };
   readonly cluster?: Group;
 }
 
-/** Some servers; more than one are a cluster. */
+/** One server, or several that form a cluster. */
 export class Nats implements AsyncDisposable {
   readonly nodes: readonly NatsNode[];
   readonly #folder = Deno.makeTempDirSync();
@@ -168,7 +177,7 @@ export class Nats implements AsyncDisposable {
     });
   }
 
-  /** Starts so many, and waits until they are ready. */
+  /** Starts this many, and waits until they are ready. */
   static async start(count = 1, ...flags: string[]): Promise<Nats> {
     for (let starts = 1;; starts++) {
       const nats = new Nats(count, flags);
@@ -191,11 +200,11 @@ export class Nats implements AsyncDisposable {
     const late = performance.now() + MEET_MS;
     while (!await this.#haveMet()) {
       if (performance.now() > late) throw new Error("The nats-servers do not find each other");
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await sleep(LOOK_MS);
     }
   }
 
-  /** Do all of them take part? That knows the one that leads. */
+  /** Do all of them take part? Only the leader knows. */
   async #haveMet(): Promise<boolean> {
     const counts = await Promise.all(this.nodes.map(async (node) => {
       const { meta_cluster: meta }: Facts = await (await node.look("jsz")).json();
@@ -204,7 +213,7 @@ export class Nats implements AsyncDisposable {
     return Math.max(...counts) === this.nodes.length;
   }
 
-  /** What `--journal` takes. */
+  /** The value of `--journal`. */
   get urls(): string {
     return this.nodes.map(({ port }) => `nats://127.0.0.1:${port}`).join(",");
   }
@@ -213,12 +222,12 @@ export class Nats implements AsyncDisposable {
     return ["--journal", this.urls];
   }
 
-  /** Waits until all of them are there, and hold the same. */
+  /** Waits until all of them serve, and their copies are up to date. */
   async ready(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.ready()));
   }
 
-  /** Opens the chat that is stored here, as one more server of it. */
+  /** Opens the chat that is stored here, as one more server does. */
   async open(
     options: ServerOptions,
     log: Log,
@@ -229,13 +238,13 @@ export class Nats implements AsyncDisposable {
     return await openNats({ ...options, journal: this.urls }, context);
   }
 
-  /** The numbers of the first and the last message that the stream holds. */
+  /** The numbers of the first and the last message in the stream; `first` is larger if it is empty. */
   async stream(): Promise<{ readonly first: number; readonly last: number }> {
     const { state } = await this.#look();
     return { first: state.first_seq, last: state.last_seq };
   }
 
-  /** The node that leads the copies of the stream. */
+  /** The server that leads the copies of the stream. */
   async leader(): Promise<NatsNode> {
     const { cluster } = await this.#look();
     return this.nodes.find(({ name }) => name === cluster?.leader)!;

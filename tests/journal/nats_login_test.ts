@@ -1,15 +1,15 @@
-/** A NATS that wants to know who comes: the flags that name files, with a real nats-server. */
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+/** Logins and certificates for NATS: the flags that name files, with a real nats-server. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { JournalError } from "../../lib/journal/journal.ts";
 import { NATS, Nats } from "./nats.ts";
+import { refusal } from "./nats_chat.ts";
 import { itNeeds, type Needs } from "../needs.ts";
 import { Peer } from "../peer.ts";
 import { serveIn } from "../support.ts";
 
 const TLS: Needs = { ...NATS, programs: [...NATS.programs!, "openssl"] };
 
-/** Files in a folder of their own, which goes with them. */
+/** Files in a temporary folder, which is removed with them. */
 class Files implements Disposable {
   readonly #folder = Deno.makeTempDirSync();
 
@@ -22,15 +22,15 @@ class Files implements Disposable {
     return this.path(name);
   }
 
-  /** Makes a key and a certificate that an authority has signed; by default its own. */
-  async certify(name: string, authority?: string, whose = "IP:127.0.0.1"): Promise<void> {
+  /** Makes a key and a certificate, signed by an authority or by itself. */
+  async certify(name: string, authority?: string, host = "IP:127.0.0.1"): Promise<void> {
     const [key, certificate] = [this.path(`${name}.key`), this.path(`${name}.pem`)];
     const { success, stderr } = await new Deno.Command("openssl", {
       args: [
         ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
         ...["-keyout", key, "-out", certificate, "-subj", `/CN=${name}`],
         ...authority === undefined ? [] : [
-          ...["-addext", `subjectAltName=${whose}`, "-addext", "basicConstraints=CA:FALSE"],
+          ...["-addext", `subjectAltName=${host}`, "-addext", "basicConstraints=CA:FALSE"],
           ...["-CA", this.path(`${authority}.pem`), "-CAkey", this.path(`${authority}.key`)],
         ],
       ],
@@ -43,18 +43,12 @@ class Files implements Disposable {
   }
 }
 
-/** A server with these flags takes part, and stores a message. */
+/** A server with these flags takes part in the chat, and stores a registration. */
 async function assertServes(nats: Nats, ...flags: string[]): Promise<void> {
   await using server = await serveIn(nats, ...flags);
   using al = await Peer.connect(server.port);
   assertEquals(await al.ask("register", "Al"), "Hello, Al");
   assertEquals(await al.ask("logout"), "U've been successfully logouted");
-}
-
-/** A server with these flags does not start; why. */
-async function refusal(nats: Nats, ...flags: string[]): Promise<string> {
-  const { message } = await assertRejects(() => serveIn(nats, ...flags), JournalError);
-  return message;
 }
 
 describe("--nats-creds", () => {
@@ -73,19 +67,23 @@ describe("--nats-creds", () => {
     await assertServes(nats, "--nats-creds", files.write("token", "secret\n"));
   });
 
-  itNeeds(NATS, "names a file that is not there: the server says which", async () => {
-    using files = new Files();
-    await using nats = await Nats.start();
-    const path = files.path("absent");
-    assertStringIncludes(await refusal(nats, "--nats-creds", path), `${path} can't be read`);
-    const empty = files.write("empty", "\n");
-    assertStringIncludes(await refusal(nats, "--nats-creds", empty), `${empty} is empty`);
-    const torn = files.write("torn", "-----BEGIN NATS USER JWT-----\ncut");
-    assertStringIncludes(
-      await refusal(nats, "--nats-creds", torn),
-      `Is ${torn} a whole .creds file?`,
-    );
-  });
+  itNeeds(
+    NATS,
+    "names a file that is not there, or empty, or torn: the server says which",
+    async () => {
+      using files = new Files();
+      await using nats = await Nats.start();
+      const path = files.path("absent");
+      assertStringIncludes(await refusal(nats, "--nats-creds", path), `${path} can't be read`);
+      const empty = files.write("empty", "\n");
+      assertStringIncludes(await refusal(nats, "--nats-creds", empty), `${empty} is empty`);
+      const torn = files.write("torn", "-----BEGIN NATS USER JWT-----\ncut");
+      assertStringIncludes(
+        await refusal(nats, "--nats-creds", torn),
+        `Is ${torn} a whole .creds file?`,
+      );
+    },
+  );
 });
 
 describe("--nats-ca, --nats-cert and --nats-key", () => {
@@ -116,7 +114,7 @@ describe("--nats-ca, --nats-cert and --nats-key", () => {
 
   itNeeds(
     TLS,
-    "do not believe who is called localhost to be a server with an address",
+    "refuse a certificate of localhost from a server with a numeric address",
     async () => {
       using files = new Files();
       await files.certify("authority");
