@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { describe, it } from "@std/testing/bdd";
 import { JetStreamApiError } from "@nats-io/jetstream";
 import { TimeoutError } from "@nats-io/transport-node";
+import { setTimeout as sleep } from "node:timers/promises";
 import { count } from "../../lib/chat/mailboxes.ts";
 import { within } from "../../lib/clock.ts";
 import { JournalError } from "../../lib/journal/journal.ts";
@@ -185,5 +186,30 @@ describe("a stream in NATS", () => {
     using again = await Peer.connect(paused.port);
     assertEquals(await again.ask("register", "Bob"), "Nice to see you, Bob");
     assertEquals(await again.mail("receive"), texts.map((text) => `Al: ${text}`));
+  });
+
+  itNeeds(NATS, "is followed by a server that was paused while all of it was purged", async () => {
+    await using nats = await Nats.start();
+    await using paused = await startProcess(nats);
+    await using here = await serveIn({ open: (...args) => nats.open(...args, HASTY) });
+    using bob = await connect(paused, "Bob");
+    using al = await connect(here, "Al");
+    paused.signal("SIGSTOP");
+    let sent = 0;
+    const sendNext = async () => assertEquals(await al.ask("send", "Bob", `${sent++}`), STORED);
+    while (sent < 400) await sendNext();
+    // Each 10 messages a snapshot is due: one of them holds the last message.
+    for (let range = await nats.stream(); range.first <= range.last; range = await nats.stream()) {
+      assert(sent < 1_000, "the stream gets empty");
+      await sendNext();
+      await sleep(50);
+    }
+    paused.signal("SIGCONT");
+    // No message comes that would show what the server has missed.
+    assert(await endsSoon(bob));
+    using again = await Peer.connect(paused.port);
+    assertEquals(await again.ask("register", "Bob"), "Nice to see you, Bob");
+    const texts = Array.from({ length: sent }, (_, number) => `Al: ${number}`);
+    assertEquals(await again.mail("receive"), texts);
   });
 });

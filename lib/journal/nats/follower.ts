@@ -85,6 +85,8 @@ export class StreamFollower {
       mem_storage: true,
       num_replicas: 1,
     });
+    // A reader begins with the first message that is still there. It stands before it now.
+    if (made.delivered.stream_seq >= next) return "purged";
     const messages = await client.consumers.getConsumerFromInfo(made)
       .consume({ expires: 5 * HEARTBEAT_MS, idle_heartbeat: HEARTBEAT_MS });
     this.#messages = messages;
@@ -93,9 +95,10 @@ export class StreamFollower {
     const watch = setInterval(() => {
       if (performance.now() - heardAt > SILENCE_MS) messages.stop();
     }, HEARTBEAT_MS);
-    stopIfLost(messages, hear);
+    stopIfLost(messages, journal, hear);
     try {
-      return await receiveAll(messages, journal, hear);
+      await receiveAll(messages, journal, hear);
+      return "lost";
     } finally {
       clearInterval(watch);
       messages.stop();
@@ -122,19 +125,17 @@ export class StreamFollower {
   }
 }
 
-/** Hands messages to the journal, until they end, or one is missing. */
+/** Hands messages to the journal, until they end or one is missing. */
 async function receiveAll(
   messages: ConsumerMessages,
   journal: SharedJournal,
   hear: () => void,
-): Promise<"purged" | "lost"> {
-  let isFirst = true;
+): Promise<void> {
   for await (const message of messages) {
     hear();
     const next = journal.through + 1;
-    // A message that was lost on its way is still in the stream: another reader finds it.
-    if (message.seq > next) return isFirst ? "purged" : "lost";
-    isFirst = false;
+    // The message before was lost on its way, or purged just now: another reader finds out.
+    if (message.seq > next) return;
     if (message.seq < next) continue;
     try {
       journal.receive(next, message.string(), message.info.pending);
@@ -143,13 +144,23 @@ async function receiveAll(
       throw error instanceof JournalError ? error : new JournalError(`${error}`, { cause: error });
     }
   }
-  return "lost";
 }
 
-/** Stops a reader that is lost. The client does not always say so: else silence shows it. */
-async function stopIfLost(messages: ConsumerMessages, hear: () => void): Promise<void> {
-  for await (const { type } of messages.status()) {
-    if (type === "heartbeat") hear();
-    if (LOST.includes(type)) messages.stop();
+/**
+ * Stops a reader that is lost; the client does not always say so. Stops one, too, that has sent
+ * messages which were lost on their way, or skipped messages that were purged: its heartbeat says how
+ * far it is, and in a quiet chat no later message would show the gap.
+ */
+async function stopIfLost(
+  messages: ConsumerMessages,
+  journal: SharedJournal,
+  hear: () => void,
+): Promise<void> {
+  for await (const event of messages.status()) {
+    if (LOST.includes(event.type)) messages.stop();
+    if (event.type !== "heartbeat") continue;
+    hear();
+    const hasHandledAll = messages.getProcessed() === messages.getReceived();
+    if (hasHandledAll && event.lastStreamSequence > journal.through) messages.stop();
   }
 }
