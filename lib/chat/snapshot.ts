@@ -1,4 +1,7 @@
-/** The state of a chat as rows of text, and back. The journal decides when it stores them. */
+/**
+ * The state of a chat as rows of text, and back. A journal decides when it stores them:
+ * `entriesPerSnapshot` in `journal/journal`.
+ */
 import { type ChatState, RULES } from "./state.ts";
 import * as boxes from "./mailboxes.ts";
 import type { Mail } from "../protocol/reply.ts";

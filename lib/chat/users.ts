@@ -1,5 +1,6 @@
 /**
- * The registered users, their addresses, and which session holds which user's name.
+ * The registered users, their addresses, and which session holds which user's name: {@link identify}
+ * says which user a session acts as. Who may take a name is decided in `commands` (`register`).
  *
  * In strict mode a user is an address: sessions hold no names.
  */

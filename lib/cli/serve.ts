@@ -1,4 +1,7 @@
-/** `serve`: the chat server with its journal and its page. */
+/**
+ * `serve`: the chat server with its journal and its page, until a signal stops it: the server
+ * (`server/server`: at most 4 s for the connections, then the journal), the page (1 s), the log.
+ */
 import { settingsOf } from "../chat/settings.ts";
 import { type GroupCommit, openChat } from "../engine/group_commit.ts";
 import { messageOf } from "../errors.ts";

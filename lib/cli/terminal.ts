@@ -1,4 +1,7 @@
-/** `client`: the chat in the terminal, for a person or a script. */
+/**
+ * `client`: the chat in the terminal, for a person or a script. `text/input_line` says what a typed
+ * line means, and `client/dialer` how long a name and a text may be.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, DisconnectedError, type Result } from "../client/client.ts";
 import { messageOf, UsageError } from "../errors.ts";

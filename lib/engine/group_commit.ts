@@ -5,7 +5,8 @@
  * A command is stepped on the candidate state when it comes. When its batch is stored, the
  * candidate is published, and the replies of the batch may leave. Commands that come meanwhile are
  * the next batch, stepped on the same candidate. If a batch can't be stored, both batches are
- * dropped: the candidate is the published state again, and the jobs of both are undone.
+ * dropped: the candidate is the published state again, the jobs of both are undone, and their
+ * replies become `Storage is not available, try again!`, as with a full disk.
  *
  * With a shared journal there is no candidate: the journal puts the batches of all servers in
  * order, and each server steps a batch when it comes from there. Only then are its replies known.

@@ -1,4 +1,8 @@
-/** The journal: puts the entries of a chat in order, and stores them before they are answered. */
+/**
+ * The journal: puts the entries of a chat in order, and stores them before they are answered. Here is
+ * what every journal does; the one in memory is here, too. Several servers share the one in
+ * `shared_journal`, where the stream makes the order.
+ */
 import { step } from "../chat/step.ts";
 import type { Entry } from "../chat/entry.ts";
 import { type ChatState, emptyChat, RULES } from "../chat/state.ts";

@@ -1,4 +1,10 @@
-/** One connection from its start to its end: commands, replies, time-outs, back-pressure. */
+/**
+ * One connection from its start to its end: commands, replies, time-outs, back-pressure.
+ *
+ * Nothing is read before the replies are written. Behind a `wait` the connection reads on, and the
+ * next command ends the `wait`. In strict mode `strictEnding` in `chat/commands` says which reply
+ * ends the connection.
+ */
 import { type Item, RequestReader } from "../protocol/request_reader.ts";
 import { loopTime } from "../clock.ts";
 import { Deadline } from "./deadline.ts";

@@ -1,4 +1,8 @@
-/** The server: accepts connections within its limits, serves them, and stops. */
+/**
+ * The server: accepts connections within its limits, serves them, and stops. A stop takes at most
+ * STOP_MS_MAX for the connections, and then what the journal needs (2 s each for a last batch and a
+ * last snapshot).
+ */
 import { Fairness } from "./fairness.ts";
 import {
   closeQuietly,

@@ -25,7 +25,7 @@ describe("a journal in a file that is busy", () => {
       ).get() as ReturnType<Busy["look"]>;
     }
 
-    /** Stores so many entries in so many batches, and a snapshot that replaces them. */
+    /** Stores 100,000 entries in this many batches, and a snapshot that replaces them. */
     async work(batches: number): Promise<void> {
       for (let batch = 0; batch < batches; batch++) {
         const length = 100_000 / batches;

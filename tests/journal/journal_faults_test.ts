@@ -21,7 +21,7 @@ const HASTY: Schedule = { snapshotEntries: () => 1, sliceMs: 0, restMs: 0, progr
 
 type Batch = readonly Entry[];
 
-/** A batch of so many messages to all, from Al to Bob; batch 0 registers them. */
+/** A batch of this many messages to all, from Al to Bob; batch 0 registers them. */
 function batch(number: number, messages = 1): Batch {
   const entry = (session: number, command: Command): Entry => {
     const actor = { session, address: `10.0.0.${session}`, peer: "" };
@@ -180,7 +180,7 @@ class Writer {
     this.#file = file;
   }
 
-  /** All that is held by now is in the file, or in so much of the log. */
+  /** All that is stored by now is in the file, or in this much of the log. */
   begin(end: number): void {
     this.notes.splice(0, Infinity, { state: textOf(this.#state), end });
   }
@@ -235,7 +235,7 @@ const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> 
   },
   "a snapshot between batches": async (file, writer) => {
     const journal = file.open(SILENT, HASTY);
-    // Whoever reads keeps the log from being moved to the file.
+    // A reader keeps SQLite from copying the log into the file.
     const reader = new DatabaseSync(file.path, { readOnly: true });
     reader.exec("BEGIN; SELECT * FROM batch");
     writer.begin(walBytes(file));
@@ -272,7 +272,7 @@ describe("a journal whose log was written in part when the machine went down", (
         check(wal.subarray(0, end), end, "cut");
         const between = end + 1 + end * 7919 % (frameBytes - 1);
         check(wal.subarray(0, between), between, "cut");
-        // What was written behind a gap does not count either.
+        // Batches behind a gap do not count either.
         check(wal.slice().fill(0x55, between - 1, end + frameBytes), end, "a gap");
       }
       check(wal, wal.length, "whole");

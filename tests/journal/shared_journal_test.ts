@@ -110,7 +110,7 @@ describe("a chat that several servers share", () => {
     assertEquals(play([raise], state).state.rules, 2);
     const leave: Entry[] = [{ kind: "leave", at: 1, member: "a" }];
     assertEquals(play([leave, raise, raise], state).state.rules, 3);
-    // Who knows only older ones has come too late.
+    // A member that knows only older rules has come too late.
     const { rules, members } = play([leave, raise, join("c", { rules: 2 })], state).state;
     assertEquals([rules, members.all.map(({ id }) => id)], [3, ["b"]]);
   });
