@@ -1,5 +1,6 @@
 /**
- * One mailbox. Its mail is in two places:
+ * One mailbox. {@link isFull} is its limit: `send` in `commands` refuses a message to a full mailbox,
+ * and `broadcast` in `mailboxes` leaves it out. Its mail is in two places:
  *
  * - in its own segments: a chain that starts at the newest one. A segment is a direct message, or a
  *   slice that was cut from the log of broadcasts;

@@ -1,6 +1,9 @@
 /**
- * `serve`: the chat server with its journal and its page, until a signal stops it: the server
- * (`server/server`: at most 4 s for the connections, then the journal), the page (1 s), the log.
+ * `serve`: the chat server with its journal and its page, until SIGTERM or SIGINT.
+ *
+ * A stop answers what has arrived and closes everything: the connections (at most 4 s), the journal (2 s
+ * each for a last batch and a last snapshot), the page (1 s), the log (0.3 s). `Server.stop` in
+ * `server/server` has the first two.
  */
 import { settingsOf } from "../chat/settings.ts";
 import { type GroupCommit, openChat } from "../engine/group_commit.ts";
@@ -36,7 +39,7 @@ export async function serve(args: string[], program: Program): Promise<number> {
   const { version } = program;
   if (options.help) return print(serveHelp(version));
   if (options.version) return print(version);
-  if (options.data !== "") requireFile(options.data, `main.ts --data ${options.data}`);
+  if (options.data !== "") requireFile(options.data, `main.ts ${Deno.args.join(" ")}`);
   if (options.journal !== "") requireNatsFiles(options);
 
   const log = openLog(options);

@@ -1,6 +1,7 @@
 /**
- * Opens a chat in NATS JetStream that several servers share, joins it, and raises its rules. The order
- * of its batches is made in `journal/shared_journal`.
+ * Opens a chat in NATS JetStream that several servers share, joins it, and raises its rules. The stream
+ * in NATS gives the batches of all servers one order, and each server steps them in it: see
+ * `SharedJournal` in `journal/shared_journal` and `GroupCommit` in `group_commit`.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { conflict } from "../chat/step.ts";

@@ -5,8 +5,9 @@
  * A command is stepped on the candidate state when it comes. When its batch is stored, the
  * candidate is published, and the replies of the batch may leave. Commands that come meanwhile are
  * the next batch, stepped on the same candidate. If a batch can't be stored, both batches are
- * dropped: the candidate is the published state again, the jobs of both are undone, and their
- * replies become `Storage is not available, try again!`, as with a full disk.
+ * dropped: the candidate is the published state again, the jobs of both are undone. A
+ * command that would have changed the chat gets `Storage is not available, try again!` (for example
+ * because the disk is full), any other a reply from the published state.
  *
  * With a shared journal there is no candidate: the journal puts the batches of all servers in
  * order, and each server steps a batch when it comes from there. Only then are its replies known.

@@ -1,8 +1,9 @@
 /**
  * The sessions that wait for mail, and the mail that is shown to each session.
  *
- * A `wait` ends with the first mail, when its seconds are over, and through {@link Waiters.endWait}:
- * the connection calls it for the next command and for the end of the stream, the engine at a stop.
+ * A `wait` ends with the first mail, when its seconds are over, when its user is removed, and through
+ * {@link Waiters.endWait}: the connection calls that for the next command and for the end of the
+ * stream, the engine at a stop.
  */
 import type { Entry } from "../chat/entry.ts";
 import type { Command } from "../protocol/command.ts";

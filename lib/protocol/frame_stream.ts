@@ -1,6 +1,6 @@
 /**
  * Reads a connection's bytes as a stream of frames, which `splitFrames` in `frame` cuts out of them.
- * The only file of this wing that awaits.
+ * The only file in `protocol/` that awaits.
  */
 import { type Split, splitFrames } from "./frame.ts";
 import { type Decode, decodeUtf8 } from "./utf8.ts";

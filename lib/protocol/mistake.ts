@@ -271,8 +271,8 @@ const MISTAKES: readonly Row[] = [
   },
 ];
 
-/** All codes, in the order of the table. */
-export const MISTAKE_CODES: readonly MistakeCode[] = MISTAKES.map(({ code }) => code);
+/** All codes; some have two rows. */
+export const MISTAKE_CODES: ReadonlySet<MistakeCode> = new Set(MISTAKES.map(({ code }) => code));
 
 /** Finds the mistake that the evidence proves. Its text shows at most 32 of the bytes in hex. */
 export function explain(seen: Evidence): Mistake {

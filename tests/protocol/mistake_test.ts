@@ -17,7 +17,7 @@ async function explanation(peer: Peer, { before = 0 }: Example): Promise<string>
 describe("a mistake", () => {
   it("is tested with an example of each code", () => {
     const shown = new Set(EXAMPLES.map(({ code }) => code));
-    assertEquals(MISTAKE_CODES.filter((code) => !shown.has(code)), []);
+    assertEquals([...MISTAKE_CODES].filter((code) => !shown.has(code)), []);
   });
 
   for (const example of EXAMPLES) {

@@ -1,6 +1,7 @@
 /**
  * Writes snapshots into a journal's file in the background, a slice at a time, and deletes what each
- * new snapshot replaces.
+ * new snapshot replaces. `SqliteJournal` begins one when `entriesPerSnapshot` entries came behind
+ * the last, and at a stop.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
