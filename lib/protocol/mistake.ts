@@ -1,6 +1,7 @@
 /**
  * The mistakes that the server recognizes in the bytes of a client: a table of codes, tests and
- * texts. Pure.
+ * texts. Pure. `RequestReader` in `request_reader` decides what the client gets of it: in strict mode
+ * no text, and mostly no reply.
  *
  * {@link explain} takes the first row whose test the evidence passes. The last rows are for bytes
  * that prove no mistake of the client: their texts only say what has arrived.

@@ -1,4 +1,8 @@
-/** The replies of a connection that have not left: in their order, in pieces, with a time-out. */
+/**
+ * The replies of a connection that have not left: in their order, in pieces, with a time-out. When a
+ * client takes nothing for that long, `#expire` in `connection` closes the connection; it reads no
+ * more commands while replies wait here.
+ */
 import { strictEnding } from "../chat/commands.ts";
 import { hasMoreSymbols } from "../text/symbols.ts";
 import type { Deadline } from "./deadline.ts";
