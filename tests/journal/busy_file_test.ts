@@ -1,4 +1,4 @@
-/** A journal in a file under load: batches over those that a snapshot holds. */
+/** A journal in a file under load: new batches overwrite those that a snapshot holds. */
 import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
@@ -10,13 +10,14 @@ import { SILENT, TempFile, until } from "../support.ts";
 import { BATCHES, command, FILES, rows, SETTINGS, stepAll } from "./entries.ts";
 
 describe("a journal in a file that is busy", () => {
-  /** A journal that never rests, what a look into its file shows, and rounds of work for it. */
+  /** A journal that never rests. */
   class Busy implements Disposable {
     readonly file = new TempFile();
     readonly state = stepAll(emptyChat(SETTINGS), BATCHES);
     journal = this.file.open(SILENT, { ...SCHEDULE, restMs: 60_000 });
     #generation = 0;
 
+    /** What is in the file: its pages, its batches, and the snapshot that counts. */
     look(): { size: number; batches: number; generation: number } {
       using database = new DatabaseSync(this.file.path, { readOnly: true });
       return database.prepare(
@@ -32,7 +33,7 @@ describe("a journal in a file that is busy", () => {
         await commitAndWait(this.journal, Array.from({ length }, () => command(2, "send", "x")));
       }
       await until(() => {
-        // It is left out while the journal tidies up behind the snapshot before.
+        // A journal that still tidies up after the snapshot before does not begin one.
         this.journal.published(this.state);
         return this.look().generation > this.#generation;
       }, "the snapshot is written");
@@ -45,18 +46,18 @@ describe("a journal in a file that is busy", () => {
     }
   }
 
-  itNeeds(FILES, "writes batches over those that its snapshot holds", async () => {
+  itNeeds(FILES, "overwrites the batches that its snapshot holds", async () => {
     using busy = new Busy();
     await busy.work(100);
     const first = busy.look();
     for (let round = 0; round < 4; round++) await busy.work(100);
     const last = busy.look();
     assertEquals(last.batches, 100);
-    // A snapshot is there twice for a moment.
+    // For a moment there are two snapshots.
     assert(first.size > 400 && last.size < first.size + 20, `${first.size}, ${last.size} pages`);
   });
 
-  itNeeds(FILES, "finds them in their order when it was killed", async () => {
+  itNeeds(FILES, "finds batches in their order after it was killed", async () => {
     using busy = new Busy();
     await busy.work(10);
     const more = Array.from({ length: 15 }, (_, i) => [command(1, "sendall", `${i}`)]);
@@ -70,22 +71,22 @@ describe("a journal in a file that is busy", () => {
 
   itNeeds(
     FILES,
-    "lets go of batches over which none was written until the next one",
+    "deletes batches that were not overwritten before the next snapshot",
     async () => {
       using busy = new Busy();
       await busy.work(1000);
       await busy.work(10);
-      await until(() => busy.look().batches === 10, "all others are gone");
+      await until(() => busy.look().batches === 10, "all others are deleted");
     },
   );
 
-  itNeeds(FILES, "keeps what it can, and gives it back at rest", async () => {
+  itNeeds(FILES, "keeps free pages while it is busy, and gives them back at rest", async () => {
     using busy = new Busy();
     await busy.work(100);
     busy.journal.abandon();
-    // As who was killed finds it.
+    // A server that was killed would leave the file like this.
     busy.journal = busy.file.open(SILENT, { ...SCHEDULE, restMs: 0 });
-    await until(() => busy.look().size < 20, "it is as small as what is alive");
+    await until(() => busy.look().size < 20, "the file is small");
     assertEquals(busy.look().batches, 0);
   });
 });

@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { KINDS } from "./kinds.ts";
@@ -14,24 +15,28 @@ for (const [where, { needs, room, outlives }] of Object.entries(KINDS)) {
   describe(`every journal, such as one ${where}`, () => {
     const open = (chat: Room) => chat.open(parseServerOptions([]), SILENT_LOG);
 
-    itNeeds(needs, "holds nothing at first, and then what outlives a server", async () => {
-      await using chat = await room();
-      const commits = await open(chat);
-      assertEquals(usersAndMail(commits.published), []);
-      for (const entries of BATCHES) {
-        for (const entry of entries) commits.apply(entry);
-        commits.add({});
-        await commits.settled();
-      }
-      const stored = ["Al one three", "Бо👍 two"];
-      assertEquals(usersAndMail(commits.published), stored);
-      await commits.close();
-      const next = await open(chat);
-      assertEquals(usersAndMail(next.published), outlives ? stored : []);
-      await next.close();
-    });
+    itNeeds(
+      needs,
+      "holds nothing at first, and keeps what is stored if it outlives a server",
+      async () => {
+        await using chat = await room();
+        const commits = await open(chat);
+        assertEquals(usersAndMail(commits.published), []);
+        for (const entries of BATCHES) {
+          for (const entry of entries) commits.apply(entry);
+          commits.add({});
+          await commits.settled();
+        }
+        const stored = ["Al one three", "Бо👍 two"];
+        assertEquals(usersAndMail(commits.published), stored);
+        await commits.close();
+        const next = await open(chat);
+        assertEquals(usersAndMail(next.published), outlives ? stored : []);
+        await next.close();
+      },
+    );
 
-    itNeeds(needs, "says once that a batch is over, and then it is stored", async () => {
+    itNeeds(needs, "says once that a batch is over, and only when it is stored", async () => {
       await using chat = await room();
       const commits = await open(chat);
       const said: string[][] = [];
@@ -39,12 +44,12 @@ for (const [where, { needs, room, outlives }] of Object.entries(KINDS)) {
       commits.add({ done: () => said.push(usersAndMail(commits.published)) });
       assertEquals(said, []);
       await commits.settled();
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sleep(20);
       assertEquals(said, [["Al", "Бо👍"]]);
       await commits.close();
     });
 
-    itNeeds(needs, "answers a pipeline in its order, as if there were no journal", async () => {
+    itNeeds(needs, "answers a pipeline in its order", async () => {
       await using chat = await room();
       await using server = await serveIn(chat);
       using al = await Peer.connect(server.port);

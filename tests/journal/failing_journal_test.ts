@@ -8,12 +8,11 @@ import { itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
 import { serveOn, until } from "../support.ts";
 
-/** A journal whose commits fail while it is told to. */
+/** A journal in memory whose commits fail while `isFailing` is true. */
 function failingJournal(): Journal & { isFailing: boolean } {
   return {
     ...memoryJournal,
     isFailing: false,
-    afterTurn: (commit) => setTimeout(commit),
     commit(_entries, stored) {
       stored(this.isFailing ? new Error("disk full") : undefined);
     },
@@ -23,7 +22,7 @@ function failingJournal(): Journal & { isFailing: boolean } {
 const AWAY = "Storage is not available, try again!";
 
 describe("a server whose journal fails", () => {
-  itNeeds(NET, "acknowledges nothing, serves what needs no storage, and recovers", async () => {
+  itNeeds(NET, "refuses what must be stored, serves the rest, and recovers", async () => {
     const journal = failingJournal();
     await using server = serveOn(journal);
     using al = await Peer.connect(server.port);
@@ -52,7 +51,7 @@ describe("a server whose journal fails", () => {
     ]);
   });
 
-  itNeeds(NET, "finds out by itself that it can store again, though nobody sends", async () => {
+  itNeeds(NET, "finds out that it can store again, even if no client sends", async () => {
     const journal = failingJournal();
     await using server = serveOn(journal);
     using al = await Peer.connect(server.port);
@@ -65,7 +64,7 @@ describe("a server whose journal fails", () => {
     assertEquals(await al.mail("receive"), []);
   });
 
-  itNeeds(NET, "undoes a whole batch, and says what is true without it", async () => {
+  itNeeds(NET, "undoes a whole batch, and its replies say what is true without it", async () => {
     const journal = failingJournal();
     await using server = serveOn(journal);
     using al = await Peer.connect(server.port);
@@ -82,7 +81,7 @@ describe("a server whose journal fails", () => {
     assertEquals(await al.frame(), AWAY);
   });
 
-  itNeeds(NET, "does not take mail that a wait showed", async () => {
+  itNeeds(NET, "removes mail that a `wait` has shown when it can store again", async () => {
     const journal = failingJournal();
     await using server = serveOn(journal);
     using al = await Peer.connect(server.port);
@@ -96,20 +95,24 @@ describe("a server whose journal fails", () => {
     assertEquals(await al.mail("receive"), []);
   });
 
-  itNeeds(NET, "lets go of the names of connections that ended meanwhile", async () => {
-    const journal = failingJournal();
-    await using server = serveOn(journal);
-    const old = await Peer.connect(server.port);
-    await old.ask("register", "Al");
-    journal.isFailing = true;
-    old.close();
-    await until(() => server.lines.some((line) => line.includes("disconnected")), "it ends");
-    journal.isFailing = false;
-    using again = await Peer.connect(server.port);
-    assertEquals(await again.ask("register", "Al"), "Nice to see you, Al");
-  });
+  itNeeds(
+    NET,
+    "frees the names of connections that ended meanwhile when it can store again",
+    async () => {
+      const journal = failingJournal();
+      await using server = serveOn(journal);
+      const old = await Peer.connect(server.port);
+      await old.ask("register", "Al");
+      journal.isFailing = true;
+      old.close();
+      await until(() => server.lines.some((line) => line.includes("disconnected")), "it ends");
+      journal.isFailing = false;
+      using again = await Peer.connect(server.port);
+      assertEquals(await again.ask("register", "Al"), "Nice to see you, Al");
+    },
+  );
 
-  itNeeds(NET, "tells nobody who waits of mail that was not stored", async () => {
+  itNeeds(NET, "does not tell a user who waits of mail that was not stored", async () => {
     const journal = failingJournal();
     await using server = serveOn(journal);
     using al = await Peer.connect(server.port);

@@ -11,7 +11,7 @@ import { NET_AND_FILES } from "./entries.ts";
 describe("a server on a file", () => {
   itNeeds(
     NET_AND_FILES,
-    "finds users and mail again, and nobody is registered any more",
+    "finds users and mail again after a restart, and all connections are new",
     async () => {
       using file = new TempFile();
       {
@@ -33,7 +33,7 @@ describe("a server on a file", () => {
     },
   );
 
-  itNeeds(NET_AND_FILES, "answers a pipeline with one commit", async () => {
+  itNeeds(NET_AND_FILES, "commits a pipeline as one batch", async () => {
     using file = new TempFile();
     const journal = file.open();
     let commits = 0;
@@ -57,7 +57,7 @@ describe("a server on a file", () => {
 
   itNeeds(
     NET_AND_FILES,
-    "goes on with other limits, and changes no decision of the past",
+    "goes on with other limits, and keeps what was decided before",
     async () => {
       using file = new TempFile();
       {
@@ -81,7 +81,7 @@ describe("a server on a file", () => {
     },
   );
 
-  itNeeds(NET_AND_FILES, "refuses a mode that its users do not fit in", async () => {
+  itNeeds(NET_AND_FILES, "does not start in strict mode if an address has two users", async () => {
     using file = new TempFile();
     {
       await using server = serveOn(file.open());

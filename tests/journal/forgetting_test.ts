@@ -7,28 +7,37 @@ import { itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
 import { serveOn, until } from "../support.ts";
 
-describe("a user whom nobody holds", () => {
-  itNeeds(NET, "was here when the clock was right, though it is years behind now", async () => {
-    const stored: Entry[] = [];
-    const later = Date.now() + 1e11;
-    await using server = serveOn({
-      ...memoryJournal,
-      read: () => ({ rows: [], batches: [], at: later }),
-      commit: (entries, done) => {
-        stored.push(...entries);
-        done();
-      },
-    });
-    using al = await Peer.connect(server.port);
-    await al.ask("register", "Al");
-    al.close();
-    await until(() => stored.some(({ kind }) => kind === "end"), "Al has left");
-    for (const entry of stored) assert("at" in entry && entry.at === later, JSON.stringify(entry));
-  });
+describe("a user without a connection", () => {
+  itNeeds(
+    NET,
+    "is away since the latest time that was stored, even if the clock is behind it",
+    async () => {
+      const stored: Entry[] = [];
+      const later = Date.now() + 1e11;
+      await using server = serveOn({
+        ...memoryJournal,
+        read: () => ({ rows: [], batches: [], at: later }),
+        commit: (entries, done) => {
+          stored.push(...entries);
+          done();
+        },
+      });
+      using al = await Peer.connect(server.port);
+      await al.ask("register", "Al");
+      al.close();
+      await until(() => stored.some(({ kind }) => kind === "end"), "Al has left");
+      for (const entry of stored) {
+        assert(
+          "at" in entry && entry.at === later,
+          JSON.stringify(entry),
+        );
+      }
+    },
+  );
 
   itNeeds(
     NET,
-    "is forgotten when the time is over, and who waits for the mail hears it",
+    "is forgotten after the time that a flag says",
     async () => {
       await using server = serveOn(memoryJournal, "--users-expire-h", "1");
       const old = await Peer.connect(server.port);
@@ -46,7 +55,7 @@ describe("a user whom nobody holds", () => {
     },
   );
 
-  itNeeds(NET, "is kept for ever with 0", async () => {
+  itNeeds(NET, "is kept for ever if the flag says 0", async () => {
     await using server = serveOn(memoryJournal, "--users-expire-h", "0");
     const old = await Peer.connect(server.port);
     await old.ask("register", "Old");

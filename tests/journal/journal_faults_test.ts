@@ -1,4 +1,4 @@
-/** What a journal in a file is after its disk was full, or after only a part of a write got there. */
+/** A journal in a file after its disk was full, or after only a part of a write reached the disk. */
 import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
@@ -16,12 +16,12 @@ import { SILENT, TempFile, until } from "../support.ts";
 
 const FILES = { permissions: ["read", "write"] } as const;
 const SETTINGS = settingsOf(parseServerOptions([]));
-/** A snapshot after every batch, written row by row. */
+/** A snapshot is due after every batch, and written row by row. */
 const HASTY: Schedule = { snapshotEntries: () => 1, sliceMs: 0, restMs: 0, progressMs: 1_000 };
 
 type Batch = readonly Entry[];
 
-/** A batch of this many messages to all, from Al to Bob; batch 0 registers them. */
+/** A batch of this many messages from Al to all. Batch 0 registers Al and Bob. */
 function batch(number: number, messages = 1): Batch {
   const entry = (session: number, command: Command): Entry => {
     const actor = { session, address: `10.0.0.${session}`, peer: "" };
@@ -44,7 +44,7 @@ function textOf(state: ChatState): string {
   return [...snapshotRows(state)].join("\n");
 }
 
-/** A journal, and what it writes with. */
+/** A journal, and the database that it writes with. */
 function openWithDatabase(open: () => SqliteJournal) {
   const { exec } = DatabaseSync.prototype;
   let database!: DatabaseSync;
@@ -59,7 +59,7 @@ function openWithDatabase(open: () => SqliteJournal) {
   }
 }
 
-/** How SQLite can fail when a part of its work is done, and how that is mended. */
+/** Two ways for SQLite to fail when a part of its work is done, and how each is mended. */
 const FAULTS = {
   "whose disk gets full": {
     error: "database or disk is full",
@@ -78,7 +78,7 @@ const FAULTS = {
   },
 } as const;
 
-/** What kill -9 would leave of a journal that is open. */
+/** The files that `kill -9` would leave of an open journal. */
 function killed(file: TempFile): { content: Uint8Array; wal: Uint8Array } {
   return { content: Deno.readFileSync(file.path), wal: Deno.readFileSync(`${file.path}-wal`) };
 }
@@ -87,7 +87,7 @@ function walBytes(file: TempFile): number {
   return Deno.statSync(`${file.path}-wal`).size;
 }
 
-/** The state that a file leads to. */
+/** The state that is read from these files. */
 function stateIn(content: Uint8Array, wal: Uint8Array): string {
   using file = new TempFile();
   Deno.writeFileSync(file.path, content);
@@ -104,11 +104,11 @@ for (const [what, { error, amidBatches, amidSnapshot, mend }] of Object.entries(
   describe(`a journal ${what}`, () => {
     itNeeds(
       FILES,
-      "in the midst of a batch holds the batches that it took, and no other",
+      "within a batch holds the batches that it has taken, and no others",
       async () => {
         using file = new TempFile();
         const { journal, database } = openWithDatabase(() => file.open());
-        // With next to no memory to spare, a batch is on the disk in part long before its commit.
+        // With such a small cache, parts of a batch are on the disk long before its commit.
         database.exec(`PRAGMA cache_size = 5; ${amidBatches}`);
         const taken: Batch[] = [];
         let refused = 0;
@@ -134,7 +134,7 @@ for (const [what, { error, amidBatches, amidSnapshot, mend }] of Object.entries(
 
     itNeeds(
       FILES,
-      "in the midst of a snapshot says so, and loses nothing then or later",
+      "within a snapshot says so, and loses nothing then or later",
       async () => {
         using file = new TempFile();
         const failures: unknown[] = [];
@@ -169,7 +169,7 @@ for (const [what, { error, amidBatches, amidSnapshot, mend }] of Object.entries(
   });
 }
 
-/** Stores batches, and notes after each what is held, and how long the log is. */
+/** Stores batches, and notes after each one the state and the length of the log. */
 class Writer {
   readonly notes: { readonly state: string; readonly end: number }[] = [];
   readonly #file: TempFile;
@@ -180,7 +180,7 @@ class Writer {
     this.#file = file;
   }
 
-  /** All that is stored by now is in the file, or in this much of the log. */
+  /** Notes the state now; it is in the file, and in the log up to `end`. */
   begin(end: number): void {
     this.notes.splice(0, Infinity, { state: textOf(this.#state), end });
   }
@@ -199,7 +199,7 @@ class Writer {
 
 type Killed = ReturnType<typeof killed>;
 
-/** Ways to a killed journal. */
+/** Journals that are killed, by what they did before. */
 const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> = {
   "a new file": async (file, writer) => {
     const journal = file.open();
@@ -242,7 +242,7 @@ const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> 
     journal.published(await writer.write(journal, 10));
     const looker = new DatabaseSync(file.path, { readOnly: true });
     const batches = () => looker.prepare("SELECT count(*) AS count FROM batch").get()!.count;
-    await until(() => batches() === 0, "the snapshot is written, and the batches in it are gone");
+    await until(() => batches() === 0, "the snapshot is written, and its batches are deleted");
     looker.close();
     await writer.write(journal, 5);
     const left = killed(file);
@@ -257,7 +257,7 @@ const FRAME_HEADER_BYTES = 24;
 
 describe("a journal whose log was written in part when the machine went down", () => {
   for (const [way, kill] of Object.entries(WAYS)) {
-    itNeeds(FILES, `holds the first of its batches, and no others: ${way}`, async () => {
+    itNeeds(FILES, `holds its batches up to that part, and no others: ${way}`, async () => {
       using file = new TempFile();
       const writer = new Writer(file);
       const { content, wal } = await kill(file, writer);
@@ -272,7 +272,7 @@ describe("a journal whose log was written in part when the machine went down", (
         check(wal.subarray(0, end), end, "cut");
         const between = end + 1 + end * 7919 % (frameBytes - 1);
         check(wal.subarray(0, between), between, "cut");
-        // Batches behind a gap do not count either.
+        // Batches after a gap do not count either.
         check(wal.slice().fill(0x55, between - 1, end + frameBytes), end, "a gap");
       }
       check(wal, wal.length, "whole");

@@ -11,7 +11,7 @@ interface Kind {
   readonly needs: Needs;
   /** Does the next server find what this one has stored? */
   readonly outlives: boolean;
-  /** A new place for a chat. */
+  /** Makes a new place for a chat. */
   readonly room: () => Room | Promise<Room>;
 }
 

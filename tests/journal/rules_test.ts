@@ -1,17 +1,17 @@
-/** The rules of a chat in its journal and its snapshot. */
-import { assertEquals } from "@std/assert";
-import { describe } from "@std/testing/bdd";
+/** The rules of a chat in its journal and its snapshot, and when a snapshot is due. */
+import { assert, assertEquals } from "@std/assert";
+import { describe, it } from "@std/testing/bdd";
 import { step } from "../../lib/chat/step.ts";
 import type { Entry } from "../../lib/chat/entry.ts";
 import { emptyChat, RULES } from "../../lib/chat/state.ts";
-import { type Journal, memoryJournal } from "../../lib/journal/journal.ts";
+import { entriesPerSnapshot, type Journal, memoryJournal } from "../../lib/journal/journal.ts";
 import { restoreSnapshot } from "../../lib/chat/snapshot.ts";
 import { itNeeds, NET } from "../needs.ts";
 import { serveOn } from "../support.ts";
 import { BATCHES, command, rows, SETTINGS, stepAll } from "./entries.ts";
 
 describe("the rules", () => {
-  itNeeds({ permissions: [] }, "are set by the start of a server, and kept in a snapshot", () => {
+  it("are set by the start of a server, and kept in a snapshot", () => {
     const chat = emptyChat(SETTINGS);
     const { state } = step(chat, { kind: "start", at: 1, rules: 7, settings: SETTINGS });
     assertEquals(state.rules, 7);
@@ -31,7 +31,20 @@ describe("the rules", () => {
 });
 
 describe("a snapshot", () => {
-  itNeeds({ permissions: [] }, "gives back a state that acts the same", () => {
+  it("is due sooner in a small chat, and never writes more rows than there were entries", () => {
+    for (const alive of [0, 100, 10_000, 1_000_000]) {
+      assert(entriesPerSnapshot(alive, 25_000) >= alive);
+      assertEquals(entriesPerSnapshot(alive), Math.max(alive, 100_000));
+    }
+    assertEquals([0, 100, 10_000, 50_000].map((alive) => entriesPerSnapshot(alive, 25_000)), [
+      25_000,
+      25_400,
+      65_000,
+      100_000,
+    ]);
+  });
+
+  it("gives back a state that decides the same", () => {
     const state = stepAll(emptyChat({ ...SETTINGS, mailboxMessagesMax: 2 }), BATCHES);
     const restored = restoreSnapshot(rows(state))!;
     assertEquals(rows(restored), rows(state));

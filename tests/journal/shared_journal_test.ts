@@ -1,177 +1,26 @@
-/** A chat that several servers share: what its entries mean, and how a server sends its own. */
+/** How a shared journal sends the batches of its member, and joins and ends as a member. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { stepBatch } from "../../lib/chat/step.ts";
-import type { Entry } from "../../lib/chat/entry.ts";
-import type { Command } from "../../lib/protocol/command.ts";
-import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
-import { JournalError, LateError, type Origin } from "../../lib/journal/journal.ts";
-import * as mailbox from "../../lib/chat/mailboxes.ts";
-import { parseServerOptions } from "../../lib/options.ts";
-import { settingsOf } from "../../lib/chat/settings.ts";
-import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
-import { restoreSnapshot, snapshotRows } from "../../lib/chat/snapshot.ts";
 import { decodeEntries, encodeEntries } from "../../lib/chat/entry_codec.ts";
-import { type SessionId, sessionOf } from "../../lib/chat/users.ts";
+import type { Entry } from "../../lib/chat/entry.ts";
+import { settingsOf } from "../../lib/chat/settings.ts";
+import { emptyChat, RULES } from "../../lib/chat/state.ts";
+import { stepBatch } from "../../lib/chat/step.ts";
+import { sessionOf } from "../../lib/chat/users.ts";
+import { JournalError, LateError, type Origin } from "../../lib/journal/journal.ts";
+import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
+import { parseServerOptions } from "../../lib/options.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
-const OTHERS = settingsOf(parseServerOptions(["--text-symbols-max", "61"]));
+/** The texts of messages: the server's first member leaves, and another server joins. */
+const LEAVES = encodeEntries([{ kind: "leave", at: 1, member: "member1" }]);
+const OTHER_JOINS = encodeEntries([
+  { kind: "join", at: 1, member: "other", rules: RULES, settings: SETTINGS },
+]);
 
-function join(member: string, { settings = SETTINGS, rules = 2, at = 1 } = {}): Entry[] {
-  return [{ kind: "join", at, member, rules, settings }];
-}
-
-/** What a session did, as a batch of its member. */
-function batch(
-  member: string,
-  number: number,
-  session: SessionId,
-  command: Command,
-  at = 1,
-): Entry[] {
-  const actor = { session, address: "10.0.0.1", peer: `10.0.0.1:${session}` };
-  return [{ kind: "batch", at, member, batch: number }, { kind: "command", at, actor, command }];
-}
-
-/** The state after these batches, and the codes of all replies; `-` for a batch that does not count. */
-function play(batches: readonly (readonly Entry[])[], from = emptyChat(SETTINGS)) {
-  let state = from;
-  const codes: string[] = [];
-  for (const batch of batches) {
-    const stepped = stepBatch(state, batch);
-    state = stepped?.state ?? state;
-    const replies = stepped?.replies.filter((reply) => reply !== undefined) ?? [{ code: "-" }];
-    codes.push(...replies.map(({ code }) => code));
-  }
-  return { state, codes };
-}
-
-function textsOf(state: ChatState, name: string): string[] {
-  const { id } = state.users.byName.get(name)!;
-  return Array.from(mailbox.read(state.mailboxes, id), ({ text }) => text);
-}
-
-const AL = sessionOf(1, 1);
-const BOB = sessionOf(2, 1);
-/** The first member of a server is over. */
-const OVER = encodeEntries([{ kind: "leave", at: 1, member: "member1" }]);
-const TWO_RUNS = [join("a"), join("b")];
-const AL_IS_IN = [...TWO_RUNS, batch("a", 1, AL, { name: "register", user: "Al" })];
-const note = (number: number, text: string) =>
-  batch("a", number, AL, { name: "send", to: "Al", text });
-
-describe("a chat that several servers share", () => {
-  it("counts every batch of a member once, however often it comes", () => {
-    const { state, codes } = play([...AL_IS_IN, note(2, "one"), note(2, "one"), note(3, "two")]);
-    assertEquals(codes, ["welcome", "sent", "-", "sent"]);
-    assertEquals(textsOf(state, "Al"), ["one", "two"]);
-  });
-
-  it("counts nothing behind a gap, nor of a member that it does not know", () => {
-    const { codes } = play([
-      ...AL_IS_IN,
-      note(3, "behind a gap"),
-      batch("c", 1, sessionOf(3, 1), { name: "register", user: "Cy" }),
-      note(2, "in its batch"),
-    ]);
-    assertEquals(codes, ["welcome", "-", "-", "sent"]);
-  });
-
-  it("ends all sessions of a member that is over, and counts none of its batches any more", () => {
-    const leave: Entry[] = [{ kind: "leave", at: 5, member: "a" }];
-    const { state, codes } = play([
-      ...AL_IS_IN,
-      note(2, "kept"),
-      leave,
-      note(3, "too late"),
-      batch("b", 1, BOB, { name: "register", user: "Al" }),
-      batch("b", 2, BOB, { name: "receive" }),
-    ]);
-    assertEquals(codes, ["welcome", "sent", "-", "welcome-back", "mail"]);
-    assertEquals([...state.users.byMember].map(([member]) => member), [2]);
-    assertEquals(state.members.all.map(({ id }) => id), ["b"]);
-  });
-
-  it("takes nobody in with other settings, until nobody is left who has them", () => {
-    const other = join("c", { settings: OTHERS });
-    const refused = play([...TWO_RUNS, other]).state;
-    assertEquals(refused.members.all.map(({ id }) => id), ["a", "b"]);
-    assertEquals(refused.settings, SETTINGS);
-    const leaves = ["a", "b"].map((member): Entry[] => [{ kind: "leave", at: 1, member }]);
-    const { settings, members } = play([...leaves, other], refused).state;
-    assertEquals(settings, OTHERS);
-    assertEquals(members.all.map(({ id, number }) => [id, number]), [["c", 3]]);
-  });
-
-  it("keeps its rules when a newer server joins, and raises them when all know the new ones", () => {
-    const { state } = play([join("a", { rules: 2 }), join("b", { rules: 3 })]);
-    const raise: Entry[] = [{ kind: "raise", rules: 3 }];
-    assertEquals(state.rules, 2);
-    assertEquals(play([raise], state).state.rules, 2);
-    const leave: Entry[] = [{ kind: "leave", at: 1, member: "a" }];
-    assertEquals(play([leave, raise, raise], state).state.rules, 3);
-    // A member that knows only older rules has come too late.
-    const { rules, members } = play([leave, raise, join("c", { rules: 2 })], state).state;
-    assertEquals([rules, members.all.map(({ id }) => id)], [3, ["b"]]);
-  });
-
-  it("never goes back in time, whatever the clocks of the servers say", () => {
-    const { state } = play([
-      join("a", { at: 1_000 }),
-      batch("a", 1, AL, { name: "register", user: "Al" }, 5_000),
-      join("b", { at: 10 }),
-      batch("b", 1, BOB, { name: "register", user: "Bob" }, 20),
-      [{ kind: "leave", at: 30, member: "b" }],
-    ]);
-    const { id } = state.users.byName.get("Bob")!;
-    assertEquals(state.users.presence.get(id)!.freeSince, 5_000);
-    assertEquals(state.members.at, 5_000);
-  });
-
-  it("puts back what nobody got, before what has come since, and what is shown comes again", () => {
-    const { state, codes } = play([
-      ...AL_IS_IN,
-      note(2, "one"),
-      note(3, "two"),
-      batch("a", 4, AL, { name: "receive" }),
-      note(5, "three"),
-    ]);
-    assertEquals(codes.at(-2), "mail");
-    const { id } = state.users.byName.get("Al")!;
-    const shown = { user: "Al", id, through: 3 };
-    const back = (text: string): Entry => {
-      return { kind: "return", user: "Al", id, mail: { from: "Al", text } };
-    };
-    const first: Entry = { kind: "batch", at: 1, member: "a", batch: 6 };
-    const after = play([[first, back("two"), back("one"), { kind: "take", shown }]], state).state;
-    assertEquals(textsOf(after, "Al"), ["one", "two", "three"]);
-  });
-
-  it("does not forget who has come back since it was decided", () => {
-    const gone = play([...AL_IS_IN, [{ kind: "leave", at: 7, member: "a" }]]).state;
-    const { id } = gone.users.byName.get("Al")!;
-    const forget: Entry[] = [
-      { kind: "batch", at: 9, member: "b", batch: 2 },
-      { kind: "forget", user: "Al", id, freeSince: 7 },
-    ];
-    const back = play([batch("b", 1, BOB, { name: "register", user: "Al" }, 8)], gone).state;
-    assertEquals(play([forget], back).state.users.byId.size, 1);
-    const ping = play([batch("b", 1, BOB, { name: "ping" }, 8)], gone).state;
-    assertEquals(play([forget], ping).state.users.byId.size, 0);
-  });
-
-  it("is the same again after a snapshot", () => {
-    const { state } = play([...AL_IS_IN, note(2, "one")]);
-    const rows = [...snapshotRows(state)];
-    const restored = restoreSnapshot(rows)!;
-    assertEquals([...snapshotRows(restored)], rows);
-    assertEquals(play([note(2, "one"), note(3, "two")], restored).codes, ["-", "sent"]);
-  });
-});
-
-/** A stream in memory that does what it is told. */
+/** A stream in memory: the test decides what is acknowledged, and what comes. */
 class FakeCarrier implements Carrier {
-  /** What was sent: its id. */
+  /** The ids of the messages that were sent. */
   readonly sent: string[] = [];
   readonly #bodies: string[] = [];
   readonly #acknowledge: ((error?: unknown) => void)[] = [];
@@ -183,12 +32,12 @@ class FakeCarrier implements Carrier {
     this.#acknowledge.push(sent);
   }
 
-  /** What the last message sent said. */
+  /** The text of the last message that was sent. */
   get body(): string {
     return this.#bodies.at(-1)!;
   }
 
-  /** The last message was stored, or not, as far as anybody knows. */
+  /** Acknowledges the last message, or says that it may be lost. */
   tell(error?: unknown): void {
     this.#acknowledge.at(-1)!(error);
   }
@@ -206,7 +55,7 @@ class FakeCarrier implements Carrier {
   }
 }
 
-/** A server's journal, its state, and timers that go off when they are told to. */
+/** A server's journal and state, with timers that go off when the test says so. */
 function openWorld(bodyLengthMax = 100_000) {
   const carrier = new FakeCarrier();
   const timers = new Set<{ ms: number; call: () => void }>();
@@ -239,9 +88,9 @@ function openWorld(bodyLengthMax = 100_000) {
   });
   return {
     ...{ journal, carrier, heard },
-    /** A message comes from the stream. */
+    /** A message comes out of the stream. */
     come: (body: string) => journal.receive(++last, body, 0),
-    /** These messages are not in the stream any more, but in a snapshot. */
+    /** These messages are purged before they come, and a snapshot holds them. */
     miss: (...bodies: string[]) => {
       last += bodies.length;
       const next = bodies.reduce(
@@ -250,7 +99,7 @@ function openWorld(bodyLengthMax = 100_000) {
       );
       journal.reset(next, last);
     },
-    /** The last that was sent comes back. */
+    /** The last message that was sent comes back. */
     comeBack: () => journal.receive(++last, carrier.body, 0),
     pass: (ms: number) => {
       for (const timer of [...timers].filter((timer) => timer.ms === ms)) {
@@ -271,7 +120,7 @@ function openWorld(bodyLengthMax = 100_000) {
   };
 }
 
-/** The same, where the server takes part. */
+/** The same, after the server has joined. */
 function openJoined(bodyLengthMax?: number) {
   const world = openWorld(bodyLengthMax);
   world.journal.join();
@@ -281,7 +130,7 @@ function openJoined(bodyLengthMax?: number) {
 }
 
 describe("a journal that several servers share", () => {
-  it("stores nothing before it takes leave, and takes part when its own entry comes", async () => {
+  it("stores nothing before its own `join` has come back", async () => {
     const { journal, commit, comeBack, heard } = openWorld();
     const joined = journal.join();
     commit("Al");
@@ -291,7 +140,7 @@ describe("a journal that several servers share", () => {
     assertEquals(journal.member, "member1");
   });
 
-  it("does not take part where one with other settings came first", async () => {
+  it("does not join if a server with other settings came first", async () => {
     const { journal, carrier, come, comeBack } = openWorld();
     const joined = journal.join();
     const own = carrier.body;
@@ -301,7 +150,7 @@ describe("a journal that several servers share", () => {
     assertEquals(journal.member, undefined);
   });
 
-  it("calls a commit stored when it comes back, not when it was sent or acknowledged", () => {
+  it("calls a commit stored when it comes back, not when it was acknowledged", () => {
     const { carrier, commit, comeBack, heard } = openJoined();
     commit("Al");
     carrier.tell();
@@ -310,7 +159,7 @@ describe("a journal that several servers share", () => {
     assertEquals(heard, ["own batch,command", "Al: stored"]);
   });
 
-  it("sends again what does not come back, under the same number", () => {
+  it("sends a batch that does not come back again, under the same number", () => {
     const { carrier, commit, comeBack, pass, heard } = openJoined();
     commit("Al");
     carrier.tell(new Error("away"));
@@ -332,7 +181,7 @@ describe("a journal that several servers share", () => {
     assertEquals(carrier.sent.at(-1), "member1 2");
   });
 
-  it("has one batch under way, and says of what takes too long whether it may still come", () => {
+  it("has one batch under way, and says whether a commit that takes too long may still be stored", () => {
     const { carrier, commit, comeBack, pass, heard } = openJoined();
     commit("Al");
     pass(5_000);
@@ -347,7 +196,7 @@ describe("a journal that several servers share", () => {
     assertEquals(heard.slice(3), ["own batch,command", "Cy: stored"]);
   });
 
-  it("parts what is too long for a message, and calls it stored when all of it is", () => {
+  it("splits a batch that is too long, and calls it stored when all of it has come back", () => {
     const { carrier, commit, comeBack, heard } = openJoined(200);
     const names = Array.from({ length: 100 }, (_, index) => `U${index}`);
     commit(...names);
@@ -362,10 +211,10 @@ describe("a journal that several servers share", () => {
     assertEquals(carrier.sent.length > 3, true);
   });
 
-  it("goes on as another member when its own is over, and what was under way has failed", () => {
+  it("joins again when its member was ended, and the batch under way has failed", () => {
     const { journal, carrier, commit, come, comeBack, heard } = openJoined();
     commit("Al");
-    come(OVER);
+    come(LEAVES);
     assertEquals(heard, ["foreign leave", "Al: late", "ended, lost: command"]);
     assertEquals([journal.member, carrier.sent.at(-1)], [undefined, "member2 joins"]);
     comeBack();
@@ -374,11 +223,11 @@ describe("a journal that several servers share", () => {
     assertEquals(carrier.sent.at(-1), "member2 1");
   });
 
-  it("has missed messages: its member has to end, and what is under way is stored before that", () => {
+  it("leaves after it has missed messages, and its batch under way may be stored before that", () => {
     const { journal, carrier, commit, come, miss, comeBack, heard, pass } = openJoined();
     commit("Al");
     const { body } = carrier;
-    miss(encodeEntries(join("other")));
+    miss(OTHER_JOINS);
     assertEquals([journal.member, carrier.sent.at(-1), heard], ["member1", "member1 leaves", []]);
     come(body);
     assertEquals(heard, ["own batch,command", "Al: stored"]);
@@ -390,7 +239,7 @@ describe("a journal that several servers share", () => {
     assertEquals(carrier.sent.at(-1), "member2 joins");
   });
 
-  it("has missed what was under way: nobody knows the reply, and nothing of it is lost", () => {
+  it("has no reply to a batch under way that it has missed, and loses none of its entries", () => {
     const { carrier, commit, miss, comeBack, heard, pass } = openJoined();
     commit("Al");
     const { body } = carrier;
@@ -402,18 +251,18 @@ describe("a journal that several servers share", () => {
     assertEquals(heard, ["foreign leave", "Al: late", "ended, lost:"]);
   });
 
-  it("has missed its own end: then it knows whether what was under way came before", () => {
+  it("knows after it has missed its own end whether the batch under way came before it", () => {
     const before = openJoined();
     before.commit("Al");
-    before.miss(before.carrier.body, OVER);
+    before.miss(before.carrier.body, LEAVES);
     assertEquals(before.heard, ["Al: late", "ended, lost:"]);
     const behind = openJoined();
     behind.commit("Al");
-    behind.miss(OVER, behind.carrier.body);
+    behind.miss(LEAVES, behind.carrier.body);
     assertEquals(behind.heard, ["Al: late", "ended, lost: command"]);
   });
 
-  it("has missed its own beginning, and takes part", async () => {
+  it("takes part after it has missed its own `join`", async () => {
     const { journal, carrier, miss } = openWorld();
     const joined = journal.join();
     miss(carrier.body);
@@ -421,7 +270,7 @@ describe("a journal that several servers share", () => {
     assertEquals(journal.member, "member1");
   });
 
-  it("says at its end that it is over, so that nobody has to ask for it", async () => {
+  it("leaves when it is closed", async () => {
     const { journal, carrier } = openJoined();
     const closed = journal.close();
     assertEquals(carrier.sent.at(-1), "member1 leaves");
