@@ -57,26 +57,14 @@ export function readerOf(stream: ReadableStream<Uint8Array>): Reader {
 /**
  * A stream of frames over a source of bytes. Each split holds the frames of one read.
  *
- * Nothing is read ahead: {@link read} reads from the source, so a consumer that waits for its
- * writes stops the reading (back-pressure). All reads share one buffer, and a split is valid until
- * the next call of {@link read}: new memory for each read, as in `conn.readable`, halves the
- * requests per second. All bytes behind a length over `frameBytesMax` are dropped.
- *
- * The stream is filled by hand: `pipeThrough(new TransformStream(…))` serves less than half the
- * requests per second, a stream with `pull` 2 % less (`docs/decisions.md`).
+ * The source is read when the consumer asks (high-water mark 0), so a consumer that waits for its
+ * writes stops the reading (back-pressure). All reads share one buffer, and a split is valid until the
+ * next call of {@link read}: new memory for each read, as in `conn.readable`, halves the requests a
+ * second. All bytes behind a length over `frameBytesMax` are dropped.
  */
 export class FrameStream implements AsyncIterable<Split> {
-  readonly #source: Reader;
-  readonly #frameBytesMax: number;
-  readonly #decode: Decode;
   readonly #stream: ReadableStream<Split>;
-  #controller!: ReadableStreamDefaultController<Split>;
   #reader: ReadableStreamDefaultReader<Split>;
-  #buffer = new Uint8Array(READ_BYTES_MIN);
-  #rest: Uint8Array = NOTHING;
-  #isOverLimit = false;
-  /** A read of the source is pending, or the source has ended. */
-  #isReading = false;
 
   /**
    * @param source The bytes of the connection.
@@ -84,18 +72,26 @@ export class FrameStream implements AsyncIterable<Split> {
    * @param decode Decodes the payloads of the frames.
    */
   constructor(source: Reader, frameBytesMax: number, decode: Decode = decodeUtf8) {
-    this.#source = source;
-    this.#frameBytesMax = frameBytesMax;
-    this.#decode = decode;
-    const start = (its: ReadableStreamDefaultController<Split>) => void (this.#controller = its);
-    this.#stream = new ReadableStream({ start }, { highWaterMark: 0 });
+    let buffer = new Uint8Array(READ_BYTES_MIN);
+    let rest: Uint8Array = NOTHING;
+    let isOverLimit = false;
+    const pull = async (controller: ReadableStreamDefaultController<Split>) => {
+      let length: number | null;
+      do {
+        length = await source.read(buffer);
+        if (length === null) return controller.close();
+      } while (isOverLimit);
+      const split = splitFrames(rest, buffer.subarray(0, length), frameBytesMax, decode);
+      ({ rest, isOverLimit } = split);
+      buffer = nextBuffer(buffer, length);
+      controller.enqueue(split);
+    };
+    this.#stream = new ReadableStream({ pull }, { highWaterMark: 0 });
     this.#reader = this.#stream.getReader();
   }
 
   /** Resolves to the next split. Rejects with the error of the source. */
   read(): Promise<ReadableStreamReadResult<Split>> {
-    // After giveUp() a split may be in the queue of the stream.
-    if (this.#controller.desiredSize === 0) this.#pull();
     return this.#reader.read();
   }
 
@@ -112,26 +108,6 @@ export class FrameStream implements AsyncIterable<Split> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Split> {
     for (let next = await this.read(); !next.done; next = await this.read()) yield next.value;
   }
-
-  #pull(): void {
-    if (this.#isReading) return;
-    this.#isReading = true;
-    this.#source.read(this.#buffer).then(this.#onRead, this.#onError);
-  }
-
-  // Not an async function, which would cost up to a tenth of the time of a request.
-  readonly #onRead = (length: number | null): void => {
-    if (length === null) return this.#controller.close();
-    this.#isReading = false;
-    if (this.#isOverLimit) return this.#pull();
-    const chunk = this.#buffer.subarray(0, length);
-    const split = splitFrames(this.#rest, chunk, this.#frameBytesMax, this.#decode);
-    ({ rest: this.#rest, isOverLimit: this.#isOverLimit } = split);
-    this.#buffer = nextBuffer(this.#buffer, length);
-    this.#controller.enqueue(split);
-  };
-
-  readonly #onError = (error: unknown): void => this.#controller.error(error);
 }
 
 /** The buffer for the next read, after one of `length` bytes: larger, smaller or the same. */
