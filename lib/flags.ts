@@ -4,7 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { UsageError } from "./errors.ts";
-import { wrongNetwork } from "./protocol/ip.ts";
+import { type SocketAddress, wrongNetwork } from "./protocol/ip.ts";
 import { nearest } from "./text/nearest.ts";
 
 /** One flag. */
@@ -213,7 +213,7 @@ export function helpLines(table: Flags): string {
  * Parses `host:port`. An IPv6 address stands in brackets, as in `[::1]:31337`; without a host it is
  * 127.0.0.1. Throws {@link UsageError}.
  */
-export function parseHostPort(given: string): { hostname: string; port: number } {
+export function parseHostPort(given: string): SocketAddress {
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d+)$/.exec(given);
   const port = Number(match?.[3]);
   if (match === null || port < 1 || port > 65_535) {

@@ -40,7 +40,7 @@ export function dump(args: string[]): number {
   const { options, positionals: [path, ...more] } = parseFlags(DUMP_FLAGS, args);
   if (options.help) return print(DUMP_HELP);
   if (path === undefined || more.length > 0) throw new UsageError("dump takes one argument, FILE");
-  requireFile(path, `main.ts dump ${path}`);
+  requireFile(path);
   const found = read(path);
   return print(options.json ? JSON.stringify(found, null, 2) : table(found));
 }
@@ -97,7 +97,7 @@ export async function forget(args: string[]): Promise<number> {
   if (path === undefined || name === undefined || more.length > 0) {
     throw new UsageError("forget takes two arguments, FILE and NAME");
   }
-  requireFile(path, `main.ts forget ${path} ${name}`);
+  requireFile(path);
   requireExists(path);
   const journal = SqliteJournal.open(path, SILENT);
   const state = replay(journal.read(), DEFAULT_SETTINGS);

@@ -33,7 +33,7 @@ export async function inspect(args: string[]): Promise<number> {
   const { options, positionals: [path = "-", ...more] } = parseFlags(INSPECT_FLAGS, args);
   if (options.help) return print(INSPECT_HELP);
   if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": inspect takes one FILE`);
-  if (path !== "-") requireFile(path, `main.ts inspect ${args.join(" ")}`, ["read"]);
+  if (path !== "-") requireFile(path, ["read"]);
   const input = await read(path);
   const bytes = options.hex ? parseHex(new TextDecoder().decode(input)) : input;
   if (bytes.length === 0) throw new UsageError("There is nothing to inspect: not a byte came");

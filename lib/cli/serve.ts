@@ -39,7 +39,7 @@ export async function serve(args: string[], program: Program): Promise<number> {
   const { version } = program;
   if (options.help) return print(serveHelp(version));
   if (options.version) return print(version);
-  if (options.data !== "") requireFile(options.data, `main.ts ${Deno.args.join(" ")}`);
+  if (options.data !== "") requireFile(options.data);
   if (options.journal !== "") requireNatsFiles(options);
 
   const log = openLog(options);

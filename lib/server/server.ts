@@ -75,17 +75,8 @@ export class Server {
   #expiring: ReturnType<typeof setInterval> | undefined;
   #stopping = false;
 
-  /**
-   * Serves the chat of `commits` from now on, on `listener` or on the port of the options. Throws
-   * `ExitError` where it can't listen.
-   */
-  constructor(
-    options: ServerOptions,
-    log: Log,
-    commits: GroupCommit,
-    meter?: Meter,
-    listener: Deno.TcpListener = listen(options),
-  ) {
+  /** Serves the chat of `commits` from now on. Throws `ExitError` where it can't listen. */
+  constructor(options: ServerOptions, log: Log, commits: GroupCommit, meter?: Meter) {
     this.#options = options;
     this.#log = log;
     this.#proxies = parseNetworks(options.proxyProtocol);
@@ -98,7 +89,7 @@ export class Server {
     this.#engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };
-    this.#listener = listener;
+    this.#listener = listen(options);
     this.#accept();
   }
 

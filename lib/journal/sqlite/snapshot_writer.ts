@@ -1,8 +1,7 @@
 /**
  * Writes snapshots into a journal's file in the background, a slice at a time, and deletes what each
- * new snapshot replaces. `SqliteJournal` begins one when `entriesPerSnapshot` entries (in
- * `journal/journal`: 25,000 or more) came behind
- * the last, and at a stop.
+ * new snapshot replaces. `SqliteJournal` begins one after `entriesPerSnapshot` entries (in
+ * `journal/journal`: 25,000 or more), and at a stop.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
