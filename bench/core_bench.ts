@@ -9,8 +9,8 @@ import { settingsOf } from "../lib/chat/settings.ts";
 const NOTHING = new Uint8Array(0);
 const SETTINGS = settingsOf(parseServerOptions(["--users-per-address-max", "100000"]));
 
-function after(state: ChatState, session: number, command: Command): ChatState {
-  const actor = { session, address: "127.0.0.1", peer: "127.0.0.1:1" };
+function after(state: ChatState, count: number, command: Command): ChatState {
+  const actor = { session: { member: 0, count }, address: "127.0.0.1", peer: "127.0.0.1:1" };
   return step(state, { kind: "command", at: 0, actor, command }).state;
 }
 

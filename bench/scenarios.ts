@@ -375,7 +375,11 @@ const WARM_UP_ROUNDS = 50;
 function stepsPerS(users: number, ms: number, empty: ChatState): number {
   let state = empty;
   const names = Array.from({ length: users }, (_, i) => `u${i}`);
-  const actors = names.map((_, i) => ({ session: i + 1, address: "::1", peer: "[::1]:1" }));
+  const actors = names.map((_, i) => ({
+    session: { member: 0, count: i + 1 },
+    address: "::1",
+    peer: "[::1]:1",
+  }));
   const stepCommand = (actor: Actor, command: Command) => {
     state = step(state, { kind: "command", at: 0, actor, command }).state;
   };

@@ -90,7 +90,7 @@ function registerAgain(state: ChatState, actor: ActorNow, user: User): Step {
   const { name, id, address } = user;
   if (address !== actor.address) return refuse(state, { code: "name-taken", user: name });
   const { session } = state.users.presence.get(id)!;
-  if (session !== undefined && session !== actor.session) {
+  if (session !== undefined && !users.isSameSession(session, actor.session)) {
     return refuse(state, { code: "name-taken", user: name }, session);
   }
   return { state: holdName(state, actor, user), reply: { code: "welcome-back", user: name } };

@@ -20,12 +20,13 @@ const FIELDS: { readonly [Of in Name]: readonly Field<Of>[] } = {
 };
 
 /**
- * Consecutive commands of one actor, with one name and at one time: session, address, peer, time
- * after the batch's first command (ms), name, and the arguments of all commands.
+ * Consecutive commands of one actor, with one name and at one time: member and count of the
+ * session, address, peer, time after the batch's first command (ms), name, and the arguments of all
+ * commands.
  */
-type Group = [number, string, string, number, Name, ...(string | number)[]];
+type Group = [number, number, string, string, number, Name, ...(string | number)[]];
 /** The index of a group's first argument. */
-const GROUP_ARGUMENTS = 5;
+const GROUP_ARGUMENTS = 6;
 /** The time of the first command (ms since 1970), and the entries in their order. */
 type Batch = [at: number, ...(Group | Entry)[]];
 
@@ -42,8 +43,8 @@ export function encodeEntries(entries: readonly Entry[]): string {
     if (entry.kind !== "command") batch.push(entry);
     else {
       if (group === undefined || !mayShareGroup(before, entry)) {
-        const { actor, at, command } = entry;
-        group = [actor.session, actor.address, actor.peer, at - start, command.name];
+        const { actor: { session, address, peer }, at, command } = entry;
+        group = [session.member, session.count, address, peer, at - start, command.name];
         batch.push(group);
       }
       addArguments(group, entry.command);
@@ -80,8 +81,8 @@ export function decodeEntries(text: string): Entry[] {
 
 /** Adds the commands of a group to `entries`. */
 function decodeGroup(entries: Entry[], group: Group, start: number): void {
-  const [session, address, peer, after, name] = group;
-  const actor: Actor = { session, address, peer };
+  const [member, count, address, peer, after, name] = group;
+  const actor: Actor = { session: { member, count }, address, peer };
   let place = GROUP_ARGUMENTS;
   do {
     const command = commandAt(place, name, group);

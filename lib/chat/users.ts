@@ -8,26 +8,20 @@
  */
 import { IntMap, TextMap } from "./persistent.ts";
 
-/**
- * Names one connection while it is open: the number of its member, and how many connections that
- * member had before, see {@link sessionOf}.
- */
-export type SessionId = number;
-
-/** A member has fewer sessions than this. */
-const SESSIONS_PER_MEMBER = 2 ** 32;
-
-/** The id of a member's session. A server that does not share its chat is member 0. */
-export function sessionOf(member: number, count: number): SessionId {
-  return SESSIONS_PER_MEMBER * member + count;
+/** Names one connection while it is open. Both numbers are whole, and below 2^53. */
+export interface SessionId {
+  /** The number of its member. A server that does not share its chat is member 0. */
+  readonly member: number;
+  /** Counts the connections of one server process, from 1. */
+  readonly count: number;
 }
 
 /** No session has this id. */
-export const NO_SESSION: SessionId = 0;
+export const NO_SESSION: SessionId = { member: 0, count: 0 };
 
-/** The number of the member to which a session belongs. */
-export function memberOf(session: SessionId): number {
-  return Math.floor(session / SESSIONS_PER_MEMBER);
+/** Do both ids name the same session, or neither any? */
+export function isSameSession(one: SessionId | undefined, other: SessionId | undefined): boolean {
+  return one?.member === other?.member && one?.count === other?.count;
 }
 
 /**
@@ -88,14 +82,14 @@ export function emptyUsers(): Users {
  * The user whose name a session holds; `null` for a session that has logged out, or whose user was
  * removed; `undefined` for one that has done neither.
  */
-export function userOf(users: Users, session: SessionId): User | null | undefined {
-  return users.byMember.get(memberOf(session))?.get(session >>> 0);
+export function userOf(users: Users, { member, count }: SessionId): User | null | undefined {
+  return users.byMember.get(member)?.get(count);
 }
 
 /** All sessions that hold a name or have logged out, each with its user. */
 export function* sessions({ byMember }: Users): Generator<readonly [SessionId, User | null]> {
   for (const [member, held] of byMember) {
-    for (const [count, user] of held) yield [sessionOf(member, count), user];
+    for (const [count, user] of held) yield [{ member, count }, user];
   }
 }
 
@@ -190,11 +184,10 @@ export function restoreSession(users: Users, session: SessionId, user: User | nu
 
 function withSession(
   { byMember }: Users,
-  session: SessionId,
+  { member, count }: SessionId,
   user: User | null | undefined,
 ): Users["byMember"] {
-  const member = memberOf(session);
-  const held = (byMember.get(member) ?? IntMap.empty()).set(session >>> 0, user);
+  const held = (byMember.get(member) ?? IntMap.empty()).set(count, user);
   return byMember.set(member, held.size === 0 ? undefined : held);
 }
 
@@ -217,7 +210,7 @@ export function endAllSessions(users: Users, at: number): Users {
 export function endMember(users: Users, member: number, at: number): Users {
   let left = users;
   for (const [count] of users.byMember.get(member) ?? []) {
-    left = endSession(left, sessionOf(member, count), at);
+    left = endSession(left, { member, count }, at);
   }
   return left;
 }

@@ -8,7 +8,7 @@ import type { Reply } from "../protocol/reply.ts";
 import { type Answer, Session } from "./session.ts";
 import type { ChatState } from "../chat/state.ts";
 import { type GroupCommit, STORAGE_AWAY } from "./group_commit.ts";
-import { atAddress, memberOf, type SessionId, sessionOf } from "../chat/users.ts";
+import { atAddress, isSameSession, type SessionId } from "../chat/users.ts";
 import { Waiters } from "./waiters.ts";
 
 /** A session that blocks a command from the same address has this long to end (ms). */
@@ -20,7 +20,8 @@ const SEEN_MS = 3_600_000;
 export class Engine {
   readonly #commits: GroupCommit;
   readonly #log: Log;
-  #sessions = new Map<SessionId, Session>();
+  /** By the count of the session. */
+  #sessions = new Map<number, Session>();
   #nextSession = 1;
   readonly #peers: Peers;
   readonly #waiters: Waiters;
@@ -47,9 +48,9 @@ export class Engine {
 
   /** Opens a session for a connection from `address`; `peer` is its `address:port`. */
   open(address: string, peer: string): Session {
-    const id = sessionOf(this.#commits.member ?? 0, this.#nextSession++);
+    const id = { member: this.#commits.member ?? 0, count: this.#nextSession++ };
     const session = new Session({ session: id, address, peer });
-    this.#sessions.set(session.actor.session, session);
+    this.#sessions.set(id.count, session);
     return session;
   }
 
@@ -89,7 +90,7 @@ export class Engine {
   /** Ends the session: it holds no name any more, and mail that was shown to it stays. */
   end(session: Session): void {
     const { actor } = session;
-    if (!this.#sessions.delete(actor.session)) return;
+    if (!this.#sessions.delete(actor.session.count)) return;
     this.#waiters.end(session);
     const { shown } = session;
     session.shown = undefined;
@@ -151,7 +152,8 @@ export class Engine {
     const entry: CommandEntry = { kind: "command", at, actor, command };
     const { state, reply, blockedBy } = step(before, entry);
     if (reply === undefined) throw new Error(`'${command.name}' has no reply`);
-    const isBlocked = mayBlock && blockedBy !== undefined && blockedBy !== session.waitedFor;
+    const isBlocked = mayBlock && blockedBy !== undefined &&
+      !isSameSession(blockedBy, session.waitedFor);
     const isEntry = state !== before || this.#commits.isShared && mayChange(command);
     if (session.pending > 0 && (isBlocked || !isEntry)) return this.#runLater(session, command);
     if (isBlocked) return this.#runAfter(blockedBy, session, command);
@@ -188,7 +190,7 @@ export class Engine {
   /** Runs the command again when the other session has ended, or has had its time to end. */
   async #runAfter(other: SessionId, session: Session, command: Command): Promise<Answer> {
     if (!this.#stopping) {
-      if (memberOf(other) === this.#commits.member) await this.#asked(other);
+      if (other.member === this.#commits.member) await this.#asked(other);
       else await this.#peers.ask(other);
     }
     session.waitedFor = other;
@@ -196,8 +198,8 @@ export class Engine {
   }
 
   /** Another session wants the name that this one holds: resolves when it has ended, or after GRACE_MS. */
-  async #asked(id: SessionId): Promise<void> {
-    const session = this.#sessions.get(id);
+  async #asked({ count }: SessionId): Promise<void> {
+    const session = this.#sessions.get(count);
     if (session !== undefined) {
       const ended = Promise.withResolvers<void>();
       const timer = setTimeout(ended.resolve, GRACE_MS);
@@ -243,13 +245,13 @@ export class Engine {
 
   /** Is the session open, and of the present member? Entries of others would have no `end`. */
   #isOpen({ actor: { session } }: Session): boolean {
-    return this.#sessions.has(session) && memberOf(session) === this.#commits.member;
+    return this.#sessions.has(session.count) && session.member === this.#commits.member;
   }
 
   /** May the state know the session? Only then its end has to be stored. */
   #isKnown(session: Session): boolean {
     if (!this.#commits.isShared) return true;
-    return session.hasActed && memberOf(session.actor.session) === this.#commits.member;
+    return session.hasActed && session.actor.session.member === this.#commits.member;
   }
 
   /** In strict mode: was the user of this address noted {@link SEEN_MS} ago, or before that? */

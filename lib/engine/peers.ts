@@ -2,7 +2,7 @@
 import type { Log } from "../log.ts";
 import { findMember } from "../chat/members.ts";
 import type { GroupCommit } from "./group_commit.ts";
-import { memberOf, NO_SESSION, type SessionId } from "../chat/users.ts";
+import { NO_SESSION, type SessionId } from "../chat/users.ts";
 
 /** A member that has not answered this many checks, one after another, is ended. */
 const SILENCES_MAX = 3;
@@ -25,7 +25,7 @@ export class Peers {
    */
   async ask(session: SessionId): Promise<void> {
     const { sharing, published } = this.#commits;
-    const member = published.members.all.find(({ number }) => number === memberOf(session));
+    const member = published.members.all.find(({ number }) => number === session.member);
     if (member === undefined || await sharing?.ask(member.id, session)) return;
     this.#end(member.id);
     await this.#commits.settled();

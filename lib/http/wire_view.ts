@@ -7,11 +7,10 @@ import type { Observer } from "../server/outbox.ts";
 import { type Reply } from "../protocol/reply.ts";
 import { replyFrames, replySize } from "../protocol/reply_encoder.ts";
 import type { Server } from "../server/server.ts";
-import type { SessionId } from "../chat/users.ts";
 
 /** An event of a watched connection. */
 export type WireEvent =
-  | { readonly kind: "connected"; readonly connection: SessionId; readonly peer: string }
+  | { readonly kind: "connected"; readonly connection: number; readonly peer: string }
   | ({ readonly kind: "line"; readonly at: number; readonly direction: "in" | "out" } & Line)
   | { readonly kind: "dropped"; readonly lines: number }
   | { readonly kind: "ended"; readonly reason: string };
@@ -34,7 +33,7 @@ export class WireView {
   }
 
   /** Watches an open connection, or the next one; `undefined` where none has this number. */
-  watch(connection: SessionId | "next"): Watcher | undefined {
+  watch(connection: number | "next"): Watcher | undefined {
     const watcher = new Watcher(this.#options.wireLinesMax);
     const { onNext } = this.#server;
     const attach = (handler: ConnectionHandler) => this.#attach(handler, watcher);

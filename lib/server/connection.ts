@@ -36,7 +36,8 @@ export interface Connection extends Reader {
 
 /** The facts that the wire view and the metrics show of a connection. */
 export interface ConnectionFacts {
-  readonly connection: SessionId;
+  /** The count of its session: no other connection of this process has it. */
+  readonly connection: number;
   readonly peer: string;
   /** When it was accepted (ms since 1970). */
   readonly since: number;
@@ -133,8 +134,12 @@ export class ConnectionHandler {
     this.#outbox = new Outbox({ actor, deadline: this.#deadline, options, log, meter });
   }
 
+  get session(): SessionId {
+    return this.#session.actor.session;
+  }
+
   get facts(): ConnectionFacts {
-    const { session: connection, peer } = this.#session.actor;
+    const { session: { count: connection }, peer } = this.#session.actor;
     const bytesOut = this.#outbox.bytesWritten;
     return { connection, peer, since: this.#since, bytesIn: this.#bytesIn, bytesOut };
   }
@@ -152,7 +157,7 @@ export class ConnectionHandler {
   /** Serves the connection to its end. Never throws. */
   async run(): Promise<void> {
     const { peer } = this.#connection;
-    const connection = this.#session.actor.session;
+    const connection = this.session.count;
     this.#context.log.event("connected", { connection, peer });
     let reason: string;
     try {
@@ -358,7 +363,7 @@ export class ConnectionHandler {
   }
 
   #logMistake({ mistake, explanation }: Item & { kind: "mistake" }): void {
-    const { address, peer, session: connection } = this.#session.actor;
+    const { address, peer, session: { count: connection } } = this.#session.actor;
     this.#context.meter?.mistaken(mistake.code);
     this.#context.log.refused(address, mistake.code, { connection, peer, explanation });
   }

@@ -151,7 +151,7 @@ export class Outbox {
     if (name === undefined) return;
     const { log, meter, options, actor } = this.#context;
     meter?.replied(name, reply.code);
-    const { address, peer, session: connection } = actor;
+    const { address, peer, session: { count: connection } } = actor;
     if (reply.code === "welcome" || reply.code === "welcome-back") {
       const event = reply.code === "welcome" ? "registered" : "came-back";
       log.event(event, { connection, peer, user: reply.user });

@@ -24,7 +24,7 @@ import type { ServerOptions } from "../options.ts";
 import { replyText } from "../protocol/reply.ts";
 import { readProxyHeader, TcpConnection } from "./tcp.ts";
 import type { GroupCommit } from "../engine/group_commit.ts";
-import { type SessionId, userOf } from "../chat/users.ts";
+import { userOf } from "../chat/users.ts";
 
 /** After a failed `accept` the next try is this much later (ms), then each time twice as much. */
 const BACK_OFF_MS = 50;
@@ -234,14 +234,14 @@ export class Server {
   /** The open connections, each with the name of its user. */
   connections(): (ConnectionFacts & { user: string | null })[] {
     const { users } = this.#commits.published;
-    return Array.from(this.#handlers.keys(), ({ facts }) => ({
+    return Array.from(this.#handlers.keys(), ({ facts, session }) => ({
       ...facts,
-      user: userOf(users, facts.connection)?.name ?? null,
+      user: userOf(users, session)?.name ?? null,
     }));
   }
 
   /** The open connection with this number, if any. */
-  find(connection: SessionId): ConnectionHandler | undefined {
+  find(connection: number): ConnectionHandler | undefined {
     return this.#handlers.keys().find(({ facts }) => facts.connection === connection);
   }
 

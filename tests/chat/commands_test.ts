@@ -41,6 +41,7 @@ function textOf(reply: Reply): string {
 class World {
   state: ChatState;
   reply: Reply | undefined;
+  /** The count of the session in the way. */
   blockedBy: number | undefined;
 
   constructor(settings: Partial<Settings> = {}) {
@@ -55,12 +56,13 @@ class World {
     assertEquals([...snapshotRows(before)], digest);
     this.state = state;
     this.reply = reply;
-    this.blockedBy = blockedBy;
+    this.blockedBy = blockedBy?.count;
   }
 
   run(sender: string, command: Command): string {
     const [session = "", address = "a"] = sender.split("@");
-    const actor = { session: Number(session), address, peer: `${address}:${session}` };
+    const id = { member: 0, count: Number(session) };
+    const actor = { session: id, address, peer: `${address}:${session}` };
     this.step({ kind: "command", at: 0, actor, command });
     return textOf(this.reply!);
   }
@@ -72,7 +74,7 @@ class World {
   receive = (sender: string) => this.run(sender, { name: "receive" });
   wait = (sender: string) => this.run(sender, { name: "wait", seconds: 1 });
   logout = (sender: string) => this.run(sender, { name: "logout" });
-  end = (session: number) => this.step({ kind: "end", at: 0, session });
+  end = (count: number) => this.step({ kind: "end", at: 0, session: { member: 0, count } });
   take = (shown: Shown) => this.step({ kind: "take", shown });
 
   get shown(): Shown {

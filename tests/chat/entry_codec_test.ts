@@ -4,8 +4,12 @@ import type { Entry } from "../../lib/chat/entry.ts";
 import { DEFAULT_SETTINGS } from "../../lib/chat/settings.ts";
 import { decodeEntries, encodeEntries } from "../../lib/chat/entry_codec.ts";
 
-const AL = { session: 3, address: "10.0.0.1", peer: "10.0.0.1:5000" };
-const BOB = { session: 4, address: "fe80::1", peer: "[fe80::1]:5001" };
+const AL = { session: { member: 0, count: 3 }, address: "10.0.0.1", peer: "10.0.0.1:5000" };
+const BOB = {
+  session: { member: 2 ** 32, count: 2 ** 32 + 3 },
+  address: "fe80::1",
+  peer: "[fe80::1]:5001",
+};
 const command = (at: number, actor: typeof AL, command: object) =>
   ({ kind: "command", at, actor, command }) as Entry;
 
@@ -23,7 +27,7 @@ describe("the text of a batch", () => {
       command(1_000_000_000_009, BOB, { name: "logout" }),
       { kind: "seen", at: 5, address: "10.0.0.1" },
       { kind: "forget", user: "Al", id: 1 },
-      { kind: "end", at: 9, session: 4 },
+      { kind: "end", at: 9, session: BOB.session },
     ];
     assertEquals(decodeEntries(encodeEntries(entries)), entries);
     assertEquals(decodeEntries(encodeEntries([])), []);
@@ -32,7 +36,7 @@ describe("the text of a batch", () => {
   it("gives back consecutive commands, alike or not", () => {
     const send = (text: string) => command(7, AL, { name: "send", to: "Bob", text });
     const receive = command(7, AL, { name: "receive" });
-    const end: Entry = { kind: "end", at: 7, session: 4 };
+    const end: Entry = { kind: "end", at: 7, session: BOB.session };
     const entries = [
       ...[send("1"), send("2"), send("3"), receive, receive, receive, send("4")],
       ...[command(7, BOB, { name: "sendall", text: "5" }), send("6"), end, send("7")],

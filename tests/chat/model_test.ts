@@ -88,14 +88,18 @@ function compare(random: () => number, strict: boolean, steps: number): void {
     const place = wholeBelow(random, sessions.length);
     const session = sessions[place]!;
     if (random() < 0.1) {
-      apply({ kind: "end", at: 0, session });
+      apply({ kind: "end", at: 0, session: { member: 0, count: session } });
       model.end(session);
       sessions[place] = next++;
       continue;
     }
     const address = `10.0.0.${session % 3}`;
     const command = randomCommand(random);
-    const actor = { session, address, peer: `${address}:${session}` };
+    const actor = {
+      session: { member: 0, count: session },
+      address,
+      peer: `${address}:${session}`,
+    };
     const reply = apply({ kind: "command", at: 0, actor, command });
     assertEquals(framesOf(reply!), modelReply(model, session, address, command));
   }

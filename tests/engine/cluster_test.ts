@@ -11,7 +11,6 @@ import { type Settings, settingsOf } from "../../lib/chat/settings.ts";
 import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
 import { decodeEntries, encodeEntries } from "../../lib/chat/entry_codec.ts";
 import { GroupCommit } from "../../lib/engine/group_commit.ts";
-import { sessionOf } from "../../lib/chat/users.ts";
 import { HttpServer } from "../../lib/http/http_server.ts";
 import { itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
@@ -182,7 +181,7 @@ describe("a server whose member another one has ended", () => {
     const { stream } = await join();
     const { commits } = stream;
     const server = await serveIn({ open: () => Promise.resolve(commits) });
-    const actor = { session: sessionOf(2, 1), address: "127.0.0.1", peer: "" };
+    const actor = { session: { member: 2, count: 1 }, address: "127.0.0.1", peer: "" };
     const command = { name: "register", user: "Al" } as const;
     stream.hear(BATCH, { kind: "command", at: 1, actor, command });
     using al = await Peer.connect(server.port);

@@ -10,7 +10,7 @@ import { SimulatedJournal } from "../harness/simulator/journal.ts";
 import { SILENT_LOG } from "../support.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
-const AL = { session: 1, address: "10.0.0.1", peer: "10.0.0.1:1" };
+const AL = { session: { member: 0, count: 1 }, address: "10.0.0.1", peer: "10.0.0.1:1" };
 
 function register(user: string): Entry {
   return { kind: "command", at: 1, actor: AL, command: { name: "register", user } };

@@ -20,7 +20,8 @@ export function command(
   name: "register" | "send" | "sendall",
   text: string,
 ): Entry {
-  const actor = { session, address: `10.0.0.${session}`, peer: `10.0.0.${session}:1` };
+  const address = `10.0.0.${session}`;
+  const actor = { session: { member: 0, count: session }, address, peer: `${address}:1` };
   const words = {
     register: { name, user: text },
     send: { name, to: "Al", text },
@@ -33,7 +34,7 @@ export function command(
 export const BATCHES: readonly (readonly Entry[])[] = [
   [command(1, "register", "Al"), command(2, "register", "Бо👍")],
   [command(2, "send", "one"), command(1, "sendall", "two"), command(2, "send", "three")],
-  [{ kind: "end", at: 7, session: 2 }],
+  [{ kind: "end", at: 7, session: { member: 0, count: 2 } }],
 ];
 
 /** The state after these batches. */

@@ -23,8 +23,8 @@ type Batch = readonly Entry[];
 
 /** A batch of this many messages from Al to all. Batch 0 registers Al and Bob. */
 function batch(number: number, messages = 1): Batch {
-  const entry = (session: number, command: Command): Entry => {
-    const actor = { session, address: `10.0.0.${session}`, peer: "" };
+  const entry = (count: number, command: Command): Entry => {
+    const actor = { session: { member: 0, count }, address: `10.0.0.${count}`, peer: "" };
     return { kind: "command", at: number, actor, command };
   };
   if (number === 0) {

@@ -43,7 +43,7 @@ export async function store(commits: GroupCommit, entries: readonly Entry[]): Pr
   await commits.settled();
 }
 
-const AL = { session: 1, address: "10.0.0.1", peer: "10.0.0.1:1" };
+const AL = { session: { member: 0, count: 1 }, address: "10.0.0.1", peer: "10.0.0.1:1" };
 
 export function register(user: string): Entry {
   return { kind: "command", at: 1, actor: AL, command: { name: "register", user } };

@@ -9,7 +9,7 @@ import * as mailbox from "../../lib/chat/mailboxes.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
 import { restoreSnapshot, snapshotRows } from "../../lib/chat/snapshot.ts";
-import { type SessionId, sessionOf } from "../../lib/chat/users.ts";
+import type { SessionId } from "../../lib/chat/users.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
 const OTHER_SETTINGS = settingsOf(parseServerOptions(["--text-symbols-max", "61"]));
@@ -26,7 +26,7 @@ function batch(
   command: Command,
   at = 1,
 ): Entry[] {
-  const actor = { session, address: "10.0.0.1", peer: `10.0.0.1:${session}` };
+  const actor = { session, address: "10.0.0.1", peer: `10.0.0.1:${session.member}` };
   return [{ kind: "batch", at, member, batch: number }, { kind: "command", at, actor, command }];
 }
 
@@ -48,8 +48,8 @@ function textsOf(state: ChatState, name: string): string[] {
   return Array.from(mailbox.read(state.mailboxes, id), ({ text }) => text);
 }
 
-const AL = sessionOf(1, 1);
-const BOB = sessionOf(2, 1);
+const AL = { member: 1, count: 1 };
+const BOB = { member: 2, count: 1 };
 const TWO_MEMBERS = [join("a"), join("b")];
 const AL_IS_IN = [...TWO_MEMBERS, batch("a", 1, AL, { name: "register", user: "Al" })];
 const note = (number: number, text: string) =>
@@ -66,7 +66,7 @@ describe("a chat that several servers share", () => {
     const { codes } = play([
       ...AL_IS_IN,
       note(3, "after a gap"),
-      batch("c", 1, sessionOf(3, 1), { name: "register", user: "Cy" }),
+      batch("c", 1, { member: 3, count: 1 }, { name: "register", user: "Cy" }),
       note(2, "in its batch"),
     ]);
     assertEquals(codes, ["welcome", "-", "-", "sent"]);

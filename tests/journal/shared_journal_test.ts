@@ -6,7 +6,6 @@ import type { Entry } from "../../lib/chat/entry.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
 import { emptyChat, RULES } from "../../lib/chat/state.ts";
 import { stepBatch } from "../../lib/chat/step.ts";
-import { sessionOf } from "../../lib/chat/users.ts";
 import { JournalError, LateError, type Origin } from "../../lib/journal/journal.ts";
 import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
 import { parseServerOptions } from "../../lib/options.ts";
@@ -108,7 +107,7 @@ function openWorld(bodyLengthMax = 100_000) {
       }
     },
     commit: (...names: string[]) => {
-      const actor = { session: sessionOf(1, 1), address: "10.0.0.1", peer: "" };
+      const actor = { session: { member: 1, count: 1 }, address: "10.0.0.1", peer: "" };
       const entries = names.map((user): Entry => ({
         ...{ kind: "command", at: 1, actor, command: { name: "register", user } },
       }));

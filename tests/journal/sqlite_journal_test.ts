@@ -117,7 +117,9 @@ describe("a journal in a file", () => {
       const journal = file.open();
       await commitAndWait(
         journal,
-        stops === 0 ? [...BATCHES[0]!, ...mail] : [{ kind: "end", at: 1, session: 7 }],
+        stops === 0
+          ? [...BATCHES[0]!, ...mail]
+          : [{ kind: "end", at: 1, session: { member: 0, count: 7 } }],
       );
       await journal.close(state);
       sizes.push(Deno.statSync(file.path).size);

@@ -116,7 +116,7 @@ export class NatsStream implements Carrier {
     for (let left = ASK_MS; left > 0; left = late - performance.now()) {
       try {
         const options = { timeout: left };
-        await this.#connection.request(this.#askSubject(member), String(session), options);
+        await this.#connection.request(this.#askSubject(member), JSON.stringify(session), options);
         return true;
       } catch {
         // The member is gone, or not yet connected again.
@@ -131,7 +131,7 @@ export class NatsStream implements Carrier {
     this.#answering?.unsubscribe();
     this.#answering = this.#connection.subscribe(this.#askSubject(member), {
       callback: (error, message) => {
-        if (error === null) asked(Number(message.string())).then(() => message.respond());
+        if (error === null) asked(message.json<SessionId>()).then(() => message.respond());
       },
     });
   }

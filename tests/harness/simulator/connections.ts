@@ -10,6 +10,7 @@ import type { Answer, Session } from "../../../lib/engine/session.ts";
 import { encodeFrame, splitFrames } from "../../../lib/protocol/frame.ts";
 import { type Reply } from "../../../lib/protocol/reply.ts";
 import { encodeReplies } from "../../../lib/protocol/reply_encoder.ts";
+import type { SessionId } from "../../../lib/chat/users.ts";
 import type { GroupCommit } from "../../../lib/engine/group_commit.ts";
 import type { ModelSettings } from "./model.ts";
 import {
@@ -86,7 +87,7 @@ export class Connections {
   }
 
   /** The id of a connection's session in the engine. */
-  idOf(session: number): number | undefined {
+  idOf(session: number): SessionId | undefined {
     return this.#connections.get(session)?.engineSession.actor.session;
   }
 

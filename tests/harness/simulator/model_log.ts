@@ -3,11 +3,9 @@
  * nothing from `lib/` but the types of the entries.
  */
 import type { CommandEntry, Entry } from "../../../lib/chat/entry.ts";
+import type { SessionId } from "../../../lib/chat/users.ts";
 import { Model, type ModelSettings } from "./model.ts";
 import { replyTo } from "./model_batches.ts";
-
-/** The id of a session is the number of its member times this, plus a count. */
-const SESSIONS_PER_MEMBER = 4_294_967_296;
 
 /** A message, and the id of the user in whose mailbox it is or was. */
 export interface UserMessage {
@@ -36,8 +34,10 @@ export class ModelLog {
   readonly chat: Model;
   #members: Member[] = [];
   #membersEver = 0;
-  /** By session id of the engine: the port, which is the session's id in the model. */
-  readonly #ports = new Map<number, number>();
+  /**
+   * By member, then by the count of the session: the port, which is the session's id in the model.
+   */
+  readonly #ports = new Map<number, Map<number, number>>();
 
   constructor(settings: ModelSettings) {
     this.chat = new Model(settings);
@@ -54,8 +54,8 @@ export class ModelLog {
   }
 
   /** The id in the model of a session of the engine. */
-  portOf(session: number): number | undefined {
-    return this.#ports.get(session);
+  portOf({ member, count }: SessionId): number | undefined {
+    return this.#ports.get(member)?.get(count);
   }
 
   /**
@@ -109,7 +109,9 @@ export class ModelLog {
 
   #applyCommand({ actor, command }: CommandEntry): Outcome {
     const port = Number(actor.peer.split(":")[1]);
-    this.#ports.set(actor.session, port);
+    const { member, count } = actor.session;
+    const ports = this.#ports.get(member) ?? new Map();
+    this.#ports.set(member, ports.set(count, port));
     const { name, ...values } = command;
     const sender = { session: port, address: actor.address };
     const me = this.chat.whoIs(sender);
@@ -118,8 +120,8 @@ export class ModelLog {
     return { frames, left: messagesOf(me?.id ?? 0, mail) };
   }
 
-  #end(session: number): void {
-    const port = this.#ports.get(session);
+  #end(session: SessionId): void {
+    const port = this.portOf(session);
     if (port !== undefined) this.chat.end(port);
   }
 
@@ -137,10 +139,9 @@ export class ModelLog {
 
   #leave(id: string): void {
     const leaving = this.#members.find((member) => member.id === id);
+    if (leaving === undefined) return;
     this.#members = this.#members.filter((member) => member !== leaving);
-    for (const session of this.#ports.keys()) {
-      if (Math.floor(session / SESSIONS_PER_MEMBER) === leaving?.number) this.#end(session);
-    }
+    for (const port of this.#ports.get(leaving.number)?.values() ?? []) this.chat.end(port);
   }
 }
 

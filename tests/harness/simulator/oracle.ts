@@ -11,7 +11,7 @@ import type { Command } from "../../../lib/protocol/command.ts";
 import * as boxes from "../../../lib/chat/mailboxes.ts";
 import { restoreSnapshot, snapshotRows } from "../../../lib/chat/snapshot.ts";
 import { decodeEntries } from "../../../lib/chat/entry_codec.ts";
-import { type SessionId, sessions } from "../../../lib/chat/users.ts";
+import { isSameSession, type SessionId, sessions } from "../../../lib/chat/users.ts";
 import { mailFrames, type Model, type ModelSettings, type Person } from "./model.ts";
 import { type ClientServer, framesOf, type Request } from "./client.ts";
 import { ModelLog, type Outcome, type UserMessage } from "./model_log.ts";
@@ -156,7 +156,7 @@ export class Oracle {
     const open = living.flatMap(({ sessions }) => sessions);
     const remembered = Array.from(sessions(this.#state.users), ([session]) => session);
     assertSame(
-      remembered.filter((id) => !open.includes(id)),
+      remembered.filter((id) => !open.some((other) => isSameSession(id, other))),
       [],
       "sessions of closed connections",
     );
