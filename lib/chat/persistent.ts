@@ -21,118 +21,95 @@ function isEmpty(node: readonly unknown[]): boolean {
 
 type IntNode<Value> = readonly (IntNode<Value> | Value | undefined)[];
 
-/** Stands for no key, as no key is negative. */
-const NO_KEY = -1;
+/** The index in a node of the child with this key, where each child holds `span` keys. */
+function indexOf(key: number, span: number): number {
+  return Math.floor(key / span) & PLACE;
+}
 
-/**
- * A persistent map from whole numbers below 2^32, in the order of the numbers.
- *
- * The key that was set last stands beside the tree until another key is set or the map is listed.
- * So a burst of changes to one key copies no nodes.
- */
+/** A persistent map from whole numbers below 2^53, in the order of the numbers. */
 export class IntMap<Value> implements Iterable<[number, Value]> {
   readonly size: number;
-  #root: IntNode<Value>;
-  /** The number of low bits of a key that the levels below the root stand for. */
-  #shift: number;
-  /** The key that was set last, if it is not in the tree yet. */
-  #lastKey: number;
-  #lastValue: Value | undefined;
+  readonly #root: IntNode<Value>;
+  /** Each child of the root holds this many keys. It is 1 where the children are the values. */
+  readonly #span: number;
 
-  private constructor(
-    root: IntNode<Value>,
-    shift: number,
-    size: number,
-    lastKey: number,
-    lastValue: Value | undefined,
-  ) {
+  private constructor(root: IntNode<Value>, span: number, size: number) {
     this.#root = root;
-    this.#shift = shift;
+    this.#span = span;
     this.size = size;
-    this.#lastKey = lastKey;
-    this.#lastValue = lastValue;
   }
 
   static empty<Value>(): IntMap<Value> {
-    return new IntMap<Value>([], 0, 0, NO_KEY, undefined);
+    return new IntMap<Value>([], 1, 0);
   }
 
   /** The value of a key; `undefined` if it has none. */
   get(key: number): Value | undefined {
-    if (key === this.#lastKey) return this.#lastValue;
-    if (key >>> this.#shift >= NODE_SIZE) return undefined;
+    if (key >= NODE_SIZE * this.#span) return undefined;
     let node: IntNode<Value> | undefined = this.#root;
-    for (let shift = this.#shift; shift > 0 && node !== undefined; shift -= NODE_BITS) {
-      node = node[key >>> shift & PLACE] as IntNode<Value> | undefined;
+    for (let span = this.#span; span > 1 && node !== undefined; span /= NODE_SIZE) {
+      node = node[indexOf(key, span)] as IntNode<Value> | undefined;
     }
     return node?.[key & PLACE] as Value | undefined;
   }
 
   /** A map in which the key has this value; `undefined` removes the key. */
   set(key: number, value: Value | undefined): IntMap<Value> {
-    const size = this.size + (value === undefined ? 0 : 1) - (this.get(key) === undefined ? 0 : 1);
-    if (key !== this.#lastKey) this.#settle();
-    return new IntMap(this.#root, this.#shift, size, key, value);
-  }
-
-  /** Puts the key that was set last into the tree. The content of the map does not change. */
-  #settle(): void {
-    const key = this.#lastKey;
-    if (key === NO_KEY) return;
-    for (; key >>> this.#shift >= NODE_SIZE; this.#shift += NODE_BITS) this.#root = [this.#root];
-    this.#root = withValue(this.#root, this.#shift, key, this.#lastValue) ?? [];
-    this.#lastKey = NO_KEY;
-    this.#lastValue = undefined;
+    const before = this.get(key);
+    if (before === undefined && value === undefined) return this;
+    const size = this.size + (value === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
+    let root = this.#root;
+    let span = this.#span;
+    for (; key >= NODE_SIZE * span; span *= NODE_SIZE) root = [root];
+    return new IntMap(withValue(root, span, key, value) ?? [], span, size);
   }
 
   /** The keys and their values, in the order of the keys. */
   [Symbol.iterator](): Generator<[number, Value]> {
-    this.#settle();
-    return entries(this.#root, this.#shift, 0);
+    return entries(this.#root, this.#span, 0);
   }
 
   /** The values, in the order of the keys. */
   values(): Value[] {
-    this.#settle();
     const values: Value[] = [];
-    collectValues(this.#root, this.#shift, values);
+    collectValues(this.#root, this.#span, values);
     return values;
   }
 }
 
-function collectValues<Value>(node: IntNode<Value>, shift: number, values: Value[]): void {
+function collectValues<Value>(node: IntNode<Value>, span: number, values: Value[]): void {
   for (const child of node) {
     if (child === undefined) continue;
-    if (shift === 0) values.push(child as Value);
-    else collectValues(child as IntNode<Value>, shift - NODE_BITS, values);
+    if (span === 1) values.push(child as Value);
+    else collectValues(child as IntNode<Value>, span / NODE_SIZE, values);
   }
 }
 
 function* entries<Value>(
   node: IntNode<Value>,
-  shift: number,
+  span: number,
   before: number,
 ): Generator<[number, Value]> {
   for (const [at, child] of node.entries()) {
     if (child === undefined) continue;
-    const key = before + at * 2 ** shift;
-    if (shift === 0) yield [key, child as Value];
-    else yield* entries(child as IntNode<Value>, shift - NODE_BITS, key);
+    const key = before + at * span;
+    if (span === 1) yield [key, child as Value];
+    else yield* entries(child as IntNode<Value>, span / NODE_SIZE, key);
   }
 }
 
 /** A copy of the node with the value below it; `undefined` if the copy would be empty. */
 function withValue<Value>(
   node: IntNode<Value>,
-  shift: number,
+  span: number,
   key: number,
   value: Value | undefined,
 ): IntNode<Value> | undefined {
-  const place = key >>> shift & PLACE;
+  const place = indexOf(key, span);
   const copy = copyOf(node, place + 1);
-  copy[place] = shift === 0
+  copy[place] = span === 1
     ? value
-    : withValue((copy[place] ?? []) as IntNode<Value>, shift - NODE_BITS, key, value);
+    : withValue((copy[place] ?? []) as IntNode<Value>, span / NODE_SIZE, key, value);
   return copy[place] === undefined && isEmpty(copy) ? undefined : copy;
 }
 

@@ -4,8 +4,8 @@ import * as boxes from "../../lib/chat/mailboxes.ts";
 import type { Mailboxes } from "../../lib/chat/mailboxes.ts";
 import { pick, wholeBelow, withSeed } from "../random.ts";
 
-/** The ids of the mailboxes. */
-const [Al, Bob, Cy, Dan, Eve] = [1, 2, 40, 1500, 70_000];
+/** The ids of the mailboxes. The lowest 32 bits of Dan's are Bob's. */
+const [Al, Bob, Cy, Dan, Eve] = [1, 2, 1500, 2 ** 32 + 2, 2 ** 53 - 1];
 const NAMES = new Map([[Al, "Al"], [Bob, "Bob"], [Cy, "Cy"], [Dan, "Dan"], [Eve, "Eve"]]);
 
 function broadcast(all: Mailboxes, from: number, text: string): Mailboxes {
@@ -18,6 +18,13 @@ function texts(all: Mailboxes, id: number): string[] {
 
 function open(max: number, ...ids: number[]): Mailboxes {
   return ids.reduce(boxes.openMailbox, boxes.emptyMailboxes(max));
+}
+
+/** No mailboxes, after this many broadcasts. */
+function emptyAfter(broadcasts: number, max: number): Mailboxes {
+  const empty = boxes.emptyMailboxes(max);
+  const position = { end: broadcasts, horizon: broadcasts };
+  return { ...empty, broadcasts: { ...empty.broadcasts, ...position } };
 }
 
 describe("mailboxes", () => {
@@ -121,7 +128,8 @@ describe("mailboxes", () => {
     withSeed((random) => {
       const max = 1 + wholeBelow(random, 6);
       const ids = [...NAMES.keys()];
-      let all = boxes.emptyMailboxes(max);
+      // After some hundred broadcasts more, their number does not fit into 31 or 32 bits.
+      let all = emptyAfter(pick(random, [0, 2 ** 31 - 500, 2 ** 32 - 500]), max);
       const model = new Map<number, string[]>();
       for (let round = 0; round < 5000; round++) {
         const id = pick(random, ids);

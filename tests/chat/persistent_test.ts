@@ -9,7 +9,7 @@ describe("IntMap", () => {
       const model = new Map<number, string>();
       let map = IntMap.empty<string>();
       for (let round = 0; round < 20_000; round++) {
-        const key = wholeBelow(random, [20, 300, 70_000, 2 ** 32][wholeBelow(random, 4)]!);
+        const key = wholeBelow(random, pick(random, [20, 300, 70_000, 2 ** 32, 2 ** 53]));
         assertEquals(map.get(key), model.get(key));
         assertEquals(map.size, model.size);
         if (random() < 0.4) {
@@ -26,6 +26,25 @@ describe("IntMap", () => {
       for (const key of model.keys()) map = map.set(key, undefined);
       assertEquals([...map], []);
     });
+  });
+
+  it("tells all keys below 2^53 apart, and lists them in their order", () => {
+    const bases = [0, 2 ** 30, 2 ** 31, 2 ** 32, 2 ** 33, 2 ** 35, 2 ** 50, 2 ** 52, 2 ** 53 - 40];
+    const keys = bases.flatMap((base) => [0, 1, 31, 32, 39].map((more) => base + more));
+    assertEquals(keys.at(-1), Number.MAX_SAFE_INTEGER);
+    const inOrder = keys.map((key): [number, string] => [key, `${key}`]);
+    const full = inOrder.toReversed().reduce(
+      (map, [key, text]) => map.set(key, text),
+      IntMap.empty<string>(),
+    );
+    assertEquals([...full], inOrder);
+    assertEquals(full.values(), keys.map(String));
+    for (const [at, key] of keys.entries()) {
+      assertEquals(IntMap.empty<string>().set(key, "alone").get(key), "alone");
+      const without = full.set(key, undefined);
+      assertEquals([...without], inOrder.toSpliced(at, 1));
+      assertEquals(keys.map((other) => without.get(other)), keys.map(String).with(at, undefined!));
+    }
   });
 
   it("does not change when a later version does", () => {

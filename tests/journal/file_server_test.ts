@@ -1,6 +1,8 @@
 /** A server on a file, over real connections. */
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
+import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { type Journal, JournalError } from "../../lib/journal/journal.ts";
 import { itNeeds } from "../needs.ts";
@@ -30,6 +32,38 @@ describe("a server on a file", () => {
       assertEquals(await peer.ask("receive"), "U aren't registered!");
       assertEquals(await peer.ask("register", "Bob"), "Nice to see you, Bob");
       assertEquals(await peer.mail("receive"), ["Al: to all", "Al: to Bob"]);
+    },
+  );
+
+  itNeeds(
+    NET_AND_FILES,
+    "gives each user its own mail after 2^32 users, batches and snapshots",
+    async () => {
+      using file = new TempFile();
+      {
+        await using server = serveOn(file.open());
+        using alice = await Peer.connect(server.port);
+        using bob = await Peer.connect(server.port);
+        await alice.ask("register", "Alice");
+        await bob.ask("register", "Bob");
+        await bob.ask("send", "Alice", "for Alice alone");
+      }
+      pretendLongUse(file.path);
+      for (const greeting of ["Hello, Eve", "Nice to see you, Eve"]) {
+        await using server = serveOn(file.open());
+        using eve = await Peer.connect(server.port);
+        using alice = await Peer.connect(server.port);
+        using bob = await Peer.connect(server.port);
+        assertEquals(await eve.ask("register", "Eve"), greeting);
+        assertEquals(await eve.mail("receive"), []);
+        await bob.ask("register", "Bob");
+        await bob.ask("send", "Eve", "for Eve");
+        await alice.ask("register", "Alice");
+        assertEquals(await alice.mail("wait", "0"), ["Bob: for Alice alone"]);
+        assertEquals(await eve.mail("receive"), ["Bob: for Eve"]);
+        // The connection ends without a further command, so the mail is not taken.
+        alice.close();
+      }
     },
   );
 
@@ -99,3 +133,19 @@ describe("a server on a file", () => {
     assertEquals(await peer.ask("users"), "2");
   });
 });
+
+/** Makes a closed file look as if 2^32 users, batches and snapshots had been in it. */
+function pretendLongUse(path: string): void {
+  const database = new DatabaseSync(path);
+  const { body } = database.prepare("SELECT body FROM snapshot WHERE part = 0").get() as {
+    body: string;
+  };
+  const changed = JSON.stringify({ ...JSON.parse(body), nextId: 2 ** 32 + 1 });
+  database.prepare("UPDATE snapshot SET body = ?, crc = ? WHERE part = 0")
+    .run(changed, crc32(changed));
+  database.exec(
+    `DELETE FROM batch; UPDATE snapshot SET generation = ${2 ** 32 + 1};
+     UPDATE current SET generation = ${2 ** 32 + 1}, through = ${2 ** 32 + 1}`,
+  );
+  database.close();
+}
