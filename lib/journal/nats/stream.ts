@@ -112,11 +112,12 @@ export class NatsStream implements Carrier {
   }
 
   async ask(member: string, session: SessionId): Promise<boolean> {
+    const question = `${session.member} ${session.count}`;
     const late = performance.now() + ASK_MS;
     for (let left = ASK_MS; left > 0; left = late - performance.now()) {
       try {
         const options = { timeout: left };
-        await this.#connection.request(this.#askSubject(member), JSON.stringify(session), options);
+        await this.#connection.request(this.#askSubject(member), question, options);
         return true;
       } catch {
         // The member is gone, or not yet connected again.
@@ -131,7 +132,10 @@ export class NatsStream implements Carrier {
     this.#answering?.unsubscribe();
     this.#answering = this.#connection.subscribe(this.#askSubject(member), {
       callback: (error, message) => {
-        if (error === null) asked(message.json<SessionId>()).then(() => message.respond());
+        if (error !== null) return;
+        // The connection stops reading when this throws, and the text may be anything.
+        const [member = 0, count = 0] = message.string().split(" ").map(Number);
+        asked({ member, count }).then(() => message.respond());
       },
     });
   }
