@@ -142,6 +142,20 @@ describe("a stream in NATS", () => {
     },
   );
 
+  itNeeds(NATS, "goes on after a question to a member that names no session", async () => {
+    await using nats = await Nats.start();
+    const commits = await nats.open(parseServerOptions([]), SILENT_LOG);
+    const answering = await serveIn({ open: () => Promise.resolve(commits) });
+    const connection = await connectNats(parseServerOptions(["--journal", nats.urls]));
+    for (const question of ["", "null", "{", "a b", "0 0"]) {
+      await connection.request(`asvt-chat.ask.${commits.sharing!.member}`, question);
+    }
+    await connection.close();
+    await store(commits, [register("Al")]);
+    assertEquals(commits.published.users.byId.size, 1);
+    await answering[Symbol.asyncDispose]();
+  });
+
   itNeeds(NATS, "is left by a server that stops, which logs no end by others", async () => {
     await using nats = await Nats.start();
     const server = await serveIn(nats);
