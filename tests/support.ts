@@ -12,7 +12,8 @@ import { Metrics } from "../lib/http/metrics.ts";
 import { parseServerOptions, type ServerOptions } from "../lib/options.ts";
 import { settingsOf } from "../lib/chat/settings.ts";
 import { Server } from "../lib/server/server.ts";
-import { type GroupCommit, openChat } from "../lib/engine/group_commit.ts";
+import type { Commits } from "../lib/engine/commits.ts";
+import { openChat } from "../lib/engine/local_commits.ts";
 import { HttpServer } from "../lib/http/http_server.ts";
 
 /** Ignores all that a file says of itself. */
@@ -37,7 +38,7 @@ export class TempFile implements Disposable {
 /** A place where a chat is stored. */
 export interface Room extends AsyncDisposable {
   /** Opens the chat. It may be opened again when it was closed. */
-  open(options: ServerOptions, log: Log): Promise<GroupCommit>;
+  open(options: ServerOptions, log: Log): Promise<Commits>;
   /** The flags of a server on it. */
   readonly flags?: readonly string[];
 }
@@ -117,7 +118,7 @@ function planServer(flags: readonly string[]): Plan {
 
 function startServer(
   { options, lines, log }: Plan,
-  commits: GroupCommit,
+  commits: Commits,
   meter?: Meter,
 ): TestServer {
   const server = new Server(options, log, commits, meter);

@@ -9,7 +9,7 @@ import type { Mail, Shown } from "../protocol/reply.ts";
 import type { Settings } from "./settings.ts";
 import type { Actor, SessionId } from "./users.ts";
 
-/** A session's command. The engine makes it when the command arrives; the step replies to it. */
+/** A session's command. The step replies to it. */
 export interface CommandEntry {
   readonly kind: "command";
   readonly at: number;
@@ -21,17 +21,22 @@ export interface CommandEntry {
 export type Entry =
   | CommandEntry
   /**
-   * The mail that a `wait` showed leaves the mailbox. The engine makes it before the next command
-   * of that session.
+   * The mail that a `wait` showed to this session leaves the mailbox, before the session's next
+   * command. It stays if the session does not act as that user any more.
    */
-  | { readonly kind: "take"; readonly shown: Shown }
+  | { readonly kind: "take"; readonly actor: Actor; readonly shown: Shown }
+  /** The connection of a session has closed: the session holds no name any more. */
+  | {
+    readonly kind: "end";
+    readonly at: number;
+    readonly session: SessionId;
+    /** Strict mode: was seen until now, as in a `seen` entry. */
+    readonly address: string;
+  }
   /**
-   * A session has ended: it holds no name any more. The engine makes it when a connection closes.
-   */
-  | { readonly kind: "end"; readonly at: number; readonly session: SessionId }
-  /**
-   * Strict mode only: a connection from this address is, or was, open at this time. So the user of
-   * the address is not forgotten yet. The engine makes it at most once an hour per address.
+   * Strict mode only: a connection from this address is open at this time. So the user of the
+   * address is not forgotten yet. A server that shares its chat makes it at most once an hour per
+   * address.
    */
   | { readonly kind: "seen"; readonly at: number; readonly address: string }
   /**

@@ -28,12 +28,13 @@ import {
   skipNextBroadcast,
   takeOldest,
 } from "./mailbox.ts";
+import { Overlay } from "./overlay.ts";
 import { IntMap, Queue } from "./persistent.ts";
 import type { Mail } from "../protocol/reply.ts";
 
 /** All mailboxes, each under the id of its user. */
 export interface Mailboxes {
-  readonly boxes: IntMap<Mailbox>;
+  readonly boxes: IntMap<Mailbox> | Overlay<Mailbox>;
   /** The number of messages in all mailboxes together. */
   readonly waiting: number;
   readonly broadcasts: Broadcasts;
@@ -70,6 +71,25 @@ export function emptyMailboxes(max: number): Mailboxes {
   return { boxes: IntMap.empty(), waiting: 0, broadcasts: noBroadcasts(max, 0) };
 }
 
+/** The same mailboxes for the steps of a batch, until {@link settle}. */
+export function withOverlay({ boxes, ...rest }: Mailboxes): Mailboxes {
+  return boxes instanceof IntMap ? { ...rest, boxes: new Overlay(boxes) } : { ...rest, boxes };
+}
+
+/** The mailboxes after the steps of a batch, and the ids under which they differ from those before. */
+export function settle(
+  before: Mailboxes,
+  { boxes, ...rest }: Mailboxes,
+): { mailboxes: Mailboxes; changed: Iterable<number> | "all" } {
+  // Mailboxes for another number of messages are new ones, without an overlay.
+  if (boxes instanceof IntMap) return { mailboxes: { ...rest, boxes }, changed: "all" };
+  const hasBroadcast = rest.broadcasts.end !== before.broadcasts.end;
+  return {
+    mailboxes: { ...rest, boxes: boxes.settled() },
+    changed: hasBroadcast ? "all" : boxes.keys(),
+  };
+}
+
 /** Adds an empty mailbox under an id that has none. */
 export function openMailbox(all: Mailboxes, id: number): Mailboxes {
   return setMailbox(all, id, emptyMailbox(all.broadcasts, 0));
@@ -102,9 +122,20 @@ export function taken({ boxes }: Mailboxes, id: number): number {
   return boxes.get(id)!.taken;
 }
 
+/** The number of the last message that ever came to the mailbox. */
+export function through(all: Mailboxes, id: number): number {
+  return taken(all, id) + count(all, id);
+}
+
 /** The mail of the mailbox, oldest first. */
-export function read({ boxes, broadcasts }: Mailboxes, id: number): Mail[] {
-  return readMail(broadcasts, boxes.get(id)!);
+export function read(all: Mailboxes, id: number): Mail[] {
+  return reader(all, id)();
+}
+
+/** Reads the mail that is in the mailbox now, oldest first, whenever it is called. */
+export function reader({ boxes, broadcasts }: Mailboxes, id: number): () => Mail[] {
+  const box = boxes.get(id)!;
+  return () => readMail(broadcasts, box);
 }
 
 /** Has the mailbox no room for another message? */
@@ -192,7 +223,7 @@ function skipSender(all: Mailboxes, from: number): Mailboxes {
 }
 
 /** Moves the horizon on, and counts the mailboxes that will be full before it. */
-function moveHorizon(broadcasts: Broadcasts, boxes: IntMap<Mailbox>): Broadcasts {
+function moveHorizon(broadcasts: Broadcasts, boxes: Mailboxes["boxes"]): Broadcasts {
   const { max, end } = broadcasts;
   const ahead = Math.max(1, Math.floor(HORIZON_SHARE * max));
   let next: Broadcasts = { ...broadcasts, horizon: end + ahead };

@@ -63,6 +63,18 @@ export function removeUser(state: ChatState, user: User): ChatState {
   };
 }
 
+/** In strict mode the presence of an address is noted at most once in this time (ms). */
+const SEEN_MS = 3_600_000;
+
+/**
+ * In strict mode: was the user of this address last noted {@link SEEN_MS} before this time (ms since
+ * 1970), or before that?
+ */
+export function isLongUnseen({ settings, users: all }: ChatState, address: string, at: number) {
+  const [user] = settings.strict ? users.atAddress(all, address).values() : [];
+  return user !== undefined && at - all.presence.get(user.id)!.freeSince >= SEEN_MS;
+}
+
 /** The number of users and waiting messages. The cost of a snapshot grows with it. */
 export function countUsersAndMail({ users, mailboxes }: ChatState): number {
   return users.byId.size + mailboxes.waiting;
@@ -74,17 +86,13 @@ export function mailFor(state: ChatState, { user: name, id }: Shown): Reply {
   return user?.id === id ? showMail(state, user) : { code: "not-registered" };
 }
 
-/** Refers to no state, as the reply to a `wait` may be kept for a minute. */
-const noMail = () => [];
-
 /** The reply that shows a user's mail. The mail stays in the mailbox. */
 export function showMail({ mailboxes }: ChatState, { name, id }: User): Reply & { code: "mail" } {
-  const count = boxes.count(mailboxes, id);
   return {
     code: "mail",
-    count,
-    mail: count === 0 ? noMail : () => boxes.read(mailboxes, id),
-    shown: { user: name, id, through: boxes.taken(mailboxes, id) + count },
+    count: boxes.count(mailboxes, id),
+    mail: boxes.reader(mailboxes, id),
+    shown: { user: name, id, through: boxes.through(mailboxes, id) },
   };
 }
 

@@ -4,43 +4,19 @@
  */
 import * as boxes from "./mailboxes.ts";
 import { applyCommand } from "./commands.ts";
-import type { Reply } from "../protocol/reply.ts";
 import * as members from "./members.ts";
 import type { Entry } from "./entry.ts";
 import { differences } from "./settings.ts";
 import type { Settings } from "./settings.ts";
-import { type ChatState, removeUser, type Step, takeShown, withUsers } from "./state.ts";
+import {
+  type ChatState,
+  isLongUnseen,
+  removeUser,
+  type Step,
+  takeShown,
+  withUsers,
+} from "./state.ts";
 import * as users from "./users.ts";
-
-/** The result of a batch. */
-export interface BatchStep {
-  readonly state: ChatState;
-  /** The reply to each entry of the batch. */
-  readonly replies: readonly (Reply | undefined)[];
-}
-
-/**
- * Steps a batch of a shared journal. Returns `undefined` for a batch that has no effect: it was
- * stepped before, an earlier batch of its member is missing, or its member has left.
- *
- * All entries of a batch happen at one time, the time of its first entry. If that is before the
- * time of an earlier batch, as clocks differ, it is the time of the earlier batch.
- */
-export function stepBatch(state: ChatState, batch: readonly Entry[]): BatchStep | undefined {
-  const [first] = batch;
-  if (first?.kind === "batch" && !members.isNextBatch(state.members, first.member, first.batch)) {
-    return undefined;
-  }
-  const isShared = first?.kind === "batch" || first?.kind === "join" || first?.kind === "leave";
-  const at = isShared ? Math.max(state.members.at, first.at) : undefined;
-  let next = isShared ? { ...state, members: { ...state.members, at: at! } } : state;
-  const replies = batch.map((entry) => {
-    const stepped = step(next, at !== undefined && "at" in entry ? { ...entry, at } : entry);
-    next = stepped.state;
-    return stepped.reply;
-  });
-  return { state: next, replies };
-}
 
 /** Steps one entry: the state after it, and the reply if it is a command. */
 export function step(state: ChatState, entry: Entry): Step {
@@ -48,9 +24,9 @@ export function step(state: ChatState, entry: Entry): Step {
     case "command":
       return applyCommand(state, entry.actor, entry.at, entry.command);
     case "take":
-      return { state: takeShown(state, entry.shown) };
+      return { state: take(state, entry) };
     case "end":
-      return { state: withUsers(state, users.endSession(state.users, entry.session, entry.at)) };
+      return { state: end(state, entry) };
     case "seen":
       return { state: withUsers(state, users.seeAddress(state.users, entry.address, entry.at)) };
     case "forget":
@@ -83,6 +59,18 @@ export function conflict(state: ChatState, settings: Settings): string | undefin
       names.join(", ");
   }
   return undefined;
+}
+
+function take(state: ChatState, { actor, shown }: Entry & { kind: "take" }): ChatState {
+  const { user } = users.identify(state.users, actor);
+  return user?.id === shown.id ? takeShown(state, shown) : state;
+}
+
+function end(state: ChatState, { session, address, at }: Entry & { kind: "end" }): ChatState {
+  const ended = withUsers(state, users.endSession(state.users, session, at));
+  return isLongUnseen(ended, address, at)
+    ? withUsers(ended, users.seeAddress(ended.users, address, at))
+    : ended;
 }
 
 /** With `freeSince` the user is removed only if no session has held the name since then. */

@@ -1,7 +1,7 @@
 /**
  * The registered users, their addresses, and which session holds which user's name: {@link identify}
  * says which user a session acts as. Who may take a name is decided in `commands` (`register`). A
- * session from the same address that is in the way (`blockedBy`) gets 250 ms to end, in `#runAfter` of
+ * session from the same address that is in the way (`blockedBy`) gets 250 ms to end, in `#hold` of
  * `engine/engine`.
  *
  * In strict mode a user is an address: sessions hold no names.

@@ -1,6 +1,6 @@
 /** `dump` shows the content of a journal's file; `forget` removes a user from it. */
 import { step } from "../chat/step.ts";
-import { commitAndWait, JournalError, replay } from "../journal/journal.ts";
+import { JournalError, replay } from "../journal/journal.ts";
 import { type FileListener, SqliteJournal } from "../journal/sqlite/sqlite_journal.ts";
 import { SqliteReader } from "../journal/sqlite/reader.ts";
 import * as mailbox from "../chat/mailboxes.ts";
@@ -107,7 +107,7 @@ export async function forget(args: string[]): Promise<number> {
     throw new JournalError(`${path} has no user '${printable(name)}': dump lists them`);
   }
   const entry = { kind: "forget", user: name, id: user.id } as const;
-  await commitAndWait(journal, [entry]);
+  journal.commit([entry]);
   await journal.close(step(state, entry).state);
   return print(`'${printable(name)}' is forgotten`);
 }

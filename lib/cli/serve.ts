@@ -6,7 +6,8 @@
  * `server/server` has the first two.
  */
 import { settingsOf } from "../chat/settings.ts";
-import { type GroupCommit, openChat } from "../engine/group_commit.ts";
+import type { Commits } from "../engine/commits.ts";
+import { openChat } from "../engine/local_commits.ts";
 import { messageOf } from "../errors.ts";
 import { type Journal, memoryJournal } from "../journal/journal.ts";
 import { Log } from "../log.ts";
@@ -71,7 +72,7 @@ async function openStoredChat(
   log: Log,
   meter: Meter | undefined,
   { fail }: Program,
-): Promise<GroupCommit> {
+): Promise<Commits> {
   if (options.journal !== "") {
     const { openNats } = await import("../engine/cluster.ts");
     return await openNats(options, { log, meter, failed: fail });

@@ -1,7 +1,7 @@
 /**
  * Opens a chat in NATS JetStream that several servers share, joins it, and raises its rules. The stream
  * in NATS gives the batches of all servers one order, and each server steps them in it: see
- * `SharedJournal` in `journal/shared_journal` and `GroupCommit` in `group_commit`.
+ * `SharedJournal` in `journal/shared_journal` and `SharedCommits` in `shared_commits`.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { conflict } from "../chat/step.ts";
@@ -17,7 +17,7 @@ import { flagName } from "../flags.ts";
 import { differences, type Settings, settingsOf } from "../chat/settings.ts";
 import { SharedJournal, type SharingOptions } from "../journal/shared_journal.ts";
 import { encodeEntries } from "../chat/entry_codec.ts";
-import { GroupCommit } from "./group_commit.ts";
+import { SharedCommits } from "./shared_commits.ts";
 import { NO_SESSION } from "../chat/users.ts";
 
 /** While the stream is read at the start, its progress is logged at this interval (ms). */
@@ -41,12 +41,12 @@ export interface NatsContext {
 interface Reading {
   readonly stream: NatsStream;
   readonly journal: SharedJournal;
-  readonly commits: GroupCommit;
+  readonly commits: SharedCommits;
   readonly log: Log;
 }
 
 /** Joins the chat in the stream of these options. Throws {@link JournalError}. */
-export function openNats(options: ServerOptions, context: NatsContext): Promise<GroupCommit> {
+export function openNats(options: ServerOptions, context: NatsContext): Promise<SharedCommits> {
   return withReading(options, context, async (reading) => {
     const { journal, commits } = reading;
     const settings = settingsOf(options);
@@ -111,7 +111,7 @@ async function withReading<Result>(
       failed,
       ...snapshotEntries && { snapshotEntries },
     });
-    const commits = new GroupCommit(requireKnownRules(state), journal, log, meter);
+    const commits = new SharedCommits(requireKnownRules(state), journal, log, meter);
     const reading = { stream, journal, commits, log };
     await checkEnd(reading);
     stream.follow(journal);
@@ -163,7 +163,7 @@ async function endSilent(reading: Reading): Promise<void> {
 }
 
 /** The settings that differ from those of the members, as a text; `undefined` where none does. */
-function differingSettings({ published }: GroupCommit, settings: Settings): string | undefined {
+function differingSettings({ published }: SharedCommits, settings: Settings): string | undefined {
   if (published.members.all.length === 0) return undefined;
   const names = differences(published.settings, settings);
   if (names.length === 0) return undefined;

@@ -1,7 +1,7 @@
 /** The other members of a shared chat: asks them to give up a name, and removes those that are gone. */
 import type { Log } from "../log.ts";
 import { findMember } from "../chat/members.ts";
-import type { GroupCommit } from "./group_commit.ts";
+import type { Commits } from "./commits.ts";
 import { NO_SESSION, type SessionId } from "../chat/users.ts";
 
 /** A member that has not answered this many checks, one after another, is ended. */
@@ -9,12 +9,12 @@ const SILENCES_MAX = 3;
 
 /** Asks the other members. A server that shares its chat with no other has none. */
 export class Peers {
-  readonly #commits: GroupCommit;
+  readonly #commits: Commits;
   readonly #log: Log;
   /** How many of the last checks each member has not answered. */
   readonly #silences = new Map<string, number>();
 
-  constructor(commits: GroupCommit, log: Log) {
+  constructor(commits: Commits, log: Log) {
     this.#commits = commits;
     this.#log = log;
   }
@@ -27,8 +27,7 @@ export class Peers {
     const { sharing, published } = this.#commits;
     const member = published.members.all.find(({ number }) => number === session.member);
     if (member === undefined || await sharing?.ask(member.id, session)) return;
-    this.#end(member.id);
-    await this.#commits.settled();
+    await this.#end(member.id);
   }
 
   /**
@@ -48,9 +47,9 @@ export class Peers {
     for (const id of this.#silences.keys()) if (!isThere(id)) this.#silences.delete(id);
   }
 
-  #end(member: string): void {
+  /** Resolves when the end is stored, or could not be stored. */
+  #end(member: string): Promise<void> {
     this.#log.event("server-silent", { member });
-    this.#commits.apply({ kind: "leave", at: this.#commits.now(), member });
-    this.#commits.add({});
+    return this.#commits.store({ kind: "leave", at: this.#commits.now(), member });
   }
 }

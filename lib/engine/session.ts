@@ -1,53 +1,70 @@
-/** A session: what the engine knows of one connection. */
-import type { CommandName } from "../protocol/command.ts";
+/** A session, and the items of it that wait for their replies. */
+import type { Item, Outcome, Request, SessionView } from "../chat/batch.ts";
 import type { Reply, Shown } from "../protocol/reply.ts";
 import type { Actor, SessionId } from "../chat/users.ts";
 
-/** The answer to a command or a mistake. Its reply is final when the command's batch is over. */
-export interface Answer {
-  /** The command; `undefined` for a mistake. */
-  readonly name: CommandName | undefined;
-  reply: Reply;
-  /** The batch was dropped, and `reply` was made again from the stored state: it is final. */
-  isRevised?: boolean;
+/** The replies to items that came together. */
+export interface Answers {
+  readonly items: readonly Item[];
+  /** The replies to the first items; `undefined` for an item that has none. */
+  readonly replies: readonly (Reply | undefined)[];
+  /** Strict mode: what the last reply does. */
+  readonly ending: Outcome["ending"];
+  /** The answers to the other items, where they come later. */
+  readonly rest?: Promise<Answers>;
+  /** The last item is a `wait` that goes on waiting: its reply is not among `replies`. */
+  readonly parked?: Promise<Reply>;
 }
 
 /** A `wait` that has found no mail yet. */
-export interface Waiter {
-  readonly answer: Answer;
-  /** The user whose mail it waits for, and how much mail that user had taken before. */
+export interface Parked {
+  /** The user whose mail it waits for, and how much mail that user had got before. */
   readonly shown: Shown;
   /** Ends the `wait` after its seconds. */
   readonly timer: ReturnType<typeof setTimeout>;
-  /** Hands the answer to the connection. */
-  readonly resolve: (answer: Answer) => void;
+  /** Hands the reply to the connection. */
+  readonly resolve: (reply: Reply) => void;
 }
 
 /** One connection in the engine, from its acceptance to the end of its stream. */
-export class Session {
+export class Session implements SessionView {
   readonly actor: Actor;
-  /** Mail that the last `wait` has shown; the next command takes it out of the mailbox. */
   shown: Shown | undefined;
-  /** The `wait` that waits now. */
-  waiter: Waiter | undefined;
-  /**
-   * The present command may not wait for mail: something has come behind it, the server stops, or
-   * the session has ended.
-   */
-  mayNotWait = false;
-  /** The session that blocked a command of this one; further commands do not wait for it again. */
   waitedFor: SessionId | undefined;
-  /** Called when this session has ended. */
+  parked: Parked | undefined;
+  /** The items that wait for their replies. */
+  pending: Pending | undefined;
+  /** The end of the session was entered. */
+  isEnding = false;
+  /** With a shared journal: entries of it were sent, so the state may know this session. */
+  hasSent = false;
+  /** Called when the session has ended. */
   onEnd: Set<() => void> | undefined;
-  /**
-   * With a shared journal: how many of its entries are not in the state yet. A command that only
-   * reads the state waits until there are none.
-   */
-  pending = 0;
-  /** With a shared journal: it has sent entries, so the state may know this session. */
-  hasActed = false;
 
   constructor(actor: Actor) {
     this.actor = actor;
+  }
+}
+
+/** Items of a session that wait for their replies. */
+export class Pending {
+  readonly session: Session;
+  /** The `wait` that ends before the first item. */
+  parked: Parked | undefined;
+  items: readonly Item[];
+  /** Hands the answers to the connection. */
+  resolve: (answers: Answers) => void;
+
+  constructor(session: Session, items: readonly Item[], resolve: (answers: Answers) => void) {
+    this.session = session;
+    this.items = items;
+    this.resolve = resolve;
+  }
+
+  /** What is to be done: at most this many items. */
+  request(itemsMax: number): Request {
+    const { session, parked, items } = this;
+    const first = items.length <= itemsMax ? items : items.slice(0, itemsMax);
+    return { session, parked: parked?.shown, items: first };
   }
 }

@@ -5,10 +5,15 @@
  */
 import { encodeEntries } from "../chat/entry_codec.ts";
 import type { Entry } from "../chat/entry.ts";
-import { type CommitListener, LateError } from "./journal.ts";
 
 /** A text that has not come back is sent again this long (ms) after the last try to send it. */
 const RESEND_MS = 500;
+
+/**
+ * A commit took too long, and its result is not known yet. If its batch is stored later, it comes
+ * with the origin `"late"`. If it can't be stored any more, `ended` gets its entries.
+ */
+export class LateError extends Error {}
 
 /** The surroundings of a sender. */
 export interface SenderOptions {
@@ -18,8 +23,6 @@ export interface SenderOptions {
   readonly later: (ms: number, call: () => void) => () => void;
   /** A commit that has not come back is given up after this time (ms). */
   readonly timeoutMs: number;
-  /** A batch with a longer text (UTF-16 units) is split into several batches. */
-  readonly bodyLengthMax: number;
 }
 
 /** Sends a text again and again. Returns a function that stops it. */
@@ -43,8 +46,8 @@ export function sendRepeatedly(
 
 interface Commit {
   readonly entries: readonly Entry[];
-  /** Called when the commit is stored; `undefined` once it is given up. */
-  stored: CommitListener | undefined;
+  /** Called when the commit is given up; `undefined` after that. */
+  failed: ((error: Error) => void) | undefined;
   /** Prevents that the commit is given up. */
   readonly cancel: () => void;
 }
@@ -55,9 +58,9 @@ export class BatchSender {
   readonly #options: SenderOptions;
   /** The number of the last batch that has come back. */
   #batch = 0;
-  /** The commit that is being stored, and its batches that have not come back. */
-  #storing: { readonly commit: Commit; batches: readonly (readonly Entry[])[] } | undefined;
-  /** The commit after that. */
+  /** The commit that is under way. */
+  #sent: Commit | undefined;
+  /** The commit after that, where the one under way was given up. */
   #next: Commit | undefined;
   /** Stops sending the batch that is under way. */
   #stop = () => {};
@@ -70,14 +73,14 @@ export class BatchSender {
 
   /** Is no batch under way? */
   get isIdle(): boolean {
-    return this.#storing === undefined;
+    return this.#sent === undefined;
   }
 
-  /** Stores entries after those of the last commit. */
-  commit(entries: readonly Entry[], stored: CommitListener): void {
+  /** Sends entries after those of the last commit. Calls back if they are not stored in time. */
+  commit(entries: readonly Entry[], failed: (error: Error) => void): void {
     const cancel = this.#options.later(this.#options.timeoutMs, () => this.#giveUp(commit));
-    const commit: Commit = { entries, stored, cancel };
-    if (this.#storing === undefined) this.#store(commit);
+    const commit: Commit = { entries, failed, cancel };
+    if (this.#sent === undefined) this.#send(commit);
     else this.#next = commit;
   }
 
@@ -86,88 +89,69 @@ export class BatchSender {
    * `undefined` if it is not the batch that is under way.
    */
   cameBack(batch: number): "own" | "late" | undefined {
-    if (this.#storing === undefined || batch !== this.#batch + 1) return undefined;
-    this.#count(this.#storing);
-    return this.#storing.commit.stored === undefined ? "late" : "own";
-  }
-
-  /** The batch under way may have come unseen: this one was the last that came. */
-  missed(last: number): void {
-    if (this.#storing !== undefined && last > this.#batch) this.#count(this.#storing);
-  }
-
-  /** Sends the next batch, after the last one has come back and was stepped. */
-  goOn(): void {
-    if (this.#storing === undefined) return;
-    if (this.#storing.batches.length > 0) return this.#sendBatch(this.#storing.batches);
-    const { commit } = this.#storing;
-    this.#storing = undefined;
+    if (this.#sent === undefined || batch !== this.#batch + 1) return undefined;
+    const { failed } = this.#over(this.#sent, batch);
     const next = this.#next;
     this.#next = undefined;
-    commit.cancel();
-    commit.stored?.();
-    if (next !== undefined) this.#store(next);
+    if (next !== undefined) this.#send(next);
+    return failed === undefined ? "late" : "own";
+  }
+
+  /** Batches of this member up to this number may have come unseen: their replies are lost. */
+  missed(last: number): void {
+    if (this.#sent === undefined || last <= this.#batch) return;
+    const { failed } = this.#over(this.#sent, last);
+    failed?.(new LateError("The server has missed the batch, and its replies are lost"));
   }
 
   /**
    * The member has ended, and this was its last batch that came. Returns the entries that will never
-   * be stored of the commit under way; their listeners get errors that say `why`.
+   * be stored of the commit under way; the callbacks get errors that say `why`.
    */
   end(why: string, last = this.#batch): readonly Entry[] {
     this.close();
-    const { commit, batches = [] } = this.#storing ?? {};
-    const lost = batches.slice(last - this.#batch).flat();
+    const sent = this.#sent;
     const next = this.#next;
-    this.#storing = undefined;
+    this.#sent = undefined;
     this.#next = undefined;
-    commit?.stored?.(new LateError(why));
-    next?.stored?.(new Error(why));
-    return lost;
+    sent?.failed?.(new LateError(why));
+    next?.failed?.(new Error(why));
+    return last > this.#batch ? [] : sent?.entries ?? [];
   }
 
   /** Sends nothing any more. Commits that wait are not called back. */
   close(): void {
     this.#isClosed = true;
     this.#stop();
-    this.#storing?.commit.cancel();
+    this.#sent?.cancel();
     this.#next?.cancel();
   }
 
-  #store(commit: Commit): void {
-    const batches = this.#split(commit.entries);
-    this.#storing = { commit, batches };
-    this.#sendBatch(batches);
-  }
-
-  #split(entries: readonly Entry[]): readonly (readonly Entry[])[] {
-    const isShort = encodeEntries(entries).length <= this.#options.bodyLengthMax;
-    if (isShort || entries.length === 1) return [entries];
-    const half = entries.length >> 1;
-    return [...this.#split(entries.slice(0, half)), ...this.#split(entries.slice(half))];
-  }
-
-  #sendBatch([entries = []]: readonly (readonly Entry[])[]): void {
+  #send(commit: Commit): void {
+    this.#sent = commit;
     if (this.#isClosed) return;
     const { member } = this;
     const batch = this.#batch + 1;
     const first: Entry = { kind: "batch", at: Date.now(), member, batch };
-    const body = encodeEntries([first, ...entries]);
+    const body = encodeEntries([first, ...commit.entries]);
     this.#stop = sendRepeatedly(this.#options, `${member} ${batch}`, body);
   }
 
-  /** The batch that is under way has come. */
-  #count(storing: { batches: readonly (readonly Entry[])[] }): void {
+  /** The commit under way is stored, as the batch of this number. */
+  #over(sent: Commit, batch: number): Commit {
     this.#stop();
-    this.#batch++;
-    storing.batches = storing.batches.slice(1);
+    sent.cancel();
+    this.#batch = batch;
+    this.#sent = undefined;
+    return sent;
   }
 
   #giveUp(commit: Commit): void {
     const why = `The stream has not stored it within ${this.#options.timeoutMs / 1_000} s`;
-    const { stored } = commit;
-    commit.stored = undefined;
-    if (this.#next !== commit) return stored?.(new LateError(why));
+    const { failed } = commit;
+    commit.failed = undefined;
+    if (this.#next !== commit) return failed?.(new LateError(why));
     this.#next = undefined;
-    stored?.(new Error(why));
+    failed?.(new Error(why));
   }
 }

@@ -10,18 +10,31 @@ import type { Settings } from "../chat/settings.ts";
 import { type ChatState, countUsersAndMail, RULES } from "../chat/state.ts";
 import type { SessionId } from "../chat/users.ts";
 import { BatchSender, type SenderOptions, sendRepeatedly } from "./batch_sender.ts";
-import {
-  type CommitListener,
-  entriesPerSnapshot,
-  type Journal,
-  JournalError,
-  type Sharing,
-  type SharingListener,
-  type Stored,
-} from "./journal.ts";
+import { entriesPerSnapshot, JournalError } from "./journal.ts";
 
 /** A server that has this many batches still to read knows too little to serve. */
 const BEHIND_BATCHES = 1_000;
+
+/**
+ * Where a batch comes from: `"own"` is a batch of this member that is waited for, `"late"` is a batch
+ * of this member whose commit was given up, `"foreign"` is a batch of another member.
+ */
+export type Origin = "own" | "late" | "foreign";
+
+/** Gets the events of a journal that several servers share. */
+export interface SharingListener {
+  /** The next batch of the common order has come. An own batch is stored with that. */
+  came(batch: readonly Entry[], origin: Origin): void;
+  /** This server has missed batches: from now on the state is this one. */
+  reset(state: ChatState): void;
+  /**
+   * This member has ended, and all its sessions with it; the server joins again as a new member.
+   * `lost` are entries of commits that were reported as late, and will never be stored.
+   */
+  ended(lost: readonly Entry[]): void;
+  /** Another member wants the name that this session holds. Resolves when it has ended, or stays. */
+  asked(session: SessionId): Promise<void>;
+}
 
 /** The stream as a shared journal uses it. The stream outlives the servers. */
 export interface Carrier {
@@ -37,7 +50,9 @@ export interface Carrier {
 }
 
 /** How a shared journal works. */
-export interface SharingOptions extends Pick<SenderOptions, "timeoutMs" | "bodyLengthMax"> {
+export interface SharingOptions extends Pick<SenderOptions, "timeoutMs"> {
+  /** The most characters (UTF-16 units) in the entries of a batch. */
+  readonly bodyLengthMax: number;
   readonly settings: Settings;
   /** Makes an id for a member that no other member has. */
   readonly newId: () => string;
@@ -62,8 +77,7 @@ interface Joining {
 }
 
 /** A journal over a carrier. */
-export class SharedJournal implements Journal, Sharing {
-  readonly sharing = this;
+export class SharedJournal {
   readonly #carrier: Carrier;
   readonly #options: SharingOptions;
   readonly #senderOptions: SenderOptions;
@@ -90,14 +104,15 @@ export class SharedJournal implements Journal, Sharing {
       send: (id, body, sent) => carrier.send(id, body, sent),
       later: options.later ?? later,
       timeoutMs: options.timeoutMs,
-      bodyLengthMax: options.bodyLengthMax,
     };
   }
 
+  /** The id of this member; `undefined` while this server takes no part in the chat. */
   get member(): string | undefined {
     return this.#sender?.member;
   }
 
+  /** Is this server too far behind the other members to serve? */
   get isBehind(): boolean {
     return this.#pending >= BEHIND_BATCHES;
   }
@@ -107,15 +122,17 @@ export class SharedJournal implements Journal, Sharing {
     return this.#through;
   }
 
-  /** Returns nothing: the batches come through the listener. */
-  read(): Stored {
-    return { rows: [], batches: [] };
+  /** The most characters (UTF-16 units) that the entries of a batch may take. */
+  get bodyLengthMax(): number {
+    return this.#options.bodyLengthMax;
   }
 
+  /** Sets the listener. To be called once, before the first batch comes. */
   follow(listener: SharingListener): void {
     this.#listener = listener;
   }
 
+  /** Asks a member for a name of its session. Resolves to `false` if that member does not answer. */
   ask(member: string, session: SessionId): Promise<boolean> {
     return this.#carrier.ask(member, session);
   }
@@ -135,11 +152,16 @@ export class SharedJournal implements Journal, Sharing {
     return over.promise;
   }
 
-  commit(entries: readonly Entry[], stored: CommitListener): void {
-    if (this.#sender !== undefined && !this.#isClosed) this.#sender.commit(entries, stored);
-    else stored(new Error("This server takes no part in the chat"));
+  /**
+   * Sends the entries of a batch. When they are stored, the batch comes as an `"own"` one. Calls back
+   * if they are not. After a {@link LateError} they may still come.
+   */
+  commit(entries: readonly Entry[], failed: (error: Error) => void): void {
+    if (this.#sender !== undefined && !this.#isClosed) this.#sender.commit(entries, failed);
+    else failed(new Error("This server takes no part in the chat"));
   }
 
+  /** Gets the state after each batch, to store a snapshot from time to time. */
   published(state: ChatState): void {
     this.#lookForMember(state);
     const due = (this.#options.snapshotEntries ?? entriesPerSnapshot)(countUsersAndMail(state));
@@ -162,7 +184,6 @@ export class SharedJournal implements Journal, Sharing {
       ? sender.cameBack(first.batch)
       : undefined;
     this.#listener.came(batch, origin ?? "foreign");
-    if (origin !== undefined) sender?.goOn();
     if (isJoin && this.#joining !== undefined) {
       const why = "The servers of this chat have other settings, and one came first";
       this.#joining.over.reject(new JournalError(why));

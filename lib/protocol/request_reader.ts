@@ -102,7 +102,7 @@ export class RequestReader {
   }
 
   /** The mistake of a command that has begun and will not be completed. */
-  breakOff(kind: "stalled" | "cut-off"): Item {
+  breakOff(kind: "stalled" | "cut-off"): Item & { kind: "mistake" } {
     const found = this.#position < this.#frames.length
       ? readCommand(this.#frames, this.#position, this.#options.strict)
       : undefined;
@@ -142,7 +142,9 @@ export class RequestReader {
     });
   }
 
-  #mistake(seen: Pick<Evidence, "kind" | "expected" | "command"> & Partial<Evidence>): Item {
+  #mistake(
+    seen: Pick<Evidence, "kind" | "expected" | "command"> & Partial<Evidence>,
+  ): Item & { kind: "mistake" } {
     const { strict, frameBytesMax, commandTimeoutS } = this.#options;
     const mistake = explain({
       bytes: this.#rest,

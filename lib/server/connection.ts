@@ -1,25 +1,25 @@
 /**
- * One connection from its start to its end: commands, replies, time-outs, back-pressure.
+ * One connection from its start to its end, as a state machine: {@link State} has its states, and the
+ * `switch` in `#serve` does what each of them does and returns the next one.
  *
- * Nothing is read before the replies are written. Behind a `wait` the connection reads on, and the
- * next command ends the `wait`. In strict mode `strictEnding` in `chat/commands` says which reply
- * ends the connection.
+ * A connection has at most one chunk of bytes unanswered. Behind a `wait` it reads on.
  */
 import { type Item, RequestReader } from "../protocol/request_reader.ts";
-import { loopTime } from "../clock.ts";
-import { Deadline } from "./deadline.ts";
+import type { Item as Entered } from "../chat/batch.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { Answer, Session } from "../engine/session.ts";
+import type { Answers, Session } from "../engine/session.ts";
 import type { Split } from "../protocol/frame.ts";
 import { FrameStream, type Reader } from "../protocol/frame_stream.ts";
+import type { Reply } from "../protocol/reply.ts";
 import type { Decode } from "../protocol/utf8.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import type { ServerOptions } from "../options.ts";
 import { type Observer, Outbox } from "./outbox.ts";
-import { type Fairness, Ticket } from "./fairness.ts";
 import type { SessionId } from "../chat/users.ts";
+import { type Fairness, Ticket } from "./fairness.ts";
+import { type Passed, TimeLimits } from "./time_limits.ts";
 
 /** A stream of bytes in both directions: TCP or a WebSocket. */
 export interface Connection extends Reader {
@@ -36,7 +36,7 @@ export interface Connection extends Reader {
 
 /** The facts that the wire view and the metrics show of a connection. */
 export interface ConnectionFacts {
-  /** The count of its session: no other connection of this process has it. */
+  /** The number of the connection among all of this process. */
   readonly connection: number;
   readonly peer: string;
   /** When it was accepted (ms since 1970). */
@@ -44,16 +44,6 @@ export interface ConnectionFacts {
   readonly bytesIn: number;
   readonly bytesOut: number;
 }
-
-/** After the last reply the client has at most this long to close the connection (ms). */
-const LINGER_MS = 2_000;
-/**
- * A stopping server reads on until nothing has arrived on any connection for two pauses of this
- * length (ms).
- */
-const STOP_PAUSE_MS = 100;
-/** A stopping server answers commands for at most this long (ms). */
-const STOP_MS = 2_500;
 
 /** Why a connection ended, for the log. */
 type Ending =
@@ -64,20 +54,29 @@ type Ending =
   | "the server stops"
   | "nothing written in time";
 
-/** An answer that has to wait. */
-interface PendingAnswer {
-  /** Is the command a `wait`? */
-  readonly isWait: boolean;
-  readonly answer: Promise<Answer>;
-}
+/** The states of a connection. */
+type State =
+  /** Reads the next commands. No reply is due. */
+  | { readonly kind: "reading" }
+  /**
+   * Waits for the engine's answers, and writes them. Then it ends, or goes on to `next`, or to
+   * whatever the answers say.
+   */
+  | {
+    readonly kind: "answering";
+    readonly answers: Promise<Answers> | Answers;
+    readonly ending?: Ending;
+    readonly next?: Promise<State>;
+  }
+  /** A `wait` waits for its reply. Meanwhile the connection reads on, to the state `next`. */
+  | { readonly kind: "waiting"; readonly reply: Promise<Reply>; readonly next: Promise<State> }
+  /** All replies are written. Waits for the client to close the connection. */
+  | { readonly kind: "parting"; readonly ending: Ending };
 
-/** The next thing for a connection: an item, an answer that was pending, or the end. */
-type Next = Item | Answered | { readonly kind: "ending"; readonly ending: Ending };
-
-interface Answered {
-  readonly kind: "answered";
-  readonly answer: Answer;
-}
+const READING: State = { kind: "reading" };
+const STOPPED: State = { kind: "parting", ending: "the server stops" };
+/** A `wait` whose reply comes later than those before it. */
+const WAIT: Item = { kind: "command", command: { name: "wait", seconds: 0 } };
 
 /** The parts that all connections of a server share. */
 export interface ConnectionContext {
@@ -96,30 +95,17 @@ export class ConnectionHandler {
   readonly #ticket = new Ticket();
   readonly #session: Session;
   readonly #frames: FrameStream;
-  readonly #commands: RequestReader;
+  readonly #requests: RequestReader;
   readonly #outbox: Outbox;
-  readonly #deadline = new Deadline(() => this.#expire());
-  /**
-   * `reading` commands, `waiting` for mail, or `lingering` after the last reply: it decides what a
-   * passed deadline means.
-   */
-  #phase: "reading" | "waiting" | "lingering" = "reading";
-  /** Why a deadline, or `kill`, ended the connection. */
-  #expired: Ending | "stalled" | undefined;
-  /** When the present, incomplete command began (ms, as `loopTime`). */
-  #begunAt: number | undefined;
-  /** While the server stops: until when commands are answered (ms, as `loopTime`). */
-  #stopAt: number | undefined;
-  /** When the deadline of the read was set (ms, as `loopTime`). */
-  #armedAt = 0;
-  /** While the server stops: `Fairness.events` at the end of the last pause. */
-  #eventsBefore: number | undefined;
-  #isReading = false;
-  /** The item behind a `wait`, which is read while that waits. */
-  #ahead: Promise<Next> | undefined;
-  /** Was the last answer the one to a `wait`? */
-  #lastIsWait = false;
+  readonly #limits: TimeLimits;
   readonly #since = Date.now();
+  #isReading = false;
+  /** Does a `wait` wait for mail? */
+  #isWaiting = false;
+  /** The server stops: commands that arrive are still answered, or no more are. */
+  #stop: "draining" | "finished" | undefined;
+  /** The time limit that has passed. */
+  #passed: Passed | undefined;
   #commandCount = 0;
   #bytesIn = 0;
 
@@ -129,11 +115,12 @@ export class ConnectionHandler {
     this.#context = context;
     this.#session = engine.open(connection.address, connection.peer);
     this.#frames = new FrameStream(connection, options.frameBytesMax, decode);
-    this.#commands = new RequestReader(options);
-    const { actor } = this.#session;
-    this.#outbox = new Outbox({ actor, deadline: this.#deadline, options, log, meter });
+    this.#requests = new RequestReader(options);
+    this.#outbox = new Outbox({ actor: this.#session.actor, options, log, meter });
+    this.#limits = new TimeLimits(options, (passed) => this.#pass(passed));
   }
 
+  /** The session of the connection. */
   get session(): SessionId {
     return this.#session.actor.session;
   }
@@ -149,25 +136,23 @@ export class ConnectionHandler {
    * come before the first that the observer sees.
    */
   observe(make: ((offset: number) => Observer) | undefined): void {
-    const { pending } = this.#commands;
+    const { pending } = this.#requests;
     this.#outbox.observer = make?.(this.#bytesIn - pending.size);
     this.#outbox.observer?.received(pending);
   }
 
   /** Serves the connection to its end. Never throws. */
   async run(): Promise<void> {
-    const { peer } = this.#connection;
-    const connection = this.session.count;
+    const { connection, peer } = this.facts;
     this.#context.log.event("connected", { connection, peer });
     let reason: string;
     try {
-      reason = await this.#converse();
-      await this.#linger();
+      reason = await this.#serve();
     } catch (error) {
-      reason = this.#expired ?? `lost: ${messageOf(error)}`;
-      this.#context.engine.end(this.#session);
+      reason = this.#lossOf(error);
     }
-    this.#deadline.close();
+    this.#context.engine.end(this.#session);
+    this.#limits.close();
     closeQuietly(this.#connection);
     this.#outbox.observer?.ended(reason);
     const { bytesIn, bytesOut } = this.facts;
@@ -182,199 +167,177 @@ export class ConnectionHandler {
     });
   }
 
-  /** Answers the commands that have arrived, and ends. */
-  stop(): void {
-    this.#stopAt ??= performance.now() + STOP_MS;
-    this.#outbox.shortenTimeout();
-    if (this.#phase === "reading" && this.#isReading) this.#armForReading();
+  /** The server stops. Commands that arrive are answered until {@link finish}. */
+  drain(): void {
+    this.#stop = "draining";
+    this.#limits.shorten(this.#outbox.isWriting);
+  }
+
+  /** Ends the connection when the commands that have come are answered. */
+  finish(): void {
+    this.#stop = "finished";
+    if (this.#isReading) this.#frames.giveUp();
   }
 
   /** Closes the connection at once. */
   kill(): void {
-    if (this.#stopAt !== undefined) this.#expired ??= "the server stops";
     closeQuietly(this.#connection);
   }
 
-  /** Reads commands, answers them and writes the replies, until the connection ends. */
-  async #converse(): Promise<Ending> {
-    // One long function: an async function for each request costs a tenth of a request.
-    const outbox = this.#outbox;
-    for (let next: Next | undefined;;) {
-      const halt = this.#answerAll(next);
-      const isOver = typeof halt === "string";
-      if (isOver) this.#context.engine.end(this.#session);
-      if (!outbox.isEmpty) {
-        const settled = this.#context.engine.settled();
-        if (settled !== undefined) await settled;
-        for (let piece = outbox.first(); piece !== undefined;) {
-          const written = await this.#connection.write(piece);
-          const queued = this.#context.fairness.next(this.#ticket, this.#commandCount);
-          if (queued !== undefined) await queued;
-          piece = outbox.next(written);
+  /** Serves the connection until it ends. Returns why. */
+  async #serve(): Promise<Ending> {
+    // One function for all: an async function for each request costs a tenth of a request.
+    for (let state: State = READING;;) {
+      if (state.kind === "reading" && this.#stop === "finished") state = STOPPED;
+      switch (state.kind) {
+        case "reading":
+          this.#beginRead();
+          try {
+            state = this.#receive(await this.#frames.read());
+          } catch (error) {
+            state = this.#giveUp(error);
+          }
+          break;
+        case "answering": {
+          const answers: Answers = await state.answers;
+          for (let piece = this.#outbox.first(answers); piece !== undefined;) {
+            this.#limits.write();
+            const written = await this.#connection.write(piece);
+            const queued = this.#context.fairness.next(this.#ticket, this.#commandCount);
+            if (queued !== undefined) await queued;
+            piece = this.#outbox.next(written);
+          }
+          this.#limits.clear();
+          if (answers.rest !== undefined) {
+            state = { ...state, answers: answers.rest };
+          } else if (state.next === undefined) {
+            state = this.#stateAfter(answers, state.ending);
+          } else {
+            if (this.#isReading) this.#limits.read(this.#requests.isBegun, false);
+            state = await state.next;
+          }
+          break;
         }
-      }
-      if (isOver) return halt;
-      next = undefined;
-      if (halt !== undefined) next = await this.#awaitAnswer(halt);
-      else if (this.#isStopped) next = { kind: "ending", ending: "the server stops" };
-      else if (this.#ahead !== undefined) {
-        this.#armForReading();
-        next = await this.#ahead;
-        this.#ahead = this.#begunAt = undefined;
-        this.#deadline.clear();
-      } else {
-        try {
-          next = this.#feed(await this.#read());
-        } catch (error) {
-          next = this.#recover(error);
+        case "waiting": {
+          const reply: Reply = await state.reply;
+          this.#isWaiting = false;
+          const answers: Answers = { items: [WAIT], replies: [reply], ending: "open" };
+          state = { kind: "answering", answers, next: state.next };
+          break;
         }
+        case "parting":
+          this.#context.engine.end(this.#session);
+          await this.#linger();
+          return state.ending;
       }
     }
   }
 
-  /**
-   * Answers the commands that have come. Returns early with an answer that has to wait, or with the
-   * reason if the connection ends.
-   */
-  #answerAll(first: Next | undefined): Ending | PendingAnswer | undefined {
-    for (let next = first ?? this.#nextItem(); next !== undefined; next = this.#nextItem()) {
-      if (next.kind === "ending") return next.ending;
-      if (next.kind === "mistake") {
-        this.#logMistake(next);
-        if (next.reply !== undefined) this.#outbox.addLast(next.reply);
-        return "mistake";
-      }
-      const answer = next.kind === "answered" ? next.answer : this.#answerTo(next);
-      if (answer instanceof Promise) {
-        const isWait = next.kind === "command" && next.command.name === "wait";
-        return { isWait, answer };
-      }
-      this.#lastIsWait = answer.name === "wait";
-      if (this.#outbox.add(answer) === "ends") return "refused";
-    }
-    return undefined;
-  }
-
-  /** The next item of the bytes that have come. */
-  #nextItem(): Item | undefined {
-    if (this.#ahead !== undefined) return undefined;
-    const item = this.#commands.next();
-    if (item !== undefined) this.#begunAt = undefined;
-    return item;
-  }
-
-  /** Does the server stop, and are no more commands to be answered? */
-  get #isStopped(): boolean {
-    if (this.#stopAt === undefined || this.#ahead !== undefined) return false;
-    // A client whose `wait` the stop has ended would only wait again.
-    return this.#lastIsWait || performance.now() > this.#stopAt;
-  }
-
-  #read(): Promise<ReadableStreamReadResult<Split>> {
-    this.#armForReading();
-    this.#commands.copyUnread();
+  #beginRead(): void {
     this.#isReading = true;
-    return this.#frames.read();
+    if (!this.#outbox.isWriting) this.#limits.read(this.#requests.isBegun, this.#isWaiting);
+    this.#requests.copyUnread();
   }
 
-  /** Takes in a chunk, or the end of the stream, which within a command is a mistake. */
-  #feed(read: ReadableStreamReadResult<Split>): Next | undefined {
+  /** Enters what a chunk completes. The end of the stream within a command is a mistake. */
+  #receive(read: ReadableStreamReadResult<Split>): State {
     this.#isReading = false;
+    if (!this.#outbox.isWriting) this.#limits.clear();
     if (read.done) {
-      // Until here the session holds its name.
-      this.#context.engine.end(this.#session);
-      return this.#commands.isBegun
-        ? this.#breakOff("cut-off")
-        : { kind: "ending", ending: "closed by the client" };
+      // The session ends first: a `wait` that waits is answered without mail.
+      return this.#requests.isBegun
+        ? this.#enter([{ kind: "end" }, this.#breakOff("cut-off")], "mistake")
+        : this.#enter([{ kind: "end" }], "closed by the client");
     }
     this.#context.fairness.events++;
     this.#bytesIn += read.value.size;
     this.#outbox.observer?.received(read.value);
-    this.#commands.feed(read.value);
-    // The client may have known of a refusal when it sent this, so its commands may wait again.
-    this.#session.waitedFor = undefined;
-    if (this.#phase === "reading") this.#deadline.clear();
-    return undefined;
-  }
-
-  /** Deals with a failed read: its deadline has passed, or the connection is lost. */
-  #recover(error: unknown): Next | undefined {
-    this.#isReading = false;
-    if (this.#expired === undefined) throw error;
-    if (this.#expired !== "stalled") return { kind: "ending", ending: this.#expired };
-    if (this.#commands.isBegun) return this.#breakOff("stalled");
-    // The rest of the command came just as the deadline passed.
-    this.#expired = undefined;
-    return undefined;
-  }
-
-  /** Reads the next item while a `wait` waits. */
-  async #readAhead(): Promise<Next> {
-    for (let next: Next | undefined;;) {
-      next ??= this.#commands.next();
-      if (next !== undefined) {
-        this.#begunAt = undefined;
-        return next;
-      }
-      try {
-        next = this.#feed(await this.#read());
-      } catch (error) {
-        next = this.#recover(error);
-      }
+    this.#requests.feed(read.value);
+    const items: Entered[] = [];
+    for (let item = this.#requests.next(); item !== undefined; item = this.#requests.next()) {
+      items.push(item);
+      if (item.kind === "mistake") return this.#enterMistake(items, item);
     }
+    if (items.length === 0) return READING;
+    this.#commandCount += items.length;
+    this.#limits.complete();
+    return this.#enter(items);
   }
 
-  /** Makes the mistake of a command that will not be completed. */
-  #breakOff(kind: "stalled" | "cut-off"): Item {
-    this.#outbox.observer?.brokenOff(kind);
-    return this.#commands.breakOff(kind);
+  /** A read has failed: it was given up, or the connection is lost. */
+  #giveUp(error: unknown): State {
+    this.#isReading = false;
+    if (this.#stop === "finished") return STOPPED;
+    if (this.#passed === "idle") return { kind: "parting", ending: "idle" };
+    if (this.#passed !== "stalled") throw error;
+    this.#passed = undefined;
+    // The rest of the command may have come just as its time was over.
+    if (!this.#requests.isBegun) return READING;
+    const mistake = this.#breakOff("stalled");
+    return this.#enterMistake([mistake], mistake);
   }
 
-  /** Sets the deadline of a read: for the rest of a command, or for the first byte of the next. */
-  #armForReading(): void {
-    if (this.#outbox.isWriting) return;
-    const { idleTimeoutS, commandTimeoutS } = this.#context.options;
-    const now = loopTime();
-    let ms = this.#phase === "waiting" ? Infinity : 1000 * idleTimeoutS;
-    this.#begunAt = this.#commands.isBegun ? this.#begunAt ?? now : undefined;
-    if (this.#begunAt !== undefined) ms = this.#begunAt + 1000 * commandTimeoutS - now;
-    if (this.#stopAt !== undefined) ms = Math.min(ms, STOP_PAUSE_MS, this.#stopAt - now);
-    this.#armedAt = now;
-    this.#deadline.set(Math.max(0, ms));
+  #enter(items: readonly Entered[], ending?: Ending): State {
+    const answers = this.#context.engine.enter(this.#session, items);
+    return { kind: "answering", answers, ...ending && { ending } };
   }
 
-  #answerTo(item: Exclude<Item, { kind: "mistake" }>): Answer | Promise<Answer> {
-    this.#commandCount++;
-    if (item.kind === "command") return this.#context.engine.run(this.#session, item.command);
-    this.#context.engine.acknowledge(this.#session);
-    return { name: item.name, reply: item.reply };
-  }
-
-  /** Waits for an answer. The next command ends a `wait`, so it is read meanwhile. */
-  async #awaitAnswer({ isWait, answer }: PendingAnswer): Promise<Answered> {
-    if (!isWait) return { kind: "answered", answer: await answer };
-    this.#phase = "waiting";
-    this.#ahead = this.#readAhead();
-    const endWait = () => this.#context.engine.endWait(this.#session);
-    this.#ahead.then(endWait, endWait);
-    const done = await answer;
-    this.#phase = "reading";
-    return { kind: "answered", answer: done };
-  }
-
-  #logMistake({ mistake, explanation }: Item & { kind: "mistake" }): void {
+  #enterMistake(
+    items: readonly Entered[],
+    { mistake, explanation }: Item & { kind: "mistake" },
+  ): State {
     const { address, peer, session: { count: connection } } = this.#session.actor;
     this.#context.meter?.mistaken(mistake.code);
     this.#context.log.refused(address, mistake.code, { connection, peer, explanation });
+    return this.#enter([...items, { kind: "end" }], "mistake");
+  }
+
+  /** Makes the mistake of a command that will not be completed. */
+  #breakOff(kind: "stalled" | "cut-off"): Item & { kind: "mistake" } {
+    this.#outbox.observer?.brokenOff(kind);
+    return this.#requests.breakOff(kind);
+  }
+
+  /** The state after the replies are written. */
+  #stateAfter({ items, ending: replyEnding, parked }: Answers, ending: Ending | undefined): State {
+    if (ending !== undefined) return { kind: "parting", ending };
+    if (replyEnding !== "open") return { kind: "parting", ending: "refused" };
+    if (parked !== undefined) return this.#wait(parked);
+    // A client whose `wait` the stop has ended would only wait again.
+    return this.#stop !== undefined && isWait(items.at(-1)) ? STOPPED : READING;
+  }
+
+  #wait(reply: Promise<Reply>): State {
+    this.#isWaiting = true;
+    const next = this.#readOn();
+    // An error is thrown where `next` is awaited, behind the reply.
+    next.catch(() => {});
+    return { kind: "waiting", reply, next };
+  }
+
+  /** Reads while a `wait` waits, until items were entered: they end it. */
+  async #readOn(): Promise<State> {
+    for (let state: State = READING;;) {
+      this.#beginRead();
+      try {
+        state = this.#receive(await this.#frames.read());
+      } catch (error) {
+        // Without a connection there is no reason to wait.
+        if (this.#passed === undefined && this.#stop !== "finished") {
+          this.#context.engine.end(this.#session);
+        }
+        state = this.#giveUp(error);
+      }
+      if (state.kind !== "reading") return state;
+    }
   }
 
   /**
-   * Reads until the client closes the connection, at most {@link LINGER_MS}. Without that TCP might
-   * reset the connection, and the client would lose the last reply.
+   * Reads until the client closes the connection, within the limit. Without that TCP might reset the
+   * connection, and the client would lose the last reply.
    */
   async #linger(): Promise<void> {
-    this.#phase = "lingering";
-    this.#deadline.set(LINGER_MS);
+    this.#limits.linger();
     try {
       await this.#connection.closeWrite();
       while (!(await this.#frames.read()).done);
@@ -383,28 +346,22 @@ export class ConnectionHandler {
     }
   }
 
-  /** While the server stops: may there be unread commands, as the loop was busy or late? */
-  #mayHaveMore(): boolean {
-    const now = performance.now();
-    if (this.#stopAt === undefined || now >= this.#stopAt) return false;
-    const before = this.#eventsBefore;
-    this.#eventsBefore = this.#context.fairness.events;
-    return before !== this.#eventsBefore || now - this.#armedAt > 1.2 * STOP_PAUSE_MS;
+  /** Acts on a time limit that has passed. */
+  #pass(what: Passed): void {
+    this.#passed = what;
+    if (what === "unwritten" || what === "unclosed") this.kill();
+    else if (this.#isReading) this.#frames.giveUp();
   }
 
-  /** Acts on the deadline, which has passed. */
-  #expire(): void {
-    const isWriting = this.#outbox.isWriting;
-    if (isWriting && this.#stopAt === undefined) this.#expired = "nothing written in time";
-    if (isWriting || this.#phase === "lingering") return this.kill();
-    if (this.#mayHaveMore()) return this.#armForReading();
-    this.#expired = this.#stopAt !== undefined
-      ? "the server stops"
-      : this.#commands.isBegun
-      ? "stalled"
-      : "idle";
-    this.#frames.giveUp();
+  /** Why the connection was lost, for the log. */
+  #lossOf(error: unknown): string {
+    if (this.#stop !== undefined) return "the server stops";
+    return this.#passed === "unwritten" ? "nothing written in time" : `lost: ${messageOf(error)}`;
   }
+}
+
+function isWait(item: Entered | undefined): boolean {
+  return item?.kind === "command" && item.command.name === "wait";
 }
 
 /** Closes what may be closed already, by the client or by a time-out. */

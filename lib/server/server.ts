@@ -11,6 +11,7 @@ import {
   type ConnectionFacts,
   ConnectionHandler,
 } from "./connection.ts";
+import { drain } from "./drain.ts";
 import { fastDecoder } from "./fast_utf8.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
@@ -23,7 +24,7 @@ import { isWithin, type Network, parseNetworks } from "../protocol/ip.ts";
 import type { ServerOptions } from "../options.ts";
 import { replyText } from "../protocol/reply.ts";
 import { readProxyHeader, TcpConnection } from "./tcp.ts";
-import type { GroupCommit } from "../engine/group_commit.ts";
+import type { Commits } from "../engine/commits.ts";
 import { userOf } from "../chat/users.ts";
 
 /** After a failed `accept` the next try is this much later (ms), then each time twice as much. */
@@ -57,7 +58,7 @@ export interface ServerFacts {
 export class Server {
   readonly #options: ServerOptions;
   readonly #log: Log;
-  readonly #commits: GroupCommit;
+  readonly #commits: Commits;
   readonly #expireMs: number;
   readonly #engine: Engine;
   readonly #listener: Deno.TcpListener;
@@ -76,7 +77,7 @@ export class Server {
   #stopping = false;
 
   /** Serves the chat of `commits` from now on. Throws `ExitError` where it can't listen. */
-  constructor(options: ServerOptions, log: Log, commits: GroupCommit, meter?: Meter) {
+  constructor(options: ServerOptions, log: Log, commits: Commits, meter?: Meter) {
     this.#options = options;
     this.#log = log;
     this.#proxies = parseNetworks(options.proxyProtocol);
@@ -100,7 +101,7 @@ export class Server {
 
   /** From now on forgets users who are absent too long, and ends members that are gone. */
   expireUsers(): void {
-    if (this.#expireMs === Infinity && !this.#commits.isShared) return;
+    if (this.#expireMs === Infinity && this.#commits.sharing === undefined) return;
     this.#expiring = setInterval(() => {
       this.#engine.checkPeers();
       if (this.#expireMs < Infinity) this.forgetAbsent(this.#commits.now());
@@ -122,11 +123,14 @@ export class Server {
     closeQuietly(this.#listener);
     for (const connection of [...this.#refusing, ...this.#arriving]) closeQuietly(connection);
     this.#engine.stop();
-    for (const handler of this.#handlers.keys()) handler.stop();
+    for (const handler of this.#handlers.keys()) handler.drain();
     const timer = setTimeout(() => {
       for (const handler of this.#handlers.keys()) handler.kill();
     }, STOP_MS_MAX);
-    await Promise.all(this.#handlers.values());
+    const over = Promise.all(this.#handlers.values());
+    await drain(() => this.#context.fairness.events, over);
+    for (const handler of this.#handlers.keys()) handler.finish();
+    await over;
     clearTimeout(timer);
     await this.#commits.close();
   }

@@ -8,7 +8,7 @@ import type { Command } from "../../lib/protocol/command.ts";
 import { type Reply, replyText, type Shown } from "../../lib/protocol/reply.ts";
 import type { Settings } from "../../lib/chat/settings.ts";
 import { snapshotRows } from "../../lib/chat/snapshot.ts";
-import { emptyUsers } from "../../lib/chat/users.ts";
+import { type Actor, emptyUsers } from "../../lib/chat/users.ts";
 
 const SETTINGS: Settings = {
   strict: false,
@@ -37,6 +37,11 @@ function textOf(reply: Reply): string {
   }
 }
 
+function actorOf(sender: string): Actor {
+  const [count = "", address = "a"] = sender.split("@");
+  return { session: { member: 0, count: Number(count) }, address, peer: `${address}:${count}` };
+}
+
 /** A chat and the result of its last entry. A sender `1@a` is session 1 from address a. */
 class World {
   state: ChatState;
@@ -60,10 +65,7 @@ class World {
   }
 
   run(sender: string, command: Command): string {
-    const [session = "", address = "a"] = sender.split("@");
-    const id = { member: 0, count: Number(session) };
-    const actor = { session: id, address, peer: `${address}:${session}` };
-    this.step({ kind: "command", at: 0, actor, command });
+    this.step({ kind: "command", at: 0, actor: actorOf(sender), command });
     return textOf(this.reply!);
   }
 
@@ -74,8 +76,10 @@ class World {
   receive = (sender: string) => this.run(sender, { name: "receive" });
   wait = (sender: string) => this.run(sender, { name: "wait", seconds: 1 });
   logout = (sender: string) => this.run(sender, { name: "logout" });
-  end = (count: number) => this.step({ kind: "end", at: 0, session: { member: 0, count } });
-  take = (shown: Shown) => this.step({ kind: "take", shown });
+  end = (count: number, at = 0) =>
+    this.step({ kind: "end", at, session: { member: 0, count }, address: "a" });
+  take = (sender: string, shown: Shown) =>
+    this.step({ kind: "take", actor: actorOf(sender), shown });
 
   get shown(): Shown {
     return (this.reply as Reply & { code: "mail" }).shown;
@@ -424,7 +428,7 @@ describe("in default mode, wait", () => {
     assertEquals(chat.wait("1@a"), "mail: Al: 1");
     const { shown } = chat;
     chat.send("1@a", "Al", "2");
-    chat.take(shown);
+    chat.take("1@a", shown);
     assertEquals(chat.wait("1@a"), "mail: Al: 2");
   });
 
@@ -436,7 +440,7 @@ describe("in default mode, wait", () => {
     const { shown } = chat;
     chat.receive("1@a");
     chat.send("1@a", "Al", "2");
-    chat.take(shown);
+    chat.take("1@a", shown);
     assertEquals(chat.receive("1@a"), "mail: Al: 2");
   });
 
@@ -449,9 +453,25 @@ describe("in default mode, wait", () => {
     chat.logout("1@a");
     chat.register("2@a", "Al");
     chat.send("2@a", "Al", "2");
-    chat.take(shown);
+    chat.take("1@a", shown);
+    chat.take("2@a", shown);
     assertEquals(chat.receive("2@a"), "mail: Al: 2");
     assertEquals(textOf(mailFor(chat.state, shown)), NOT_REGISTERED);
+  });
+
+  it("mail is not taken for a session that has become another user, or none", () => {
+    const chat = new World();
+    chat.register("1@a", "Al");
+    chat.send("1@a", "Al", "1");
+    chat.wait("1@a");
+    const { shown } = chat;
+    chat.register("1@a", "Bob");
+    chat.take("1@a", shown);
+    chat.take("9@z", shown);
+    assertEquals(chat.register("1@a", "Al"), "Nice to see you, Al");
+    assertEquals(chat.wait("1@a"), "mail: Al: 1");
+    chat.take("1@a", shown);
+    assertEquals(chat.wait("1@a"), "mail: ");
   });
 
   it("refuses a connection without a user", () => {
@@ -498,6 +518,19 @@ describe("in strict mode", () => {
     const before = chat.state;
     chat.end(1);
     assertEquals(chat.state === before, true);
+  });
+
+  it("the end of a connection says that its user was here, once an hour", () => {
+    const chat = strict();
+    chat.register("1@a", "Al");
+    const { id } = chat.state.users.byName.get("Al")!;
+    const freeSince = () => chat.state.users.presence.get(id)!.freeSince;
+    chat.end(1, 3_599_999);
+    assertEquals(freeSince(), 0);
+    chat.end(1, 3_600_000);
+    assertEquals(freeSince(), 3_600_000);
+    chat.end(2, 7_199_999);
+    assertEquals(freeSince(), 3_600_000);
   });
 
   it("after logout another name can be registered", () => {

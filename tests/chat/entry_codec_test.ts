@@ -20,14 +20,14 @@ describe("the text of a batch", () => {
       command(1_000_000_000_007, AL, { name: "register", user: "Al" }),
       command(1_000_000_000_005, BOB, { name: "register", user: "Бо👍" }),
       command(1_000_000_000_007, AL, { name: "send", to: "Бо👍", text: 'a "quoted"\n\0 text' }),
-      { kind: "take", shown: { user: "Al", id: 1, through: 2 } },
+      { kind: "take", actor: AL, shown: { user: "Al", id: 1, through: 2 } },
       command(1_000_000_000_008, AL, { name: "sendall", text: "" }),
       command(1_000_000_000_009, BOB, { name: "receive" }),
       command(1_000_000_000_009, BOB, { name: "wait", seconds: 2.5 }),
       command(1_000_000_000_009, BOB, { name: "logout" }),
       { kind: "seen", at: 5, address: "10.0.0.1" },
       { kind: "forget", user: "Al", id: 1 },
-      { kind: "end", at: 9, session: BOB.session },
+      { kind: "end", at: 9, session: BOB.session, address: BOB.address },
     ];
     assertEquals(decodeEntries(encodeEntries(entries)), entries);
     assertEquals(decodeEntries(encodeEntries([])), []);
@@ -36,7 +36,7 @@ describe("the text of a batch", () => {
   it("gives back consecutive commands, alike or not", () => {
     const send = (text: string) => command(7, AL, { name: "send", to: "Bob", text });
     const receive = command(7, AL, { name: "receive" });
-    const end: Entry = { kind: "end", at: 7, session: BOB.session };
+    const end: Entry = { kind: "end", at: 7, session: BOB.session, address: BOB.address };
     const entries = [
       ...[send("1"), send("2"), send("3"), receive, receive, receive, send("4")],
       ...[command(7, BOB, { name: "sendall", text: "5" }), send("6"), end, send("7")],

@@ -84,10 +84,13 @@ describe("a mailbox from which 2^32 messages were taken", () => {
       after(EMPTY, command(al, { name: "register", user: "Al" }), note("1"), note("2")),
       (row) => row.replace('"taken":0', `"taken":${2 ** 32 - 1}`),
     );
-    const shown = { user: "Al", id: 1, through: 2 ** 32 };
-    const next = after(old, note("3"), { kind: "take", shown }, { kind: "take", shown });
+    const take = (through: number): Entry => {
+      const actor = { session: al, address: "0, 1", peer: "" };
+      return { kind: "take", actor, shown: { user: "Al", id: 1, through } };
+    };
+    const next = after(old, note("3"), take(2 ** 32), take(2 ** 32));
     assertEquals(mail(next), { Al: ["2", "3"] });
-    const more = after(restored(next), { kind: "take", shown: { ...shown, through: 2 ** 32 + 1 } });
+    const more = after(restored(next), take(2 ** 32 + 1));
     assertEquals(mail(more), { Al: ["3"] });
     assertEquals(taken(more.mailboxes, 1), 2 ** 32 + 1);
   });
@@ -117,7 +120,7 @@ describe("sessions whose numbers have the same lowest 32 bits", () => {
 
   it("end alone", () => {
     for (const [at, session] of ids.entries()) {
-      const next = restored(after(full, { kind: "end", at: 1, session }));
+      const next = restored(after(full, { kind: "end", at: 1, session, address: "" }));
       assertEquals(held(next), ids.map(nameOf).toSpliced(at, 1));
     }
   });

@@ -87,13 +87,13 @@ function compare(random: () => number, strict: boolean, steps: number): void {
   for (let i = 0; i < steps; i++) {
     const place = wholeBelow(random, sessions.length);
     const session = sessions[place]!;
+    const address = `10.0.0.${session % 3}`;
     if (random() < 0.1) {
-      apply({ kind: "end", at: 0, session: { member: 0, count: session } });
+      apply({ kind: "end", at: 0, session: { member: 0, count: session }, address });
       model.end(session);
       sessions[place] = next++;
       continue;
     }
-    const address = `10.0.0.${session % 3}`;
     const command = randomCommand(random);
     const actor = {
       session: { member: 0, count: session },

@@ -3,96 +3,30 @@ import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Entry } from "../../lib/chat/entry.ts";
-import { emptyChat, RULES } from "../../lib/chat/state.ts";
 import { Engine } from "../../lib/engine/engine.ts";
 import { Metrics } from "../../lib/http/metrics.ts";
 import { parseServerOptions } from "../../lib/options.ts";
-import { type Settings, settingsOf } from "../../lib/chat/settings.ts";
-import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
-import { decodeEntries, encodeEntries } from "../../lib/chat/entry_codec.ts";
-import { GroupCommit } from "../../lib/engine/group_commit.ts";
+import { settingsOf } from "../../lib/chat/settings.ts";
+import type { SharedCommits } from "../../lib/engine/shared_commits.ts";
 import { HttpServer } from "../../lib/http/http_server.ts";
 import { itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
 import { serveIn, SILENT_LOG, type TestServer, until } from "../support.ts";
+import { join, type Stream } from "./stream.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
 const STRICT = settingsOf(parseServerOptions(["--strict"]));
 const HOUR_MS = 3_600_000;
 
-/** A stream, and the journal of one server on it. */
-class Stream implements Carrier {
-  readonly journal: SharedJournal;
-  readonly commits: GroupCommit;
-  asked: ((isThere: boolean) => void) | undefined;
-  /** The number of messages in the stream behind the one that comes. */
-  pending = 0;
-  readonly #sent: string[] = [];
-  #members = 0;
-  #last = 0;
-
-  constructor(settings: Settings) {
-    this.journal = new SharedJournal(this, 0, {
-      settings,
-      timeoutMs: 5_000,
-      bodyLengthMax: 100_000,
-      newId: () => `member ${++this.#members}`,
-      failed: (error) => {
-        throw error;
-      },
-    });
-    this.commits = new GroupCommit(emptyChat(settings), this.journal, SILENT_LOG);
-  }
-
-  send(_id: string, body: string, sent: (error?: unknown) => void): void {
-    this.#sent.push(body);
-    sent();
-  }
-
-  /** A batch comes from the stream. */
-  hear(...batch: readonly Entry[]): void {
-    this.journal.receive(++this.#last, encodeEntries(batch), this.pending);
-  }
-
-  /** Waits until the server has sent batches, and lets them come back. */
-  async comeBack(): Promise<void> {
-    await until(() => this.#sent.length > 0, "something is sent");
-    for (const body of this.#sent.splice(0)) this.hear(...decodeEntries(body));
-  }
-
-  /** Another member is asked; the test says by `asked` whether it answers. */
-  ask(): Promise<boolean> {
-    return new Promise((resolve) => this.asked = resolve);
-  }
-
-  answer(): void {}
-
-  save(): void {}
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
 const OVER: Entry = { kind: "leave", at: 1, member: "member 1" };
 const BATCH = { kind: "batch", at: 1, member: "other", batch: 1 } as const;
-
-/** A server that has joined a chat, and another member. */
-async function join(settings = SETTINGS): Promise<{ stream: Stream }> {
-  const stream = new Stream(settings);
-  const joined = stream.journal.join();
-  await stream.comeBack();
-  await joined;
-  stream.hear({ kind: "join", at: 1, member: "other", rules: RULES, settings });
-  return { stream };
-}
 
 describe("a server that is behind the others", () => {
   itNeeds(
     NET,
     "accepts no connection until it has read their batches, and /healthz says so",
     async () => {
-      const { stream } = await join();
+      const { stream } = await join(SETTINGS);
       const server = await serveIn({ open: () => Promise.resolve(stream.commits) });
       const options = parseServerOptions(["--http", "0"]);
       const web = new HttpServer(server.server, options, new Metrics("0.0.0"), SILENT_LOG);
@@ -121,7 +55,7 @@ describe("a server that is behind the others", () => {
   );
 
   itNeeds(NET, "closes a waiting connection without a reply when it is stopped", async () => {
-    const { stream } = await join();
+    const { stream } = await join(SETTINGS);
     const server = await serveIn({ open: () => Promise.resolve(stream.commits) });
     stream.pending = 1_000;
     stream.hear(BATCH);
@@ -138,12 +72,11 @@ describe("a strict server beside others", () => {
   it("notes that a user is here, so that no other member forgets the user", async () => {
     const { stream } = await join(STRICT);
     const engine = new Engine(stream.commits, SILENT_LOG);
-    const answer = engine.run(engine.open("10.0.0.1", "10.0.0.1:1"), {
-      name: "register",
-      user: "Al",
-    });
+    const command = { name: "register", user: "Al" } as const;
+    const session = engine.open("10.0.0.1", "10.0.0.1:1");
+    const answers = engine.enter(session, [{ kind: "command", command }]);
     await stream.comeBack();
-    await answer;
+    await answers;
     const later = Date.now() + 2 * HOUR_MS;
     stream.hear({ ...BATCH, at: later });
     engine.forgetAbsent(later, 3 * HOUR_MS);
@@ -151,13 +84,14 @@ describe("a strict server beside others", () => {
     const { byName, presence } = stream.commits.published.users;
     assertEquals(presence.get(byName.get("Al")!.id)!.freeSince, later);
     engine.forgetAbsent(later + HOUR_MS / 2, 3 * HOUR_MS);
-    assertEquals(stream.commits.settled(), undefined);
+    await sleep(5);
+    assertEquals(stream.sent, []);
   });
 });
 
 describe("a server whose member another one has ended", () => {
   itNeeds(NET, "serves a client that comes meanwhile as soon as it takes part again", async () => {
-    const { stream } = await join();
+    const { stream } = await join(SETTINGS);
     const server = await serveIn({ open: () => Promise.resolve(stream.commits) });
     using old = await Peer.connect(server.port);
     await old.send("register", "Old");
@@ -178,7 +112,7 @@ describe("a server whose member another one has ended", () => {
   });
 
   itNeeds(NET, "gives no name to a session of the member before that waits for it", async () => {
-    const { stream } = await join();
+    const { stream } = await join(SETTINGS);
     const { commits } = stream;
     const server = await serveIn({ open: () => Promise.resolve(commits) });
     const actor = { session: { member: 2, count: 1 }, address: "127.0.0.1", peer: "" };
@@ -190,7 +124,12 @@ describe("a server whose member another one has ended", () => {
     stream.hear(OVER);
     assertEquals(await al.frame(), undefined);
     await stream.comeBack();
-    stream.hear({ ...BATCH, batch: 2 }, { kind: "end", at: 1, session: actor.session });
+    stream.hear({ ...BATCH, batch: 2 }, {
+      kind: "end",
+      at: 1,
+      session: actor.session,
+      address: actor.address,
+    });
     stream.asked!(true);
     using bob = await Peer.connect(server.port);
     await bob.send("register", "Bob");
@@ -224,7 +163,7 @@ async function stop(server: TestServer, stream: Stream): Promise<void> {
 }
 
 /** The names that sessions hold. */
-function namesHeld({ published: { users } }: GroupCommit): string[] {
+function namesHeld({ published: { users } }: SharedCommits): string[] {
   return users.byId.values().filter(({ id }) => users.presence.get(id)!.session !== undefined)
     .map(({ name }) => name);
 }

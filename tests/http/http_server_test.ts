@@ -26,7 +26,9 @@ describe("the health of a server", () => {
     let isFailing = false;
     await using server = serveWebOn({
       ...memoryJournal,
-      commit: (_entries, stored) => stored(isFailing ? new Error("disk full") : undefined),
+      commit: () => {
+        if (isFailing) throw new Error("disk full");
+      },
     });
     using al = await Peer.connect(server.port);
     await al.ask("register", "Al");

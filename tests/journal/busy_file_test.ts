@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
 import { emptyChat } from "../../lib/chat/state.ts";
-import { commitAndWait, replay } from "../../lib/journal/journal.ts";
+import { replay } from "../../lib/journal/journal.ts";
 import { SCHEDULE } from "../../lib/journal/sqlite/sqlite_journal.ts";
 import { itNeeds } from "../needs.ts";
 import { SILENT, TempFile, until } from "../support.ts";
@@ -30,7 +30,7 @@ describe("a journal in a file that is busy", () => {
     async work(batches: number): Promise<void> {
       for (let batch = 0; batch < batches; batch++) {
         const length = 100_000 / batches;
-        await commitAndWait(this.journal, Array.from({ length }, () => command(2, "send", "x")));
+        this.journal.commit(Array.from({ length }, () => command(2, "send", "x")));
       }
       await until(() => {
         // A journal that still tidies up after the snapshot before does not begin one.
@@ -61,7 +61,7 @@ describe("a journal in a file that is busy", () => {
     using busy = new Busy();
     await busy.work(10);
     const more = Array.from({ length: 15 }, (_, i) => [command(1, "sendall", `${i}`)]);
-    for (const entries of more) await commitAndWait(busy.journal, entries);
+    for (const entries of more) busy.journal.commit(entries);
     assertEquals(busy.look().batches, 15);
     busy.journal.abandon();
     busy.journal = busy.file.open();

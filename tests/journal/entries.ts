@@ -34,7 +34,7 @@ export function command(
 export const BATCHES: readonly (readonly Entry[])[] = [
   [command(1, "register", "Al"), command(2, "register", "Бо👍")],
   [command(2, "send", "one"), command(1, "sendall", "two"), command(2, "send", "three")],
-  [{ kind: "end", at: 7, session: { member: 0, count: 2 } }],
+  [{ kind: "end", at: 7, session: { member: 0, count: 2 }, address: "10.0.0.2" }],
 ];
 
 /** The state after these batches. */

@@ -23,9 +23,7 @@ for (const [where, { needs, room, outlives }] of Object.entries(KINDS)) {
         const commits = await open(chat);
         assertEquals(usersAndMail(commits.published), []);
         for (const entries of BATCHES) {
-          for (const entry of entries) commits.apply(entry);
-          commits.add({});
-          await commits.settled();
+          await commits.store(...entries);
         }
         const stored = ["Al one three", "Бо👍 two"];
         assertEquals(usersAndMail(commits.published), stored);
@@ -40,10 +38,10 @@ for (const [where, { needs, room, outlives }] of Object.entries(KINDS)) {
       await using chat = await room();
       const commits = await open(chat);
       const said: string[][] = [];
-      for (const entry of BATCHES[0]!) commits.apply(entry);
-      commits.add({ done: () => said.push(usersAndMail(commits.published)) });
-      assertEquals(said, []);
-      await commits.settled();
+      const over = commits.store(...BATCHES[0]!);
+      over.then(() => said.push(usersAndMail(commits.published)));
+      assertEquals([said, usersAndMail(commits.published)], [[], []]);
+      await over;
       await sleep(20);
       assertEquals(said, [["Al", "Бо👍"]]);
       await commits.close();

@@ -73,9 +73,9 @@ describe("a server on a file", () => {
     let commits = 0;
     const counting: Journal = {
       read: () => journal.read(),
-      commit: (entries, stored) => {
+      commit: (entries) => {
         commits++;
-        journal.commit(entries, stored);
+        journal.commit(entries);
       },
       published: (state) => journal.published(state),
       close: (state) => journal.close(state),

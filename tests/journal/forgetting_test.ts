@@ -17,10 +17,7 @@ describe("a user without a connection", () => {
       await using server = serveOn({
         ...memoryJournal,
         read: () => ({ rows: [], batches: [], at: later }),
-        commit: (entries, done) => {
-          stored.push(...entries);
-          done();
-        },
+        commit: (entries) => void stored.push(...entries),
       });
       using al = await Peer.connect(server.port);
       await al.ask("register", "Al");

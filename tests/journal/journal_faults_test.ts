@@ -6,7 +6,7 @@ import { step } from "../../lib/chat/step.ts";
 import type { Entry } from "../../lib/chat/entry.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
-import { commitAndWait, replay } from "../../lib/journal/journal.ts";
+import { replay } from "../../lib/journal/journal.ts";
 import type { Schedule, SqliteJournal } from "../../lib/journal/sqlite/sqlite_journal.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
@@ -105,7 +105,7 @@ for (const [what, { error, amidBatches, amidSnapshot, mend }] of Object.entries(
     itNeeds(
       FILES,
       "within a batch holds the batches that it has taken, and no others",
-      async () => {
+      () => {
         using file = new TempFile();
         const { journal, database } = openWithDatabase(() => file.open());
         // With such a small cache, parts of a batch are on the disk long before its commit.
@@ -115,7 +115,7 @@ for (const [what, { error, amidBatches, amidSnapshot, mend }] of Object.entries(
         for (let number = 0; number < 60; number++) {
           const entries = batch(number, 1 + (number * 37) % 200);
           try {
-            await commitAndWait(journal, entries);
+            journal.commit(entries);
             taken.push(entries);
           } catch (thrown) {
             assertEquals((thrown as Error).message, error);
@@ -141,22 +141,22 @@ for (const [what, { error, amidBatches, amidSnapshot, mend }] of Object.entries(
         const listener = { ...SILENT, snapshotFailed: (thrown: unknown) => failures.push(thrown) };
         const { journal, database } = openWithDatabase(() => file.open(listener, HASTY));
         let state = emptyChat(SETTINGS);
-        const commit = async (entries: Batch) => {
-          await commitAndWait(journal, entries);
+        const commit = (entries: Batch) => {
+          journal.commit(entries);
           state = stepAll(state, entries);
           const { content, wal } = killed(file);
           assertEquals(stateIn(content, wal), textOf(state));
         };
-        await commit(batch(0));
-        await commit(batch(1, 900));
+        commit(batch(0));
+        commit(batch(1, 900));
         const { page_count: pages } = database.prepare("PRAGMA page_count").get()!;
         database.exec(amidSnapshot(Number(pages)));
         journal.published(state);
         await until(() => failures.length > 0, "the snapshot fails");
         assertEquals(failures.map((thrown) => (thrown as Error).message), [error]);
-        await commit(batch(2));
+        commit(batch(2));
         database.exec(mend);
-        await commit(batch(3));
+        commit(batch(3));
         journal.published(state);
         await journal.close(state);
         assertEquals(failures.length, 1);
@@ -185,11 +185,11 @@ class Writer {
     this.notes.splice(0, Infinity, { state: textOf(this.#state), end });
   }
 
-  async write(journal: SqliteJournal, batches: number): Promise<ChatState> {
+  write(journal: SqliteJournal, batches: number): ChatState {
     for (let i = 0; i < batches; i++) {
       const entries = batch(this.#number, 1 + (this.#number % 3) * 40);
       this.#number++;
-      await commitAndWait(journal, entries);
+      journal.commit(entries);
       this.#state = stepAll(this.#state, entries);
       this.notes.push({ state: textOf(this.#state), end: walBytes(this.#file) });
     }
@@ -200,35 +200,35 @@ class Writer {
 type Killed = ReturnType<typeof killed>;
 
 /** Journals that are killed, by what they did before. */
-const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> = {
-  "a new file": async (file, writer) => {
+const WAYS: Record<string, (file: TempFile, writer: Writer) => Killed | Promise<Killed>> = {
+  "a new file": (file, writer) => {
     const journal = file.open();
     writer.begin(0);
-    await writer.write(journal, 10);
+    writer.write(journal, 10);
     const left = killed(file);
     journal.abandon();
     return left;
   },
   "batches behind a snapshot": async (file, writer) => {
     const first = file.open();
-    await first.close(await writer.write(first, 5));
+    await first.close(writer.write(first, 5));
     const journal = file.open();
     writer.begin(0);
-    await writer.write(journal, 10);
+    writer.write(journal, 10);
     const left = killed(file);
     journal.abandon();
     return left;
   },
   "batches over those of a snapshot": async (file, writer) => {
     const journal = file.open(SILENT, { ...HASTY, restMs: 60_000 });
-    journal.published(await writer.write(journal, 10));
+    journal.published(writer.write(journal, 10));
     const looker = new DatabaseSync(file.path, { readOnly: true });
     const isSwitched = () =>
       looker.prepare("SELECT generation FROM current").get()!.generation === 1;
     await until(isSwitched, "the snapshot is written");
     looker.close();
     writer.begin(walBytes(file));
-    await writer.write(journal, 15);
+    writer.write(journal, 15);
     const left = killed(file);
     journal.abandon();
     return left;
@@ -239,12 +239,12 @@ const WAYS: Record<string, (file: TempFile, writer: Writer) => Promise<Killed>> 
     const reader = new DatabaseSync(file.path, { readOnly: true });
     reader.exec("BEGIN; SELECT * FROM batch");
     writer.begin(walBytes(file));
-    journal.published(await writer.write(journal, 10));
+    journal.published(writer.write(journal, 10));
     const looker = new DatabaseSync(file.path, { readOnly: true });
     const batches = () => looker.prepare("SELECT count(*) AS count FROM batch").get()!.count;
     await until(() => batches() === 0, "the snapshot is written, and its batches are deleted");
     looker.close();
-    await writer.write(journal, 5);
+    writer.write(journal, 5);
     const left = killed(file);
     reader.close();
     journal.abandon();

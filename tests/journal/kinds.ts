@@ -1,7 +1,7 @@
 /** Every kind of journal, for the tests that all of them must pass. */
 import { type Journal, memoryJournal } from "../../lib/journal/journal.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
-import { openChat } from "../../lib/engine/group_commit.ts";
+import { openChat } from "../../lib/engine/local_commits.ts";
 import { NATS, Nats } from "./nats.ts";
 import { type Needs, NET } from "../needs.ts";
 import { type Room, TempFile } from "../support.ts";

@@ -6,7 +6,7 @@ import { openNats } from "../../lib/engine/cluster.ts";
 import type { Log } from "../../lib/log.ts";
 import type { ServerOptions } from "../../lib/options.ts";
 import type { SharingOptions } from "../../lib/journal/shared_journal.ts";
-import type { GroupCommit } from "../../lib/engine/group_commit.ts";
+import type { Commits } from "../../lib/engine/commits.ts";
 import { wholeBelow } from "../random.ts";
 import type { Needs } from "../needs.ts";
 
@@ -24,8 +24,9 @@ const PORT_MIN = 10_000;
 const PORT_MAX = 32_000;
 /** The pause between two looks whether a server is ready (ms). */
 const LOOK_MS = 20;
-/** A server that is not ready after this long (ms) is given up. */
-const READY_MS = 60_000;
+/** A server that is not ready after this long (ms) is started again, and the third time given up. */
+const READY_MS = 20_000;
+const READY_STARTS_MAX = 3;
 /** Servers that start together sometimes leave one out for good: then others are started. */
 const STARTS_MAX = 5;
 /** They find each other within this time (ms), or never. */
@@ -99,10 +100,16 @@ export class NatsNode {
 
   /** Waits until it serves, and the copies of what it leads are up to date. */
   async ready(): Promise<void> {
-    const late = performance.now() + READY_MS;
-    while (performance.now() < late && !this.#hasFailed) {
-      if (await this.#isReady()) return;
-      await sleep(LOOK_MS);
+    for (let starts = 1;; starts++) {
+      const late = performance.now() + READY_MS;
+      while (performance.now() < late && !this.#hasFailed) {
+        if (await this.#isReady()) return;
+        await sleep(LOOK_MS);
+      }
+      if (starts === READY_STARTS_MAX || this.#hasFailed) break;
+      // 2.10.27 sometimes does not hear the others after a start, and logs "Duplicate Route".
+      await this.end();
+      this.start();
     }
     const log = await Deno.readTextFile(`${this.#folder}/log`);
     throw new Error(`A nats-server does not get ready: ${log.slice(-1_000)}`);
@@ -232,7 +239,7 @@ export class Nats implements AsyncDisposable {
     options: ServerOptions,
     log: Log,
     snapshotEntries?: SharingOptions["snapshotEntries"],
-  ): Promise<GroupCommit> {
+  ): Promise<Commits> {
     const failed = (error: Error) => log.event("failed", { error: error.message });
     const context = { log, failed, ...snapshotEntries && { snapshotEntries } };
     return await openNats({ ...options, journal: this.urls }, context);

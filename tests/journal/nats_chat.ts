@@ -2,7 +2,7 @@
 import { assertRejects } from "@std/assert";
 import type { Entry } from "../../lib/chat/entry.ts";
 import { snapshotRows } from "../../lib/chat/snapshot.ts";
-import type { GroupCommit } from "../../lib/engine/group_commit.ts";
+import type { Commits } from "../../lib/engine/commits.ts";
 import { JournalError } from "../../lib/journal/journal.ts";
 import { ServerProcess } from "../harness/crash/process.ts";
 import { Peer } from "../peer.ts";
@@ -37,10 +37,8 @@ export function events({ lines }: TestServer): (string | undefined)[] {
 }
 
 /** Stores entries as one batch. */
-export async function store(commits: GroupCommit, entries: readonly Entry[]): Promise<void> {
-  for (const entry of entries) commits.apply(entry);
-  commits.add({});
-  await commits.settled();
+export function store(commits: Commits, entries: readonly Entry[]): Promise<void> {
+  return commits.store(...entries);
 }
 
 const AL = { session: { member: 0, count: 1 }, address: "10.0.0.1", peer: "10.0.0.1:1" };
@@ -54,7 +52,7 @@ export function send(to: string, text: string): Entry {
 }
 
 /** A state as text: equal for equal states. */
-export function textOf(commits: GroupCommit): string {
+export function textOf(commits: Commits): string {
   return [...snapshotRows(commits.published)].join();
 }
 

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
 import { emptyChat, RULES } from "../../lib/chat/state.ts";
-import { commitAndWait, JournalError, replay } from "../../lib/journal/journal.ts";
+import { JournalError, replay } from "../../lib/journal/journal.ts";
 import { itNeeds } from "../needs.ts";
 import { serveOn, TempFile } from "../support.ts";
 import { BATCHES, command, FILES, SETTINGS, stepAll } from "./entries.ts";
@@ -46,11 +46,11 @@ describe("a file for a journal", () => {
   });
 
   for (const where of ["its snapshot", "a batch"]) {
-    itNeeds(FILES, `is refused and stays as it is if ${where} has newer rules`, async () => {
+    itNeeds(FILES, `is refused and stays as it is if ${where} has newer rules`, () => {
       using file = new TempFile();
       const journal = file.open();
       const rules = RULES + 1;
-      await commitAndWait(journal, [{ kind: "start", at: 1, rules, settings: SETTINGS }]);
+      journal.commit([{ kind: "start", at: 1, rules, settings: SETTINGS }]);
       if (where === "a batch") journal.abandon();
       else journal.close({ ...emptyChat(SETTINGS), rules });
       const content = Deno.readFileSync(file.path);
@@ -72,10 +72,10 @@ describe("a file for a journal", () => {
     async () => {
       using file = new TempFile();
       const journal = file.open();
-      for (const entries of BATCHES) await commitAndWait(journal, entries);
+      for (const entries of BATCHES) journal.commit(entries);
       await journal.close(stepAll(emptyChat(SETTINGS), BATCHES));
       const again = file.open();
-      await commitAndWait(again, [command(1, "sendall", "a text to be found")]);
+      again.commit([command(1, "sendall", "a text to be found")]);
       again.abandon();
       const content = Deno.readFileSync(file.path);
       const latin1 = Array.from(content, (byte) => String.fromCharCode(byte)).join("");
@@ -98,7 +98,7 @@ describe("a file for a journal", () => {
       using file = new TempFile();
       const state = stepAll(emptyChat(SETTINGS), BATCHES);
       let journal = file.open();
-      for (const entries of BATCHES) await commitAndWait(journal, entries);
+      for (const entries of BATCHES) journal.commit(entries);
       if (missing === "snapshot") await journal.close(state);
       else journal.abandon();
       using database = new DatabaseSync(file.path);
@@ -113,13 +113,11 @@ describe("a file for a journal", () => {
   itNeeds(
     FILES,
     "stays as it is if it is damaged, and its log too",
-    async () => {
+    () => {
       using file = new TempFile();
       const journal = file.open();
       for (let i = 0; i < 2000; i++) {
-        await commitAndWait(journal, [
-          command(1, "sendall", "x".repeat(60)),
-        ]);
+        journal.commit([command(1, "sendall", "x".repeat(60))]);
       }
       const wal = Deno.readFileSync(`${file.path}-wal`);
       const content = Deno.readFileSync(file.path);
@@ -141,7 +139,7 @@ describe("a file for a journal", () => {
     using file = new TempFile();
     const journal = file.open();
     for (let i = 0; i < 200; i++) {
-      await commitAndWait(journal, [command(1, "sendall", "x".repeat(60))]);
+      journal.commit([command(1, "sendall", "x".repeat(60))]);
     }
     await journal.close(stepAll(emptyChat(SETTINGS), BATCHES));
     const content = Deno.readFileSync(file.path);

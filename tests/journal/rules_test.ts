@@ -20,11 +20,8 @@ describe("the rules", () => {
 
   itNeeds(NET, "of a server are stored when it starts", async () => {
     const stored: Entry[] = [];
-    const collect: Journal["commit"] = (some, done) => {
-      stored.push(...some);
-      done();
-    };
-    const journal = { ...memoryJournal, commit: collect };
+    const commit: Journal["commit"] = (entries) => void stored.push(...entries);
+    const journal = { ...memoryJournal, commit };
     await using _server = serveOn(journal);
     assertEquals(stored.map((entry) => entry.kind === "start" && entry.rules), [RULES]);
   });

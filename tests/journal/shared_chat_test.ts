@@ -1,7 +1,7 @@
 /** A chat that several servers share: what the entries of its members mean. */
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { stepBatch } from "../../lib/chat/step.ts";
+import { followBatch } from "../../lib/chat/batch.ts";
 import type { Entry } from "../../lib/chat/entry.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
@@ -35,9 +35,10 @@ function play(batches: readonly (readonly Entry[])[], from = emptyChat(SETTINGS)
   let state = from;
   const codes: string[] = [];
   for (const batch of batches) {
-    const stepped = stepBatch(state, batch);
+    const stepped = followBatch(state, { leading: batch, requests: [] });
     state = stepped?.state ?? state;
-    const replies = stepped?.replies.filter((reply) => reply !== undefined) ?? [{ code: "-" }];
+    const replies = stepped?.leadingReplies.filter((reply) => reply !== undefined) ??
+      [{ code: "-" }];
     codes.push(...replies.map(({ code }) => code));
   }
   return { state, codes };
@@ -138,7 +139,12 @@ describe("a chat that several servers share", () => {
       return { kind: "return", user: "Al", id, mail: { from: "Al", text } };
     };
     const first: Entry = { kind: "batch", at: 1, member: "a", batch: 6 };
-    const after = play([[first, back("two"), back("one"), { kind: "take", shown }]], state).state;
+    const take: Entry = {
+      kind: "take",
+      actor: { session: AL, address: "10.0.0.1", peer: "" },
+      shown,
+    };
+    const after = play([[first, back("two"), back("one"), take]], state).state;
     assertEquals(textsOf(after, "Al"), ["one", "two", "three"]);
   });
 

@@ -5,9 +5,10 @@ import { decodeEntries, encodeEntries } from "../../lib/chat/entry_codec.ts";
 import type { Entry } from "../../lib/chat/entry.ts";
 import { settingsOf } from "../../lib/chat/settings.ts";
 import { emptyChat, RULES } from "../../lib/chat/state.ts";
-import { stepBatch } from "../../lib/chat/step.ts";
-import { JournalError, LateError, type Origin } from "../../lib/journal/journal.ts";
-import { type Carrier, SharedJournal } from "../../lib/journal/shared_journal.ts";
+import { followBatch } from "../../lib/chat/batch.ts";
+import { LateError } from "../../lib/journal/batch_sender.ts";
+import { JournalError } from "../../lib/journal/journal.ts";
+import { type Carrier, type Origin, SharedJournal } from "../../lib/journal/shared_journal.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 
 const SETTINGS = settingsOf(parseServerOptions([]));
@@ -55,7 +56,7 @@ class FakeCarrier implements Carrier {
 }
 
 /** A server's journal and state, with timers that go off when the test says so. */
-function openWorld(bodyLengthMax = 100_000) {
+function openWorld() {
   const carrier = new FakeCarrier();
   const timers = new Set<{ ms: number; call: () => void }>();
   const heard: string[] = [];
@@ -65,7 +66,7 @@ function openWorld(bodyLengthMax = 100_000) {
   const journal = new SharedJournal(carrier, 0, {
     settings: SETTINGS,
     timeoutMs: 5_000,
-    bodyLengthMax,
+    bodyLengthMax: 100_000,
     newId: () => `member${++id}`,
     failed: (error) => heard.push(`failed: ${error}`),
     later: (ms, call) => {
@@ -76,7 +77,7 @@ function openWorld(bodyLengthMax = 100_000) {
   });
   journal.follow({
     came: (batch: readonly Entry[], origin: Origin) => {
-      const stepped = stepBatch(state, batch);
+      const stepped = followBatch(state, { leading: batch, requests: [] });
       heard.push(`${origin} ${batch.map(({ kind }) => kind)}${stepped ? "" : " (not counted)"}`);
       state = stepped?.state ?? state;
       if (stepped !== undefined) journal.published(state);
@@ -93,7 +94,10 @@ function openWorld(bodyLengthMax = 100_000) {
     miss: (...bodies: string[]) => {
       last += bodies.length;
       const next = bodies.reduce(
-        (before, body) => stepBatch(before, decodeEntries(body))?.state ?? before,
+        (before, body) => {
+          const batch = { leading: decodeEntries(body), requests: [] };
+          return followBatch(before, batch)?.state ?? before;
+        },
         state,
       );
       journal.reset(next, last);
@@ -112,16 +116,15 @@ function openWorld(bodyLengthMax = 100_000) {
         ...{ kind: "command", at: 1, actor, command: { name: "register", user } },
       }));
       journal.commit(entries, (error) => {
-        const how = error instanceof LateError ? "late" : error === undefined ? "stored" : "failed";
-        heard.push(`${names}: ${how}`);
+        heard.push(`${names}: ${error instanceof LateError ? "late" : "failed"}`);
       });
     },
   };
 }
 
 /** The same, after the server has joined. */
-function openJoined(bodyLengthMax?: number) {
-  const world = openWorld(bodyLengthMax);
+function openJoined() {
+  const world = openWorld();
   world.journal.join();
   world.comeBack();
   world.heard.length = 0;
@@ -149,13 +152,13 @@ describe("a journal that several servers share", () => {
     assertEquals(journal.member, undefined);
   });
 
-  it("calls a commit stored when it comes back, not when it was acknowledged", () => {
+  it("has stored a commit when it comes back, not when it was acknowledged", () => {
     const { carrier, commit, comeBack, heard } = openJoined();
     commit("Al");
     carrier.tell();
     assertEquals(heard, []);
     comeBack();
-    assertEquals(heard, ["own batch,command", "Al: stored"]);
+    assertEquals(heard, ["own batch,command"]);
   });
 
   it("sends a batch that does not come back again, under the same number", () => {
@@ -170,11 +173,7 @@ describe("a journal that several servers share", () => {
     assertEquals(carrier.body, body);
     comeBack();
     comeBack();
-    assertEquals(heard, [
-      "own batch,command",
-      "Al: stored",
-      "foreign batch,command (not counted)",
-    ]);
+    assertEquals(heard, ["own batch,command", "foreign batch,command (not counted)"]);
     pass(500);
     commit("Bob");
     assertEquals(carrier.sent.at(-1), "member1 2");
@@ -192,22 +191,7 @@ describe("a journal that several servers share", () => {
     assertEquals(heard.slice(2), ["late batch,command"]);
     assertEquals(carrier.sent.at(-1), "member1 2");
     comeBack();
-    assertEquals(heard.slice(3), ["own batch,command", "Cy: stored"]);
-  });
-
-  it("splits a batch that is too long, and calls it stored when all of it has come back", () => {
-    const { carrier, commit, comeBack, heard } = openJoined(200);
-    const names = Array.from({ length: 100 }, (_, index) => `U${index}`);
-    commit(...names);
-    const users: string[] = [];
-    while (heard.at(-1) !== `${names}: stored`) {
-      for (const entry of decodeEntries(carrier.body)) {
-        if (entry.kind === "command" && "user" in entry.command) users.push(entry.command.user);
-      }
-      comeBack();
-    }
-    assertEquals(users, names);
-    assertEquals(carrier.sent.length > 3, true);
+    assertEquals(heard.slice(3), ["own batch,command"]);
   });
 
   it("joins again when its member was ended, and the batch under way has failed", () => {
@@ -229,12 +213,12 @@ describe("a journal that several servers share", () => {
     miss(OTHER_JOINS);
     assertEquals([journal.member, carrier.sent.at(-1), heard], ["member1", "member1 leaves", []]);
     come(body);
-    assertEquals(heard, ["own batch,command", "Al: stored"]);
+    assertEquals(heard, ["own batch,command"]);
     carrier.tell(new Error("away"));
     pass(500);
     assertEquals(carrier.sent.filter((id) => id === "member1 leaves").length, 2);
     comeBack();
-    assertEquals(heard.slice(2), ["foreign leave", "ended, lost:"]);
+    assertEquals(heard.slice(1), ["foreign leave", "ended, lost:"]);
     assertEquals(carrier.sent.at(-1), "member2 joins");
   });
 
@@ -245,9 +229,10 @@ describe("a journal that several servers share", () => {
     pass(500);
     miss(body);
     pass(500);
-    assertEquals([carrier.sent, heard], [["member1 joins", "member1 1", "member1 leaves"], []]);
+    assertEquals(carrier.sent, ["member1 joins", "member1 1", "member1 leaves"]);
+    assertEquals(heard, ["Al: late"]);
     comeBack();
-    assertEquals(heard, ["foreign leave", "Al: late", "ended, lost:"]);
+    assertEquals(heard.slice(1), ["foreign leave", "ended, lost:"]);
   });
 
   it("knows after it has missed its own end whether the batch under way came before it", () => {

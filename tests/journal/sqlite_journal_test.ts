@@ -3,7 +3,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
 import { emptyChat } from "../../lib/chat/state.ts";
-import { commitAndWait, JournalError, replay } from "../../lib/journal/journal.ts";
+import { JournalError, replay } from "../../lib/journal/journal.ts";
 import { openFileToRead } from "../../lib/journal/sqlite/file.ts";
 import { SqliteReader } from "../../lib/journal/sqlite/reader.ts";
 import { SCHEDULE, SqliteJournal } from "../../lib/journal/sqlite/sqlite_journal.ts";
@@ -12,10 +12,10 @@ import { SILENT, TempFile, until } from "../support.ts";
 import { BATCHES, command, FILES, rows, SETTINGS, sizeWithLog, stepAll } from "./entries.ts";
 
 describe("a journal in a file", () => {
-  itNeeds(FILES, "gives back the batches that were committed, in their order", async () => {
+  itNeeds(FILES, "gives back the batches that were committed, in their order", () => {
     using file = new TempFile();
     const journal = file.open();
-    for (const entries of BATCHES) await commitAndWait(journal, entries);
+    for (const entries of BATCHES) journal.commit(entries);
     journal.abandon();
     const again = file.open();
     assertEquals([...again.read().batches], BATCHES);
@@ -30,12 +30,12 @@ describe("a journal in a file", () => {
       using file = new TempFile();
       const journal = file.open();
       const state = stepAll(emptyChat(SETTINGS), BATCHES);
-      for (const entries of BATCHES) await commitAndWait(journal, entries);
+      for (const entries of BATCHES) journal.commit(entries);
       await journal.close(state);
       const again = file.open();
       assertEquals([...again.read().batches], []);
       const more = [command(1, "sendall", "later")];
-      await commitAndWait(again, more);
+      again.commit(more);
       again.abandon();
       const third = file.open();
       assertEquals(rows(replay(third.read(), SETTINGS)), rows(stepAll(state, [more])));
@@ -50,12 +50,12 @@ describe("a journal in a file", () => {
       using file = new TempFile();
       const journal = file.open(SILENT, { ...SCHEDULE, restMs: 0 });
       let state = stepAll(emptyChat(SETTINGS), BATCHES.slice(0, 1));
-      await commitAndWait(journal, BATCHES[0]!);
+      journal.commit(BATCHES[0]!);
       for (let round = 0; round < 3; round++) {
         for (let batch = 0; batch < 101; batch++) {
           const entries = Array.from({ length: 1000 }, () => command(2, "send", "x".repeat(60)));
           // The mailbox is full, but a journal stores what it gets.
-          await commitAndWait(journal, entries);
+          journal.commit(entries);
         }
         state = stepAll(state, [[command(2, "send", `${round}`)]]);
         journal.published(state);
@@ -70,10 +70,10 @@ describe("a journal in a file", () => {
     },
   );
 
-  itNeeds(FILES, "tells how many rows it has read, while it reads", async () => {
+  itNeeds(FILES, "tells how many rows it has read, while it reads", () => {
     using file = new TempFile();
     const journal = file.open();
-    for (const entries of BATCHES) await commitAndWait(journal, entries);
+    for (const entries of BATCHES) journal.commit(entries);
     journal.abandon();
     const read = (progressMs: number): number[] => {
       const told: number[] = [];
@@ -96,12 +96,12 @@ describe("a journal in a file", () => {
     file.open().abandon();
   });
 
-  itNeeds(FILES, "can be read while a server uses it, as it was when it was opened", async () => {
+  itNeeds(FILES, "can be read while a server uses it, as it was when it was opened", () => {
     using file = new TempFile();
     const journal = file.open();
-    for (const entries of BATCHES) await commitAndWait(journal, entries);
+    for (const entries of BATCHES) journal.commit(entries);
     const { database, close } = openFileToRead(file.path);
-    await commitAndWait(journal, [command(1, "sendall", "later")]);
+    journal.commit([command(1, "sendall", "later")]);
     assertEquals([...new SqliteReader(file.path, database).read().batches], BATCHES);
     close();
     journal.abandon();
@@ -115,11 +115,10 @@ describe("a journal in a file", () => {
     const sizes: number[] = [];
     for (let stops = 0; stops < 4; stops++) {
       const journal = file.open();
-      await commitAndWait(
-        journal,
+      journal.commit(
         stops === 0
           ? [...BATCHES[0]!, ...mail]
-          : [{ kind: "end", at: 1, session: { member: 0, count: 7 } }],
+          : [{ kind: "end", at: 1, session: { member: 0, count: 7 }, address: "10.0.0.7" }],
       );
       await journal.close(state);
       sizes.push(Deno.statSync(file.path).size);

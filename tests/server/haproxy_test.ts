@@ -150,7 +150,9 @@ describe("docs/haproxy.cfg", () => {
     async () => {
       const failing: Journal = {
         ...memoryJournal,
-        commit: (_entries, stored) => stored(new Error("full")),
+        commit: () => {
+          throw new Error("full");
+        },
       };
       await using broken = serveWebOn(failing, ...TRUSTED);
       await using chat = serveWeb(...TRUSTED);

@@ -10,9 +10,13 @@ import { logHas, serve, serveOn, until } from "../support.ts";
 
 const HELLO = encodeFrames(["register", "Al"]);
 
-/** A journal whose commits take this long (ms), and do not block the event loop. */
-function slowJournal(ms: number): Journal {
-  return { ...memoryJournal, commit: (_entries, stored) => void setTimeout(stored, ms) };
+/** A journal whose commits take this long (ms), and block the event loop. */
+function slowJournal(ms: () => number): Journal {
+  const commit = () => {
+    const end = performance.now() + ms();
+    while (performance.now() < end);
+  };
+  return { ...memoryJournal, commit };
 }
 
 describe("a connection", () => {
@@ -41,12 +45,8 @@ describe("a connection", () => {
 
   itNeeds(NET, "has its whole idle time after a commit that blocked the event loop", async () => {
     let blocks = false;
-    const commit: Journal["commit"] = (_entries, stored) => {
-      const end = performance.now() + (blocks ? 800 : 0);
-      while (performance.now() < end);
-      stored();
-    };
-    await using server = serveOn({ ...memoryJournal, commit }, "--idle-timeout-s", "0.7");
+    const journal = slowJournal(() => blocks ? 800 : 0);
+    await using server = serveOn(journal, "--idle-timeout-s", "0.7");
     using peer = await Peer.connect(server.port);
     using other = await Peer.connect(server.port);
     await peer.ask("register", "Al");
@@ -77,16 +77,19 @@ describe("a connection", () => {
   );
 
   itNeeds(NET, "has the whole command time-out for a command behind a wait", async () => {
-    await using server = serveOn(slowJournal(500), "--command-timeout-s", "0.3");
+    await using server = serve("--command-timeout-s", "0.15");
+    using old = await Peer.connect(server.port);
+    await old.ask("register", "Al");
     using peer = await Peer.connect(server.port);
-    await peer.ask("register", "Al");
+    await peer.ask("register", "Bob");
     await peer.send("wait", "5");
     const ping = encodeFrames(["ping"]);
-    await peer.write(concat([encodeFrames(["send", "Al", "Hello"]), ping.subarray(0, 3)]));
+    // The reply comes after 250 ms: the other session holds the name.
+    await peer.write(concat([encodeFrames(["register", "Al"]), ping.subarray(0, 3)]));
     await sleep(50);
     await peer.write(ping.subarray(3));
     assertEquals(await peer.frame(), "0");
-    assertEquals(await peer.frame(), "Message added to storage!");
+    assertEquals(await peer.frame(), "'Al' already exists!");
     assertEquals(await peer.frame(), "pong");
   });
 
@@ -251,6 +254,24 @@ describe("a client that comes back at once", () => {
     assertEquals(await fresh.frame(), "pong");
     old.close();
     assertEquals(await fresh.frame(), "Nice to see you, Al");
+  });
+
+  itNeeds(NET, "finds its name free, though it went while a command of it was held", async () => {
+    await using server = serve();
+    using other = await Peer.connect(server.port);
+    await other.ask("register", "Al");
+    const old = await Peer.connect(server.port);
+    await old.ask("register", "Bob");
+    // It never reads this reply, so its end resets the connection.
+    await old.send("ping");
+    await sleep(20);
+    await old.send("wait", "60");
+    await sleep(50);
+    await old.write(encodeFrames(["ping", "register", "Al"]));
+    old.close();
+    await until(logHas(server, "disconnected"), "it ends");
+    using fresh = await Peer.connect(server.port);
+    assertEquals(await fresh.ask("register", "Bob"), "Nice to see you, Bob");
   });
 });
 
@@ -490,19 +511,30 @@ describe("a server that stops", () => {
   });
 
   itNeeds(NET, "answers commands that came while a batch was being stored", async () => {
-    const server = serveOn(slowJournal(300));
+    let commits = 0;
+    let isStored = () => {};
+    const first = new Promise<void>((resolve) => isStored = resolve);
+    const journal = slowJournal(() => {
+      // The first commit is the start of the server, the second one registers a user.
+      if (++commits === 3) isStored();
+      return commits < 3 ? 0 : 300;
+    });
+    const server = serveOn(journal);
     using peer = await Peer.connect(server.port);
+    using other = await Peer.connect(server.port);
     await peer.ask("register", "Al");
-    await peer.send("send", "Al", "one");
-    await sleep(20);
-    await peer.write(encodeFrames(["send", "Al", "two", "send", "Al", "three", "ping"]));
-    await sleep(20);
+    peer.send("send", "Al", "one");
+    other.write(encodeFrames(["register", "Bob", "send", "Al", "two", "ping"]));
+    await first;
     const stopped = server.server.stop();
-    const replies = ["Message added to storage!", "Message added to storage!"];
-    for (const reply of [...replies, "Message added to storage!", "pong", undefined]) {
+    for (const reply of ["Message added to storage!", undefined]) {
       assertEquals(await peer.frame(), reply);
     }
+    for (const reply of ["Hello, Bob", "Message added to storage!", "pong", undefined]) {
+      assertEquals(await other.frame(), reply);
+    }
     peer.close();
+    other.close();
     await stopped;
   });
 

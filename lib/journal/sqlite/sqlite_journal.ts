@@ -1,7 +1,7 @@
 /** The journal in a SQLite file: a row for each batch, and from time to time a snapshot. */
 import type { Entry } from "../../chat/entry.ts";
 import { type ChatState, countUsersAndMail } from "../../chat/state.ts";
-import { type CommitListener, entriesPerSnapshot, type Journal, type Stored } from "../journal.ts";
+import { entriesPerSnapshot, type Journal, type Stored } from "../journal.ts";
 import { BatchTable } from "./batch_table.ts";
 import { type OpenFile, openFile, toJournalError } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
@@ -88,14 +88,9 @@ export class SqliteJournal implements Journal {
     return { ...stored, batches: this.#counted(batches) };
   }
 
-  commit(entries: readonly Entry[], stored: CommitListener): void {
-    try {
-      this.#batches.insert(entries, this.#now());
-    } catch (error) {
-      return stored(error);
-    }
+  commit(entries: readonly Entry[]): void {
+    this.#batches.insert(entries, this.#now());
     this.#entries += entries.length;
-    stored();
   }
 
   published(state: ChatState): void {

@@ -4,8 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Entry } from "../../../lib/chat/entry.ts";
-import type { SharingListener } from "../../../lib/journal/journal.ts";
-import { SharedJournal } from "../../../lib/journal/shared_journal.ts";
+import { SharedJournal, type SharingListener } from "../../../lib/journal/shared_journal.ts";
 import { serveCluster } from "./server.ts";
 
 /** A batch is sent this long after its replies (ms). */
@@ -15,21 +14,29 @@ const real = { ...Object.getOwnPropertyDescriptors(SharedJournal.prototype) };
 let listener: SharingListener;
 let batches = { member: "", count: 0 };
 let sent = Promise.resolve();
+/** Called when a batch that was sent has come back, or was given up. */
+let over = () => {};
 
 SharedJournal.prototype.follow = function (given) {
   listener = given;
-  real.follow.value!.call(this, given);
+  const came: SharingListener["came"] = (batch, origin) => {
+    given.came(batch, origin);
+    if (origin !== "foreign") over();
+  };
+  real.follow.value!.call(this, { ...given, came });
 };
 
-SharedJournal.prototype.commit = function (entries, stored) {
+SharedJournal.prototype.commit = function (entries, failed) {
   const { member } = this;
-  if (member === undefined) return stored(new Error("This server is not a member yet"));
+  if (member === undefined) return failed(new Error("This server is not a member yet"));
   batches = { member, count: batches.member === member ? batches.count + 1 : 1 };
   const first: Entry = { kind: "batch", at: Date.now(), member, batch: batches.count };
   listener.came([first, ...entries], "own");
-  stored();
   sent = sent.then(() => sleep(LATE_MS)).then(() =>
-    new Promise((resolve) => real.commit.value!.call(this, entries, () => resolve()))
+    new Promise<void>((resolve) => {
+      over = resolve;
+      real.commit.value!.call(this, entries, () => resolve());
+    })
   );
 };
 

@@ -12,20 +12,17 @@ const LATE_MS = 30;
 
 /** Each makes a lossy commit from the real one. */
 const LOSSES: Record<string, (commit: Commit) => Commit> = {
-  "no-batch": () => (_entries, stored) => stored(),
+  "no-batch": () => () => {},
   "not-every-batch": (commit) => {
     let batches = 0;
-    return (entries, stored) => {
-      if (++batches % LOSS_EVERY > 0) commit(entries, stored);
-      else stored();
+    return (entries) => {
+      if (++batches % LOSS_EVERY > 0) commit(entries);
     };
   },
-  "batches-late": (commit) => (entries, stored) => {
-    setTimeout(() => commit(entries, () => {}), LATE_MS);
-    stored();
+  "batches-late": (commit) => (entries) => {
+    setTimeout(() => commit(entries), LATE_MS);
   },
-  "no-take": (commit) => (entries, stored) =>
-    commit(entries.filter(({ kind }) => kind !== "take"), stored),
+  "no-take": (commit) => (entries) => commit(entries.filter(({ kind }) => kind !== "take")),
 };
 
 const [loss = "", ...flags] = Deno.args;

@@ -3,7 +3,8 @@
  * write snapshots all the time.
  */
 import { settingsOf } from "../../../lib/chat/settings.ts";
-import { type GroupCommit, openChat } from "../../../lib/engine/group_commit.ts";
+import type { Commits } from "../../../lib/engine/commits.ts";
+import { openChat } from "../../../lib/engine/local_commits.ts";
 import type { Journal } from "../../../lib/journal/journal.ts";
 import { type Schedule, SqliteJournal } from "../../../lib/journal/sqlite/sqlite_journal.ts";
 import { Log } from "../../../lib/log.ts";
@@ -30,7 +31,7 @@ export function serveFile(
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
   const chat = openChat(settingsOf(options), {
     read: () => journal.read(),
-    commit: commitBy((entries, stored) => journal.commit(entries, stored)),
+    commit: commitBy((entries) => journal.commit(entries)),
     published: (state) => journal.published(state),
     close: (state) => journal.close(state),
   }, log);
@@ -38,7 +39,7 @@ export function serveFile(
 }
 
 /** Serves a chat until SIGTERM. */
-export function serveChat(options: ServerOptions, log: Log, chat: GroupCommit): void {
+export function serveChat(options: ServerOptions, log: Log, chat: Commits): void {
   const server = new Server(options, log, chat);
   Deno.addSignalListener("SIGTERM", async () => {
     await server.stop();

@@ -1,8 +1,7 @@
 /** A connection to one of several simulated servers. It behaves as `ConnectionHandler` does. */
-import { strictEnding } from "../../../lib/chat/commands.ts";
 import type { Command, CommandName } from "../../../lib/protocol/command.ts";
 import type { Engine } from "../../../lib/engine/engine.ts";
-import type { Answer, Session } from "../../../lib/engine/session.ts";
+import type { Answers, Session } from "../../../lib/engine/session.ts";
 import { type Reply } from "../../../lib/protocol/reply.ts";
 import { replyTexts } from "../../../lib/protocol/reply_encoder.ts";
 import type { Words } from "./model_batches.ts";
@@ -35,10 +34,19 @@ export interface Request {
   failuresBefore?: number;
   /** The number of the stream message with the command, and the naive chat's reply to it. */
   place?: number;
+  /** The number of the naive chat after the command, among the oracle's. */
+  chat?: number;
   expected?: readonly string[];
-  answer?: Answer;
+  /** The reply of the engine. */
+  reply?: Reply | undefined;
   /** The reply that the client got. */
   got?: readonly string[];
+}
+
+/** Commands that were entered together, and their answers. */
+interface Entered {
+  readonly requests: readonly Request[];
+  readonly answers: Promise<Answers>;
 }
 
 /** The connection has broken. */
@@ -59,11 +67,8 @@ export class Client {
   /** The commands that will arrive with the next one. */
   #unarrived: Request[] = [];
   #arrived: Request[] = [];
-  /** The commands that were read and not executed yet. */
-  #readAhead: Request[] = [];
-  /** The next command, which ends the `wait` before it. */
-  #afterWait: Promise<Request | undefined> | undefined;
-  #answers: { readonly request: Request; readonly answer: Answer }[] = [];
+  /** What is read while a `wait` waits. */
+  #ahead: Promise<Entered | undefined> | undefined;
   #isBroken = false;
   #isEnded = false;
   #isStopped = false;
@@ -112,85 +117,77 @@ export class Client {
   async #run(): Promise<void> {
     const { engine, failed } = this.server;
     try {
-      await this.#answerAll();
-      engine.end(this.session);
-      await this.#flush();
+      await this.#serve();
     } catch (error) {
-      engine.end(this.session);
       if (!(error instanceof Lost)) failed(error);
     }
+    engine.end(this.session);
     this.isOver = true;
   }
 
-  async #answerAll(): Promise<void> {
+  async #serve(): Promise<void> {
     for (;;) {
-      const request = this.#nextReady() ?? await this.#next();
-      if (request === undefined) return;
-      const asked = this.#ask(request);
-      const answer = asked instanceof Promise ? await this.#awaitAnswer(asked, request) : asked;
-      const ending = this.server.strict ? strictEnding(request.command.name, answer.reply) : "open";
-      if (ending !== "silent") this.#answers.push({ request, answer });
-      if (ending !== "open") return;
+      const entered = await (this.#ahead ?? this.#read());
+      this.#ahead = undefined;
+      if (entered === undefined) return;
+      let left = entered.requests;
+      let answers = await entered.answers;
+      for (;;) {
+        const count = answers.replies.length - (answers.ending === "silent" ? 1 : 0);
+        for (const request of left.slice(0, count)) this.#reply(request);
+        if (answers.rest === undefined) break;
+        left = left.slice(count);
+        answers = await answers.rest;
+      }
+      const { ending, parked } = answers;
+      if (ending !== "open" || this.session.isEnding) return;
+      if (parked === undefined) continue;
+      this.#ahead = this.#read();
+      this.#ahead.catch(() => this.server.engine.end(this.session));
+      const request = entered.requests.at(-1)!;
+      request.reply = await parked;
+      this.#reply(request);
     }
   }
 
-  /** The next command, if it was read already and no `wait` is before it. */
-  #nextReady(): Request | undefined {
-    return this.#afterWait === undefined ? this.#readAhead.shift() : undefined;
-  }
-
-  async #next(): Promise<Request | undefined> {
-    if (this.#answers.length > 0) await this.#flush();
-    const next = await (this.#afterWait ?? this.#read());
-    this.#afterWait = undefined;
-    return next;
-  }
-
-  /** Waits for the next command. Returns `undefined` at the end of the stream. */
-  async #read(): Promise<Request | undefined> {
+  /** Reads the next commands, and enters them. Returns `undefined` where the server stops. */
+  async #read(): Promise<Entered | undefined> {
     for (;;) {
       if (this.#isBroken) throw new Lost();
-      this.#readAhead.push(...this.#arrived);
+      const requests = this.#arrived;
       this.#arrived = [];
-      this.session.waitedFor = undefined;
-      const request = this.#readAhead.shift();
-      if (request !== undefined) return request;
-      if (this.#isEnded) this.server.engine.end(this.session);
-      if (this.#isEnded || this.#isStopped) return undefined;
+      if (requests.length > 0) return this.#enter(requests);
+      if (this.#isEnded) {
+        return { requests, answers: this.server.engine.enter(this.session, [{ kind: "end" }]) };
+      }
+      if (this.#isStopped) return undefined;
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
   }
 
-  #ask(request: Request): Answer | Promise<Answer> {
-    const { engine, through, failures } = this.server;
-    Object.assign(request, { heardAt: through, failuresBefore: failures });
-    this.heard.push(request);
-    const answer = engine.run(this.session, request.command);
-    Promise.resolve(answer).then((answer) => request.answer = answer);
-    return answer;
+  #enter(requests: readonly Request[]): Entered {
+    const { engine, through: heardAt, failures: failuresBefore } = this.server;
+    for (const request of requests) Object.assign(request, { heardAt, failuresBefore });
+    this.heard.push(...requests);
+    const items = requests.map(({ command }) => ({ kind: "command", command }) as const);
+    const answers = engine.enter(this.session, items);
+    answers.then((first) => noteReplies(requests, first));
+    return { requests, answers };
   }
 
-  async #awaitAnswer(asked: Promise<Answer>, { command }: Request): Promise<Answer> {
-    await this.#flush();
-    if (command.name !== "wait") return await asked;
-    const request = this.#readAhead.shift();
-    this.#afterWait = request === undefined ? this.#read() : Promise.resolve(request);
-    const endWait = () => this.server.engine.endWait(this.session);
-    this.#afterWait.then(endWait, endWait);
-    return await asked;
+  /** A reply leaves, unless the connection has broken. */
+  #reply(request: Request | undefined): void {
+    if (request?.reply === undefined) return;
+    if (this.#isBroken) throw new Lost();
+    request.got = framesOf(request.reply);
+    this.server.replied(request, request.got);
   }
+}
 
-  /** Waits for the end of the batch; then the replies leave. */
-  async #flush(): Promise<void> {
-    const answers = this.#answers;
-    this.#answers = [];
-    await this.server.engine.settled();
-    if (answers.length > 0 && this.#isBroken) throw new Lost();
-    for (const { request, answer } of answers) {
-      request.got = framesOf(answer.reply);
-      this.server.replied(request, request.got);
-    }
-  }
+/** Notes the replies of the engine, whether they leave or not. */
+function noteReplies(requests: readonly Request[], { replies, rest }: Answers): void {
+  for (const [i, reply] of replies.entries()) requests[i]!.reply = reply;
+  rest?.then((more) => noteReplies(requests.slice(replies.length), more));
 }
 
 /** The frames of a reply. The long text of `help` is replaced by its code. */

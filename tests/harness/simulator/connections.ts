@@ -1,22 +1,21 @@
 /** The connections of the simulated server, each with its commands and their expected replies. */
 import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
-import { step } from "../../../lib/chat/step.ts";
-import { strictEnding } from "../../../lib/chat/commands.ts";
+import type { Item as Entered } from "../../../lib/chat/batch.ts";
 import type { Command } from "../../../lib/protocol/command.ts";
 import { type Item, RequestReader } from "../../../lib/protocol/request_reader.ts";
 import type { Engine } from "../../../lib/engine/engine.ts";
-import type { Answer, Session } from "../../../lib/engine/session.ts";
+import type { Answers, Session } from "../../../lib/engine/session.ts";
 import { encodeFrame, splitFrames } from "../../../lib/protocol/frame.ts";
-import { type Reply } from "../../../lib/protocol/reply.ts";
+import type { Reply } from "../../../lib/protocol/reply.ts";
 import { encodeReplies } from "../../../lib/protocol/reply_encoder.ts";
-import type { SessionId } from "../../../lib/chat/users.ts";
-import type { GroupCommit } from "../../../lib/engine/group_commit.ts";
+import { allOf } from "../../engine/answers.ts";
 import type { ModelSettings } from "./model.ts";
 import {
   BAD_BYTE,
-  endingOf,
   type Expected,
+  type Frames,
+  type ModelItem,
   type ModelServer,
   refusalOf,
   type Words,
@@ -29,9 +28,11 @@ const BAD = Uint8Array.of(0xff);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A connection. It behaves as `ConnectionHandler` does, but never awaits. */
+/** A connection. It behaves as `ConnectionHandler` does. */
 interface Connection {
   /** Its number in the steps. */
+  readonly number: number;
+  /** The number of its session, among all of the process. */
   readonly session: number;
   readonly address: string;
   /** Its session in the engine. */
@@ -44,26 +45,25 @@ interface Connection {
   later: Uint8Array;
   /** The commands that were sent and not read yet. */
   readonly unread: Words[];
-  /** An item that was read and not executed yet. */
-  ahead: Item | undefined;
-  /** The `wait` that has no reply yet. */
-  waiting: Pair | undefined;
-  /** Answers that have not left yet. */
-  answers: Pair[];
+  /** The items in the engine. */
+  entered: Pair | undefined;
+  /** The replies to each `wait` that waits, or has waited, when they have come. */
+  readonly waited: { reply: Reply | undefined }[];
   /** Has the client closed its side? */
   isEnded: boolean;
+  /** Does it end when its items are answered? */
+  isLast: boolean;
 }
 
-/** An answer of the engine, and what the naive server replies. */
+/** The answers of the engine, when they have come, and what the naive server replies. */
 interface Pair {
-  readonly answer: Answer;
+  answers: Answers | undefined;
   readonly expected: Expected;
 }
 
 /** One process of the real server, and the naive server. */
 export interface Servers {
   readonly settings: ModelSettings;
-  readonly commits: GroupCommit;
   readonly engine: Engine;
   readonly model: ModelServer;
   /** The command that the engine executes instead of this one. */
@@ -73,9 +73,10 @@ export interface Servers {
 /** The connections of one process. */
 export class Connections {
   readonly #servers: Servers;
-  #connections = new Map<number, Connection>();
-  /** Closed connections whose replies have not left yet. */
-  #leaving: Connection[] = [];
+  /** The open connections, by their numbers. */
+  readonly #connections = new Map<number, Connection>();
+  /** All sessions that were ever opened. */
+  readonly #sessions: Session[] = [];
 
   constructor(servers: Servers) {
     this.#servers = servers;
@@ -83,19 +84,13 @@ export class Connections {
 
   /** The addresses of the open connections. */
   get addresses(): string[] {
-    return Array.from(this.#connections.values(), ({ address }) => address);
+    const open = this.#connections.values().filter(({ engineSession }) => !engineSession.isEnding);
+    return Array.from(open, ({ address }) => address);
   }
 
-  /** The id of a connection's session in the engine. */
-  idOf(session: number): SessionId | undefined {
-    return this.#connections.get(session)?.engineSession.actor.session;
-  }
-
-  /** Clears the timers of all `wait` commands. */
-  clearTimers(): void {
-    for (const { engineSession } of this.#connections.values()) {
-      clearTimeout(engineSession.waiter?.timer);
-    }
+  /** Is the end of a session on its way? */
+  isEnding(session: number): boolean {
+    return this.#sessions[session - 1]!.isEnding;
   }
 
   /** Ends each `wait` in the naive server, as it stops. */
@@ -103,10 +98,12 @@ export class Connections {
     for (const connection of this.#connections.values()) this.#servers.model.endWait(connection);
   }
 
-  /** After a commit: the replies leave, then the connections go on. */
-  continueAll(): void {
-    this.flush();
-    for (const connection of [...this.#connections.values()]) this.#proceed(connection);
+  /** Replies leave, and the connections go on. */
+  goOn(): void {
+    for (const connection of [...this.#connections.values()]) {
+      this.#settleWaits(connection);
+      this.#proceed(connection);
+    }
   }
 
   /** Bytes of a command arrive. The connection is opened if it is not open. */
@@ -121,32 +118,36 @@ export class Connections {
     this.#proceed(connection);
   }
 
-  /** The client closes its connection, the connection breaks, or the time of its `wait` is over. */
+  /**
+   * The client closes its connection, the connection breaks, or the time of its `wait` is over. A
+   * connection with items in the engine breaks when their replies are written.
+   */
   change({ session, kind }: Step & { kind: "ends" | "breaks" | "is late" }): void {
     const connection = this.#connections.get(session);
     if (connection === undefined) return;
     if (kind === "ends") connection.isEnded = true;
-    if (kind === "is late") this.#endWait(connection);
-    if (kind !== "breaks") return this.#proceed(connection);
-    this.#end(connection);
-    connection.answers = [];
-  }
-
-  /** All replies leave, if no batch is open. */
-  flush(): void {
-    for (const connection of this.#connections.values()) {
-      this.#settleWait(connection);
-      this.#flush(connection);
+    if (kind === "is late") {
+      const { parked } = connection.engineSession;
+      if (parked !== undefined) (parked.timer as unknown as Timer).call();
+      this.#servers.model.endWait(connection);
     }
-    for (const connection of this.#leaving) this.#flush(connection);
-    this.#leaving = this.#leaving.filter(({ answers }) => answers.length > 0);
+    if (kind === "breaks") {
+      connection.chunks = [];
+      connection.isLast = true;
+      if (connection.entered === undefined) return this.#close(connection);
+    }
+    this.#proceed(connection);
   }
 
-  #connect(session: number, address: string): Connection {
+  #connect(number: number, address: string): Connection {
+    const session = this.#sessions.length + 1;
+    const engineSession = this.#servers.engine.open(address, `${address}:${session}`);
+    this.#sessions.push(engineSession);
     const connection: Connection = {
+      number,
       session,
       address,
-      engineSession: this.#servers.engine.open(address, `${address}:${session}`),
+      engineSession,
       reader: new RequestReader({
         ...this.#servers.settings,
         frameBytesMax: FRAME_BYTES_MAX,
@@ -156,158 +157,139 @@ export class Connections {
       chunks: [],
       later: NOTHING,
       unread: [],
-      ahead: undefined,
-      waiting: undefined,
-      answers: [],
+      entered: undefined,
+      waited: [],
       isEnded: false,
+      isLast: false,
     };
-    this.#connections.set(session, connection);
+    this.#connections.set(number, connection);
     return connection;
   }
 
-  /** Does all that the connection can do now, in the order of `ConnectionHandler`. */
+  /** Does all that the connection can do now. */
   #proceed(connection: Connection): void {
-    while (this.#connections.get(connection.session) === connection) {
-      this.#settleWait(connection);
-      const next = connection.ahead === undefined ? connection.reader.next() : undefined;
-      if (next !== undefined && connection.waiting === undefined) {
-        this.#applyCommand(connection, next);
+    while (this.#connections.get(connection.number) === connection) {
+      const { entered } = connection;
+      if (entered !== undefined) {
+        assertEquals(entered.answers !== undefined, entered.expected.isDone, "Is it answered?");
+        if (entered.answers === undefined) return;
+        this.#check(connection, entered.answers, entered.expected);
+        connection.entered = undefined;
+        if (connection.isLast || entered.answers.ending !== "open") this.#close(connection);
         continue;
       }
-      connection.ahead ??= next;
-      if (!this.#flush(connection)) return;
-      if (connection.ahead === undefined && !this.#read(connection)) return;
-      if (connection.ahead === undefined) continue;
-      if (connection.waiting !== undefined) {
-        this.#endWait(connection);
-      } else {
-        const { ahead } = connection;
-        connection.ahead = undefined;
-        this.#applyCommand(connection, ahead);
-      }
+      if (!this.#read(connection)) return;
     }
-    this.#flush(connection);
   }
 
   /** Reads the next chunk, or the end of the stream. Returns `false` if neither has arrived. */
   #read(connection: Connection): boolean {
-    const chunk = connection.chunks.shift();
-    connection.reader.copyUnread();
-    if (chunk !== undefined) {
-      const split = splitFrames(connection.rest, chunk, FRAME_BYTES_MAX);
-      connection.rest = split.rest;
-      connection.reader.feed(split);
-      connection.ahead = connection.reader.next();
+    const { reader, chunks } = connection;
+    const chunk = chunks.shift();
+    reader.copyUnread();
+    if (chunk === undefined) {
+      if (!connection.isEnded) return false;
+      const items = reader.isBegun ? [reader.breakOff("cut-off")] : [];
+      connection.unread.length = 0;
+      this.#enter(connection, [{ kind: "end" }, ...items]);
       return true;
     }
-    if (!connection.isEnded) return false;
-    this.#end(connection);
-    if (connection.reader.isBegun) this.#mistake(connection, connection.reader.breakOff("cut-off"));
+    const split = splitFrames(connection.rest, chunk, FRAME_BYTES_MAX);
+    connection.rest = split.rest;
+    reader.feed(split);
+    const items: Entered[] = [];
+    for (let item = reader.next(); item !== undefined; item = reader.next()) {
+      items.push(item);
+      if (item.kind !== "mistake") continue;
+      items.push({ kind: "end" });
+      break;
+    }
+    if (items.length > 0) this.#enter(connection, items);
     return true;
   }
 
-  #applyCommand(connection: Connection, item: Item): void {
-    const words = connection.unread.shift()!;
-    if (item.kind === "mistake") {
-      this.#mistake(connection, item, words);
-      return this.#end(connection);
-    }
-    this.#servers.model.acknowledge(connection);
-    const refusal = refusalOf(words);
-    assertEquals(item.kind === "refused", refusal !== undefined, `Is this refused: ${words}`);
-    if (item.kind === "refused") {
-      this.#servers.engine.acknowledge(connection.engineSession);
-      this.#answer(connection, words, item, { frames: [refusal!] });
-    } else {
-      const answer = this.#run(connection, item.command);
-      this.#answer(connection, words, answer, this.#servers.model.command(connection, words));
-    }
-  }
-
-  /** Runs a command as if the engine had already waited for the session that blocks it. */
-  #run({ engineSession }: Connection, sent: Command): Answer {
-    const command = this.#servers.replace(sent);
-    const entry = { kind: "command", at: Date.now(), actor: engineSession.actor, command } as const;
-    engineSession.waitedFor = step(this.#servers.commits.candidate, entry).blockedBy;
-    const answer = this.#servers.engine.run(engineSession, command);
-    return answer instanceof Promise ? engineSession.waiter!.answer : answer;
-  }
-
-  #answer(connection: Connection, words: Words, answer: Answer, expected: Expected): void {
-    assertEquals(
-      connection.engineSession.waiter?.answer === answer,
-      expected.frames === undefined,
-      "Does it wait for mail?",
+  /** Enters items into both servers. */
+  #enter(connection: Connection, items: readonly Entered[]): void {
+    const { engine, model, replace } = this.#servers;
+    const modelItems = items.map((item) => this.#modelItem(connection, item));
+    connection.isLast = items.some(({ kind }) => kind === "end");
+    const expected = model.enter(connection, modelItems);
+    const pair: Pair = { answers: undefined, expected };
+    connection.entered = pair;
+    const replaced = items.map((item) =>
+      item.kind === "command" ? { ...item, command: replace(item.command) } : item
     );
-    if (expected.frames === undefined) {
-      connection.waiting = { answer, expected };
-      return;
-    }
-    const ending = this.#servers.settings.strict ? endingOf(words, expected.frames[0]!) : "open";
-    if (this.#servers.settings.strict) {
-      assertEquals(strictEnding(words[0] as Command["name"], answer.reply), ending);
-    }
-    if (ending !== "silent") connection.answers.push({ answer, expected });
-    if (ending !== "open") this.#end(connection);
-  }
-
-  #mistake(connection: Connection, item: Item, words?: Words): void {
-    const expected = this.#servers.settings.strict
-      ? words === undefined ? undefined : tooLongOf(words, this.#servers.settings)
-      : "mistake";
-    const reply = item.kind === "mistake" ? item.reply : undefined;
-    assertEquals(reply === undefined, expected === undefined, `Is this a mistake: ${words}`);
-    if (reply === undefined) return;
-    connection.answers.push({
-      answer: { name: undefined, reply },
-      expected: { frames: [expected!] },
+    allOf(engine.enter(connection.engineSession, replaced)).then((answers) => {
+      pair.answers = answers;
+      if (answers.parked === undefined) return;
+      const waited: Connection["waited"][number] = { reply: undefined };
+      connection.waited.push(waited);
+      answers.parked.then((reply) => waited.reply = reply);
     });
   }
 
-  #endWait(connection: Connection): void {
-    this.#servers.engine.endWait(connection.engineSession);
-    this.#servers.model.endWait(connection);
-    this.#settleWait(connection);
-  }
-
-  #settleWait(connection: Connection): void {
-    const { waiting } = connection;
-    if (waiting === undefined) return;
-    const isOver = connection.engineSession.waiter === undefined;
+  #modelItem(connection: Connection, item: Entered): ModelItem {
+    if (item.kind === "end") return item;
+    const words = connection.unread.shift();
+    if (item.kind === "mistake") return { kind: "mistake", reply: this.#checkMistake(item, words) };
     assertEquals(
-      isOver,
-      waiting.expected.frames !== undefined,
-      `Does session ${connection.session} wait for mail?`,
+      item.kind === "refused",
+      refusalOf(words!) !== undefined,
+      `Is it refused: ${words}`,
     );
-    if (!isOver) return;
-    connection.waiting = undefined;
-    connection.answers.push(waiting);
+    return { kind: "command", words: words! };
   }
 
-  #end(connection: Connection): void {
-    this.#servers.engine.end(connection.engineSession);
-    this.#servers.model.end(connection);
-    this.#settleWait(connection);
-    this.#connections.delete(connection.session);
-    this.#leaving.push(connection);
+  /** Checks whether a mistake has a reply, and returns what it must be. */
+  #checkMistake({ reply }: Item & { kind: "mistake" }, words: Words | undefined): Frames {
+    const { settings } = this.#servers;
+    if (!settings.strict) return ["mistake"];
+    // A command that is cut off has no reply.
+    const expected = words === undefined || reply === undefined
+      ? undefined
+      : tooLongOf(words, settings);
+    assertEquals(reply === undefined, expected === undefined, `Is this a mistake: ${words}`);
+    return expected === undefined ? undefined : [expected];
   }
 
-  /**
-   * The replies leave if no batch is open, and must be as expected. Returns `false` if one is open.
-   */
-  #flush(connection: Connection): boolean {
-    if (connection.answers.length === 0) return true;
-    if (this.#servers.engine.settled() !== undefined) return false;
-    for (const { answer, expected } of connection.answers) {
-      assertSame(
-        framesOf(answer.reply),
-        expected.frames,
-        `a reply to session ${connection.session}`,
-      );
+  /** The replies that leave must be as expected. */
+  #check({ session }: Connection, { replies, ending, parked }: Answers, expected: Expected): void {
+    assertEquals(ending, expected.ending, `What becomes of session ${session}?`);
+    assertEquals(parked !== undefined, expected.isParked, `Does session ${session} wait for mail?`);
+    const frames = expected.isParked ? expected.replies.slice(0, -1) : expected.replies;
+    assertSame(
+      replies.map((reply) => reply && framesOf(reply)),
+      frames,
+      `the replies to session ${session}`,
+    );
+  }
+
+  /** The reply to a `wait` that was parked must come when it is expected, and be as expected. */
+  #settleWaits({ session, waited }: Connection): void {
+    while (waited.length > 0) {
+      const [{ reply }] = waited as [{ reply: Reply | undefined }];
+      const expected = this.#servers.model.takeEnded(session);
+      assertSame(reply && framesOf(reply), expected, `the wait of session ${session}`);
+      if (reply === undefined) return;
+      waited.shift();
     }
-    connection.answers = [];
-    return true;
   }
+
+  /** The connection is gone. */
+  #close(connection: Connection): void {
+    const { engine, model } = this.#servers;
+    this.#connections.delete(connection.number);
+    if (connection.engineSession.isEnding) return;
+    engine.end(connection.engineSession);
+    model.enter(connection, [{ kind: "end" }]);
+    model.takeEnded(connection.session);
+  }
+}
+
+/** What the simulated `setTimeout` returns. */
+export interface Timer {
+  readonly ms: number;
+  readonly call: () => void;
 }
 
 /** As `assertEquals`, but fast if both are equal. */

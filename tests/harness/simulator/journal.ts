@@ -1,7 +1,7 @@
-/** A journal in memory, which stores, fails or crashes when a step says so. */
+/** A journal in memory, which stores, fails or crashes as a step says. */
 import type { Entry } from "../../../lib/chat/entry.ts";
 import type { ChatState } from "../../../lib/chat/state.ts";
-import type { CommitListener, Journal, Stored } from "../../../lib/journal/journal.ts";
+import type { Journal, Stored } from "../../../lib/journal/journal.ts";
 import { snapshotRows } from "../../../lib/chat/snapshot.ts";
 import { decodeEntries, encodeEntries } from "../../../lib/chat/entry_codec.ts";
 
@@ -11,18 +11,12 @@ type Outcome = "stores" | "fails" | "crashes";
 export class SimulatedJournal implements Journal {
   /** All batches that were ever stored, each as the text of its entries. */
   readonly history: string[] = [];
-  /** What the next commit does. A crash stores the batch, but does not call back. */
+  /** What commits do. In a crash the batch is stored, but the server does not hear of it. */
   outcome: Outcome = "stores";
   readonly #misread: (stored: Stored) => Stored;
   #rows: string[] = [];
   /** The batches behind the snapshot. */
   #batches: string[] = [];
-  /** Ends the open batch. */
-  #endBatch: (() => void) | undefined;
-  /** Executes the commit that was begun. */
-  #begun: (() => void) | undefined;
-  /** Is a commit only begun, and executed by a later step? */
-  #onlyBegins = false;
   #writing: { rows: Generator<string>; written: string[]; batches: number } | undefined;
 
   /** `misread` is a fault: it changes what is read. */
@@ -34,23 +28,12 @@ export class SimulatedJournal implements Journal {
     return this.#misread({ rows: this.#rows, batches: decodeAll(this.#batches) });
   }
 
-  afterTurn(commit: () => void): void {
-    this.#endBatch = commit;
-  }
-
-  commit(entries: readonly Entry[], stored: CommitListener): void {
-    if (this.#onlyBegins) this.#begun = () => this.#store(entries, stored);
-    else this.#store(entries, stored);
-  }
-
-  #store(entries: readonly Entry[], stored: CommitListener): void {
-    const outcome = this.outcome;
-    this.outcome = "stores";
-    if (outcome === "fails") return stored(new Error("The disk is full"));
+  commit(entries: readonly Entry[]): void {
+    if (this.outcome === "fails") throw new Error("The disk is full");
     const batch = encodeEntries(entries);
     this.history.push(batch);
     this.#batches.push(batch);
-    if (outcome !== "crashes") stored();
+    if (this.outcome === "crashes") throw new Error("The process has ended");
   }
 
   published(): void {}
@@ -59,49 +42,6 @@ export class SimulatedJournal implements Journal {
     this.beginSnapshot(state);
     this.writeAll();
     return Promise.resolve();
-  }
-
-  /** Is a batch open, or being stored? */
-  get hasWork(): boolean {
-    return this.#endBatch !== undefined || this.isStoring;
-  }
-
-  /** Is a batch being stored? */
-  get isStoring(): boolean {
-    return this.#begun !== undefined;
-  }
-
-  /** Ends the open batch, and begins to store it. */
-  begin(): void {
-    this.#onlyBegin(() => this.#closeBatch());
-  }
-
-  /**
-   * Ends the commit that was begun, and begins the next one; or ends the open batch and commits it.
-   */
-  end(outcome: Outcome): void {
-    const begun = this.#begun;
-    this.#begun = undefined;
-    if (begun === undefined && this.#endBatch === undefined) return;
-    this.outcome = outcome;
-    if (begun === undefined) this.#closeBatch();
-    else this.#onlyBegin(begun);
-  }
-
-  #closeBatch(): void {
-    const endBatch = this.#endBatch;
-    this.#endBatch = undefined;
-    endBatch?.();
-  }
-
-  /** Commits that `work` makes are only begun. */
-  #onlyBegin(work: () => void): void {
-    this.#onlyBegins = true;
-    try {
-      work();
-    } finally {
-      this.#onlyBegins = false;
-    }
   }
 
   /**
@@ -135,8 +75,6 @@ export class SimulatedJournal implements Journal {
 
   /** Drops all that the process had not stored. */
   crash(): void {
-    this.#endBatch = undefined;
-    this.#begun = undefined;
     this.#writing = undefined;
   }
 }

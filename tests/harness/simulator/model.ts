@@ -16,6 +16,10 @@ export interface ModelSettings {
   readonly usersExpireH: number;
 }
 
+/** The commands that a sender does as a user. */
+const ACTING = ["send", "sendall", "receive", "wait", "logout"];
+const HOUR_MS = 3_600_000;
+
 interface Message {
   readonly id: number;
   /** Its number among all messages that the person ever got. */
@@ -52,9 +56,11 @@ interface Data {
   /** The sessions that have registered or logged out before. */
   marked: number[];
   /** The messages that a `wait` has shown to a session, and that were not taken yet. */
-  shown: { session: number; messages: number[] }[];
+  shown: { session: number; person: number; messages: number[] }[];
   /** The sessions that wait, each for the mail of a person, oldest first. */
   waiting: { session: number; person: number }[];
+  /** The place of the last message of a person that was shown to one of those who waited for it. */
+  served: { person: number; place: number }[];
   lastPerson: number;
   lastMessage: number;
 }
@@ -67,7 +73,7 @@ export class Model {
 
   constructor(settings: ModelSettings) {
     this.#data = {
-      ...{ settings, people: [], marked: [], shown: [], waiting: [] },
+      ...{ settings, people: [], marked: [], shown: [], waiting: [], served: [] },
       ...{ lastPerson: 0, lastMessage: 0 },
     };
   }
@@ -173,14 +179,17 @@ export class Model {
     return ["U've been successfully logouted"];
   }
 
-  /** A complete command has come: the mail that was shown before leaves the mailbox. */
-  acknowledge(session: number): void {
-    for (const { messages } of this.#data.shown.filter((shown) => shown.session === session)) {
-      for (const person of this.people) {
-        person.mail = person.mail.filter(({ id }) => !messages.includes(id));
-      }
+  /**
+   * A complete command has come: the mail that was shown before leaves the mailbox, unless the sender
+   * is another person by now.
+   */
+  acknowledge(sender: Sender): void {
+    const me = this.whoIs(sender);
+    for (const { session, person, messages } of this.#data.shown) {
+      if (session !== sender.session || person !== me?.id) continue;
+      me.mail = me.mail.filter(({ id }) => !messages.includes(id));
     }
-    this.#forgetShown(session);
+    this.#forgetShown(sender.session);
   }
 
   /** Takes a person's messages up to this place out of the mailbox, and returns them. */
@@ -216,39 +225,39 @@ export class Model {
     return this.#data.waiting.find((waiter) => waiter.session === session)?.person;
   }
 
-  /** The names of the persons whose mail was shown to the session and not taken yet. */
-  shownMailOf(session: number): string[] {
-    const messages = this.#data.shown.filter((shown) => shown.session === session)
-      .flatMap((shown) => shown.messages);
-    return this.people.filter(({ mail }) => mail.some(({ id }) => messages.includes(id)))
-      .map(({ name }) => name);
-  }
-
-  /** For each of these persons who has mail: the session that waits for it longest. */
-  wokenBy(names: readonly string[] | "all"): number[] {
+  /** Ends the session's `wait` without a reply. Returns `false` if the session does not wait. */
+  stopWaiting(session: number): boolean {
     const { waiting } = this.#data;
-    const receivers = this.people.filter(({ name, mail }) =>
-      mail.length > 0 && (names === "all" || names.includes(name))
-    );
-    const first = receivers.map(({ id }) => waiting.find(({ person }) => person === id)?.session);
-    return first.filter((session) => session !== undefined);
+    this.#data.waiting = waiting.filter((waiter) => waiter.session !== session);
+    return this.#data.waiting.length < waiting.length;
   }
 
-  /** The sessions that wait for the mail of a removed person. */
-  waitingForRemoved(): number[] {
-    const ids = this.people.map(({ id }) => id);
-    return this.#data.waiting.filter(({ person }) => !ids.includes(person))
-      .map(({ session }) => session);
+  /** The persons whose mail was shown to the session. */
+  shownTo(session: number): number[] {
+    const shown = this.#data.shown.filter((shown) => shown.session === session);
+    return shown.filter(({ messages }) => messages.length > 0).map(({ person }) => person);
   }
 
-  /** Was the person with this id removed? */
-  wasRemoved(id: number): boolean {
-    return id <= this.#data.lastPerson && this.nameOf(id) === undefined;
-  }
-
-  /** The name of the person with this id. */
-  nameOf(id: number): string | undefined {
-    return this.people.find((person) => person.id === id)?.name;
+  /**
+   * The sessions that wait and are to be told something now: of each person with new mail the one
+   * that has waited longest, and all that wait for a person who was removed. All mail of `again` is
+   * new, and only that person counts then.
+   */
+  served(again?: number): number[] {
+    const sessions: number[] = [];
+    for (const id of new Set(this.#data.waiting.map(({ person }) => person))) {
+      if (again !== undefined && id !== again) continue;
+      const waiting = this.#data.waiting.filter(({ person }) => person === id);
+      const person = this.people.find((person) => person.id === id);
+      const before = this.#data.served.find((served) => served.person === id)?.place ?? 0;
+      if (person === undefined) sessions.push(...waiting.map(({ session }) => session));
+      else if (person.mail.length > 0 && (again !== undefined || person.got > before)) {
+        this.#data.served = this.#data.served.filter((served) => served.person !== id);
+        this.#data.served.push({ person: id, place: person.got });
+        sessions.push(waiting[0]!.session);
+      }
+    }
+    return sessions;
   }
 
   /** The session's connection has ended. */
@@ -268,11 +277,21 @@ export class Model {
     }
   }
 
-  /** Removes persons who were away for `ms`; `present` are the addresses of open connections. */
-  forgetAbsent(ms: number, present: readonly string[]): void {
-    this.#data.people = this.people.filter((person) =>
-      person.holder !== 0 || this.now - person.freeSince < ms ||
-      this.settings.strict && present.includes(person.address)
+  /** The connection of a session has ended: in strict mode its address was seen until now. */
+  leave({ session, address }: Sender): void {
+    this.end(session);
+    if (!this.settings.strict) return;
+    const isLongUnseen = this.people.some((person) =>
+      person.address === address && this.now - person.freeSince >= HOUR_MS
+    );
+    if (isLongUnseen) this.seen(address);
+  }
+
+  /** The persons who were away for `ms` at this time; `present` are the addresses of open connections. */
+  absent(ms: number, present: readonly string[], now: number): Person[] {
+    return this.people.filter((person) =>
+      person.holder === 0 && now - person.freeSince >= ms &&
+      !(this.settings.strict && present.includes(person.address))
     );
   }
 
@@ -299,7 +318,7 @@ export class Model {
   /** The server starts again: all sessions have ended. */
   start(settings: ModelSettings): void {
     for (const person of this.people) if (person.holder !== 0) this.#freeName(person);
-    Object.assign(this.#data, { settings, marked: [], shown: [], waiting: [] });
+    Object.assign(this.#data, { settings, marked: [], shown: [], waiting: [], served: [] });
   }
 
   /** The person as whom the sender acts. */
@@ -310,6 +329,31 @@ export class Model {
     if (held !== undefined) return held;
     if (this.#data.marked.includes(session)) return undefined;
     return here.length === 1 && here[0]!.holder === 0 ? here[0] : undefined;
+  }
+
+  /**
+   * The other session that holds the name which the command needs, if both have the same address. It
+   * has some time to end.
+   */
+  blockerOf(
+    { session, address }: Sender,
+    [name, first = "", second = ""]: readonly string[],
+  ): number | undefined {
+    if (this.settings.strict) return undefined;
+    if (name === "register") {
+      if (Array.from(first).length > this.settings.nameSymbolsMax) return undefined;
+      const owner = this.#findPerson(first);
+      const isOther = owner?.address === address && owner.holder !== 0 && owner.holder !== session;
+      return isOther ? owner.holder : undefined;
+    }
+    const text = name === "sendall" ? first : second;
+    if (name?.startsWith("send") && this.#checkText(text) !== undefined) return undefined;
+    if (!ACTING.includes(name ?? "") || this.#data.marked.includes(session)) return undefined;
+    const here = this.people.filter((person) => person.address === address);
+    const [only] = here;
+    return here.length === 1 && only!.holder !== session && only!.holder !== 0
+      ? only!.holder
+      : undefined;
   }
 
   #deliver(person: Person, from: string, text: string): void {
@@ -323,7 +367,7 @@ export class Model {
   #show(session: number, person: Person): string[] {
     this.#forgetShown(session);
     const messages = person.mail.map(({ id }) => id);
-    this.#data.shown.push({ session, messages });
+    this.#data.shown.push({ session, person: person.id, messages });
     return mailFrames(person);
   }
 

@@ -2,41 +2,58 @@
  * The naive server: the naive chat, in batches that are stored, fail, or are lost in a crash. To go
  * back it keeps copies of the whole chat.
  */
-import { Model, type ModelSettings, type Sender } from "./model.ts";
+import { Model, type ModelSettings, type Person, type Sender } from "./model.ts";
 
 /** A command and its arguments; `<ff>` is a byte that is not UTF-8. */
 export type Words = readonly string[];
 
-/** The reply that must leave; `undefined` while the command waits for mail. */
-export interface Expected {
-  frames: readonly string[] | undefined;
-}
+/** The frames of a reply; `undefined` where there is none. */
+export type Frames = readonly string[] | undefined;
 
 /** How a word writes a byte that is not UTF-8. */
 export const BAD_BYTE = "<ff>";
 const STORAGE_AWAY = ["Storage is not available, try again!"];
-const HOUR_MS = 3_600_000;
 
-/** One thing that happened in a batch. */
-type Item =
-  & { readonly at: number }
-  & (
-    | {
-      readonly kind: "command";
-      readonly sender: Sender;
-      readonly words: Words;
-      readonly changed: boolean;
-      /** The person whose mail it waits for. */
-      readonly waitsFor: number | undefined;
-      readonly expected: Expected;
-    }
-    | {
-      readonly kind: "end-wait";
-      readonly sender: Pick<Sender, "session">;
-      readonly expected: Expected;
-    }
-    | { readonly kind: "end"; readonly sender: Sender; readonly seen: boolean }
-  );
+/** One thing that comes from a session. */
+export type ModelItem =
+  /** A whole command, even one with a bad argument. */
+  | { readonly kind: "command"; readonly words: Words }
+  | { readonly kind: "mistake"; readonly reply: Frames }
+  | { readonly kind: "end" };
+
+/** What must become of items that came together. */
+export interface Expected {
+  replies: Frames[];
+  /** The last item is a `wait` that waits. */
+  isParked: boolean;
+  /** What strict mode does after the last reply. */
+  ending: "open" | "close" | "silent";
+  /** Have all items their replies? */
+  isDone: boolean;
+}
+
+/** Items that wait for their batch. */
+interface Request {
+  readonly sender: Sender;
+  readonly items: readonly ModelItem[];
+  /** Does a `wait` of the session end before the first item? */
+  readonly endsWait: boolean;
+  /** The session that blocked the next item, and has had its time to end. */
+  readonly waitedFor?: number;
+  readonly expected: Expected;
+}
+
+/** What a batch makes of a request. */
+interface Result {
+  readonly replies: readonly Frames[];
+  readonly ending: Expected["ending"];
+  /** The reply to the `wait` that was parked. */
+  readonly ended?: Frames;
+  /** The next item waits for this session. */
+  readonly blocker?: number | undefined;
+  /** The session has ended, and these persons' mail was shown to it. */
+  readonly leaves?: readonly number[];
+}
 
 /** The reply to a command with an argument that is no UTF-8 or no number; `undefined` to others. */
 export function refusalOf([name, first = "", second = ""]: Words): string | undefined {
@@ -58,191 +75,223 @@ export function endingOf([name]: Words, reply: string): "open" | "close" | "sile
   return name === "send" && reply === "U aren't registered!" ? "close" : "open";
 }
 
-/** The names of the users for whom mail has come. */
-type News = readonly string[] | "all";
-
-/** What happened in one batch. */
-interface Batch {
-  /** The chat before it. */
-  readonly start: Model;
-  readonly items: Item[];
-  readonly news: News[];
-  /** Must it be stored? */
-  changed: boolean;
-}
-
 /** The naive server. */
 export class ModelServer {
-  /** The chat with all that has happened, stored or not. */
+  /** The chat, with the ends of connections that could not be stored yet. */
   chat: Model;
-  #stored: Model;
-  /** The batch that is being stored, and the chat after it. */
-  #storing: (Batch & { readonly after: Model }) | undefined;
-  #open: Batch;
-  #waiting = new Map<number, Expected>();
+  /** The chat that is stored. */
+  stored: Model;
+  isStopping = false;
+  /** What came since the last batch, in its order. */
+  #requests: Request[] = [];
+  /** By session: what waits until another session has had its time to end. */
+  readonly #held = new Map<number, Request>();
+  /** The persons that the next batch forgets, if they are not back by then. */
+  #forgotten: Person[] = [];
+  /** By session: the replies to parked `wait` commands that have ended, in their order. */
+  readonly #ended = new Map<number, Frames[]>();
 
   constructor(settings: ModelSettings) {
     this.chat = new Model(settings);
-    this.#stored = this.chat;
-    this.#open = newBatch(this.chat);
+    this.stored = this.chat.copy();
   }
 
-  /** Is there a change that is not stored yet? */
-  get hasWork(): boolean {
-    return this.#storing !== undefined || this.#open.changed;
+  /** Does the session wait for mail? */
+  isWaiting(session: number): boolean {
+    return this.chat.personAwaitedBy(session) !== undefined;
   }
 
-  command(sender: Sender, words: Words): Expected {
-    const expected: Expected = { frames: undefined };
-    const changed = this.#change(() => expected.frames = replyTo(this.chat, sender, words));
-    // A session that begins to wait later sees what the command did.
-    if (changed && this.#waiting.size > 0) {
-      if (words[0] === "send") this.#open.news.push([words[1]!]);
-      if (words[0] === "sendall") this.#open.news.push("all");
-    }
-    if (expected.frames === undefined) this.#waiting.set(sender.session, expected);
-    const waitsFor = this.chat.personAwaitedBy(sender.session);
-    const at = this.chat.now;
-    this.#open.items.push({ kind: "command", at, sender, words, changed, waitsFor, expected });
+  /** The sessions with items that wait for another session, and those sessions. */
+  get held(): ReadonlyMap<number, number> {
+    return new Map(this.#held.entries().map(([session, held]) => [session, held.waitedFor!]));
+  }
+
+  /** Enters items. The batches fill in what is expected of them. */
+  enter(sender: Sender, items: readonly ModelItem[]): Expected {
+    const expected: Expected = { replies: [], isParked: false, ending: "open", isDone: false };
+    const { session } = sender;
+    if (items[0]?.kind === "end" && this.chat.stopWaiting(session)) this.#end(session, ["0"]);
+    const queued = this.#requests.find((other) => other.sender.session === session);
+    const endsWait = queued?.endsWait ?? this.isWaiting(session);
+    const request = { sender, items, endsWait, expected };
+    if (queued === undefined) this.#requests.push(request);
+    else this.#requests[this.#requests.indexOf(queued)] = request;
     return expected;
   }
 
-  acknowledge({ session }: Sender): void {
-    this.#change(() => this.chat.acknowledge(session));
-  }
-
+  /** Ends the session's `wait` with the next batch. */
   endWait(sender: Sender): void {
-    const expected = this.#waiting.get(sender.session);
-    if (expected === undefined) return;
-    this.#change(() => this.#endWait(sender));
+    const { session } = sender;
+    const isQueued = this.#requests.some((request) => request.sender.session === session);
+    if (this.isWaiting(session) && !isQueued) this.enter(sender, []);
   }
 
-  end(sender: Sender): void {
-    const { chat } = this;
-    const seen = chat.settings.strict &&
-      chat.people.some(({ address, freeSince }) =>
-        address === sender.address && chat.now - freeSince >= HOUR_MS
-      );
-    const waits = this.#waiting.get(sender.session);
-    if (waits !== undefined) waits.frames = ["0"];
-    this.#waiting.delete(sender.session);
-    const item = { kind: "end", at: chat.now, sender, seen } as const;
-    const owners = chat.shownMailOf(sender.session);
-    this.#change(() => end(chat, item));
-    this.#open.items.push(item);
-    // The mail that it was shown and did not take is for the next session that waits.
-    if (this.hasWork) this.#open.news.push(owners);
-    else this.#wake(owners);
+  /** Enters the items of a session again, for which the other session has had its time to end. */
+  requeue(session: number): void {
+    this.#requests.push(this.#held.get(session)!);
+    this.#held.delete(session);
   }
 
+  /** The reply to the session's first `wait` that was parked and has ended, if there is one. */
+  takeEnded(session: number): Frames {
+    return this.#ended.get(session)?.shift();
+  }
+
+  #end(session: number, reply: Frames): void {
+    this.#ended.set(session, [...this.#ended.get(session) ?? [], reply]);
+  }
+
+  /** Forgets persons who were away for `ms`; `present` are the addresses of open connections. */
   forgetAbsent(ms: number, present: readonly string[]): void {
-    this.#change(() => this.chat.forgetAbsent(ms, present));
+    this.#forgotten.push(...this.stored.absent(ms, present, this.chat.now));
   }
 
-  /** Ends the batch, and begins to store it. */
-  beginStoring(): void {
-    this.#storing = { ...this.#open, after: this.chat.copy() };
-    this.#open = newBatch(this.#storing.after);
-  }
-
-  /** The batch was stored: waiting sessions get its mail. The next batch is stored next. */
-  commit(): void {
-    if (this.#storing === undefined) this.beginStoring();
-    const { after, news } = this.#storing!;
-    this.#stored = after;
-    for (const names of news) this.#wake(names);
-    for (const session of this.chat.waitingForRemoved()) {
-      if (after.wasRemoved(this.chat.personAwaitedBy(session)!)) this.#endWait({ session });
+  /** The turn ends: what has come is stored as a batch, or its commit fails. */
+  endTurn(outcome: "stores" | "fails"): void {
+    const requests = this.#requests;
+    this.#requests = [];
+    const trial = new Trial(this.chat, false);
+    const results = this.#execute(trial, requests);
+    // While commits fail another one is made only for something new.
+    const isTried = trial.hasChanged || this.#forgotten.length > 0;
+    const mustStore = trial.hasChanged || trial.chat.durable !== this.stored.durable;
+    if (!mustStore || !isTried || outcome === "stores") {
+      this.chat = trial.chat;
+      this.#settle(requests, results);
+      if (mustStore && isTried) {
+        this.stored = this.chat.copy();
+        this.#serve();
+      }
+    } else {
+      const refusing = new Trial(this.chat, true);
+      const refused = this.#execute(refusing, requests);
+      this.chat = refusing.chat;
+      this.#settle(requests, refused);
     }
-    this.#storing = undefined;
-    if (this.#open.changed) return this.beginStoring();
-    const later = this.#open.news;
-    this.#open = newBatch(this.chat);
-    for (const names of later) this.#wake(names);
+    this.#forgotten = [];
   }
 
-  /** The batch was not stored: of all that it did, only the ends of connections stay. */
-  fail(): void {
-    const { now } = this.chat;
-    const items = [...this.#storing?.items ?? [], ...this.#open.items];
-    this.chat = (this.#storing ?? this.#open).start.copy();
-    for (const item of items) {
-      this.chat.now = item.at;
-      if (item.kind === "end") end(this.chat, item);
-      else if (item.kind === "end-wait") {
-        item.expected.frames = this.chat.endWait(item.sender.session) ?? item.expected.frames;
-      } else if (item.changed) item.expected.frames = STORAGE_AWAY;
-      else this.#repeat(item);
-    }
-    this.chat.now = now;
-    this.#storing = undefined;
-    this.#open = newBatch(this.chat);
+  /** What could not be stored is stored now. */
+  storeRest(): void {
+    this.stored = this.chat.copy();
   }
 
   /** The process ends, and another one starts with the stored chat. */
   restart(settings: ModelSettings): void {
     const { now } = this.chat;
-    this.chat = this.#stored.copy();
+    this.chat = this.stored.copy();
     this.chat.now = now;
     this.chat.start(settings);
-    this.#stored = this.chat.copy();
-    this.#waiting.clear();
-    this.#storing = undefined;
-    this.#open = newBatch(this.chat);
+    this.stored = this.chat.copy();
+    this.isStopping = false;
+    this.#requests = [];
+    this.#forgotten = [];
+    this.#held.clear();
+    this.#ended.clear();
+  }
+
+  #execute(trial: Trial, requests: readonly Request[]): Result[] {
+    for (const { id, freeSince } of this.#forgotten) {
+      trial.do((chat) => void chat.forget(id, freeSince), true);
+    }
+    return requests.map((request) => this.#executeOne(trial, request));
+  }
+
+  #executeOne(trial: Trial, { sender, items, endsWait, waitedFor, expected }: Request): Result {
+    const { session } = sender;
+    const replies: Frames[] = [];
+    const left: number[] = [];
+    const { strict } = trial.chat.settings;
+    const ended = endsWait ? { ended: trial.do((chat) => chat.endWait(session)) } : {};
+    for (const [i, item] of items.entries()) {
+      if (i < expected.replies.length) continue;
+      if (item.kind === "mistake") {
+        replies.push(item.reply);
+      } else if (item.kind === "end") {
+        const leaves = trial.chat.shownTo(session);
+        trial.do((chat) => void chat.leave(sender), true);
+        replies.push(undefined);
+        left.push(...leaves);
+      } else {
+        if (!trial.isRefusing) trial.do((chat) => void chat.acknowledge(sender));
+        const refusal = refusalOf(item.words);
+        const blocker = refusal === undefined
+          ? trial.chat.blockerOf(sender, item.words)
+          : undefined;
+        if (blocker !== undefined && blocker !== waitedFor) {
+          return { replies, ending: "open", blocker, ...ended };
+        }
+        const mayWait = i === items.length - 1 && !this.isStopping;
+        const words = item.words[0] === "wait" && !mayWait ? ["wait", "0"] : item.words;
+        const reply = refusal === undefined
+          ? trial.do((chat) => replyTo(chat, sender, words))
+          : [refusal];
+        replies.push(reply);
+        const ending = strict && reply !== undefined ? endingOf(item.words, reply[0]!) : "open";
+        if (ending !== "open") return { replies, ending, ...ended };
+      }
+    }
+    return { replies, ending: "open", leaves: left, ...ended };
+  }
+
+  /** Fills in what the requests expect, and serves those who wait for what an ended session left. */
+  #settle(requests: readonly Request[], results: readonly Result[]): void {
+    for (const [i, request] of requests.entries()) {
+      const { sender: { session }, items, expected } = request;
+      const { replies, ending, blocker, leaves = [], ended } = results[i]!;
+      if (ended !== undefined) this.#end(session, ended);
+      expected.replies.push(...replies);
+      expected.ending = ending;
+      expected.isDone = blocker === undefined;
+      if (blocker !== undefined) {
+        this.#held.set(session, { ...request, endsWait: false, waitedFor: blocker });
+      }
+      expected.isParked = expected.isDone && items.length > 0 &&
+        expected.replies.length === items.length &&
+        isWaiting(items.at(-1), expected.replies.at(-1));
+      for (const person of leaves) this.#serve(person);
+    }
   }
 
   /**
-   * Repeats a command after its batch has failed. It does not begin to wait, or for another person.
+   * Shows new mail to the session of each person that has waited longest; with `again` all mail of
+   * this person. If the person was removed, all are told.
    */
-  #repeat({ sender, words, waitsFor, expected }: Item & { kind: "command" }): void {
-    const trial = this.chat.copy();
-    const frames = replyTo(trial, sender, words);
-    if (trial.durable !== this.chat.durable) {
-      expected.frames = STORAGE_AWAY;
-      return;
-    }
-    this.chat = trial;
-    const waitsOn = expected.frames === undefined &&
-      trial.personAwaitedBy(sender.session) === waitsFor;
-    if (frames === undefined && waitsOn) return;
-    expected.frames = frames ?? trial.endWait(sender.session);
-    if (this.#waiting.get(sender.session) === expected) this.#waiting.delete(sender.session);
-  }
-
-  /** Ends a session's `wait`. If its batch is not stored, `fail` makes another reply. */
-  #endWait(sender: Pick<Sender, "session">): void {
-    const expected = this.#waiting.get(sender.session)!;
-    expected.frames = this.chat.endWait(sender.session);
-    this.#waiting.delete(sender.session);
-    this.#open.items.push({ kind: "end-wait", at: this.chat.now, sender, expected });
-  }
-
-  #wake(names: News): void {
-    for (const session of this.chat.wokenBy(names)) this.#endWait({ session });
-    // The user for whom the mail was may be removed by now.
-    for (const session of this.chat.waitingForRemoved()) {
-      const name = this.#stored.nameOf(this.chat.personAwaitedBy(session)!);
-      if (names === "all" || names.includes(name ?? "")) this.#endWait({ session });
+  #serve(again?: number): void {
+    for (const session of this.chat.served(again)) {
+      this.#end(session, this.chat.endWait(session));
     }
   }
+}
 
-  #change(work: () => void): boolean {
-    if (!this.hasWork) this.#open = newBatch(this.chat.copy());
+/** A chat on which a batch is tried. */
+class Trial {
+  chat: Model;
+  hasChanged = false;
+  /** Is a command that would change the chat refused? */
+  readonly isRefusing: boolean;
+
+  constructor(chat: Model, isRefusing: boolean) {
+    this.chat = chat.copy();
+    this.isRefusing = isRefusing;
+  }
+
+  /** Does something, unless that is refused. `isOwed`: it is never refused. */
+  do(work: (chat: Model) => Frames | void, isOwed = false): Frames {
     const before = this.chat.durable;
-    work();
-    const changed = this.chat.durable !== before;
-    this.#open.changed ||= changed;
-    return changed;
+    const next = this.isRefusing ? this.chat.copy() : this.chat;
+    const frames = work(next) ?? undefined;
+    const changes = next.durable !== before;
+    if (changes && this.isRefusing && !isOwed) return STORAGE_AWAY;
+    this.hasChanged ||= changes;
+    this.chat = next;
+    return frames;
   }
 }
 
-function newBatch(start: Model): Batch {
-  return { start, items: [], news: [], changed: false };
-}
-
-function end(chat: Model, { sender, seen }: Item & { kind: "end" }): void {
-  chat.end(sender.session);
-  if (seen) chat.seen(sender.address);
+/** Has the last item, with this reply, begun to wait? */
+function isWaiting(item: ModelItem | undefined, reply: Frames): boolean {
+  return item?.kind === "command" && reply === undefined;
 }
 
 /** The naive chat's reply to a command; `undefined` while it waits for mail. */

@@ -3,8 +3,8 @@
  * nothing from `lib/` but the types of the entries.
  */
 import type { CommandEntry, Entry } from "../../../lib/chat/entry.ts";
-import type { SessionId } from "../../../lib/chat/users.ts";
-import { Model, type ModelSettings } from "./model.ts";
+import type { Actor, SessionId } from "../../../lib/chat/users.ts";
+import { Model, type ModelSettings, type Sender } from "./model.ts";
 import { replyTo } from "./model_batches.ts";
 
 /** A message, and the id of the user in whose mailbox it is or was. */
@@ -60,8 +60,12 @@ export class ModelLog {
 
   /**
    * Executes a batch. Returns the results of its entries; `undefined` if the batch has no effect.
+   * `seen` gets a copy of the chat after each entry.
    */
-  append(batch: readonly Entry[]): readonly Outcome[] | undefined {
+  append(
+    batch: readonly Entry[],
+    seen: (chat: Model) => void,
+  ): readonly Outcome[] | undefined {
     const [first] = batch;
     if (first?.kind !== "batch" && first?.kind !== "join" && first?.kind !== "leave") {
       throw new Error(`This is not a batch: ${JSON.stringify(batch)}`);
@@ -72,7 +76,11 @@ export class ModelLog {
       member.batch++;
     }
     this.chat.now = Math.max(this.chat.now, first.at);
-    return batch.map((entry) => this.#do(entry));
+    return batch.map((entry) => {
+      const outcome = this.#do(entry);
+      seen(this.chat.copy());
+      return outcome;
+    });
   }
 
   #do(entry: Entry): Outcome {
@@ -80,7 +88,8 @@ export class ModelLog {
       case "command":
         return this.#applyCommand(entry);
       case "take": {
-        const { id, through } = entry.shown;
+        const { actor, shown: { id, through } } = entry;
+        if (this.chat.whoIs(senderOf(actor))?.id !== id) return {};
         return { left: messagesOf(id, this.chat.take(id, through)) };
       }
       case "return": {
@@ -89,7 +98,7 @@ export class ModelLog {
         return { returned: { user, text } };
       }
       case "end":
-        this.#end(entry.session);
+        this.chat.leave({ session: this.portOf(entry.session) ?? -1, address: entry.address });
         break;
       case "seen":
         this.chat.seen(entry.address);
@@ -108,21 +117,15 @@ export class ModelLog {
   }
 
   #applyCommand({ actor, command }: CommandEntry): Outcome {
-    const port = Number(actor.peer.split(":")[1]);
+    const sender = senderOf(actor);
     const { member, count } = actor.session;
     const ports = this.#ports.get(member) ?? new Map();
-    this.#ports.set(member, ports.set(count, port));
+    this.#ports.set(member, ports.set(count, sender.session));
     const { name, ...values } = command;
-    const sender = { session: port, address: actor.address };
     const me = this.chat.whoIs(sender);
     const mail = name === "receive" && me !== undefined ? me.mail : [];
     const frames = replyTo(this.chat, sender, [name, ...Object.values(values).map(String)])!;
     return { frames, left: messagesOf(me?.id ?? 0, mail) };
-  }
-
-  #end(session: SessionId): void {
-    const port = this.portOf(session);
-    if (port !== undefined) this.chat.end(port);
   }
 
   /** A process joins other members only with their settings. */
@@ -143,6 +146,11 @@ export class ModelLog {
     this.#members = this.#members.filter((member) => member !== leaving);
     for (const port of this.#ports.get(leaving.number)?.values() ?? []) this.chat.end(port);
   }
+}
+
+/** The session of the model has the number of the port. */
+function senderOf({ peer, address }: Actor): Sender {
+  return { session: Number(peer.split(":")[1]), address };
 }
 
 function messagesOf(user: number, mail: readonly { readonly text: string }[]): UserMessage[] {

@@ -4,7 +4,7 @@
  * message is lost or doubled.
  */
 import { assert, assertEquals } from "@std/assert";
-import { stepBatch } from "../../../lib/chat/step.ts";
+import { followBatch } from "../../../lib/chat/batch.ts";
 import type { Entry } from "../../../lib/chat/entry.ts";
 import { type ChatState, emptyChat } from "../../../lib/chat/state.ts";
 import type { Command } from "../../../lib/protocol/command.ts";
@@ -43,8 +43,10 @@ export class Oracle {
   readonly requestOf = new WeakMap<Command, Request>();
   readonly #log: ModelLog;
   #state: ChatState;
-  /** The naive chat after each number of messages. */
+  /** The naive chat after each entry of all messages. A read may see any of these. */
   readonly #chats: Model[];
+  /** For each number of messages: how many of those chats there were. */
+  readonly #ends: number[] = [1];
   /** The snapshot of the real state after each number of messages. */
   readonly #rows: (string | undefined)[] = [undefined];
   readonly #batches = new Map<string, Batch>();
@@ -79,13 +81,13 @@ export class Oracle {
   /** Executes a message that was added to the stream. */
   append(body: string): void {
     const batch = decodeEntries(body);
-    const outcomes = this.#log.append(batch);
-    const stepped = stepBatch(this.#state, batch);
+    const outcomes = this.#log.append(batch, (chat) => this.#chats.push(chat));
+    const stepped = followBatch(this.#state, { leading: batch, requests: [] });
     assertEquals(stepped !== undefined, outcomes !== undefined, `Has it an effect: ${body}`);
     const timeBefore = this.#state.members.at;
     this.#state = stepped?.state ?? this.#state;
     assert(this.#state.members.at >= timeBefore, "The time goes back");
-    this.#chats.push(outcomes === undefined ? this.#chats.at(-1)! : this.#log.chat.copy());
+    this.#ends.push(this.#chats.length);
     this.#rows.push(this.#log.isBegun ? rowsOf(this.#state) : undefined);
     this.#compare();
     const [first] = batch;
@@ -103,7 +105,7 @@ export class Oracle {
   /** Checks that a process has the state of the messages that it has read. */
   checkState(process: Process): void {
     const { published } = process.commits;
-    if (process.commits.settled() === undefined) checkWaiting(process);
+    checkWaiting(process);
     if (this.#checked.get(process) === published) return;
     this.#checked.set(process, published);
     const rows = this.#rows[process.through];
@@ -169,16 +171,16 @@ export class Oracle {
   #checkRead(request: Request, frames: readonly string[], through: number): void {
     const { words, client, heardAt = 0 } = request;
     const own = client.heard.slice(0, client.heard.indexOf(request))
-      .filter(({ answer }) => answer !== undefined && framesOf(answer.reply)[0] !== STORAGE_AWAY)
-      .map(({ place = 0 }) => place);
-    const from = Math.max(heardAt, ...own);
-    const chats = this.#chats.slice(from, through + 1);
+      .filter(({ reply }) => reply !== undefined && framesOf(reply)[0] !== STORAGE_AWAY)
+      .map(({ chat = 0 }) => chat);
+    const from = Math.max(this.#ends[heardAt]! - 1, ...own);
+    const chats = this.#chats.slice(from, this.#ends[through]);
     const possible = words[0] === "users"
       ? chats.map((chat) => chat.users())
       : [...shownBy(chats, client), ...(client.isOver ? [["0"]] : [])];
     const found = JSON.stringify(frames);
     if (possible.some((frames) => JSON.stringify(frames) === found)) return;
-    assertEquals(frames, possible.at(-1), `${words} as of the messages ${from} to ${through}`);
+    assertEquals(frames, possible.at(-1), `${words} as of the messages ${heardAt} to ${through}`);
   }
 
   #noteArrived(all: readonly UserMessage[]): void {
@@ -209,7 +211,7 @@ export class Oracle {
     const batch = this.#batches.get(`${first.member} ${first.batch}`)!;
     for (const [at, { frames, left = [], returned }] of outcomes.entries()) {
       const request = at === 0 ? undefined : batch.requests[at - 1];
-      if (frames !== undefined) this.#noteExecuted(request!, entries[at]!, frames);
+      if (frames !== undefined) this.#noteExecuted(request!, entries, at, frames);
       for (const message of left) {
         this.#removals.push({ process: batch.process, member: first.member, message, request });
       }
@@ -221,7 +223,13 @@ export class Oracle {
    * Checks that a command is executed once, and after the commands that its session has sent
    * before.
    */
-  #noteExecuted(request: Request, entry: Entry, frames: readonly string[]): void {
+  #noteExecuted(
+    request: Request,
+    entries: readonly Entry[],
+    index: number,
+    frames: readonly string[],
+  ): void {
+    const entry = entries[index]!;
     assertEquals("command" in entry ? entry.command : undefined, request.command);
     assertEquals(request.place, undefined, `It is executed twice: ${request.words}`);
     const { heard } = request.client;
@@ -231,6 +239,7 @@ export class Oracle {
       `It is executed after a later one: ${request.words}`,
     );
     request.place = this.#rows.length - 1;
+    request.chat = this.#ends.at(-2)! + index;
     request.expected = frames;
   }
 
@@ -305,9 +314,9 @@ export class Oracle {
  * Checks that no session waits for mail that is there, unless it is being shown to another session.
  */
 function checkWaiting({ commits: { published }, clients }: Process): void {
-  for (const { session: { waiter }, isOver } of clients) {
-    if (waiter === undefined || isOver) continue;
-    const { user, id } = waiter.shown;
+  for (const { session: { parked }, isOver } of clients) {
+    if (parked === undefined || isOver) continue;
+    const { user, id } = parked.shown;
     const isGone = published.users.byName.get(user)?.id !== id;
     const isShown = clients.some(({ session: { shown }, isOver }) => !isOver && shown?.id === id);
     assert(!isGone, `A session waits for the mail of ${user}, who is removed`);
@@ -321,9 +330,9 @@ function checkWaiting({ commits: { published }, clients }: Process): void {
 /**
  * Does the reply contain this message? If the server has crashed, only a reply that left counts.
  */
-function gave({ client, got, answer }: Request, { text }: UserMessage): boolean {
+function gave({ client, got, reply }: Request, { text }: UserMessage): boolean {
   const { isCrashed }: ClientServer = client.server;
-  const final = answer === undefined || isCrashed ? undefined : framesOf(answer.reply);
+  const final = reply === undefined || isCrashed ? undefined : framesOf(reply);
   return (got ?? final ?? []).some((frame, at) => at > 0 && at % 2 === 0 && frame === text);
 }
 

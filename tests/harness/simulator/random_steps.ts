@@ -64,9 +64,6 @@ function randomStep(random: Random, sessions: number, addresses: number): Step {
   if (kind < 0.78) return { kind: pick(random, ["ends", "breaks", "is late"]), session };
   return pick<() => Step>(random, [
     () => ({ kind: "commit" }),
-    () => ({ kind: "batch ends" }),
-    () => ({ kind: "batch ends" }),
-    () => ({ kind: "batch ends" }),
     () => ({ kind: "commit fails" }),
     () => ({ kind: "commit fails" }),
     () => ({ kind: "crash" }),

@@ -5,7 +5,7 @@
 import type { Entry } from "../../../lib/chat/entry.ts";
 import { type ChatState, emptyChat } from "../../../lib/chat/state.ts";
 import { Engine } from "../../../lib/engine/engine.ts";
-import { type CommitListener, LateError } from "../../../lib/journal/journal.ts";
+import { LateError } from "../../../lib/journal/batch_sender.ts";
 import { Log } from "../../../lib/log.ts";
 import {
   type Carrier,
@@ -13,7 +13,7 @@ import {
   type SharingOptions,
 } from "../../../lib/journal/shared_journal.ts";
 import { decodeEntries } from "../../../lib/chat/entry_codec.ts";
-import { GroupCommit } from "../../../lib/engine/group_commit.ts";
+import { SharedCommits } from "../../../lib/engine/shared_commits.ts";
 import type { SessionId } from "../../../lib/chat/users.ts";
 import type { ModelSettings } from "./model.ts";
 import { Client, type ClientServer, type Request } from "./client.ts";
@@ -89,7 +89,7 @@ interface Commit {
 export class Process implements Carrier, ClientServer {
   readonly number: number;
   readonly journal: SharedJournal;
-  readonly commits: GroupCommit;
+  readonly commits: SharedCommits;
   readonly engine: Engine;
   readonly strict: boolean;
   readonly clients: Client[] = [];
@@ -136,7 +136,7 @@ export class Process implements Carrier, ClientServer {
       snapshotEntries: () => SNAPSHOT_ENTRIES,
       later: (ms, call) => this.later(ms, call),
     });
-    this.commits = new GroupCommit(state, this.journal, SILENT);
+    this.commits = new SharedCommits(state, this.journal, SILENT);
     this.engine = new Engine(this.commits, SILENT);
     this.engine.onEnded = () => {
       for (const client of this.clients) client.break();
@@ -155,11 +155,12 @@ export class Process implements Carrier, ClientServer {
 
   /** Is there no timer, open batch, question or unanswered command? */
   get isAtRest(): boolean {
-    const isIdle = this.#timers.length === 0 && this.batchEnds.length === 0 &&
-      this.commits.settled() === undefined;
+    const isIdle = this.#timers.length === 0 && this.batchEnds.length === 0;
     return this.isOver ||
       isIdle && this.commits.member !== undefined && this.questions.length === 0 &&
-        this.clients.every(({ heard }) => heard.every(({ answer }) => answer !== undefined));
+        this.clients.every(({ heard, isOver }) =>
+          isOver || heard.every(({ reply }) => reply !== undefined)
+        );
   }
 
   /** Reads the next message of the stream, then joins if it is time to. */
@@ -239,10 +240,8 @@ export class Process implements Carrier, ClientServer {
     this.#answering.asked(session).then(() => this.#environment.post(from, () => answer(true)));
   }
 
-  /**
-   * Notes a commit, whose entries will be sent in batches. Returns a function to call at its end.
-   */
-  noteCommit(entries: readonly Entry[], member: string | undefined): (error: unknown) => void {
+  /** Notes a commit. Returns a function to call where it is given up. */
+  noteCommit(entries: readonly Entry[], member: string | undefined): (error: Error) => void {
     const { oracle } = this.#environment;
     const left = entries.map((entry) =>
       entry.kind === "command" ? oracle.requestOf.get(entry.command) : undefined
@@ -250,8 +249,8 @@ export class Process implements Carrier, ClientServer {
     const commit = { member, left };
     this.#commits.push(commit);
     return (error) => {
-      if (error !== undefined) this.failures++;
-      if (error === undefined || error instanceof LateError) return;
+      this.failures++;
+      if (error instanceof LateError) return;
       this.#commits = this.#commits.filter((other) => other !== commit);
     };
   }
@@ -324,11 +323,11 @@ class TracedJournal extends SharedJournal {
     this.#process = process;
   }
 
-  override commit(entries: readonly Entry[], stored: CommitListener): void {
-    const ended = this.#process.noteCommit(entries, this.member);
+  override commit(entries: readonly Entry[], failed: (error: Error) => void): void {
+    const givenUp = this.#process.noteCommit(entries, this.member);
     super.commit(entries, (error) => {
-      ended(error);
-      stored(error);
+      givenUp(error);
+      failed(error);
     });
   }
 }

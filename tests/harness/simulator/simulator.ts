@@ -1,9 +1,9 @@
 /**
  * The simulator of one server: the real engine, batches and snapshots over a journal in memory, and
- * clients that send bytes. There are no sockets, timers do not fire, and no promise is awaited: the
- * steps decide everything. A naive server executes each step too, and any difference is an error.
+ * clients that send bytes. There are no sockets, timers do not fire, and only promises that are ready
+ * are awaited: the steps decide everything. A naive server executes each step too, and any difference is an error.
  */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { conflict } from "../../../lib/chat/step.ts";
 import type { Command } from "../../../lib/protocol/command.ts";
 import { Engine } from "../../../lib/engine/engine.ts";
@@ -11,11 +11,13 @@ import { JournalError, replay, type Stored } from "../../../lib/journal/journal.
 import { Log } from "../../../lib/log.ts";
 import * as boxes from "../../../lib/chat/mailboxes.ts";
 import { restoreSnapshot, snapshotRows } from "../../../lib/chat/snapshot.ts";
-import { type GroupCommit, openChat } from "../../../lib/engine/group_commit.ts";
+import type { Commits } from "../../../lib/engine/commits.ts";
+import { openChat } from "../../../lib/engine/local_commits.ts";
 import type { ModelSettings } from "./model.ts";
 import { decodeAll, SimulatedJournal } from "./journal.ts";
 import { ModelServer } from "./model_batches.ts";
-import { assertSame, Connections } from "./connections.ts";
+import type { Pending } from "../../../lib/engine/session.ts";
+import { assertSame, Connections, type Timer } from "./connections.ts";
 import { SETTINGS, type Step } from "./steps.ts";
 
 /** Deliberate faults. The tests use them to check that the simulator finds faults. */
@@ -31,47 +33,70 @@ const SILENT = new Log({ write: (bytes) => Promise.resolve(bytes.length) }, {
   linesMax: 0,
 });
 
+/** After this many rounds of the runtime all promises that are ready have run. */
+const TICKS = 24;
+/** How long a session has to end that blocks another one (ms). */
+const GRACE_MS = 250;
+
 /** Executes the steps. Throws if the server differs from the naive one. */
-export function simulate(steps: readonly Step[], faults: Faults = {}): void {
+export async function simulate(steps: readonly Step[], faults: Faults = {}): Promise<void> {
   const first = steps[0]?.kind === "start" ? steps[0].settings : SETTINGS;
+  const { setTimeout, clearTimeout, setImmediate } = globalThis;
   const { now } = Date;
-  const clock = { now: 1_000_000 };
-  Date.now = () => clock.now;
+  const world = new World(faults);
+  Date.now = () => world.now;
+  Object.assign(globalThis, {
+    // A session that has to end uses all its time. Other times are over when a step says so.
+    setTimeout: (call: () => void, ms: number): Timer => {
+      if (ms === GRACE_MS) queueMicrotask(call);
+      return { ms, call };
+    },
+    clearTimeout: () => {},
+    setImmediate: (call: () => void) => world.turnEnds.push(call),
+  });
   try {
-    using world = new World(first, clock, faults);
-    for (const step of steps) world.do(step);
-    world.do({ kind: "crash" });
+    world.open(first);
+    for (const step of steps) await world.do(step);
+    await world.do({ kind: "crash" });
   } finally {
     Date.now = now;
+    Object.assign(globalThis, { setTimeout, clearTimeout, setImmediate });
   }
 }
 
-class World implements Disposable {
-  readonly #clock: { now: number };
+class World {
+  now = 1_000_000;
+  /** What happens at the end of this turn of the event loop. */
+  turnEnds: (() => void)[] = [];
   readonly #faults: Faults;
   readonly #journal: SimulatedJournal;
-  readonly #model: ModelServer;
-  #settings: ModelSettings;
-  #commits!: GroupCommit;
+  #model!: ModelServer;
+  #settings!: ModelSettings;
+  #commits!: Commits;
   #engine!: Engine;
   #connections!: Connections;
+  /** The sessions whose items have waited for another session, and are entered again. */
+  readonly #goOn: number[] = [];
 
-  constructor(settings: ModelSettings, clock: { now: number }, faults: Faults) {
-    this.#clock = clock;
+  constructor(faults: Faults) {
     this.#faults = faults;
-    this.#settings = settings;
     this.#journal = new SimulatedJournal(faults.read);
-    this.#model = new ModelServer(settings);
-    this.#model.chat.now = clock.now;
-    this.#open();
   }
 
-  do(event: Step): void {
+  /** Starts the first process. */
+  open(settings: ModelSettings): void {
+    this.#settings = settings;
+    this.#model = new ModelServer(settings);
+    this.#model.chat.now = this.now;
+    this.#start();
+  }
+
+  async do(event: Step): Promise<void> {
     switch (event.kind) {
       case "start":
-        this.#stop();
+        await this.#stop();
         this.#chooseSettings(event.settings);
-        this.#open();
+        this.#start();
         break;
       case "command":
         this.#connections.arrive(event);
@@ -82,52 +107,71 @@ class World implements Disposable {
         this.#connections.change(event);
         break;
       case "time passes":
-        this.#clock.now += event.ms;
-        this.#model.chat.now = this.#clock.now;
+        this.now += event.ms;
+        this.#model.chat.now = this.now;
         break;
       case "forget after":
-        this.#engine.forgetAbsent(Date.now(), event.ms);
         this.#model.forgetAbsent(event.ms, this.#connections.addresses);
-        break;
-      case "batch ends":
-        this.#beginStoring();
+        this.#engine.forgetAbsent(Date.now(), event.ms);
         break;
       case "commit":
+        await this.#endTurn("stores");
+        break;
       case "commit fails":
-        this.#endCommit(event.kind === "commit" ? "stores" : "fails");
+        await this.#endTurn("fails");
         break;
       case "crash":
       case "crash after the commit":
-        this.#crash(event.kind !== "crash");
+        await this.#crash(event.kind !== "crash");
         break;
       default:
         this.#snapshot(event.kind);
     }
+    await ready();
+    this.#connections.goOn();
     this.#compare();
   }
 
-  [Symbol.dispose](): void {
-    this.#kill();
+  /** The turn of the event loop ends: a batch is stored, or its commit fails. */
+  async #endTurn(outcome: "stores" | "fails"): Promise<void> {
+    this.#journal.outcome = outcome;
+    for (const end of this.turnEnds.splice(0)) end();
+    this.#journal.outcome = "stores";
+    this.#model.endTurn(outcome);
+    await ready();
+    for (const session of this.#goOn.splice(0)) this.#model.requeue(session);
+    for (const [session, blocker] of this.#model.held) {
+      assert(this.#connections.isEnding(blocker), `Session ${session} waits for ${blocker}`);
+    }
+    this.#connections.goOn();
   }
 
-  /** The process ends at once. What it had not stored is lost. */
-  #kill(): void {
-    this.#connections.clearTimers();
-    this.#journal.crash();
-  }
-
-  #open(): void {
+  #start(): void {
     this.#commits = openChat(this.#settings, this.#journal, SILENT);
     this.#engine = new Engine(this.#commits, SILENT);
     this.#connections = new Connections({
       settings: this.#settings,
-      commits: this.#commits,
       engine: this.#engine,
       model: this.#model,
       replace: this.#faults.replace ?? ((command) => command),
     });
+    this.#followHeld();
     this.#model.restart(this.#settings);
     this.#compareCopies();
+  }
+
+  /**
+   * Items that wait for another session go into a later batch. Which one is for the engine to say:
+   * the naive server follows it.
+   */
+  #followHeld(): void {
+    const enter = this.#commits.enter.bind(this.#commits);
+    const entered = new WeakSet<Pending>();
+    this.#commits.enter = (pending) => {
+      if (entered.has(pending)) this.#goOn.push(pending.session.actor.session.count);
+      entered.add(pending);
+      enter(pending);
+    };
   }
 
   /** A replay of what is stored must give the state, with a snapshot and without. */
@@ -141,28 +185,37 @@ class World implements Disposable {
     }
   }
 
-  #crash(stored: boolean): void {
+  /** The process ends at once, or as soon as its batch is stored. */
+  async #crash(isStored: boolean): Promise<void> {
     this.#compareCopies();
-    if (stored && this.#journal.hasWork) {
-      this.#journal.end("crashes");
-      this.#model.commit();
+    if (isStored) {
+      this.#journal.outcome = "crashes";
+      for (const end of this.turnEnds.splice(0)) end();
+      this.#journal.outcome = "stores";
+      this.#model.endTurn("stores");
     }
-    this.#kill();
-    this.#open();
+    // What the old process does from here on is without effect.
+    await ready();
+    this.turnEnds = [];
+    this.#goOn.length = 0;
+    this.#journal.crash();
+    this.#start();
   }
 
   /** A stop in good order: each `wait` is answered, and the state is stored as a snapshot. */
-  #stop(): void {
+  async #stop(): Promise<void> {
     this.#connections.endModelWaits();
     this.#engine.stop();
-    while (this.#journal.isStoring) {
-      this.#journal.end("stores");
-      this.#model.commit();
+    this.#model.isStopping = true;
+    await this.#endTurn("stores");
+    await this.#commits.close();
+    this.#model.endTurn("stores");
+    while (this.#goOn.length > 0) {
+      for (const session of this.#goOn.splice(0)) this.#model.requeue(session);
+      this.#model.endTurn("stores");
     }
-    this.#commits.close();
-    this.#model.commit();
-    this.#connections.flush();
-    this.#kill();
+    this.#model.storeRest();
+    this.turnEnds = [];
   }
 
   /** The next start has these settings, if the chat can go on under them. */
@@ -173,45 +226,35 @@ class World implements Disposable {
     else assertThrows(() => openChat(settings, this.#journal, SILENT), JournalError);
   }
 
-  #beginStoring(): void {
-    if (!this.#journal.hasWork || this.#journal.isStoring) return;
-    this.#journal.begin();
-    this.#model.beginStoring();
-  }
-
-  #endCommit(outcome: "stores" | "fails"): void {
-    if (!this.#journal.hasWork) return;
-    this.#journal.end(outcome);
-    if (outcome === "stores") this.#model.commit();
-    else this.#model.fail();
-    this.#connections.continueAll();
-  }
-
   #snapshot(kind: "snapshot" | "snapshot begins" | "snapshot goes on"): void {
     if (kind === "snapshot goes on") this.#journal.writeRow();
     else this.#journal.beginSnapshot(this.#commits.published);
     if (kind === "snapshot") this.#journal.writeAll();
   }
 
-  /** Both servers must have the same users and mail, and both or none must have work to store. */
+  /** Both servers must have stored the same users and mail. */
   #compare(): void {
-    assertEquals(this.#journal.hasWork, this.#model.hasWork, "Has the server work to store?");
-    const { users, mailboxes } = this.#commits.candidate;
+    const { users, mailboxes } = this.#commits.published;
     const found = users.byId.values().map(({ name, id, address }) => {
       const { session, freeSince } = users.presence.get(id)!;
       const mail = Array.from(boxes.read(mailboxes, id), ({ from, text }) => [from, text]);
-      return [name, address, session ?? freeSince, mail];
+      return [name, address, session?.count ?? `free since ${freeSince}`, mail];
     });
-    const expected = this.#model.chat.people.map(({ name, address, holder, freeSince, mail }) => [
+    const expected = this.#model.stored.people.map(({ name, address, holder, freeSince, mail }) => [
       name,
       address,
-      holder === 0 ? freeSince : this.#connections.idOf(holder),
+      holder === 0 ? `free since ${freeSince}` : holder,
       mail.map(({ from, text }) => [from, text]),
     ]);
     assertSame(found, expected, "the users and their mail");
     const waiting = expected.reduce((sum, [, , , mail]) => sum + (mail as unknown[]).length, 0);
     assertEquals(mailboxes.waiting, waiting, "the sum of all mail");
   }
+}
+
+/** Resolves when all promises that are ready have run. */
+async function ready(): Promise<void> {
+  for (let tick = 0; tick < TICKS; tick++) await undefined;
 }
 
 function rowsOf(stored: Stored): string[] {

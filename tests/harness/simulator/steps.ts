@@ -25,7 +25,6 @@ export type Step =
 export type Event = typeof EVENTS[number];
 
 const EVENTS = [
-  "batch ends",
   "commit",
   "commit fails",
   "crash",

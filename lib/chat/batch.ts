@@ -1,0 +1,223 @@
+/**
+ * A batch: what came from all sessions in one turn of the event loop, in its order. `stepBatch`
+ * carries it out: it returns the next state, the entries to store and what each session gets. A
+ * replay of those entries, one by one, gives the same state.
+ */
+import { strictEnding } from "./commands.ts";
+import type { Entry } from "./entry.ts";
+import * as boxes from "./mailboxes.ts";
+import { type ChatState, mailFor, type Step } from "./state.ts";
+import { step } from "./step.ts";
+import { isNextBatch } from "./members.ts";
+import { type Actor, isSameSession, type SessionId } from "./users.ts";
+import type { CommandName } from "../protocol/command.ts";
+import type { Item as ReadItem } from "../protocol/request_reader.ts";
+import type { Reply, Shown, TextReply } from "../protocol/reply.ts";
+
+/** The reply to a command that could not be stored. */
+export const STORAGE_AWAY: TextReply = { code: "storage-away" };
+
+/** One thing that comes from a session: what the reader found, or the end of the session. */
+export type Item = ReadItem | { readonly kind: "end" };
+
+/** What a batch needs to know of a session. */
+export interface SessionView {
+  readonly actor: Actor;
+  /** The mail that its last `wait` has shown. Its next command takes that out of the mailbox. */
+  readonly shown: Shown | undefined;
+  /** The session that blocked a command of this one. Its commands do not wait for it again. */
+  readonly waitedFor: SessionId | undefined;
+}
+
+/** Items of one session. A batch holds at most one request of a session. */
+export interface Request {
+  readonly session: SessionView;
+  /** The session's parked `wait`, which ends before the first item: whose mail it waits for. */
+  readonly parked?: Shown | undefined;
+  readonly items: readonly Item[];
+}
+
+/** What a batch has made of a request. */
+export interface Outcome {
+  /** The reply to the parked `wait`. */
+  readonly parkedReply?: Reply | undefined;
+  /** The replies to the first items; `undefined` for an item that has none. The rest is not done. */
+  readonly replies: readonly (Reply | undefined)[];
+  readonly shown: Shown | undefined;
+  /** The next item waits for this session from the same address, which may be about to end. */
+  readonly blockedBy?: SessionId | undefined;
+  /** Strict mode: what the last reply does. The items behind it are dropped unless it is `open`. */
+  readonly ending: "open" | "close" | "silent";
+}
+
+/**
+ * How a batch is carried out:
+ *
+ * - `decide`: its order is made here. A command that another session blocks is not done yet.
+ * - `follow`: a shared journal has made its order, and all servers do each command now.
+ * - `refuse`: it could not be stored. A command that would change the state gets `STORAGE_AWAY`, and
+ *   only sessions that end change it.
+ */
+export type BatchMode = "decide" | "follow" | "refuse";
+
+/** The ids of the users whose mailboxes were changed. */
+export type Changed = Iterable<number> | "all";
+
+/** Entries that no request has made, and the requests behind them. */
+export interface Batch {
+  readonly leading: readonly Entry[];
+  readonly requests: readonly Request[];
+}
+
+/** The result of a batch. */
+export interface BatchResult {
+  readonly state: ChatState;
+  /** What has to be stored, in its order: it changed the state. */
+  readonly entries: readonly Entry[];
+  /** The reply to each leading entry. */
+  readonly leadingReplies: readonly (Reply | undefined)[];
+  /** The outcome of each request. */
+  readonly outcomes: readonly Outcome[];
+  readonly changed: Changed;
+}
+
+/** Carries out a batch at a time (ms since 1970). */
+export function stepBatch(
+  before: ChatState,
+  { leading, requests }: Batch,
+  at: number,
+  mode: BatchMode,
+): BatchResult {
+  const stepper = new BatchStepper(before, at, mode);
+  const leadingReplies = leading.map((entry) => stepper.stepLeading(entry));
+  const outcomes = requests.map((request) => stepper.stepRequest(request));
+  const { entries } = stepper;
+  const { mailboxes, changed } = boxes.settle(before.mailboxes, stepper.state.mailboxes);
+  const state = entries.length === 0 ? before : { ...stepper.state, mailboxes };
+  return { state, entries, leadingReplies, outcomes, changed };
+}
+
+/**
+ * Carries out a batch that has come out of a shared journal. Its first leading entry is the first
+ * entry there. All happens at one time, the time of that entry. If it is before the time of an earlier
+ * batch, as clocks differ, it is the time of the earlier batch.
+ *
+ * Returns `undefined` for a batch that has no effect: it was stepped before, an earlier batch of its
+ * member is missing, or its member has left.
+ */
+export function followBatch(before: ChatState, batch: Batch): BatchResult | undefined {
+  const [first] = batch.leading;
+  const { members } = before;
+  if (first?.kind === "batch" && !isNextBatch(members, first.member, first.batch)) return undefined;
+  const isTimed = first?.kind === "batch" || first?.kind === "join" || first?.kind === "leave";
+  const at = isTimed ? Math.max(members.at, first.at) : members.at;
+  return stepBatch({ ...before, members: { ...members, at } }, batch, at, "follow");
+}
+
+/** Has the session's client sent a whole command? It has then read what it was shown before. */
+export function isWhole(item: Item): item is Item & { readonly kind: "command" | "refused" } {
+  return item.kind === "command" || item.kind === "refused";
+}
+
+/** The name of a whole command. */
+export function nameOf(item: Item): CommandName | undefined {
+  if (item.kind === "command") return item.command.name;
+  return item.kind === "refused" ? item.name : undefined;
+}
+
+class BatchStepper {
+  state: ChatState;
+  readonly entries: Entry[] = [];
+  readonly #at: number;
+  readonly #mode: BatchMode;
+
+  constructor(before: ChatState, at: number, mode: BatchMode) {
+    // A step that is refused would leave its changes in an overlay.
+    this.state = mode === "refuse"
+      ? before
+      : { ...before, mailboxes: boxes.withOverlay(before.mailboxes) };
+    this.#at = at;
+    this.#mode = mode;
+  }
+
+  stepLeading(entry: Entry): Reply | undefined {
+    const isNow = this.#mode === "follow" && "at" in entry;
+    const { state, reply } = step(this.state, isNow ? { ...entry, at: this.#at } : entry);
+    this.#goOn(entry, state);
+    return reply;
+  }
+
+  stepRequest({ session, parked, items }: Request): Outcome {
+    const { actor } = session;
+    const { strict } = this.state.settings;
+    const parkedReply = parked && mailFor(this.state, parked);
+    let shown = parkedReply === undefined ? session.shown : shownBy(parkedReply, undefined);
+    const replies: (Reply | undefined)[] = [];
+    for (const item of items) {
+      if (shown !== undefined && isWhole(item)) shown = this.#take(actor, shown);
+      let reply: Reply | undefined;
+      if (item.kind === "end") {
+        this.#end(actor);
+      } else if (item.kind === "command") {
+        const entry: Entry = { kind: "command", at: this.#at, actor, command: item.command };
+        const stepped = step(this.state, entry);
+        const { blockedBy } = stepped;
+        if (this.#mode !== "follow" && isBlocked(session, blockedBy)) {
+          return { parkedReply, replies, shown, blockedBy, ending: "open" };
+        }
+        reply = this.#accept(entry, stepped);
+        if (item.command.name === "wait") shown = shownBy(reply, shown);
+      } else {
+        reply = item.reply;
+      }
+      replies.push(reply);
+      if (strict && reply !== undefined && isWhole(item)) {
+        const ending = strictEnding(nameOf(item), reply);
+        if (ending !== "open") return { parkedReply, replies, shown, ending };
+      }
+    }
+    return { parkedReply, replies, shown, ending: "open" };
+  }
+
+  /** Goes on with the state after a command, if that may be stored. Returns the reply. */
+  #accept(entry: Entry, { state, reply }: Step): Reply {
+    if (reply === undefined) throw new Error("A command has no reply");
+    if (state === this.state) return reply;
+    if (this.#mode === "refuse") return STORAGE_AWAY;
+    this.#goOn(entry, state);
+    return reply;
+  }
+
+  /** Takes mail that was shown. Returns what the session is shown then. */
+  #take(actor: Actor, shown: Shown): Shown | undefined {
+    if (this.#mode === "refuse") return shown;
+    const entry: Entry = { kind: "take", actor, shown };
+    this.#goOn(entry, step(this.state, entry).state);
+    return undefined;
+  }
+
+  #end({ session, address }: Actor): void {
+    const entry: Entry = { kind: "end", at: this.#at, session, address };
+    this.#goOn(entry, step(this.state, entry).state);
+  }
+
+  #goOn(entry: Entry, state: ChatState): void {
+    if (state === this.state) return;
+    this.entries.push(entry);
+    this.state = state;
+  }
+}
+
+/** Has a command of this session to wait for the session that is in its way? */
+export function isBlocked(
+  { waitedFor }: SessionView,
+  blockedBy: SessionId | undefined,
+): blockedBy is SessionId {
+  return blockedBy !== undefined && !isSameSession(blockedBy, waitedFor);
+}
+
+/** The mail that a session is shown after the reply to a `wait`. A refusal changes nothing. */
+function shownBy(reply: Reply, before: Shown | undefined): Shown | undefined {
+  if (reply.code !== "mail") return before;
+  return reply.count > 0 ? reply.shown : undefined;
+}

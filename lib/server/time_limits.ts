@@ -1,0 +1,82 @@
+/** The time limits of one connection: which one applies now, and what has passed when one passes. */
+import { loopTime } from "../clock.ts";
+import type { ServerOptions } from "../options.ts";
+import { Deadline } from "./deadline.ts";
+
+/** After the last reply the client has at most this long to close the connection (ms). */
+const LINGER_MS = 2_000;
+/** While the server stops, a client has at most this long to take a piece of a reply (ms). */
+const STOP_WRITE_MS = 1_000;
+
+/**
+ * What a client has not done in its time: begin a command, complete one, take a piece of a reply,
+ * or close the connection after the last reply.
+ */
+export type Passed = "idle" | "stalled" | "unwritten" | "unclosed";
+
+/** One limit applies at a time. */
+export class TimeLimits {
+  readonly #options: ServerOptions;
+  readonly #deadline: Deadline;
+  #writeMs: number;
+  #applies: Passed = "idle";
+  /** When the present, incomplete command began (ms, as `loopTime`). */
+  #begunAt: number | undefined;
+
+  /** `passed` is called when a limit has passed. None applies then. */
+  constructor(options: ServerOptions, passed: (what: Passed) => void) {
+    this.#options = options;
+    this.#deadline = new Deadline(() => passed(this.#applies));
+    this.#writeMs = 1_000 * options.writeTimeoutS;
+  }
+
+  /**
+   * The limit of a read: for the rest of the command that `isBegun`, or for the first byte of the
+   * next. A client that waits for mail need not begin one.
+   */
+  read(isBegun: boolean, isWaiting: boolean): void {
+    if (!isBegun) {
+      this.#begunAt = undefined;
+      this.#apply("idle", isWaiting ? Infinity : 1_000 * this.#options.idleTimeoutS);
+    } else {
+      const now = loopTime();
+      this.#begunAt ??= now;
+      this.#apply("stalled", this.#begunAt + 1_000 * this.#options.commandTimeoutS - now);
+    }
+  }
+
+  /** The limit of a write, for one piece of a reply. */
+  write(): void {
+    this.#apply("unwritten", this.#writeMs);
+  }
+
+  /** The limit after the last reply. */
+  linger(): void {
+    this.#apply("unclosed", LINGER_MS);
+  }
+
+  /** A command is complete: the next one has its own time. */
+  complete(): void {
+    this.#begunAt = undefined;
+  }
+
+  /** No limit applies. */
+  clear(): void {
+    this.#deadline.clear();
+  }
+
+  /** Gives the client less time for writes from now on: the server stops. */
+  shorten(isWriting: boolean): void {
+    this.#writeMs = Math.min(this.#writeMs, STOP_WRITE_MS);
+    if (isWriting) this.write();
+  }
+
+  close(): void {
+    this.#deadline.close();
+  }
+
+  #apply(what: Passed, ms: number): void {
+    this.#applies = what;
+    this.#deadline.set(Math.max(0, ms));
+  }
+}
