@@ -34,8 +34,10 @@ export function brokenBound(figure: Figure): string | undefined {
 
 const BAR = { left: 350, width: 300, height: 16, gap: 10 } as const;
 const WIDTH = 930;
-/** The ratio of the longest bar, at least. */
-const RATIO_MAX = 1.2;
+/** The chart is as wide as a bar of this ratio, at least and at most. */
+const RATIO = { least: 1.2, greatest: 2.5 } as const;
+/** The gap in a bar that is cut is this far from its end. */
+const CUT = 30;
 
 function escape(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll("`", "");
@@ -43,27 +45,30 @@ function escape(text: string): string {
 
 /**
  * A bar for each figure that is compared with another program, and a black line over it from its least
- * to its greatest value. The vertical line is the speed of the other program.
+ * to its greatest value. The vertical line is the speed of the other program. A bar that is longer than
+ * the chart is cut, and has a gap.
  */
 export function chart(figures: readonly Figure[], caption: string): string {
   const shown = figures.filter(({ value, beside }) => beside !== undefined && !Number.isNaN(value));
-  const longest = Math.max(
-    RATIO_MAX,
-    ...shown.flatMap(({ value, spread = [] }) => [value, ...spread]),
-  );
-  const length = (ratio: number) => ratio / longest * BAR.width;
+  const ratios = shown.flatMap(({ value, spread = [] }) => [value, ...spread]);
+  const longest = Math.min(Math.max(RATIO.least, ...ratios), RATIO.greatest);
+  const length = (ratio: number) => Math.min(ratio / longest, 1) * BAR.width;
   const x = (ratio: number) => (BAR.left + length(ratio)).toFixed(1);
   const height = 50 + shown.length * (BAR.height + BAR.gap);
   const rows = shown.map((figure, i) => {
     const { name, value, beside, spread: [least, greatest] = [value, value] } = figure;
     const y = 40 + i * (BAR.height + BAR.gap);
     const middle = y + BAR.height / 2;
+    const end = BAR.left + BAR.width;
+    const gap = `<line x1="${end - CUT}" y1="${y + BAR.height + 2}" x2="${end - CUT + 6}" ` +
+      `y2="${y - 2}" stroke="#fff" stroke-width="4"/>`;
     const label = escape(`${measured(figure)} of ${beside}`);
     return `<text x="${BAR.left - 10}" y="${y + 12}" text-anchor="end">${escape(name)}</text>` +
       `<rect x="${BAR.left}" y="${y}" width="${length(value).toFixed(1)}" height="${BAR.height}" ` +
       `fill="#4a78b5"/>` +
       `<line x1="${x(least)}" y1="${middle}" x2="${x(greatest)}" y2="${middle}" stroke="#000"/>` +
-      `<text x="${BAR.left + BAR.width + 10}" y="${y + 12}">${label}</text>`;
+      (value > longest ? gap : "") +
+      `<text x="${end + 10}" y="${y + 12}">${label}</text>`;
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" ` +

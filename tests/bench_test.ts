@@ -88,6 +88,18 @@ describe("the report", () => {
     assertStringIncludes(svg, "0.70 of Redis");
     assertStringIncludes(svg, "here &amp; now");
   });
+
+  it("cuts a bar that is longer than the chart", () => {
+    const svg = (...values: number[]) =>
+      chart(values.map((value) => ({ ...figure, value, spread: [value, value] })), "");
+    const bars = (svg: string) =>
+      Array.from(svg.matchAll(/<rect x="\d+" y="\d+" width="([\d.]+)"/g), ([, width]) => width);
+    const cuts = (svg: string) => svg.split('stroke="#fff"').length - 1;
+    assertEquals(bars(svg(1.5, 0.75)), ["300.0", "150.0"]);
+    assertEquals(cuts(svg(1.5, 0.75)), 0);
+    assertEquals(bars(svg(12.5, 1.25)), ["300.0", "150.0"]);
+    assertEquals(cuts(svg(12.5, 1.25)), 1);
+  });
 });
 
 describe("docs/performance.md", () => {
