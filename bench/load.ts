@@ -39,6 +39,8 @@ export interface LoadResult {
   readonly slowestOfMean: number;
   /** Messages that the server did not acknowledge as stored. */
   readonly refused: number;
+  /** Messages that the server acknowledged and did not deliver, where it delivers them by itself. */
+  readonly undelivered: number;
   /** The generator's own use of a processor: near 1 it is the bottleneck. */
   readonly cpuShare: number;
 }
@@ -66,6 +68,7 @@ class Loader {
   #rest: Bytes = new Uint8Array(0);
   served = 0;
   refused = 0;
+  delivered = 0;
 
   constructor(plan: LoadPlan, { dialect, hostname, ports }: Target, index: number) {
     this.#dialect = DIALECTS[dialect];
@@ -73,14 +76,15 @@ class Loader {
     // In strict mode each address is one user.
     const from = LOOPBACK.test(hostname) ? `127.1.${index >> 8}.${index & 255}` : undefined;
     this.socket = connect(hostname, ports[index % ports.length]!, from);
-    const hello = this.#dialect.hello(index);
-    if (hello !== undefined) {
-      send(this.socket, hello);
+    for (const request of this.#dialect.hello(index)) {
+      send(this.socket, request);
       receive(this.socket, new Uint8Array(256), true);
     }
-    const store = this.#dialect.store((index + 1) % plan.connections);
-    this.#storing = repeat(store, plan.depth);
-    this.#taking = join(repeat(store, plan.depth - 1), this.#dialect.take(index));
+    const to = (index + 1) % plan.connections;
+    const last = plan.depth - 1;
+    const stores = Array.from({ length: last }, (_, place) => this.#dialect.store(to, place));
+    this.#storing = join(...stores, this.#dialect.store(to, last));
+    this.#taking = join(...stores, this.#dialect.take(index, last));
   }
 
   /** Sends the next pipeline. */
@@ -93,6 +97,7 @@ class Loader {
 
   /** Reads what has arrived; returns the latency (ms) if the pipeline is answered now. */
   readReplies(buffer: Bytes, now: number): number | undefined {
+    const wasWaiting = this.#unanswered > 0;
     const rest = this.#rest.length;
     if (rest > 0) buffer.set(this.#rest);
     const to = rest + receive(this.socket, rest === 0 ? buffer : buffer.subarray(rest));
@@ -100,11 +105,12 @@ class Loader {
     while (from < to) {
       const end = this.#dialect.replyEnd(buffer, from, to, this.#position === CYCLE - 1);
       if (end < 0) break;
-      this.#count(buffer, from, end);
+      if (this.#dialect.isDelivery?.(buffer, from)) this.delivered++;
+      else this.#count(buffer, from, end);
       from = end;
     }
     if (rest > 0 || from < to) this.#rest = buffer.slice(from, to);
-    return this.#unanswered === 0 ? now - this.#sentAt : undefined;
+    return wasWaiting && this.#unanswered === 0 ? now - this.#sentAt : undefined;
   }
 
   #count(bytes: Bytes, from: number, end: number): void {
@@ -116,10 +122,6 @@ class Loader {
   }
 }
 
-function repeat(bytes: Bytes, times: number): Bytes {
-  return join(...Array<Bytes>(times).fill(bytes));
-}
-
 function join(...parts: Bytes[]): Bytes {
   return new Uint8Array(parts.flatMap((part) => [...part]));
 }
@@ -127,6 +129,8 @@ function join(...parts: Bytes[]): Bytes {
 /** The connections to one target, and their results. */
 class Load {
   readonly #loaders: readonly Loader[];
+  /** The server delivers messages by itself. */
+  readonly #delivers: boolean;
   readonly #poll = new Poll();
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   readonly #perS: number[] = [];
@@ -136,6 +140,7 @@ class Load {
   #tookS = 0;
 
   constructor(plan: LoadPlan, target: Target) {
+    this.#delivers = DIALECTS[target.dialect].isDelivery !== undefined;
     const indexes = Array.from({ length: plan.connections }, (_, index) => index);
     this.#loaders = indexes.map((index) => new Loader(plan, target, index));
     this.#loaders.forEach(({ socket }, index) => this.#poll.add(socket, index));
@@ -144,7 +149,7 @@ class Load {
   /** Loads the target for a time that does not count. */
   warmUp(seconds: number): void {
     this.#load(seconds, () => {});
-    for (const loader of this.#loaders) loader.served = loader.refused = 0;
+    for (const loader of this.#loaders) loader.served = loader.refused = loader.delivered = 0;
   }
 
   /** Loads the target for one slice, and keeps the results. */
@@ -158,8 +163,9 @@ class Load {
   }
 
   /**
-   * Loads the target for these seconds, then waits until every request is answered. Returns the requests
-   * a second that were answered while all connections were sending.
+   * Loads the target for these seconds, then waits until every request is answered and every message
+   * that the server delivers by itself has arrived. Returns the requests a second that were answered
+   * while all connections were sending.
    */
   #load(seconds: number, answered: (ms: number) => void): number {
     const before = this.#served();
@@ -180,7 +186,24 @@ class Load {
         now = performance.now();
       }
     }
+    this.#readDeliveries();
     return perS!;
+  }
+
+  /** Reads until every message has arrived. Gives up when none arrives for {@link POLL_MS}. */
+  #readDeliveries(): void {
+    while (this.#undelivered() > 0) {
+      const ready = this.#poll.wait(POLL_MS);
+      if (ready === 0) return;
+      for (let place = 0; place < ready; place++) {
+        this.#loaders[this.#poll.ready(place)]!.readReplies(this.#buffer, performance.now());
+      }
+    }
+  }
+
+  #undelivered(): number {
+    if (!this.#delivers) return 0;
+    return this.#served() - sum(this.#loaders.map(({ delivered }) => delivered));
   }
 
   #served(): number {
@@ -196,6 +219,7 @@ class Load {
       p999Ms: quantile(this.#latenciesMs, 0.999),
       slowestOfMean: Math.min(...served) / (sum(served) / served.length),
       refused: sum(this.#loaders.map(({ refused }) => refused)),
+      undelivered: this.#undelivered(),
       cpuShare: this.#usedS / this.#tookS,
     };
   }

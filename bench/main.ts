@@ -19,8 +19,9 @@ import {
 
 const SUMMARY = `Measure the server beside other programs: deno task dev:bench [flags]. Linux only
 
-It takes 10 minutes. Redis is measured where redis-server is installed, and servers that share a chat
-where nats-server is. The exit code is 1 when a figure is beyond the bound that is kept for it`;
+It takes 11 minutes. Redis and mosquitto are measured where redis-server and mosquitto are installed,
+and servers that share a chat where nats-server is. The exit code is 1 when a figure is beyond the
+bound that is kept for it`;
 
 const FLAGS = {
   quick: toggle("one short run, in a minute; large mailboxes and memory are left out"),

@@ -108,6 +108,34 @@ export function startNats(folder: string): Promise<Peer | undefined> {
   return startProgram("nats-server", port, options);
 }
 
+/**
+ * The broker keeps everything in memory, and drops no message: 0 is no limit. It writes no log, and
+ * sends without Nagle's delay, as the other servers do.
+ */
+const MOSQUITTO_SETTINGS = [
+  "allow_anonymous true",
+  "persistence false",
+  "max_inflight_messages 0",
+  "max_queued_messages 0",
+  "set_tcp_nodelay true",
+  "log_dest none",
+];
+
+/**
+ * Starts mosquitto, which stores nothing; `undefined` if it is not installed. Its config file, with
+ * these settings too, is written to `folder`.
+ */
+export async function startMosquitto(
+  folder: string,
+  ...settings: string[]
+): Promise<Peer | undefined> {
+  const port = freePort();
+  const file = await Deno.makeTempFile({ dir: folder, suffix: ".conf" });
+  const lines = [`listener ${port} ${HOST}`, ...MOSQUITTO_SETTINGS, ...settings];
+  await Deno.writeTextFile(file, lines.join("\n"));
+  return startProgram("mosquitto", port, ["-c", file]);
+}
+
 async function startProgram(
   program: string,
   port: number,

@@ -98,6 +98,7 @@ export function ratio(
   const unknown = (note: string): Figure => ({ name, value: NaN, unit: "", beside, note });
   if (theirs === undefined) return unknown("not installed");
   if (ours.some(({ refused }) => refused > 0)) return unknown("messages were refused");
+  if (theirs.some(({ undelivered }) => undelivered > 0)) return unknown("messages were lost");
   const values = ours.map(({ perS }, run) =>
     median(perS.map((value, slice) => value / theirs[run]!.perS[slice]!))
   );

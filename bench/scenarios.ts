@@ -21,6 +21,7 @@ import {
   startDurableChat,
   startDurableRedis,
   startEcho,
+  startMosquitto,
   startNats,
   startRedis,
 } from "./peers.ts";
@@ -51,6 +52,7 @@ const DURABLE_WARM_UP_S = 1.5;
 const STREAM = "an echo through the same stream";
 const RAW = "a raw echo";
 const REDIS = "Redis";
+const MOSQUITTO = "mosquitto";
 
 /** Starts Redis, where it is installed, and this project's server; both end with the run. */
 async function startBoth(
@@ -69,22 +71,29 @@ export async function speed(
   startServer: () => Promise<Peer>,
   folder: string,
 ): Promise<Figure[]> {
-  const both: Start = (run) => startBoth(run, () => startRedis(folder), startServer);
+  const servers: Start = async (run) => {
+    const mosquitto = run.use(await startMosquitto(folder));
+    const both = await startBoth(run, () => startRedis(folder), startServer);
+    return mosquitto === undefined ? both : [rival(MOSQUITTO, "mqtt", mosquitto), ...both];
+  };
   const all: Start = async (run) => [
     rival(STREAM, "echo", run.use(await startEcho("frames"))),
     rival(RAW, "echo", run.use(await startEcho("raw"))),
-    ...await both(run),
+    ...await servers(run),
   ];
   const one = await race(all, { connections: 50, depth: 1, sliceS: SLICE_S }, effort);
-  const deep = await race(both, { connections: 50, depth: 16, sliceS: SLICE_S }, effort);
-  const many = await race(both, { connections: 1000, depth: 1, sliceS: CROWD_SLICE_S }, effort);
+  const deep = await race(servers, { connections: 50, depth: 16, sliceS: SLICE_S }, effort);
+  const many = await race(servers, { connections: 1000, depth: 1, sliceS: CROWD_SLICE_S }, effort);
   const crowd = many.get(OURS)!;
   return [
     ratio(one, STREAM, "50 connections, 1 at a time", 0.85),
     ratio(one, RAW, "50 connections, 1 at a time", 0.65),
     ratio(one, REDIS, "50 connections, 1 at a time", 0.6),
+    ratio(one, MOSQUITTO, "50 connections, 1 at a time"),
     ratio(deep, REDIS, "50 connections, 16 at a time", 0.7),
+    ratio(deep, MOSQUITTO, "50 connections, 16 at a time"),
     ratio(many, REDIS, "1,000 connections, 1 at a time", 0.55),
+    ratio(many, MOSQUITTO, "1,000 connections, 1 at a time"),
     {
       name: "1,000 connections: the least-served one, of the mean",
       ...summarize(crowd.map(({ slowestOfMean }) => slowestOfMean)),

@@ -1,8 +1,12 @@
 /** The benchmark: its load generator, its report, and the figures in the docs. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
-import type { LoadPlan, LoadResult } from "../bench/load.ts";
+import { DIALECTS } from "../bench/dialects.ts";
+import type { LoadPlan, LoadResult, Target } from "../bench/load.ts";
 import type { Figure } from "../bench/figure.ts";
+import { startMosquitto } from "../bench/peers.ts";
+import { OURS, ratio } from "../bench/race.ts";
 import { brokenBound, chart, table } from "../bench/report.ts";
 import { itNeeds, type Needs } from "./needs.ts";
 import { serve } from "./support.ts";
@@ -11,13 +15,17 @@ const LINUX: Needs = {
   permissions: ["net", "run", "read"],
   programs: Deno.build.os === "linux" ? [] : ["Linux"],
 };
+const MOSQUITTO: Needs = {
+  permissions: [...LINUX.permissions, "write"],
+  programs: [...LINUX.programs!, "mosquitto"],
+};
 
-async function load(ports: readonly number[], depth = 1): Promise<LoadResult[]> {
-  const targets = ports.map((port) => ({
-    dialect: "chat" as const,
-    hostname: "127.0.0.1",
-    ports: [port],
-  }));
+async function load(
+  ports: readonly number[],
+  depth = 1,
+  dialect: Target["dialect"] = "chat",
+): Promise<LoadResult[]> {
+  const targets = ports.map((port) => ({ dialect, hostname: "127.0.0.1", ports: [port] }));
   const times = { sliceS: 0.05, slices: 4, warmUpSlices: 2 };
   const plan: LoadPlan = { targets, connections: 3, depth, ...times };
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -27,6 +35,53 @@ async function load(ports: readonly number[], depth = 1): Promise<LoadResult[]> 
   assertEquals(new TextDecoder().decode(stderr), "");
   return JSON.parse(new TextDecoder().decode(stdout));
 }
+
+/** Loads a mosquitto with these settings. */
+async function loadMosquitto(depth: number, ...settings: string[]): Promise<LoadResult> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using mosquitto = (await startMosquitto(folder, ...settings))!;
+    const [result] = await load([mosquitto.port], depth, "mqtt");
+    return result!;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+describe("the dialect of MQTT", () => {
+  const { hello, store, replyEnd, isStored, isDelivery } = DIALECTS.mqtt;
+  const ascii = (text: string) => [...new TextEncoder().encode(text)];
+  const delivery = Uint8Array.of(0x30, 6, 0, 2, ...ascii("u7"), ...ascii("hi"));
+  const acknowledgement = Uint8Array.of(0x40, 2, 0, 1);
+
+  it("sends packets as MQTT 3.1.1 has them", () => {
+    assertEquals(hello(7).map((bytes) => [...bytes]), [
+      [0x10, 14, 0, 4, ...ascii("MQTT"), 4, 2, 0, 0, 0, 2, ...ascii("u7")],
+      [0x82, 7, 0, 1, 0, 2, ...ascii("u7"), 0],
+    ]);
+    const publish = store(7, 15);
+    assertEquals([...publish.subarray(0, 8)], [0x32, 46, 0, 2, ...ascii("u7"), 0, 16]);
+    assertEquals(publish.length, 48);
+  });
+
+  it("finds the end of a packet that arrives in pieces, with bytes behind it", () => {
+    for (const packet of [delivery, acknowledgement]) {
+      const bytes = concat([Uint8Array.of(9), packet, delivery]) as Uint8Array<ArrayBuffer>;
+      const end = 1 + packet.length;
+      for (let to = 1; to < end; to++) assertEquals(replyEnd(bytes, 1, to, false), -1);
+      for (let to = end; to < bytes.length; to++) assertEquals(replyEnd(bytes, 1, to, false), end);
+    }
+  });
+
+  it("tells a message from the reply to a request", () => {
+    const tell = (bytes: Uint8Array<ArrayBuffer>) => [
+      isDelivery!(bytes, 0),
+      isStored(bytes, 0, bytes.length),
+    ];
+    assertEquals(tell(delivery), [true, false]);
+    assertEquals(tell(acknowledgement), [false, true]);
+  });
+});
 
 describe("the load generator", () => {
   for (const depth of [1, 16]) {
@@ -50,6 +105,52 @@ describe("the load generator", () => {
     await using narrow = serve("--mailbox-messages-max", "3");
     const results = await load([roomy.port, narrow.port]);
     assertEquals(results.map(({ refused }) => refused > 0), [false, true]);
+  });
+
+  for (const depth of [1, 16]) {
+    itNeeds(MOSQUITTO, `gets every message from mosquitto, ${depth} at a time`, async () => {
+      const { perS, refused, undelivered } = await loadMosquitto(depth);
+      assertEquals(perS.length, 4);
+      assert(perS.every((value) => value > 0));
+      assertEquals([refused, undelivered], [0, 0]);
+    });
+  }
+
+  itNeeds(MOSQUITTO, "counts the messages that mosquitto does not deliver", async () => {
+    // An empty list of rights allows nothing. The broker acknowledges a PUBLISH that it drops, but
+    // mosquitto 2.0.11 without a limit of messages closes the connection instead.
+    const settings = ["acl_file /dev/null", "max_queued_messages 1000"];
+    const { refused, undelivered } = await loadMosquitto(1, ...settings);
+    assertEquals(refused, 0);
+    assert(undelivered > 0);
+  });
+});
+
+describe("ratio()", () => {
+  const result: LoadResult = {
+    perS: [300, 400, 500],
+    meanMs: 1,
+    p999Ms: 2,
+    slowestOfMean: 1,
+    refused: 0,
+    undelivered: 0,
+    cpuShare: 0.5,
+  };
+  const compare = (ours: Partial<LoadResult>, theirs?: Partial<LoadResult>) => {
+    const results = new Map([[OURS, [{ ...result, ...ours }]]]);
+    if (theirs !== undefined) results.set("mosquitto", [{ ...result, ...theirs }]);
+    const { value, note } = ratio(results, "mosquitto", "speed");
+    return { value, note };
+  };
+
+  it("divides slice by slice, and takes the median", () => {
+    assertEquals(compare({}, { perS: [200, 100, 250] }).value, 2);
+  });
+
+  it("is not a number when a program is missing, and when messages were refused or lost", () => {
+    assertEquals(compare({}), { value: NaN, note: "not installed" });
+    assertEquals(compare({ refused: 1 }, {}), { value: NaN, note: "messages were refused" });
+    assertEquals(compare({}, { undelivered: 1 }), { value: NaN, note: "messages were lost" });
   });
 });
 
