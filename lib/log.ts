@@ -1,6 +1,6 @@
 /** The log: one line for each event. A slow reader of the log never holds up the server. */
 import { within } from "./clock.ts";
-import { quoted } from "./text/printable.ts";
+import { printable, quoted } from "./text/printable.ts";
 
 /** The fields of an event. Strings may come from the wire, so they are escaped. */
 export type Fields = Readonly<Record<string, string | number | undefined>>;
@@ -16,14 +16,11 @@ export interface LogOptions {
   readonly format: string;
   /** At most this many lines wait to be written; further ones are dropped and counted. */
   readonly linesMax: number;
-  /** The time over which repeated refusals are summed up (ms). */
-  readonly sumMs?: number;
 }
 
-/**
- * At most this many refusals for one reason from one address have a line each. Further ones are
- * counted until the time of the sum is over.
- */
+/** Repeated refusals are summed up over this time (ms). */
+const SUM_MS = 10_000;
+/** In that time at most this many refusals for one reason from one address have a line each. */
 const REFUSAL_LINES_MAX = 5;
 /** At most this many kinds of refusals have a sum each; all further refusals share one sum. */
 const SUMS_MAX = 1_000;
@@ -32,21 +29,19 @@ const encoder = new TextEncoder();
 
 /** Writes events to a sink, in the background and in order. */
 export class Log {
-  #sink: Sink;
-  #format: string;
-  #linesMax: number;
-  #sumMs: number;
+  readonly #sink: Sink;
+  readonly #format: string;
+  readonly #linesMax: number;
   #lines: string[] = [];
   #dropped = 0;
   #writing: Promise<void> | undefined;
   #sums = new Map<string, { fields: Fields; times: number }>();
   #sumTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(sink: Sink, { format, linesMax, sumMs = 10_000 }: LogOptions) {
+  constructor(sink: Sink, { format, linesMax }: LogOptions) {
     this.#sink = sink;
     this.#format = format;
     this.#linesMax = linesMax;
-    this.#sumMs = sumMs;
   }
 
   /** Logs an event, in the background. */
@@ -72,7 +67,7 @@ export class Log {
     const about = key === "others" ? {} : { address, reason };
     this.#sums.set(key, { fields: about, times });
     if (times <= REFUSAL_LINES_MAX) this.event("refused", { ...fields, reason });
-    this.#sumTimer ??= setTimeout(() => this.#writeSums(), this.#sumMs);
+    this.#sumTimer ??= setTimeout(() => this.#writeSums(), SUM_MS);
   }
 
   /** Writes the waiting lines and sums, but takes at most `ms` milliseconds. */
@@ -113,21 +108,12 @@ export class Log {
 
 function formatLine(format: string, event: string, fields: Fields): string {
   const time = new Date().toISOString();
-  if (format === "json") {
-    const members = given({ time, event, ...fields }).map(([key, value]) =>
-      `${quoted(key)}:${typeof value === "number" ? value : quoted(value)}`
-    );
-    return `{${members.join(",")}}\n`;
+  if (format === "json") return `${printable(JSON.stringify({ time, event, ...fields }))}\n`;
+  let line = `${time} ${event}`;
+  for (const [key, value] of Object.entries(fields)) {
+    if (value === undefined) continue;
+    const text = String(value);
+    line += ` ${key}=${/^[\w.:[\]-]+$/.test(text) ? text : quoted(text)}`;
   }
-  const pairs = given(fields).map(([key, value]) =>
-    ` ${key}=${typeof value === "number" || /^[\w.:[\]-]+$/.test(value) ? value : quoted(value)}`
-  );
-  return `${time} ${event}${pairs.join("")}\n`;
-}
-
-/** The fields that have a value. */
-function given(fields: Fields): [string, string | number][] {
-  return Object.entries(fields).flatMap(([key, value]) =>
-    value === undefined ? [] : [[key, value]]
-  );
+  return `${line}\n`;
 }

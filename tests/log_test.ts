@@ -28,7 +28,7 @@ class Gate {
 
 function textLog(linesMax = 100) {
   const gate = new Gate();
-  return { gate, log: new Log(gate, { format: "text", linesMax, sumMs: 60_000 }) };
+  return { gate, log: new Log(gate, { format: "text", linesMax }) };
 }
 
 describe("Log", () => {
