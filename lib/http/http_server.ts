@@ -192,7 +192,8 @@ export class HttpServer {
   }
 
   async #sendMetrics(): Promise<Response> {
-    return respond(200, await this.#metrics.text(), this.#metrics.contentType);
+    const { registry } = this.#metrics;
+    return respond(200, await registry.metrics(), registry.contentType);
   }
 
   #watch({ method }: Request, params: URLSearchParams): Response {

@@ -12,10 +12,20 @@ const BUCKETS_S = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
 
 /** Counts and times what it is told of. The server's own counts are read at each request. */
 export class Metrics implements Meter {
-  readonly #registry = new Registry();
-  /** Counts by command and reply: adding to an object costs less than to a labelled counter. */
-  readonly #replies = new Map<CommandName, Map<Reply["code"], { count: number }>>();
-  readonly #mistakes = new Map<MistakeCode, number>();
+  /** All metrics, as text and its media type. */
+  readonly registry = new Registry();
+  readonly #commands = new Counter({
+    name: "asvt_chat_commands_total",
+    help: "Commands answered, by name and by the code of the reply",
+    labelNames: ["command", "result"],
+    registers: [this.registry],
+  });
+  readonly #mistakes = new Counter({
+    name: "asvt_chat_mistakes_total",
+    help: "Connections ended by a mistake with bytes",
+    labelNames: ["code"],
+    registers: [this.registry],
+  });
   readonly #batch = this.#histogram(
     "batch",
     "From a batch's first command until its replies may leave",
@@ -23,19 +33,6 @@ export class Metrics implements Meter {
   readonly #commit = this.#histogram("commit", "Storing a batch's entries");
 
   constructor(version: string) {
-    this.#counter(
-      "commands",
-      "Commands answered, by name and by the code of the reply",
-      ["command", "result"],
-      (counter) => {
-        for (const [command, results] of this.#replies) {
-          for (const [result, { count }] of results) counter.inc({ command, result }, count);
-        }
-      },
-    );
-    this.#counter("mistakes", "Connections ended by a mistake with bytes", ["code"], (counter) => {
-      for (const [code, count] of this.#mistakes) counter.inc({ code }, count);
-    });
     this.#gauge("resident_memory_bytes", "Memory of the process", () => Deno.memoryUsage().rss);
     this.#gauge("heap_used_bytes", "Memory of JavaScript's objects", () => {
       return Deno.memoryUsage().heapUsed;
@@ -44,34 +41,38 @@ export class Metrics implements Meter {
       name: "asvt_chat_build_info",
       help: "Always 1; the labels name the versions",
       labelNames: ["version", "deno"],
-      registers: [this.#registry],
+      registers: [this.registry],
     }).set({ version, deno: Deno.version.deno }, 1);
   }
 
   /** Adds the metrics that a server counts itself. */
   observe(server: Server): void {
-    const facts = () => server.facts;
-    this.#gauge("connections", "Open connections", () => facts().connections);
-    this.#gauge("users", "Registered users", () => facts().users);
-    this.#gauge("waiting_messages", "Messages in all mailboxes", () => facts().waiting);
-    this.#gauge("serving", "1 while it accepts and can store", () => Number(facts().isServing));
-    this.#counter("bytes", "Bytes of all connections", ["direction"], (counter) => {
-      const { bytes } = facts();
-      counter.inc({ direction: "in" }, bytes.in);
-      counter.inc({ direction: "out" }, bytes.out);
+    this.#gauge("connections", "Open connections", () => server.facts.connections);
+    this.#gauge("users", "Registered users", () => server.facts.users);
+    this.#gauge("waiting_messages", "Messages in all mailboxes", () => server.facts.waiting);
+    this.#gauge("serving", "1 while it accepts and can store", () => {
+      return server.trouble === undefined ? 1 : 0;
+    });
+    new Counter({
+      name: "asvt_chat_bytes_total",
+      help: "Bytes of all connections",
+      labelNames: ["direction"],
+      registers: [this.registry],
+      collect() {
+        const { bytes } = server.facts;
+        this.reset();
+        this.inc({ direction: "in" }, bytes.in);
+        this.inc({ direction: "out" }, bytes.out);
+      },
     });
   }
 
-  replied(name: CommandName, code: Reply["code"]): void {
-    let results = this.#replies.get(name);
-    if (results === undefined) this.#replies.set(name, results = new Map());
-    const result = results.get(code);
-    if (result === undefined) results.set(code, { count: 1 });
-    else result.count++;
+  replied(command: CommandName, result: Reply["code"]): void {
+    this.#commands.inc({ command, result });
   }
 
   mistaken(code: MistakeCode): void {
-    this.#mistakes.set(code, (this.#mistakes.get(code) ?? 0) + 1);
+    this.#mistakes.inc({ code });
   }
 
   batched(ms: number): void {
@@ -82,22 +83,12 @@ export class Metrics implements Meter {
     this.#commit.observe(ms / 1000);
   }
 
-  /** All metrics as text. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
-  }
-
-  /** The media type of {@link text}. */
-  get contentType(): string {
-    return this.#registry.contentType;
-  }
-
   #histogram(name: string, help: string): Histogram {
     return new Histogram({
       name: `asvt_chat_${name}_seconds`,
       help,
       buckets: BUCKETS_S,
-      registers: [this.#registry],
+      registers: [this.registry],
     });
   }
 
@@ -105,27 +96,9 @@ export class Metrics implements Meter {
     new Gauge({
       name: `asvt_chat_${name}`,
       help,
-      registers: [this.#registry],
+      registers: [this.registry],
       collect() {
         this.set(value());
-      },
-    });
-  }
-
-  #counter(
-    name: string,
-    help: string,
-    labelNames: string[],
-    collect: (counter: Counter) => void,
-  ): void {
-    new Counter({
-      name: `asvt_chat_${name}_total`,
-      help,
-      labelNames,
-      registers: [this.#registry],
-      collect() {
-        this.reset();
-        collect(this);
       },
     });
   }

@@ -50,8 +50,6 @@ export interface ServerFacts {
   readonly waiting: number;
   /** The bytes of all connections since the start. */
   readonly bytes: { readonly in: number; readonly out: number };
-  /** It accepts connections, and stores commands. */
-  readonly isServing: boolean;
 }
 
 /** A chat on a TCP port. */
@@ -231,7 +229,6 @@ export class Server {
       users: users.byId.size,
       waiting: mailboxes.waiting,
       bytes,
-      isServing: this.trouble === undefined,
     };
   }
 
