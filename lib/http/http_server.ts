@@ -12,7 +12,7 @@ import { formatHost, formatHostPort } from "../protocol/ip.ts";
 import { type Remote, remoteOf } from "../server/tcp.ts";
 import { webSocketConnection } from "../server/web_socket.ts";
 import { WireView } from "./wire_view.ts";
-import { pageFile } from "./page_files.ts";
+import { PAGE_FILES } from "./page_files.ts";
 
 const SECURITY_HEADERS = {
   "content-security-policy":
@@ -139,7 +139,7 @@ export class HttpServer {
       case "/wire/connections":
         return this.#denyAccess(request, remote) ?? json(this.#server.connections());
     }
-    const file = pageFile(url.pathname);
+    const file = PAGE_FILES.get(url.pathname);
     return file === undefined
       ? plain(404, `There is no ${url.pathname} here`)
       : respond(200, file.text, `${file.type}; charset=utf-8`);

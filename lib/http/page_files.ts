@@ -17,17 +17,11 @@ import nearestTs from "../text/nearest.ts" with { type: "text" };
 import printableTs from "../text/printable.ts" with { type: "text" };
 import symbolsTs from "../text/symbols.ts" with { type: "text" };
 
-/** A file of the page, with its media type. */
-export interface PageFile {
-  readonly type: string;
-  readonly text: string;
-}
-
 /**
  * Sources by the paths that a browser asks for: in `/chat.js` it resolves `../../text/printable.ts`
  * to `/text/printable.ts`.
  */
-const FILES: Readonly<Record<string, string>> = {
+const SOURCES = {
   "/": indexHtml,
   "/style.css": styleCss,
   "/chat.css": chatCss,
@@ -46,19 +40,18 @@ const FILES: Readonly<Record<string, string>> = {
   "/text/symbols.ts": symbolsTs,
 };
 
-/** Files that were asked for before. */
-const served = new Map<string, PageFile>();
-
-/** The file at a path, TypeScript without its types; `undefined` where there is none. */
-export function pageFile(path: string): PageFile | undefined {
-  const source = Object.hasOwn(FILES, path) ? FILES[path] : undefined;
-  if (source === undefined) return undefined;
-  const known = served.get(path) ?? serve(path, source);
-  served.set(path, known);
-  return known;
+/** A file of the page, with its media type. */
+interface PageFile {
+  readonly type: string;
+  readonly text: string;
 }
 
-function serve(path: string, source: string): PageFile {
+/** The files of the page by their paths; TypeScript without its types. */
+export const PAGE_FILES: ReadonlyMap<string, PageFile> = new Map(
+  Object.entries(SOURCES).map(([path, source]) => [path, fileOf(path, source)]),
+);
+
+function fileOf(path: string, source: string): PageFile {
   if (path.endsWith(".ts")) return { type: "text/javascript", text: stripTypeScriptTypes(source) };
   if (path.endsWith(".js")) return { type: "text/javascript", text: source };
   return { type: path.endsWith(".css") ? "text/css" : "text/html", text: source };
