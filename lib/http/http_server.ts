@@ -5,7 +5,7 @@ import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ServerOptions } from "../options.ts";
-import { cannotListen } from "../server/listen.ts";
+import { openPort } from "../server/listen.ts";
 import type { Server } from "../server/server.ts";
 import { counted } from "../text/phrases.ts";
 import { formatHost, formatHostPort } from "../protocol/ip.ts";
@@ -60,7 +60,7 @@ export class HttpServer {
     this.#metrics = metrics;
     this.#wireView = new WireView(server, options);
     metrics.observe(server);
-    this.#http = this.#open();
+    this.#http = this.#listen(Number(options.http));
     const { port } = this.#http.addr;
     const hosts = ["localhost", "127.0.0.1", "[::1]", formatHost(options.httpHostname)];
     const given = options.httpOrigins.split(",").filter((origin) => origin !== "");
@@ -82,22 +82,15 @@ export class HttpServer {
     await within(STOP_MS_MAX, this.#http.shutdown());
   }
 
-  #open(): Deno.HttpServer<Deno.NetAddr> {
-    const { httpHostname, http } = this.#options;
-    try {
-      return this.#listen(Number(http));
-    } catch (error) {
-      throw cannotListen(error, httpHostname, Number(http), "--http");
-    }
-  }
-
+  /** Throws `ExitError` where it can't listen. */
   #listen(port: number): Deno.HttpServer<Deno.NetAddr> {
-    const http = Deno.serve({
-      hostname: this.#options.httpHostname,
-      port,
-      onListen: () => {},
-      onError: () => plain(500, "Something went wrong on the server"),
-    }, (request, info) => this.#handle(request, remoteOf(info.remoteAddr)));
+    const address = { hostname: this.#options.httpHostname, port };
+    const http = openPort(address, "--http", () =>
+      Deno.serve({
+        ...address,
+        onListen: () => {},
+        onError: () => plain(500, "Something went wrong on the server"),
+      }, (request, info) => this.#handle(request, remoteOf(info.remoteAddr))));
     // A failed accept, as when no file descriptor is free, rejects this promise. Without a handler it
     // would end the process.
     http.finished.catch((error) => {

@@ -17,7 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import { Engine } from "../engine/engine.ts";
 import { encodeFrame } from "../protocol/frame.ts";
-import { listen } from "./listen.ts";
+import { openPort } from "./listen.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import { isWithin, type Network, parseNetworks } from "../protocol/ip.ts";
@@ -27,6 +27,8 @@ import { readProxyHeader, TcpConnection } from "./tcp.ts";
 import type { Commits } from "../engine/commits.ts";
 import { userOf } from "../chat/users.ts";
 
+/** At most this many connections wait to be accepted: all clients of a class may start at once. */
+const BACKLOG_MAX = 4_096;
 /** After a failed `accept` the next try is this much later (ms), then each time twice as much. */
 const BACK_OFF_MS = 50;
 /** The longest time between two tries of `accept` (ms). */
@@ -88,7 +90,12 @@ export class Server {
     this.#engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };
-    this.#listener = listen(options);
+    const { hostname, port } = options;
+    this.#listener = openPort(
+      options,
+      "--port",
+      () => Deno.listen({ hostname, port, tcpBacklog: BACKLOG_MAX }),
+    );
     this.#accept();
   }
 
