@@ -164,14 +164,13 @@ export class HttpServer {
     if (this.#server.isBehind) {
       return plain(503, "The server has not read yet what other servers did: try again");
     }
-    let upgrade: Deno.WebSocketUpgrade;
     try {
-      upgrade = Deno.upgradeWebSocket(request);
+      const { socket, response } = Deno.upgradeWebSocket(request);
+      this.#admit(socket, remote);
+      return response;
     } catch (error) {
       return plain(400, messageOf(error));
     }
-    this.#admit(upgrade.socket, remote);
-    return upgrade.response;
   }
 
   #admit(socket: WebSocket, remote: Remote): void {
@@ -238,11 +237,11 @@ function isEqualSecret(given: string, expected: string): boolean {
 
 function respond(
   status: number,
-  body: string | ReadableStream<Uint8Array>,
+  body: BodyInit,
   type: string,
   headers: Record<string, string> = {},
 ): Response {
-  return new Response(body as BodyInit, {
+  return new Response(body, {
     status,
     headers: { ...SECURITY_HEADERS, "content-type": type, ...headers },
   });

@@ -81,7 +81,7 @@ export class WireView {
 /** A watcher: a stream of events. Lines that come faster than they are read are dropped and counted. */
 export class Watcher {
   /** The {@link WireEvent}s, one JSON object per line. */
-  readonly stream: ReadableStream<Uint8Array>;
+  readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
   /** Called once, when the connection ends or the reader has gone. */
   readonly onEnd: (() => void)[] = [];
   readonly #linesMax: number;
