@@ -1,4 +1,6 @@
 /** Collects garbage after a busy time: the runtime itself collects only while it allocates. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 /** The heap is checked at this interval (ms). */
 const CHECK_MS = 1_000;
@@ -34,18 +36,16 @@ export class HeapWatch {
 /** Collects garbage at rest from now on. A check takes 10 µs. */
 export function collectAtRest(): void {
   const watch = new HeapWatch();
-  setInterval(async () => {
+  setInterval(() => {
     if (!watch.isDue(Deno.memoryUsage().heapUsed)) return;
-    await collect();
+    collect();
     watch.collected(Deno.memoryUsage().heapUsed);
   }, CHECK_MS);
 }
 
 /** Collects garbage as a program can without a flag of V8 on its command line. */
-async function collect(): Promise<void> {
+function collect(): void {
   try {
-    const { setFlagsFromString } = await import("node:v8");
-    const { runInNewContext } = await import("node:vm");
     setFlagsFromString("--expose-gc");
     runInNewContext("gc")();
   } catch {
