@@ -26,8 +26,6 @@ const SERVED_CONNECTIONS_MAX = 50;
  * one request at a time, 6 commands make p99.9 seven to nine mean latencies, 8 commands up to ten.
  */
 const COMMANDS_MAX = 6;
-/** The clock is read at every fourth serving, to find a late loop: a reading costs 0.1 µs. */
-const SERVINGS_PER_CLOCK_READING = 4;
 
 /** The record of one connection. */
 export class Ticket {
@@ -56,8 +54,6 @@ export class Fairness {
   #active = 0;
   /** Connections that were served in the interval before, and not yet in this one. */
   #activeBefore = 0;
-  /** How many times any connection was served. */
-  #servings = 0;
   /** When the timer that ends the interval was set (ms); `undefined` where none is set. */
   #timerSetAt: number | undefined;
   #isLate = false;
@@ -81,11 +77,8 @@ export class Fairness {
     if (ticket.interval !== this.#interval) this.#count(ticket);
     ticket.served += Math.max(1, commandCount - ticket.commandCount);
     ticket.commandCount = commandCount;
-    this.#servings++;
     this.events++;
-    if (this.#servings % SERVINGS_PER_CLOCK_READING === 0) {
-      this.#isLate = performance.now() - since > LATE_MS;
-    }
+    this.#isLate = performance.now() - since > LATE_MS;
     if (this.#isLate) this.#timerSetAt ??= this.#setTimer(since);
     const isCrowd = this.#queue.length > 0 || mayBeCrowd && !this.#hasRoom;
     const isServed = ticket.served >= COMMANDS_MAX || this.#active > CROWD_CONNECTIONS;
