@@ -48,7 +48,6 @@ export async function serve(args: string[], program: Program): Promise<number> {
   const chat = await openStoredChat(options, log, page?.metrics, program);
   const server = new Server(options, log, chat, page?.metrics);
   const http = page && new page.HttpServer(server, options, page.metrics, log);
-  server.expireUsers();
   collectAtRest();
   const stopped = program.stopOnSignal(async (signal) => {
     log.event("stopping", { signal });

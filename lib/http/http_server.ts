@@ -84,8 +84,8 @@ export class HttpServer {
 
   /** Throws `ExitError` where it can't listen. */
   #listen(port: number): Deno.HttpServer<Deno.NetAddr> {
-    const address = { hostname: this.#options.httpHostname, port };
-    const http = openPort(address, "--http", () =>
+    const hostname = this.#options.httpHostname;
+    const http = openPort({ hostname, port }, "--http", (address) =>
       Deno.serve({
         ...address,
         onListen: () => {},

@@ -9,10 +9,10 @@ import { formatHostPort, type SocketAddress } from "../protocol/ip.ts";
 export function openPort<Listener>(
   address: SocketAddress,
   flag: string,
-  open: () => Listener,
+  open: (address: SocketAddress) => Listener,
 ): Listener {
   try {
-    return open();
+    return open(address);
   } catch (error) {
     const where = `Cannot listen on ${formatHostPort(address)}`;
     if (error instanceof Deno.errors.AddrInUse) {

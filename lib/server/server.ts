@@ -20,7 +20,7 @@ import { encodeFrame } from "../protocol/frame.ts";
 import { openPort } from "./listen.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
-import { isWithin, type Network, parseNetworks } from "../protocol/ip.ts";
+import { isWithin, type Network, parseNetworks, type SocketAddress } from "../protocol/ip.ts";
 import type { ServerOptions } from "../options.ts";
 import { replyText } from "../protocol/reply.ts";
 import { readProxyHeader, TcpConnection } from "./tcp.ts";
@@ -41,25 +41,14 @@ const REFUSING_MS = 2_000;
 const STOP_MS_MAX = 4_000;
 /** A server that is behind the other members checks at this interval whether it still is (ms). */
 const BEHIND_CHECK_MS = 50;
-/** Users who were absent too long are looked for at this interval (ms). */
-const EXPIRE_CHECK_MS = 60_000;
-
-/** The facts that `/metrics` shows of a server. */
-export interface ServerFacts {
-  readonly connections: number;
-  readonly users: number;
-  /** Messages in all mailboxes. */
-  readonly waiting: number;
-  /** The bytes of all connections since the start. */
-  readonly bytes: { readonly in: number; readonly out: number };
-}
+/** Users who were absent too long, and members that are gone, are looked for at this interval (ms). */
+const CHECK_MS = 60_000;
 
 /** A chat on a TCP port. */
 export class Server {
   readonly #options: ServerOptions;
   readonly #log: Log;
   readonly #commits: Commits;
-  readonly #expireMs: number;
   readonly #engine: Engine;
   readonly #listener: Deno.TcpListener;
   readonly #handlers = new Map<ConnectionHandler, Promise<void>>();
@@ -73,7 +62,7 @@ export class Server {
   readonly #context: ConnectionContext;
   /** The bytes of connections that have ended. */
   readonly #endedBytes = { in: 0, out: 0 };
-  #expiring: ReturnType<typeof setInterval> | undefined;
+  readonly #checking: ReturnType<typeof setInterval>;
   #stopping = false;
 
   /** Serves the chat of `commits` from now on. Throws `ExitError` where it can't listen. */
@@ -82,40 +71,33 @@ export class Server {
     this.#log = log;
     this.#proxies = parseNetworks(options.proxyProtocol);
     this.#commits = commits;
-    const { usersExpireH } = options;
-    this.#expireMs = usersExpireH === 0 ? Infinity : 3_600_000 * usersExpireH;
     this.#engine = new Engine(commits, log);
     const fairness = new Fairness(() => this.#handlers.size);
     this.#context = { engine: this.#engine, options, log, fairness, meter, decode: fastDecoder() };
     this.#engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };
-    const { hostname, port } = options;
     this.#listener = openPort(
       options,
       "--port",
-      () => Deno.listen({ hostname, port, tcpBacklog: BACKLOG_MAX }),
+      ({ hostname, port }) => Deno.listen({ hostname, port, tcpBacklog: BACKLOG_MAX }),
     );
     this.#accept();
+    this.#checking = setInterval(() => {
+      this.#engine.checkPeers();
+      this.forgetAbsent(commits.now());
+    }, CHECK_MS);
   }
 
   /** The address that the server listens on. */
-  get address(): { readonly hostname: string; readonly port: number } {
+  get address(): SocketAddress {
     return this.#listener.addr;
-  }
-
-  /** From now on forgets users who are absent too long, and ends members that are gone. */
-  expireUsers(): void {
-    if (this.#expireMs === Infinity && this.#commits.sharing === undefined) return;
-    this.#expiring = setInterval(() => {
-      this.#engine.checkPeers();
-      if (this.#expireMs < Infinity) this.forgetAbsent(this.#commits.now());
-    }, EXPIRE_CHECK_MS);
   }
 
   /** Forgets users who have been absent too long at this time (ms since 1970). */
   forgetAbsent(at: number): void {
-    this.#engine.forgetAbsent(at, this.#expireMs);
+    const { usersExpireH } = this.#options;
+    if (usersExpireH > 0) this.#engine.forgetAbsent(at, 3_600_000 * usersExpireH);
   }
 
   /**
@@ -124,7 +106,7 @@ export class Server {
    */
   async stop(): Promise<void> {
     this.#stopping = true;
-    clearInterval(this.#expiring);
+    clearInterval(this.#checking);
     closeQuietly(this.#listener);
     for (const connection of [...this.#refusing, ...this.#arriving]) closeQuietly(connection);
     this.#engine.stop();
@@ -224,7 +206,11 @@ export class Server {
     this.onNext.clear();
   }
 
-  get facts(): ServerFacts {
+  /**
+   * What `/metrics` shows: open connections, registered users, messages waiting in all mailboxes, and
+   * the bytes of all connections since the start.
+   */
+  get facts() {
     const { users, mailboxes } = this.#commits.published;
     const bytes = { ...this.#endedBytes };
     for (const { facts } of this.#handlers.keys()) {
