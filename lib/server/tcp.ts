@@ -1,7 +1,6 @@
 /** A TCP connection, made by a client or by a proxy for a client. */
 import { concat } from "@std/bytes";
 import { closeQuietly, type Connection } from "./connection.ts";
-import { Deadline } from "./deadline.ts";
 import { fill } from "../protocol/frame_stream.ts";
 import { formatHostPort, type SocketAddress, unmapped } from "../protocol/ip.ts";
 import { parseProxyHeader } from "../protocol/proxy_protocol.ts";
@@ -9,11 +8,8 @@ import { parseProxyHeader } from "../protocol/proxy_protocol.ts";
 /** The header of a proxy is read in chunks of at most this size. */
 const READ_BYTES = 512;
 
-/** The other end of a connection. `peer` is its `address:port`. */
-export interface Remote {
-  readonly address: string;
-  readonly peer: string;
-}
+/** The other end of a connection. */
+export type Remote = Pick<Connection, "address" | "peer">;
 
 /** The other end as the system names it, but an IPv4 address is never written as IPv6. */
 export function remoteOf({ hostname, port }: SocketAddress): Remote {
@@ -69,11 +65,10 @@ export async function readProxyHeader(
   const buffer = new Uint8Array(READ_BYTES);
   let bytes: Uint8Array = new Uint8Array(0);
   let end = "then the connection ended";
-  const deadline = new Deadline(() => {
+  const timer = setTimeout(() => {
     end = `then nothing more for ${seconds} s`;
     closeQuietly(connection);
-  });
-  deadline.set(1000 * seconds);
+  }, 1000 * seconds);
   try {
     for (;;) {
       const header = parseProxyHeader(bytes);
@@ -96,7 +91,7 @@ export async function readProxyHeader(
   } catch {
     // The connection is lost, or its time is over.
   } finally {
-    deadline.close();
+    clearTimeout(timer);
   }
   return { wrong: `${bytes.length} bytes of a header came, ${end}` };
 }
