@@ -45,7 +45,8 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /**
  * A client of the chat on one connection. A command is sent at once, even if earlier ones have no
  * reply yet, and the results arrive in the order of the commands. A {@link Client.wait} ends when the
- * next command is sent.
+ * next command is sent. Each command rejects with a {@link DisconnectedError} if the connection is
+ * closed before its reply arrives.
  *
  * ```ts
  * const conn = await Deno.connect({ hostname: "127.0.0.1", port: 31337 });
@@ -83,7 +84,6 @@ export class Client {
    * this connection comes back under it. Its mail is still there.
    *
    * @param name 1 to 8 symbols (Unicode code points), unless the server has another limit.
-   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
    */
   register(name: string): Promise<Result<{ text: string; again: boolean }>> {
     const read = ({ code }: TextReply) => ({ again: code === "welcome-back" });
@@ -92,8 +92,6 @@ export class Client {
 
   /**
    * Lists the names of all users, in the order of registration.
-   *
-   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
    */
   users(): Promise<Result<{ users: string[] }>> {
     return this.#ask("users", [], async (first) => {
@@ -110,7 +108,6 @@ export class Client {
    *
    * @param to The name of the user.
    * @param text 0 to 60 symbols (Unicode code points), unless the server has another limit.
-   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
    */
   send(to: string, text: string): Promise<Result<{ text: string }>> {
     return this.#command(["sent"], noValues, "send", to, text);
@@ -121,7 +118,6 @@ export class Client {
    * mailboxes are full.
    *
    * @param text 0 to 60 symbols (Unicode code points), unless the server has another limit.
-   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
    */
   sendall(text: string): Promise<Result<{ text: string; full: number }>> {
     const read = ({ full = 0 }: TextReply) => ({ full });
@@ -131,8 +127,6 @@ export class Client {
   /**
    * Returns all mail, the oldest first, and removes it from the mailbox. It is lost if the
    * connection breaks before the reply arrives: {@link Client.wait} loses none.
-   *
-   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
    */
   receive(): Promise<Result<{ mail: Mail[] }>> {
     return this.#ask("receive", [], (first) => this.#mail(first));
@@ -143,7 +137,6 @@ export class Client {
    * sent. The mail stays in the mailbox until the next command is sent on this connection.
    *
    * @param seconds The time to wait, 0 to 60. Fractions are rounded to milliseconds.
-   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
    */
   wait(seconds: number): Promise<Result<{ mail: Mail[] }>> {
     const limited = Math.min(Math.max(seconds, 0), WAIT_SECONDS_MAX);
@@ -153,8 +146,6 @@ export class Client {
   /**
    * Asks the server for a sign of life. A server in strict mode does not know this command and
    * closes the connection.
-   *
-   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
    */
   ping(): Promise<Result<{ text: string }>> {
     return this.#command(["pong"], noValues, "ping");
@@ -163,8 +154,6 @@ export class Client {
   /**
    * Returns the server's text about its commands and limits. A server in strict mode does not know
    * this command and closes the connection.
-   *
-   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
    */
   help(): Promise<Result<{ text: string }>> {
     return this.#ask("help", [], (text) => Promise.resolve({ text }));
@@ -172,8 +161,6 @@ export class Client {
 
   /**
    * Removes the user and the mailbox with its mail.
-   *
-   * @throws {DisconnectedError} If the connection is closed before the reply arrives.
    */
   logout(): Promise<Result<{ text: string }>> {
     return this.#command(["logged-out"], noValues, "logout");
@@ -185,11 +172,8 @@ export class Client {
    */
   async close(): Promise<void> {
     this.#isClosed = true;
-    try {
-      await this.#writer.close();
-    } catch {
-      // It is closed already, or the connection is lost.
-    }
+    // It may be closed already, or lost.
+    await this.#writer.close().catch(() => {});
   }
 
   /** Sends a command whose reply is one frame. `read` makes the other values of its result. */
@@ -216,28 +200,22 @@ export class Client {
     values: readonly string[],
     read: (first: string) => Promise<Value | undefined>,
   ): Promise<Result<Value>> {
-    const result = this.#isClosed
-      ? Promise.reject(new DisconnectedError("The client was closed"))
-      : this.#exchange(encodeCommand(name, ...values) as Uint8Array<ArrayBuffer>, read);
+    const command = encodeCommand(name, ...values) as Uint8Array<ArrayBuffer>;
+    const result = this.#exchange(command, this.#last, read);
+    this.#last = result;
     result.catch(() => {});
     return result;
   }
 
-  #exchange<Value extends object>(
+  /** Sends a command at once. Reads its reply when the one `before` has been read. */
+  async #exchange<Value extends object>(
     command: Uint8Array<ArrayBuffer>,
-    read: (first: string) => Promise<Value | undefined>,
-  ): Promise<Result<Value>> {
-    // If the write fails, replies that the server sent before may still arrive.
-    this.#writer.write(command).catch(() => {});
-    const result = this.#result(this.#last, read);
-    this.#last = result;
-    return result;
-  }
-
-  async #result<Value extends object>(
     before: Promise<unknown>,
     read: (first: string) => Promise<Value | undefined>,
   ): Promise<Result<Value>> {
+    if (this.#isClosed) throw new DisconnectedError("The client was closed");
+    // If the write fails, replies that the server sent before may still arrive.
+    this.#writer.write(command).catch(() => {});
     await before;
     const text = await this.#frame();
     const refusal = parseReplyText(text, REFUSALS);
@@ -278,9 +256,8 @@ function parseCount(text: string): number | undefined {
 }
 
 async function* eachFrame(readable: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (
-    const { frames, isOverLimit } of new FrameStream(readerOf(readable), FRAME_BYTES_MAX)
-  ) {
+  const splits = new FrameStream(readerOf(readable), FRAME_BYTES_MAX);
+  for await (const { frames, isOverLimit } of splits) {
     yield* frames;
     if (isOverLimit) throw new DisconnectedError("The server sent bytes that are not the protocol");
   }
