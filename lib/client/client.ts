@@ -90,9 +90,7 @@ export class Client {
     return this.#command(["welcome", "welcome-back"], read, "register", name);
   }
 
-  /**
-   * Lists the names of all users, in the order of registration.
-   */
+  /** Lists the names of all users, in the order of registration. */
   users(): Promise<Result<{ users: string[] }>> {
     return this.#ask("users", [], async (first) => {
       const count = parseCount(first);
@@ -159,9 +157,7 @@ export class Client {
     return this.#ask("help", [], (text) => Promise.resolve({ text }));
   }
 
-  /**
-   * Removes the user and the mailbox with its mail.
-   */
+  /** Removes the user and the mailbox with its mail. */
   logout(): Promise<Result<{ text: string }>> {
     return this.#command(["logged-out"], noValues, "logout");
   }

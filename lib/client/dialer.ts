@@ -4,8 +4,6 @@ import { messageOf } from "../errors.ts";
 import { formatHostPort, type SocketAddress } from "../protocol/ip.ts";
 import { Client, DisconnectedError } from "./client.ts";
 
-export type { SocketAddress };
-
 /** A server that does not answer for this long is taken for gone (ms). */
 export const SILENCE_MS = 5_000;
 
@@ -18,7 +16,6 @@ export class Dialer {
   /** The limits of a name and of a text in symbols: the server's, if it has told them. */
   limits = { name: 8, text: 60 };
 
-  /** `target` is the server. */
   constructor(target: SocketAddress) {
     this.#target = target;
   }
@@ -46,7 +43,11 @@ export class Dialer {
   }
 
   async #dial(): Promise<Client> {
-    this.#closeConn();
+    try {
+      this.#conn?.close();
+    } catch {
+      // It is closed already.
+    }
     this.#conn = await dial(this.#target);
     return new Client(this.#conn);
   }
@@ -69,14 +70,6 @@ export class Dialer {
     const value = await within(ms, reply);
     if (value === undefined) throw new Error(`${formatHostPort(this.#target)} does not answer`);
     return value;
-  }
-
-  #closeConn(): void {
-    try {
-      this.#conn?.close();
-    } catch {
-      // It is closed already.
-    }
   }
 }
 
