@@ -5,18 +5,15 @@ import { printable } from "../text/printable.ts";
 
 /** Colours of the 256 of a terminal that are readable on a dark and on a light background. */
 const COLOURS = [33, 37, 64, 70, 99, 125, 130, 136, 161, 166, 172, 204];
-/** When this many lines wait to be taken, no more input is read. */
-const LINES_MAX = 100;
 
 /** A screen that prints messages above the line that the user is typing. */
 export class Screen {
   readonly isTerminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
   readonly #hasColours = Deno.stdout.isTerminal() && !Deno.noColor;
-  readonly #lines: string[] = [];
   readonly #editor: Interface;
+  /** The lines of the input. While many wait to be read the editor takes no further ones. */
+  readonly #lines: AsyncIterator<string>;
   #isClosed = false;
-  /** Ends the wait of {@link readLine}. */
-  #wake: (() => void) | undefined;
 
   /** `interrupt` is called at Ctrl-C. */
   constructor(interrupt: () => void) {
@@ -24,12 +21,8 @@ export class Screen {
       input: process.stdin,
       ...(this.isTerminal ? { output: process.stdout, terminal: true, prompt: "> " } : {}),
     });
-    this.#editor.on("line", (line) => {
-      this.#lines.push(line);
-      if (this.#lines.length >= LINES_MAX) this.#editor.pause();
-      this.#showPrompt();
-      this.#wake?.();
-    });
+    this.#lines = this.#editor[Symbol.asyncIterator]();
+    this.#editor.on("line", () => this.#showPrompt());
     this.#editor.on("SIGINT", interrupt);
     // Without this listener the editor answers Ctrl-Z with a signal to itself, which needs one more
     // permission.
@@ -37,20 +30,14 @@ export class Screen {
     this.#editor.on("close", () => {
       if (this.isTerminal) this.#overwriteInput("");
       this.#isClosed = true;
-      this.#wake?.();
     });
     this.#showPrompt();
   }
 
-  /** The next line of the input; `undefined` at its end. Only one call at a time may wait. */
+  /** The next line of the input; `undefined` at its end. */
   async readLine(): Promise<string | undefined> {
-    while (this.#lines.length === 0) {
-      if (this.#isClosed) return undefined;
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-    const line = this.#lines.shift();
-    if (this.#lines.length < LINES_MAX && !this.#isClosed) this.#editor.resume();
-    return line;
+    const { done, value } = await this.#lines.next();
+    return done ? undefined : value;
   }
 
   /** Prints a line above the user's input. Text from other users must be {@link printable}. */
