@@ -1,7 +1,7 @@
 /** `dump` shows the content of a journal's file; `forget` removes a user from it. */
 import { step } from "../chat/step.ts";
 import { JournalError, replay } from "../journal/journal.ts";
-import { type FileListener, SqliteJournal } from "../journal/sqlite/sqlite_journal.ts";
+import { SqliteJournal } from "../journal/sqlite/sqlite_journal.ts";
 import { SqliteReader } from "../journal/sqlite/reader.ts";
 import * as mailbox from "../chat/mailboxes.ts";
 import { UsageError } from "../errors.ts";
@@ -14,27 +14,6 @@ import { openFileToRead, requireExists } from "../journal/sqlite/file.ts";
 import { counted } from "../text/phrases.ts";
 import { printable } from "../text/printable.ts";
 
-/** The content of a file, without the texts of mail. */
-export interface Dump {
-  readonly bytes: number;
-  /** The time at which the last entry was stored, in ISO 8601. */
-  readonly lastEntry: string;
-  readonly strict: boolean;
-  /** The version of the rules that the chat follows. */
-  readonly rules: number;
-  readonly messages: number;
-  readonly users: readonly {
-    readonly name: string;
-    readonly address: string;
-    readonly messages: number;
-    /** The end of the last session with this name, in ISO 8601; absent while a session holds it. */
-    readonly freeSince?: string;
-  }[];
-}
-
-/** A user at a terminal needs no progress. */
-const SILENT: FileListener = { progress: () => {}, snapshotFailed: () => {} };
-
 /** Prints the content of a file. Returns the exit code. Throws `ExitError` where it can't be read. */
 export function dump(args: string[]): number {
   const { options, positionals: [path, ...more] } = parseFlags(DUMP_FLAGS, args);
@@ -45,8 +24,11 @@ export function dump(args: string[]): number {
   return print(options.json ? JSON.stringify(found, null, 2) : table(found));
 }
 
-/** Reads a file, which a server may be using. */
-function read(path: string): Dump {
+/**
+ * The content of a file, which a server may be using, without the texts of mail. `rules` is the version
+ * of the rules that the chat follows.
+ */
+function read(path: string) {
   const file = openFileToRead(path);
   try {
     const reader = new SqliteReader(path, file.database);
@@ -60,8 +42,10 @@ function read(path: string): Dump {
       messages: mailboxes.waiting,
       users: users.byId.values().map(({ name, id, address }) => {
         const { session, freeSince } = users.presence.get(id)!;
-        const free = session === undefined ? { freeSince: new Date(freeSince).toISOString() } : {};
-        return { name, address, messages: mailbox.count(mailboxes, id), ...free };
+        const messages = mailbox.count(mailboxes, id);
+        // While a session has the name JSON leaves the member out.
+        const end = session === undefined ? new Date(freeSince).toISOString() : undefined;
+        return { name, address, messages, freeSince: end };
       }),
     };
   } finally {
@@ -69,8 +53,9 @@ function read(path: string): Dump {
   }
 }
 
-/** A dump as a table. */
-function table({ bytes, lastEntry, strict, rules, messages, users }: Dump): string {
+/** The content of a file as a table. */
+function table(found: ReturnType<typeof read>): string {
+  const { bytes, lastEntry, strict, rules, messages, users } = found;
   const rows = users.map(({ name, address, messages, freeSince }) => [
     printable(name),
     address,
@@ -99,7 +84,8 @@ export async function forget(args: string[]): Promise<number> {
   }
   requireFile(path);
   requireExists(path);
-  const journal = SqliteJournal.open(path, SILENT);
+  // A user at a terminal needs no progress.
+  const journal = SqliteJournal.open(path, { progress: () => {}, snapshotFailed: () => {} });
   const state = replay(journal.read(), DEFAULT_SETTINGS);
   const user = state.users.byName.get(name);
   if (user === undefined) {
