@@ -1,5 +1,5 @@
 /** The options of each subcommand: a table of its flags, and checks of flags that go together. */
-import { DEFAULT_SETTINGS } from "./chat/settings.ts";
+import { DEFAULT_SETTINGS as LIMITS } from "./chat/settings.ts";
 import { UsageError } from "./errors.ts";
 import {
   choice,
@@ -18,10 +18,6 @@ import {
   type Values,
   whole,
 } from "./flags.ts";
-
-const LIMITS = DEFAULT_SETTINGS;
-/** The highest value of `--frame-bytes-max`. */
-const FRAME_BYTES_MAX = 1_048_576;
 
 /** The flags of the server. */
 export const SERVER_FLAGS = {
@@ -42,7 +38,7 @@ export const SERVER_FLAGS = {
   strict: toggle("behave exactly like the original server: a user is an IP address"),
   nameSymbolsMax: whole(LIMITS.nameSymbolsMax, 1, 1_000, "symbols in a name"),
   textSymbolsMax: whole(LIMITS.textSymbolsMax, 1, 100_000, "symbols in a text"),
-  frameBytesMax: whole(4096, 16, FRAME_BYTES_MAX, "bytes in a frame, without its length"),
+  frameBytesMax: whole(4096, 16, 1_048_576, "bytes in a frame, without its length"),
   idleTimeoutS: seconds(
     60,
     "a connection silent for this many seconds is closed (10 with --strict)",

@@ -104,9 +104,6 @@ async function announce(
   const line = log === "json"
     ? JSON.stringify({ event: "listening", hostname, port, page })
     : `asvt-chat listens on ${formatHostPort({ hostname, port })}${suffix}`;
-  try {
-    await Deno.stdout.write(new TextEncoder().encode(line + "\n"));
-  } catch {
-    // The reader of stdout has gone: the server works without it.
-  }
+  // Where the reader of stdout has gone the server works without it.
+  await Deno.stdout.write(new TextEncoder().encode(line + "\n")).catch(() => {});
 }
