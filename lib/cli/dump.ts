@@ -56,15 +56,12 @@ function read(path: string) {
 /** The content of a file as a table. */
 function table(found: ReturnType<typeof read>): string {
   const { bytes, lastEntry, strict, rules, messages, users } = found;
-  const rows = users.map(({ name, address, messages, freeSince }) => [
-    printable(name),
-    address,
-    String(messages),
-    freeSince ?? "now",
-  ]);
-  const lines = [["user", "address", "mail", "last here"], ...rows];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...lines.map((row) => row[column]!.length)));
-  const padded = lines.map((row) =>
+  const rows = [["user", "address", "mail", "last here"]];
+  for (const { name, address, messages, freeSince } of users) {
+    rows.push([printable(name), address, String(messages), freeSince ?? "now"]);
+  }
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const padded = rows.map((row) =>
     row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
   );
   const mode = strict ? ", strict mode" : "";

@@ -15,15 +15,10 @@ const INPUT_BYTES_MAX = 16_777_216;
 /** The input is explained in pieces of this size, so that their lines take little memory. */
 const PIECE_BYTES = 65_536;
 
-/** The columns of the table. 12 bytes in hex are a length and a name of 8 letters. */
-const COLUMNS = [
-  { title: "byte", width: 5 },
-  { title: "hex", width: 35 },
-  { title: "text", width: 12 },
-  { title: "meaning", width: 22 },
-] as const;
+/** The widths of the columns. 12 bytes in hex are a length and a name of 8 letters. */
+const WIDTHS = { byte: 5, hex: 35, text: 12, meaning: 22 };
 const GAP = "  ";
-const WIDTH = 80;
+const TABLE_WIDTH = 80;
 
 /**
  * Explains the bytes of a file, or of stdin (`-`). Resolves to the exit code: 0 where they are whole
@@ -37,7 +32,7 @@ export async function inspect(args: string[]): Promise<number> {
   const input = await read(path);
   const bytes = options.hex ? parseHex(new TextDecoder().decode(input)) : input;
   if (bytes.length === 0) throw new UsageError("There is nothing to inspect: not a byte came");
-  console.log(row(COLUMNS.map(({ title }) => [title])));
+  console.log(row(Object.keys(WIDTHS).map((title) => [title])));
   let count = 0;
   let wrong: Line | undefined;
   for (const lines of inspectBytes(bytes, options)) {
@@ -101,16 +96,15 @@ function* inspectBytes(
 
 /** A line as a row of the table, with the explanation of its mistake below. */
 function format({ offset, hex, text, meaning, mistake }: Line): string {
-  const [, hexColumn, textColumn, meaningColumn] = COLUMNS;
   const cells = [
     [String(offset)],
-    wrapWords(hex, hexColumn.width),
-    wrapSymbols(text, textColumn.width),
-    wrapWords(meaning, meaningColumn.width),
+    wrapWords(hex, WIDTHS.hex),
+    wrapSymbols(text, WIDTHS.text),
+    wrapWords(meaning, WIDTHS.meaning),
   ];
   if (mistake === undefined) return row(cells);
-  const indent = " ".repeat(COLUMNS[0].width) + GAP;
-  const words = wrapWords(`${mistake.code}: ${mistake.text}`, WIDTH - indent.length);
+  const indent = " ".repeat(WIDTHS.byte) + GAP;
+  const words = wrapWords(`${mistake.code}: ${mistake.text}`, TABLE_WIDTH - indent.length);
   return [row(cells), ...words.map((line) => indent + line)].join("\n");
 }
 
@@ -118,9 +112,14 @@ function format({ offset, hex, text, meaning, mistake }: Line): string {
 function row(cells: readonly (readonly string[])[]): string {
   const height = Math.max(...cells.map((cell) => cell.length));
   return Array.from({ length: height }, (_, line) => {
-    const [first = "", ...rest] = cells.map((cell) => cell[line] ?? "");
-    const padded = rest.map((text, at) => text.padEnd(COLUMNS[at + 1]!.width));
-    return [first.padStart(COLUMNS[0].width), ...padded].join(GAP).trimEnd();
+    const [byte = "", hex = "", text = "", meaning = ""] = cells.map((cell) => cell[line]);
+    const padded = [
+      byte.padStart(WIDTHS.byte),
+      hex.padEnd(WIDTHS.hex),
+      text.padEnd(WIDTHS.text),
+      meaning,
+    ];
+    return padded.join(GAP).trimEnd();
   }).join("\n");
 }
 

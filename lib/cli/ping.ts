@@ -5,7 +5,7 @@ import { within } from "../clock.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { parseFlags, parseHostPort } from "../flags.ts";
 import { NO_FLAGS } from "../options.ts";
-import { formatHostPort, type SocketAddress } from "../protocol/ip.ts";
+import { formatHostPort } from "../protocol/ip.ts";
 import { counted } from "../text/phrases.ts";
 import { printable } from "../text/printable.ts";
 import { PING_HELP, print } from "./help.ts";
@@ -23,7 +23,8 @@ export async function ping(args: string[]): Promise<number> {
   const target = parseHostPort(positionals[0]!);
   const where = formatHostPort(target);
   try {
-    const result = await within(SILENCE_MS, askUsers(target));
+    const asked = dial(target).then((conn) => new Client(conn).users());
+    const result = await within(SILENCE_MS, asked);
     if (result === undefined) {
       throw new Error(`No answer from ${where} within ${SILENCE_MS / 1000} s`);
     }
@@ -33,8 +34,4 @@ export async function ping(args: string[]): Promise<number> {
     console.error(messageOf(error));
     return 1;
   }
-}
-
-async function askUsers(target: SocketAddress) {
-  return await new Client(await dial(target)).users();
 }
