@@ -37,12 +37,6 @@ export class Ticket {
   commandCount = 0;
 }
 
-/** A connection in the queue. */
-interface Queued {
-  readonly ticket: Ticket;
-  readonly goOn: () => void;
-}
-
 /** Decides which connections have to queue before they go on. */
 export class Fairness {
   /** Chunks received and pieces sent, on all connections. */
@@ -58,7 +52,7 @@ export class Fairness {
   #timerSetAt: number | undefined;
   #isLate = false;
   /** The connection that has waited longest is first. */
-  readonly #queue: Queued[] = [];
+  readonly #queue: { readonly ticket: Ticket; readonly goOn: () => void }[] = [];
 
   /** `connections` returns the number of open connections. */
   constructor(connections: () => number) {
