@@ -29,10 +29,8 @@ import { userOf } from "../chat/users.ts";
 
 /** At most this many connections wait to be accepted: all clients of a class may start at once. */
 const BACKLOG_MAX = 4_096;
-/** After a failed `accept` the next try is this much later (ms), then each time twice as much. */
-const BACK_OFF_MS = 50;
-/** The longest time between two tries of `accept` (ms). */
-const BACK_OFF_MS_MAX = 1_000;
+/** After a failed `accept` the next try is this much later (ms). */
+const ACCEPT_AGAIN_MS = 200;
 /** At most this many refused connections at a time are told why; further ones are only closed. */
 const REFUSING_MAX = 100;
 /** A refused connection is closed this long after it was told why (ms). */
@@ -123,21 +121,18 @@ export class Server {
   }
 
   async #accept(): Promise<void> {
-    let backOffMs = BACK_OFF_MS;
     while (!this.#stopping) {
       try {
         const connection = new TcpConnection(await this.#listener.accept());
         // This server may have fallen behind while it waited for a connection: that one waits too.
         while (this.isBehind && !this.#stopping) await sleep(BEHIND_CHECK_MS);
         this.#welcome(connection);
-        backOffMs = BACK_OFF_MS;
       } catch (error) {
         if (this.#stopping) return;
         if (isGone(error)) continue;
         const fields = { error: messageOf(error), connections: this.#connectionCount };
         this.#log.refused("", "accept-failed", fields);
-        await sleep(backOffMs);
-        backOffMs = Math.min(2 * backOffMs, BACK_OFF_MS_MAX);
+        await sleep(ACCEPT_AGAIN_MS);
       }
     }
   }
