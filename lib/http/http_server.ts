@@ -48,12 +48,7 @@ export class HttpServer {
   #openSockets = 0;
 
   /** Listens at once on the port of `--http`. Throws `ExitError` where it can't. */
-  constructor(
-    server: Server,
-    options: ServerOptions,
-    metrics: Metrics,
-    log: Log,
-  ) {
+  constructor(server: Server, options: ServerOptions, metrics: Metrics, log: Log) {
     this.#server = server;
     this.#log = log;
     this.#options = options;
@@ -63,11 +58,9 @@ export class HttpServer {
     this.#http = this.#listen(Number(options.http));
     const { port } = this.#http.addr;
     const hosts = ["localhost", "127.0.0.1", "[::1]", formatHost(options.httpHostname)];
+    const own = hosts.map((host) => new URL(`http://${host}:${port}`).origin);
     const given = options.httpOrigins.split(",").filter((origin) => origin !== "");
-    this.#origins = new Set([
-      ...hosts.map((host) => new URL(`http://${host}:${port}`).origin),
-      ...given,
-    ]);
+    this.#origins = new Set([...own, ...given]);
   }
 
   /** The address of the page, as in `http://127.0.0.1:8080/`. */
