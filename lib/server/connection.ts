@@ -4,35 +4,22 @@
  *
  * A connection has at most one chunk of bytes unanswered. Behind a `wait` it reads on.
  */
-import { type Item, RequestReader } from "../protocol/request_reader.ts";
-import type { Item as Entered } from "../chat/batch.ts";
+import type { Item } from "../chat/batch.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Answers, Session } from "../engine/session.ts";
 import type { Split } from "../protocol/frame.ts";
-import { FrameStream, type Reader } from "../protocol/frame_stream.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Decode } from "../protocol/utf8.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import type { ServerOptions } from "../options.ts";
+import { Inbox, type MistakeItem } from "./inbox.ts";
 import { type Observer, Outbox } from "./outbox.ts";
 import type { SessionId } from "../chat/users.ts";
 import { type Fairness, Ticket } from "./fairness.ts";
 import { type Passed, TimeLimits } from "./time_limits.ts";
-
-/** A stream of bytes in both directions: TCP or a WebSocket. */
-export interface Connection extends Reader {
-  /** Writes some of the bytes, and resolves to their number. */
-  write(bytes: Uint8Array): Promise<number>;
-  /** Ends the sending side. */
-  closeWrite(): Promise<void>;
-  close(): void;
-  /** The other end's IP address. */
-  readonly address: string;
-  /** The other end's `address:port`. */
-  readonly peer: string;
-}
+import { closeQuietly, type Connection } from "./transport.ts";
 
 /** The facts that the wire view and the metrics show of a connection. */
 export interface ConnectionFacts {
@@ -94,12 +81,10 @@ export class ConnectionHandler {
   readonly #context: ConnectionContext;
   readonly #ticket = new Ticket();
   readonly #session: Session;
-  readonly #frames: FrameStream;
-  readonly #requests: RequestReader;
+  readonly #inbox: Inbox;
   readonly #outbox: Outbox;
   readonly #limits: TimeLimits;
   readonly #since = Date.now();
-  #isReading = false;
   /** Does a `wait` wait for mail? */
   #isWaiting = false;
   /** The server stops: commands that arrive are still answered, or no more are. */
@@ -107,15 +92,13 @@ export class ConnectionHandler {
   /** The time limit that has passed. */
   #passed: Passed | undefined;
   #commandCount = 0;
-  #bytesIn = 0;
 
   constructor(connection: Connection, context: ConnectionContext) {
     const { engine, options, log, meter, decode } = context;
     this.#connection = connection;
     this.#context = context;
     this.#session = engine.open(connection.address, connection.peer);
-    this.#frames = new FrameStream(connection, options.frameBytesMax, decode);
-    this.#requests = new RequestReader(options);
+    this.#inbox = new Inbox(connection, options, decode);
     this.#outbox = new Outbox({ actor: this.#session.actor, options, log, meter });
     this.#limits = new TimeLimits(options, (passed) => this.#pass(passed));
   }
@@ -127,8 +110,9 @@ export class ConnectionHandler {
 
   get facts(): ConnectionFacts {
     const { session: { count: connection }, peer } = this.#session.actor;
-    const bytesOut = this.#outbox.bytesWritten;
-    return { connection, peer, since: this.#since, bytesIn: this.#bytesIn, bytesOut };
+    const { bytesRead: bytesIn } = this.#inbox;
+    const { bytesWritten: bytesOut } = this.#outbox;
+    return { connection, peer, since: this.#since, bytesIn, bytesOut };
   }
 
   /**
@@ -136,35 +120,27 @@ export class ConnectionHandler {
    * come before the first that the observer sees.
    */
   observe(make: ((offset: number) => Observer) | undefined): void {
-    const { pending } = this.#requests;
-    this.#outbox.observer = make?.(this.#bytesIn - pending.size);
-    this.#outbox.observer?.received(pending);
+    this.#outbox.observer = this.#inbox.observe(make);
   }
 
   /** Serves the connection to its end. Never throws. */
   async run(): Promise<void> {
+    const { engine, log } = this.#context;
     const { connection, peer } = this.facts;
-    this.#context.log.event("connected", { connection, peer });
+    log.event("connected", { connection, peer });
     let reason: string;
     try {
       reason = await this.#serve();
     } catch (error) {
       reason = this.#lossOf(error);
     }
-    this.#context.engine.end(this.#session);
+    engine.end(this.#session);
     this.#limits.close();
     closeQuietly(this.#connection);
     this.#outbox.observer?.ended(reason);
     const { bytesIn, bytesOut } = this.facts;
     const commands = this.#commandCount;
-    this.#context.log.event("disconnected", {
-      connection,
-      peer,
-      reason,
-      commands,
-      bytesIn,
-      bytesOut,
-    });
+    log.event("disconnected", { connection, peer, reason, commands, bytesIn, bytesOut });
   }
 
   /** The server stops. Commands that arrive are answered until {@link finish}. */
@@ -176,7 +152,7 @@ export class ConnectionHandler {
   /** Ends the connection when the commands that have come are answered. */
   finish(): void {
     this.#stop = "finished";
-    if (this.#isReading) this.#frames.giveUp();
+    this.#inbox.giveUp();
   }
 
   /** Closes the connection at once. */
@@ -191,9 +167,9 @@ export class ConnectionHandler {
       if (state.kind === "reading" && this.#stop === "finished") state = STOPPED;
       switch (state.kind) {
         case "reading":
-          this.#beginRead();
+          this.#limitRead();
           try {
-            state = this.#receive(await this.#frames.read());
+            state = this.#receive(await this.#inbox.read());
           } catch (error) {
             state = this.#giveUp(error);
           }
@@ -213,7 +189,7 @@ export class ConnectionHandler {
           } else if (state.next === undefined) {
             state = this.#stateAfter(answers, state.ending);
           } else {
-            if (this.#isReading) this.#limits.read(this.#requests.isBegun, false);
+            if (this.#inbox.isReading) this.#limitRead();
             state = await state.next;
           }
           break;
@@ -233,69 +209,61 @@ export class ConnectionHandler {
     }
   }
 
-  #beginRead(): void {
-    this.#isReading = true;
-    if (!this.#outbox.isWriting) this.#limits.read(this.#requests.isBegun, this.#isWaiting);
-    this.#requests.copyUnread();
+  #limitRead(): void {
+    if (!this.#outbox.isWriting) this.#limits.read(this.#inbox.isBegun, this.#isWaiting);
   }
 
   /** Enters what a chunk completes. The end of the stream within a command is a mistake. */
-  #receive(read: ReadableStreamReadResult<Split>): State {
-    this.#isReading = false;
+  #receive({ value: split }: ReadableStreamReadResult<Split>): State {
+    this.#inbox.isReading = false;
     if (!this.#outbox.isWriting) this.#limits.clear();
-    if (read.done) {
+    if (split === undefined) {
       // The session ends first: a `wait` that waits is answered without mail.
-      return this.#requests.isBegun
+      return this.#inbox.isBegun
         ? this.#enter([{ kind: "end" }, this.#breakOff("cut-off")], "mistake")
         : this.#enter([{ kind: "end" }], "closed by the client");
     }
     this.#context.fairness.events++;
-    this.#bytesIn += read.value.size;
-    this.#outbox.observer?.received(read.value);
-    this.#requests.feed(read.value);
-    const items: Entered[] = [];
-    for (let item = this.#requests.next(); item !== undefined; item = this.#requests.next()) {
-      items.push(item);
-      if (item.kind === "mistake") return this.#enterMistake(items, item);
-    }
+    const items = this.#inbox.take(split);
     if (items.length === 0) return READING;
-    this.#commandCount += items.length;
     this.#limits.complete();
-    return this.#enter(items);
+    this.#commandCount += items.length;
+    const last = items.at(-1)!;
+    if (last.kind !== "mistake") return this.#enter(items);
+    this.#commandCount--;
+    this.#note(last);
+    return this.#enter([...items, { kind: "end" }], "mistake");
   }
 
   /** A read has failed: it was given up, or the connection is lost. */
   #giveUp(error: unknown): State {
-    this.#isReading = false;
+    this.#inbox.isReading = false;
     if (this.#stop === "finished") return STOPPED;
     if (this.#passed === "idle") return { kind: "parting", ending: "idle" };
     if (this.#passed !== "stalled") throw error;
     this.#passed = undefined;
     // The rest of the command may have come just as its time was over.
-    if (!this.#requests.isBegun) return READING;
-    const mistake = this.#breakOff("stalled");
-    return this.#enterMistake([mistake], mistake);
+    if (!this.#inbox.isBegun) return READING;
+    return this.#enter([this.#breakOff("stalled"), { kind: "end" }], "mistake");
   }
 
-  #enter(items: readonly Entered[], ending?: Ending): State {
+  #enter(items: readonly Item[], ending?: Ending): State {
     const answers = this.#context.engine.enter(this.#session, items);
     return { kind: "answering", answers, ...ending && { ending } };
   }
 
-  #enterMistake(
-    items: readonly Entered[],
-    { mistake, explanation }: Item & { kind: "mistake" },
-  ): State {
+  /** Makes the mistake of a command that will not be completed. */
+  #breakOff(kind: "stalled" | "cut-off"): Item {
+    const mistake = this.#inbox.breakOff(kind);
+    this.#note(mistake);
+    return mistake;
+  }
+
+  /** Counts and logs a mistake. */
+  #note({ mistake, explanation }: MistakeItem): void {
     const { address, peer, session: { count: connection } } = this.#session.actor;
     this.#context.meter?.mistaken(mistake.code);
     this.#context.log.refused(address, mistake.code, { connection, peer, explanation });
-    return this.#enter([...items, { kind: "end" }], "mistake");
-  }
-
-  /** Makes the mistake of a command that will not be completed. */
-  #breakOff(kind: "stalled" | "cut-off"): Item & { kind: "mistake" } {
-    this.#outbox.observer?.brokenOff(kind);
-    return this.#requests.breakOff(kind);
   }
 
   /** The state after the replies are written. */
@@ -310,22 +278,18 @@ export class ConnectionHandler {
   #wait(reply: Promise<Reply>): State {
     this.#isWaiting = true;
     const next = this.#readOn();
-    // An error is thrown where `next` is awaited, behind the reply.
-    next.catch(() => {});
+    // Without a connection there is no reason to wait. The error is thrown behind the reply.
+    next.catch(() => this.#context.engine.end(this.#session));
     return { kind: "waiting", reply, next };
   }
 
   /** Reads while a `wait` waits, until items were entered: they end it. */
   async #readOn(): Promise<State> {
     for (let state: State = READING;;) {
-      this.#beginRead();
+      this.#limitRead();
       try {
-        state = this.#receive(await this.#frames.read());
+        state = this.#receive(await this.#inbox.read());
       } catch (error) {
-        // Without a connection there is no reason to wait.
-        if (this.#passed === undefined && this.#stop !== "finished") {
-          this.#context.engine.end(this.#session);
-        }
         state = this.#giveUp(error);
       }
       if (state.kind !== "reading") return state;
@@ -340,7 +304,7 @@ export class ConnectionHandler {
     this.#limits.linger();
     try {
       await this.#connection.closeWrite();
-      while (!(await this.#frames.read()).done);
+      await this.#inbox.skipRest();
     } catch {
       // The client is gone, or its time is over.
     }
@@ -350,7 +314,7 @@ export class ConnectionHandler {
   #pass(what: Passed): void {
     this.#passed = what;
     if (what === "unwritten" || what === "unclosed") this.kill();
-    else if (this.#isReading) this.#frames.giveUp();
+    else this.#inbox.giveUp();
   }
 
   /** Why the connection was lost, for the log. */
@@ -360,15 +324,6 @@ export class ConnectionHandler {
   }
 }
 
-function isWait(item: Entered | undefined): boolean {
+function isWait(item: Item | undefined): boolean {
   return item?.kind === "command" && item.command.name === "wait";
-}
-
-/** Closes what may be closed already, by the client or by a time-out. */
-export function closeQuietly(closer: { close(): void }): void {
-  try {
-    closer.close();
-  } catch {
-    // It is closed already.
-  }
 }

@@ -4,13 +4,8 @@
  * last snapshot).
  */
 import { Fairness } from "./fairness.ts";
-import {
-  closeQuietly,
-  type Connection,
-  type ConnectionContext,
-  type ConnectionFacts,
-  ConnectionHandler,
-} from "./connection.ts";
+import { type ConnectionContext, type ConnectionFacts, ConnectionHandler } from "./connection.ts";
+import { closeQuietly, type Connection } from "./transport.ts";
 import { drain } from "./drain.ts";
 import { fastDecoder } from "./fast_utf8.ts";
 import { setTimeout as sleep } from "node:timers/promises";

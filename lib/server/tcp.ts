@@ -1,6 +1,6 @@
 /** A TCP connection, made by a client or by a proxy for a client. */
 import { concat } from "@std/bytes";
-import { closeQuietly, type Connection } from "./connection.ts";
+import { closeQuietly, type Connection } from "./transport.ts";
 import { fill } from "../protocol/frame_stream.ts";
 import { formatHostPort, type SocketAddress, unmapped } from "../protocol/ip.ts";
 import { parseProxyHeader } from "../protocol/proxy_protocol.ts";

@@ -1,6 +1,6 @@
 /** A WebSocket as a connection. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./transport.ts";
 import { ChunkReader } from "../protocol/frame_stream.ts";
 
 /** While too many bytes wait to be sent, their number is checked at this interval (ms). */

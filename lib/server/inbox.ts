@@ -1,0 +1,79 @@
+/** What comes on a connection: its bytes as items, one read at a time. */
+import type { Split } from "../protocol/frame.ts";
+import { FrameStream } from "../protocol/frame_stream.ts";
+import { type Item, RequestReader } from "../protocol/request_reader.ts";
+import type { Decode } from "../protocol/utf8.ts";
+import type { ServerOptions } from "../options.ts";
+import type { Observer } from "./outbox.ts";
+import type { Connection } from "./transport.ts";
+
+/** The mistake that ends a connection. */
+export type MistakeItem = Item & { readonly kind: "mistake" };
+
+/** The commands of one connection. */
+export class Inbox {
+  readonly #frames: FrameStream;
+  readonly #requests: RequestReader;
+  /** Is a read under way? */
+  isReading = false;
+  bytesRead = 0;
+  #observer: Observer | undefined;
+
+  constructor(connection: Connection, options: ServerOptions, decode: Decode) {
+    this.#frames = new FrameStream(connection, options.frameBytesMax, decode);
+    this.#requests = new RequestReader(options);
+  }
+
+  /** Has a command begun that is not complete? */
+  get isBegun(): boolean {
+    return this.#requests.isBegun;
+  }
+
+  /**
+   * Sets the observer, or removes it. `make` gets the number of bytes that had come before the first
+   * that the observer sees. Returns the observer.
+   */
+  observe(make: ((offset: number) => Observer) | undefined): Observer | undefined {
+    const { pending } = this.#requests;
+    this.#observer = make?.(this.bytesRead - pending.size);
+    this.#observer?.received(pending);
+    return this.#observer;
+  }
+
+  /** Resolves to the next chunk. Rejects with the error of the connection, or when it is given up. */
+  read(): Promise<ReadableStreamReadResult<Split>> {
+    this.isReading = true;
+    // The chunk before lies in memory that this read uses again.
+    this.#requests.copyUnread();
+    return this.#frames.read();
+  }
+
+  /** Gives up the read that is under way. What comes for it is read by the next one. */
+  giveUp(): void {
+    if (this.isReading) this.#frames.giveUp();
+  }
+
+  /** What a chunk completes: commands, up to the first mistake. */
+  take(split: Split): Item[] {
+    this.bytesRead += split.size;
+    this.#observer?.received(split);
+    this.#requests.feed(split);
+    const items: Item[] = [];
+    for (let item = this.#requests.next(); item !== undefined; item = this.#requests.next()) {
+      items.push(item);
+      if (item.kind === "mistake") break;
+    }
+    return items;
+  }
+
+  /** The mistake of a command that will not be completed. */
+  breakOff(kind: "stalled" | "cut-off"): MistakeItem {
+    this.#observer?.brokenOff(kind);
+    return this.#requests.breakOff(kind);
+  }
+
+  /** Drops all that comes until the client closes the connection. */
+  async skipRest(): Promise<void> {
+    while (!(await this.#frames.read()).done);
+  }
+}

@@ -1,0 +1,24 @@
+/** What a connection stands on: TCP or a WebSocket. */
+import type { Reader } from "../protocol/frame_stream.ts";
+
+/** A stream of bytes in both directions: TCP or a WebSocket. */
+export interface Connection extends Reader {
+  /** Writes some of the bytes, and resolves to their number. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Ends the sending side. */
+  closeWrite(): Promise<void>;
+  close(): void;
+  /** The other end's IP address. */
+  readonly address: string;
+  /** The other end's `address:port`. */
+  readonly peer: string;
+}
+
+/** Closes what may be closed already, by the client or by a time-out. */
+export function closeQuietly(closer: { close(): void }): void {
+  try {
+    closer.close();
+  } catch {
+    // It is closed already.
+  }
+}
