@@ -51,27 +51,13 @@ export interface OpenFile {
  * Throws {@link JournalError}.
  */
 export function openFile(path: string): OpenFile {
-  const lock = lockFile(path);
-  try {
+  return openAll(path, (opened) => {
+    opened.use(lockFile(path));
     const isNew = isEmptyFile(path);
-    const database = new DatabaseSync(nameOf(path));
-    try {
-      prepareFile(database, isNew);
-      return {
-        database,
-        close: () => {
-          database.close();
-          lock.close();
-        },
-      };
-    } catch (error) {
-      database.close();
-      throw error;
-    }
-  } catch (error) {
-    lock.close();
-    throw toJournalError(path, error);
-  }
+    const database = opened.use(new DatabaseSync(nameOf(path)));
+    prepareFile(database, isNew);
+    return database;
+  });
 }
 
 /**
@@ -80,17 +66,22 @@ export function openFile(path: string): OpenFile {
  */
 export function openFileToRead(path: string): OpenFile {
   requireExists(path);
+  return openAll(path, (opened) => {
+    const database = opened.use(new DatabaseSync(nameOf(path), { readOnly: true }));
+    // From its first query on, a transaction sees the file as it is then.
+    database.exec("BEGIN");
+    if (isEmptyDatabase(path, database)) throw noJournal(path);
+    return database;
+  });
+}
+
+/** Calls `open`. What that adds to `opened` is closed with the file, or at once if it throws. */
+function openAll(path: string, open: (opened: DisposableStack) => DatabaseSync): OpenFile {
+  using opened = new DisposableStack();
   try {
-    const database = new DatabaseSync(nameOf(path), { readOnly: true });
-    try {
-      // From its first query on, a transaction sees the file as it is then.
-      database.exec("BEGIN");
-      if (isEmptyDatabase(path, database)) throw noJournal(path);
-      return { database, close: () => database.close() };
-    } catch (error) {
-      database.close();
-      throw error;
-    }
+    const database = open(opened);
+    const kept = opened.move();
+    return { database, close: () => kept.dispose() };
   } catch (error) {
     throw toJournalError(path, error);
   }
@@ -118,17 +109,13 @@ function isEmptyFile(path: string): boolean {
   const { size } = Deno.statSync(path);
   if (size === 0) return true;
   if (size < HEADER_BYTES) throw noJournal(path);
-  const database = new DatabaseSync(nameOf(path), { readOnly: true });
-  try {
-    return isEmptyDatabase(path, database);
-  } finally {
-    database.close();
-  }
+  using database = new DatabaseSync(nameOf(path), { readOnly: true });
+  return isEmptyDatabase(path, database);
 }
 
 /** Turns an error of SQLite or the system into a {@link JournalError} of one line. */
-export function toJournalError(path: string, error: unknown): unknown {
-  if (error instanceof JournalError || error instanceof Deno.errors.NotCapable) return error;
+export function toJournalError(path: string, error: unknown): JournalError {
+  if (error instanceof JournalError) return error;
   const { message, errcode } = error as Error & { errcode?: number };
   if (errcode === NO_DATABASE) return noJournal(path);
   if (errcode === DAMAGED) return damaged(path);
@@ -153,7 +140,6 @@ function lockFile(path: string): Deno.FsFile {
   try {
     file = Deno.openSync(path, { read: true, write: true, create: true });
   } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
     throw new JournalError(`Cannot open ${path}: ${messageOf(error)}`);
   }
   if (file.tryLockSync(true)) return file;
@@ -197,17 +183,13 @@ function isEmptyDatabase(path: string, database: DatabaseSync): boolean {
         "use that release, or choose another --data",
     );
   }
-  const check = valueFrom(database, "PRAGMA quick_check(1)");
-  if (check !== "ok" || format < 1) throw damaged(path);
+  const check = database.prepare("PRAGMA quick_check(1)").get();
+  if (check?.quick_check !== "ok" || format < 1) throw damaged(path);
   return false;
 }
 
 /** The first value of a query, as a number; 0 if there is none. */
 export function numberFrom(database: DatabaseSync, query: string): number {
-  return Number(valueFrom(database, query) ?? 0);
-}
-
-function valueFrom(database: DatabaseSync, query: string): unknown {
   const [value] = Object.values(database.prepare(query).get() ?? {});
-  return value;
+  return Number(value ?? 0);
 }
