@@ -25,13 +25,6 @@ const TABLES = `
 
 /** The size of a page: a batch of 50 clients with a message each fits into it. */
 const PAGE_BYTES = 8_192;
-/** SQLite copies its log into the file, and overwrites it from its beginning, after this many pages. */
-const LOG_PAGES = 2_000;
-/**
- * SQLite cuts off what its log has beyond this size. {@link LOG_PAGES} fit into it, so the log is
- * rarely cut: to sync a file that grows takes half as long again.
- */
-const LOG_BYTES_MAX = 16_777_216;
 
 /** SQLite's error code for a damaged database. */
 const DAMAGED = 11;
@@ -153,14 +146,12 @@ function prepareFile(database: DatabaseSync, isNew: boolean): void {
   // Both are fixed once the database has a table.
   if (isNew) database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-  database.exec(
-    `PRAGMA wal_autocheckpoint = ${LOG_PAGES}; PRAGMA journal_size_limit = ${LOG_BYTES_MAX}`,
-  );
-  if (!isNew) return;
-  database.exec(
-    `BEGIN; ${TABLES} PRAGMA user_version = ${FORMAT};
-     PRAGMA application_id = ${APPLICATION_ID}; COMMIT`,
-  );
+  if (isNew) {
+    database.exec(
+      `BEGIN; ${TABLES} PRAGMA user_version = ${FORMAT};
+       PRAGMA application_id = ${APPLICATION_ID}; COMMIT`,
+    );
+  }
 }
 
 /**
