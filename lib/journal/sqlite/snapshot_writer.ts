@@ -22,21 +22,12 @@ export interface WriterOptions {
    * are soon used again, and giving them back would cost a fifth of the batches that can be stored.
    */
   readonly restMs: number;
-  /** The time (ms since 1970). */
-  readonly now: () => number;
   /** Called if a slice fails. The batches are stored all the same. */
   readonly failed: (error: unknown) => void;
 }
 
-/** A snapshot that is being written. */
-interface Writing {
-  readonly generation: number;
-  /** The last batch that the snapshot holds. */
-  readonly through: number;
-  readonly rows: Generator<string>;
-  /** The number of the next row. */
-  nextRow: number;
-}
+/** Work in slices. Each `yield` ends a slice, and gives the pause before the next one (ms). */
+type Work = Generator<number, void>;
 
 /** Writes one snapshot after another. */
 export class SnapshotWriter {
@@ -47,23 +38,13 @@ export class SnapshotWriter {
   readonly #switch: StatementSync;
   readonly #deleteOld: StatementSync;
   readonly #vacuum: StatementSync;
-  /** The snapshot that counts. */
-  #generation: number;
-  /** The last snapshot that was begun, whether it was finished or not. */
-  #lastGeneration: number;
-  #writing: Writing | undefined;
-  /** Are rows being deleted that the last snapshot has replaced? */
-  #isTidying = false;
-  /** The next slice. */
+  #work!: Work;
+  /** The next slice of the work. */
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #isBusy = false;
 
-  /** `generation` is the snapshot that counts. */
-  constructor(
-    database: DatabaseSync,
-    batches: BatchTable,
-    generation: number,
-    options: WriterOptions,
-  ) {
+  /** Deletes at rest what a server that was killed has left. */
+  constructor(database: DatabaseSync, batches: BatchTable, options: WriterOptions) {
     this.#database = database;
     this.#batches = batches;
     this.#options = options;
@@ -71,33 +52,25 @@ export class SnapshotWriter {
     this.#switch = database.prepare("UPDATE current SET at = ?, generation = ?, through = ?");
     this.#deleteOld = database.prepare(
       `DELETE FROM snapshot WHERE (generation, part) IN
-         (SELECT generation, part FROM snapshot WHERE generation <> ? LIMIT ${SLICE_ROWS})`,
+         (SELECT generation, part FROM snapshot
+          WHERE generation <> (SELECT generation FROM current) LIMIT ${SLICE_ROWS})`,
     );
     this.#vacuum = database.prepare(`PRAGMA incremental_vacuum(${SLICE_ROWS})`);
-    this.#generation = generation;
-    const last = numberFrom(database, "SELECT max(generation) FROM snapshot");
-    this.#lastGeneration = Math.max(last, generation);
+    this.#goOn(this.#tidy(), options.restMs);
   }
 
   /** Is a snapshot being written, or what it replaces being deleted? */
   get isBusy(): boolean {
-    return this.#writing !== undefined || this.#isTidying;
+    return this.#isBusy;
   }
 
-  /** Begins a snapshot of the state after the last batch. It replaces one that is being written. */
-  begin(state: ChatState): void {
-    this.#writing = {
-      generation: ++this.#lastGeneration,
-      through: this.#batches.last,
-      rows: snapshotRows(state),
-      nextRow: 0,
-    };
-    this.#sliceIn(0);
-  }
-
-  /** Deletes later what a server that was killed has left. */
-  tidyAtRest(): void {
-    this.#sliceIn(this.#options.restMs);
+  /**
+   * Begins a snapshot of the state after the last batch, at this time (ms since 1970). It replaces a
+   * snapshot that is being written.
+   */
+  begin(state: ChatState, at: number): void {
+    this.#isBusy = true;
+    this.#goOn(this.#replace(state, at, this.#batches.last), 0);
   }
 
   /** Does all that is left to do, or as much as fits into this time (ms). */
@@ -105,7 +78,7 @@ export class SnapshotWriter {
     this.stop();
     const late = performance.now() + ms;
     try {
-      while (this.#slice() !== undefined && performance.now() < late);
+      while (!this.#work.next().done && performance.now() < late);
     } catch (error) {
       this.#options.failed(error);
     }
@@ -116,88 +89,84 @@ export class SnapshotWriter {
     clearTimeout(this.#timer);
   }
 
-  #sliceIn(ms: number): void {
+  /** Does the next slice of this work after a pause (ms), and then the rest of it. */
+  #goOn(work: Work, pauseMs: number): void {
     clearTimeout(this.#timer);
+    this.#work = work;
     this.#timer = setTimeout(() => {
       try {
-        const nextMs = this.#slice();
-        if (nextMs !== undefined) this.#sliceIn(nextMs);
+        const { done, value } = work.next();
+        if (!done) this.#goOn(work, value);
       } catch (error) {
         // The rows of a snapshot that failed are deleted at rest.
-        if (this.#writing !== undefined) this.tidyAtRest();
-        this.#writing = undefined;
-        this.#isTidying = false;
+        if (this.#isBusy) this.#goOn(this.#tidy(), this.#options.restMs);
+        this.#isBusy = false;
         this.#options.failed(error);
       }
-    }, ms);
+    }, pauseMs);
   }
 
-  /** Does one slice of what is to be done. Returns when the next is due (ms); `undefined`: all is done. */
-  #slice(): number | undefined {
-    if (this.#writing !== undefined) return this.#writeRows(this.#writing);
-    // At rest, few batches are to be expected: no free places are kept for them.
-    if (!this.#isTidying) this.#batches.discardFree();
-    if (this.#deleteRows()) return 0;
-    if (!this.#isTidying) return this.#shrink();
-    this.#isTidying = false;
-    return this.#options.restMs;
-  }
-
-  /** Writes rows of a snapshot. The slice with the last row also makes this snapshot count. */
-  #writeRows(writing: Writing): number {
-    const { generation, through, rows } = writing;
-    const late = performance.now() + this.#options.sliceMs;
-    let isLast = false;
-    this.#transaction(() => {
-      do {
-        const { done, value } = rows.next();
-        isLast = done === true;
-        if (!done) this.#insert.run(generation, writing.nextRow++, value, crc32(value));
-      } while (performance.now() < late && !isLast);
-      if (isLast) this.#switch.run(this.#options.now(), generation, through);
-    });
-    if (isLast) {
-      this.#generation = generation;
-      this.#batches.free(through);
-      this.#writing = undefined;
-      this.#isTidying = true;
-    }
-    return 0;
-  }
-
-  /** Deletes batches that the snapshot holds, and rows of other snapshots. Is more of them left? */
-  #deleteRows(): boolean {
-    const batches = this.#batches.deleteSurplus(SLICE_ROWS);
-    const rows = this.#deleteOld.run(this.#generation).changes;
-    return batches === SLICE_ROWS || rows === SLICE_ROWS;
-  }
-
-  /** Gives back free pages at the end of the file. */
-  #shrink(): number | undefined {
-    const before = this.#freePages();
-    // Each page is a row of the result, and is given back when that row is read.
-    this.#vacuum.all();
-    const left = this.#freePages();
-    // A copy made by SQLite may have lost the setting that this needs: then it changes nothing.
-    if (left > 0 && left < before) return 0;
-    // Only a checkpoint makes the file itself smaller.
-    this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    return undefined;
-  }
-
-  #freePages(): number {
-    return numberFrom(this.#database, "PRAGMA freelist_count");
-  }
-
-  #transaction(work: () => void): void {
-    this.#database.exec("BEGIN IMMEDIATE");
+  /** Writes a snapshot that holds the batches up to `through`, and deletes what it replaces. */
+  *#replace(state: ChatState, at: number, through: number): Work {
+    const generation = 1 + numberFrom(this.#database, "SELECT max(generation) FROM snapshot");
     try {
-      work();
+      let late = this.#beginSlice();
+      let part = 0;
+      for (const row of snapshotRows(state)) {
+        this.#insert.run(generation, part++, row, crc32(row));
+        if (performance.now() < late) continue;
+        this.#database.exec("COMMIT");
+        yield 0;
+        late = this.#beginSlice();
+      }
+      // With its last rows the snapshot counts.
+      this.#switch.run(at, generation, through);
       this.#database.exec("COMMIT");
     } catch (error) {
       // SQLite itself ends the transaction for some errors, such as a full disk.
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw error;
     }
+    this.#batches.free(through);
+    while (this.#deleteRows()) yield 0;
+    this.#isBusy = false;
+    yield this.#options.restMs;
+    yield* this.#tidy();
+  }
+
+  /** Begins a transaction. Returns when the slice is to end (ms, as `performance.now`). */
+  #beginSlice(): number {
+    this.#database.exec("BEGIN IMMEDIATE");
+    return performance.now() + this.#options.sliceMs;
+  }
+
+  /** Deletes all that no snapshot needs, and gives back free pages at the end of the file. */
+  *#tidy(): Work {
+    // At rest, few batches are to be expected: no free places are kept for them.
+    this.#batches.discardFree();
+    while (this.#deleteRows()) yield 0;
+    let before = Infinity;
+    let free = this.#freePages();
+    // A copy made by SQLite may have lost the setting that this needs: then it changes nothing.
+    while (free > 0 && free < before) {
+      // Each page is a row of the result, and is given back when that row is read.
+      this.#vacuum.all();
+      yield 0;
+      before = free;
+      free = this.#freePages();
+    }
+    // Only a checkpoint makes the file itself smaller.
+    this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+
+  /** Deletes batches that the snapshot holds, and rows of other snapshots. Is more of them left? */
+  #deleteRows(): boolean {
+    const batches = this.#batches.deleteSurplus(SLICE_ROWS);
+    const rows = this.#deleteOld.run().changes;
+    return batches === SLICE_ROWS || rows === SLICE_ROWS;
+  }
+
+  #freePages(): number {
+    return numberFrom(this.#database, "PRAGMA freelist_count");
   }
 }

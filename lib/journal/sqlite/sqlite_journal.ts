@@ -63,13 +63,11 @@ export class SqliteJournal implements Journal {
     });
     this.#at = this.#reader.size().at;
     this.#batches = new BatchTable(database, this.#reader);
-    this.#writer = new SnapshotWriter(database, this.#batches, this.#reader.current().generation, {
+    this.#writer = new SnapshotWriter(database, this.#batches, {
       sliceMs: schedule.sliceMs,
       restMs: schedule.restMs,
-      now: () => this.#now(),
       failed: (error) => listener.snapshotFailed(error),
     });
-    this.#writer.tidyAtRest();
   }
 
   /** Opens a file for this process alone, or creates it. Throws {@link JournalError}. */
@@ -113,7 +111,7 @@ export class SqliteJournal implements Journal {
 
   #beginSnapshot(state: ChatState): void {
     this.#entries = 0;
-    this.#writer.begin(state);
+    this.#writer.begin(state, this.#now());
   }
 
   #now(): number {
