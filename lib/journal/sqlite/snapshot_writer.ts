@@ -7,7 +7,6 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { snapshotRows } from "../../chat/snapshot.ts";
 import type { ChatState } from "../../chat/state.ts";
-import type { BatchTable } from "./batch_table.ts";
 import { numberFrom } from "./file.ts";
 
 /** A slice deletes this many rows, or gives back this many pages, at most. */
@@ -32,11 +31,11 @@ type Work = Generator<number, void>;
 /** Writes one snapshot after another. */
 export class SnapshotWriter {
   readonly #database: DatabaseSync;
-  readonly #batches: BatchTable;
   readonly #options: WriterOptions;
   readonly #insert: StatementSync;
   readonly #switch: StatementSync;
-  readonly #deleteOld: StatementSync;
+  readonly #deleteBatches: StatementSync;
+  readonly #deleteRows: StatementSync;
   readonly #vacuum: StatementSync;
   #work!: Work;
   /** The next slice of the work. */
@@ -44,13 +43,16 @@ export class SnapshotWriter {
   #isBusy = false;
 
   /** Deletes at rest what a server that was killed has left. */
-  constructor(database: DatabaseSync, batches: BatchTable, options: WriterOptions) {
+  constructor(database: DatabaseSync, options: WriterOptions) {
     this.#database = database;
-    this.#batches = batches;
     this.#options = options;
     this.#insert = database.prepare("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
     this.#switch = database.prepare("UPDATE current SET at = ?, generation = ?, through = ?");
-    this.#deleteOld = database.prepare(
+    this.#deleteBatches = database.prepare(
+      `DELETE FROM batch WHERE id IN
+         (SELECT id FROM batch WHERE id <= (SELECT through FROM current) LIMIT ${SLICE_ROWS})`,
+    );
+    this.#deleteRows = database.prepare(
       `DELETE FROM snapshot WHERE (generation, part) IN
          (SELECT generation, part FROM snapshot
           WHERE generation <> (SELECT generation FROM current) LIMIT ${SLICE_ROWS})`,
@@ -65,12 +67,12 @@ export class SnapshotWriter {
   }
 
   /**
-   * Begins a snapshot of the state after the last batch, at this time (ms since 1970). It replaces a
-   * snapshot that is being written.
+   * Begins a snapshot of the state after the batch of the number `through`, at this time (ms since
+   * 1970). It replaces a snapshot that is being written.
    */
-  begin(state: ChatState, at: number): void {
+  begin(state: ChatState, through: number, at: number): void {
     this.#isBusy = true;
-    this.#goOn(this.#replace(state, at, this.#batches.last), 0);
+    this.#goOn(this.#replace(state, through, at), 0);
   }
 
   /** Does all that is left to do, or as much as fits into this time (ms). */
@@ -106,8 +108,8 @@ export class SnapshotWriter {
     }, pauseMs);
   }
 
-  /** Writes a snapshot that holds the batches up to `through`, and deletes what it replaces. */
-  *#replace(state: ChatState, at: number, through: number): Work {
+  /** Writes a snapshot, and deletes what it replaces. */
+  *#replace(state: ChatState, through: number, at: number): Work {
     const generation = 1 + numberFrom(this.#database, "SELECT max(generation) FROM snapshot");
     try {
       let late = this.#beginSlice();
@@ -127,8 +129,7 @@ export class SnapshotWriter {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw error;
     }
-    this.#batches.free(through);
-    while (this.#deleteRows()) yield 0;
+    yield* this.#deleteReplaced();
     this.#isBusy = false;
     yield this.#options.restMs;
     yield* this.#tidy();
@@ -142,9 +143,7 @@ export class SnapshotWriter {
 
   /** Deletes all that no snapshot needs, and gives back free pages at the end of the file. */
   *#tidy(): Work {
-    // At rest, few batches are to be expected: no free places are kept for them.
-    this.#batches.discardFree();
-    while (this.#deleteRows()) yield 0;
+    yield* this.#deleteReplaced();
     let before = Infinity;
     let free = this.#freePages();
     // A copy made by SQLite may have lost the setting that this needs: then it changes nothing.
@@ -159,11 +158,11 @@ export class SnapshotWriter {
     this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 
-  /** Deletes batches that the snapshot holds, and rows of other snapshots. Is more of them left? */
-  #deleteRows(): boolean {
-    const batches = this.#batches.deleteSurplus(SLICE_ROWS);
-    const rows = this.#deleteOld.run().changes;
-    return batches === SLICE_ROWS || rows === SLICE_ROWS;
+  /** Deletes the batches that the snapshot holds, and the rows of other snapshots. */
+  *#deleteReplaced(): Work {
+    for (const statement of [this.#deleteBatches, this.#deleteRows]) {
+      while (statement.run().changes === SLICE_ROWS) yield 0;
+    }
   }
 
   #freePages(): number {

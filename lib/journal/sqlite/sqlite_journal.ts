@@ -1,8 +1,10 @@
 /** The journal in a SQLite file: a row for each batch, and from time to time a snapshot. */
+import type { StatementSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import { encodeEntries } from "../../chat/entry_codec.ts";
 import type { Entry } from "../../chat/entry.ts";
 import { type ChatState, countUsersAndMail } from "../../chat/state.ts";
 import { entriesPerSnapshot, type Journal, type Stored } from "../journal.ts";
-import { BatchTable } from "./batch_table.ts";
 import { type OpenFile, openFile, toJournalError } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
 import { SnapshotWriter, type WriterOptions } from "./snapshot_writer.ts";
@@ -15,10 +17,7 @@ export interface Schedule extends Pick<WriterOptions, "sliceMs" | "restMs"> {
   readonly progressMs: number;
 }
 
-/**
- * A small chat has a snapshot after this many entries. The sooner it comes, the fewer rows are there
- * to be overwritten, and the more of them stay in the processor's cache.
- */
+/** A small chat has a snapshot after this many entries: so its file stays small. */
 const SNAPSHOT_ENTRIES_MIN = 25_000;
 
 /** The schedule of a server. */
@@ -45,9 +44,11 @@ export interface FileListener {
 export class SqliteJournal implements Journal {
   readonly #file: OpenFile;
   readonly #reader: SqliteReader;
-  readonly #batches: BatchTable;
+  readonly #insert: StatementSync;
   readonly #writer: SnapshotWriter;
   readonly #schedule: Schedule;
+  /** The number of the last batch; 0 if there was none yet. */
+  #last: number;
   /** When something was last stored (ms since 1970). It never goes back, even if the clock does. */
   #at: number;
   /** The number of entries after the last snapshot. */
@@ -61,9 +62,9 @@ export class SqliteJournal implements Journal {
       everyMs: schedule.progressMs,
       tell: (rows) => listener.progress(rows),
     });
-    this.#at = this.#reader.size().at;
-    this.#batches = new BatchTable(database, this.#reader);
-    this.#writer = new SnapshotWriter(database, this.#batches, {
+    ({ last: this.#last, at: this.#at } = this.#reader.summary());
+    this.#insert = database.prepare("INSERT INTO batch VALUES (?, ?, ?, ?)");
+    this.#writer = new SnapshotWriter(database, {
       sliceMs: schedule.sliceMs,
       restMs: schedule.restMs,
       failed: (error) => listener.snapshotFailed(error),
@@ -87,7 +88,9 @@ export class SqliteJournal implements Journal {
   }
 
   commit(entries: readonly Entry[]): void {
-    this.#batches.insert(entries, this.#now());
+    const body = encodeEntries(entries);
+    this.#insert.run(this.#last + 1, this.#now(), body, crc32(body));
+    this.#last++;
     this.#entries += entries.length;
   }
 
@@ -111,7 +114,7 @@ export class SqliteJournal implements Journal {
 
   #beginSnapshot(state: ChatState): void {
     this.#entries = 0;
-    this.#writer.begin(state, this.#now());
+    this.#writer.begin(state, this.#last, this.#now());
   }
 
   #now(): number {
