@@ -63,11 +63,7 @@ export class SqliteReader {
   *#snapshot(generation: number): Generator<string> {
     const query =
       "SELECT part AS number, body, crc FROM snapshot WHERE generation = ? ORDER BY part";
-    let rows = 0;
-    for (const row of this.#bodies(query, generation, 0)) {
-      rows++;
-      yield row;
-    }
+    const rows = yield* this.#bodies(query, generation, 0);
     if (rows === 0 && generation > 0) throw damaged(this.#path);
   }
 
@@ -76,8 +72,11 @@ export class SqliteReader {
     for (const body of this.#bodies(query, through, through + 1)) yield decodeEntries(body);
   }
 
-  /** The bodies of rows. Their numbers must count up from `first`, and their checksums be right. */
-  *#bodies(query: string, argument: number, first: number): Generator<string> {
+  /**
+   * The bodies of rows; returns how many they are. Their numbers must count up from `first`, and their
+   * checksums be right.
+   */
+  *#bodies(query: string, argument: number, first: number): Generator<string, number> {
     const { everyMs, tell } = this.#progress;
     let count = 0;
     let tellAt = performance.now() + everyMs;
@@ -92,6 +91,7 @@ export class SqliteReader {
         }
         yield body;
       }
+      return count;
     } catch (error) {
       throw toJournalError(this.#path, error);
     }

@@ -12,8 +12,8 @@ import { numberFrom } from "./file.ts";
 /** A slice deletes this many rows, or gives back this many pages, at most. */
 const SLICE_ROWS = 200;
 
-/** How a {@link SnapshotWriter} works. */
-export interface WriterOptions {
+/** How a {@link SnapshotWriter} spreads its work over time. */
+export interface WriterSchedule {
   /** A slice of a snapshot takes about this long (ms); commits can run between two slices. */
   readonly sliceMs: number;
   /**
@@ -21,8 +21,6 @@ export interface WriterOptions {
    * are soon used again, and giving them back would cost a fifth of the batches that can be stored.
    */
   readonly restMs: number;
-  /** Called if a slice fails. The batches are stored all the same. */
-  readonly failed: (error: unknown) => void;
 }
 
 /** Work in slices. Each `yield` ends a slice, and gives the pause before the next one (ms). */
@@ -31,7 +29,8 @@ type Work = Generator<number, void>;
 /** Writes one snapshot after another. */
 export class SnapshotWriter {
   readonly #database: DatabaseSync;
-  readonly #options: WriterOptions;
+  readonly #schedule: WriterSchedule;
+  readonly #failed: (error: unknown) => void;
   readonly #insert: StatementSync;
   readonly #switch: StatementSync;
   readonly #deleteBatches: StatementSync;
@@ -42,10 +41,15 @@ export class SnapshotWriter {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isBusy = false;
 
-  /** Deletes at rest what a server that was killed has left. */
-  constructor(database: DatabaseSync, options: WriterOptions) {
+  /** Calls `failed` if a slice fails. Deletes at rest what a server that was killed has left. */
+  constructor(
+    database: DatabaseSync,
+    schedule: WriterSchedule,
+    failed: (error: unknown) => void,
+  ) {
     this.#database = database;
-    this.#options = options;
+    this.#schedule = schedule;
+    this.#failed = failed;
     this.#insert = database.prepare("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
     this.#switch = database.prepare("UPDATE current SET at = ?, generation = ?, through = ?");
     this.#deleteBatches = database.prepare(
@@ -58,7 +62,7 @@ export class SnapshotWriter {
           WHERE generation <> (SELECT generation FROM current) LIMIT ${SLICE_ROWS})`,
     );
     this.#vacuum = database.prepare(`PRAGMA incremental_vacuum(${SLICE_ROWS})`);
-    this.#goOn(this.#tidy(), options.restMs);
+    this.#goOn(this.#tidy(), schedule.restMs);
   }
 
   /** Is a snapshot being written, or what it replaces being deleted? */
@@ -82,7 +86,7 @@ export class SnapshotWriter {
     try {
       while (!this.#work.next().done && performance.now() < late);
     } catch (error) {
-      this.#options.failed(error);
+      this.#failed(error);
     }
   }
 
@@ -101,9 +105,9 @@ export class SnapshotWriter {
         if (!done) this.#goOn(work, value);
       } catch (error) {
         // The rows of a snapshot that failed are deleted at rest.
-        if (this.#isBusy) this.#goOn(this.#tidy(), this.#options.restMs);
+        if (this.#isBusy) this.#goOn(this.#tidy(), this.#schedule.restMs);
         this.#isBusy = false;
-        this.#options.failed(error);
+        this.#failed(error);
       }
     }, pauseMs);
   }
@@ -131,14 +135,14 @@ export class SnapshotWriter {
     }
     yield* this.#deleteReplaced();
     this.#isBusy = false;
-    yield this.#options.restMs;
+    yield this.#schedule.restMs;
     yield* this.#tidy();
   }
 
   /** Begins a transaction. Returns when the slice is to end (ms, as `performance.now`). */
   #beginSlice(): number {
     this.#database.exec("BEGIN IMMEDIATE");
-    return performance.now() + this.#options.sliceMs;
+    return performance.now() + this.#schedule.sliceMs;
   }
 
   /** Deletes all that no snapshot needs, and gives back free pages at the end of the file. */

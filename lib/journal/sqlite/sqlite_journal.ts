@@ -7,10 +7,10 @@ import { type ChatState, countUsersAndMail } from "../../chat/state.ts";
 import { entriesPerSnapshot, type Journal, type Stored } from "../journal.ts";
 import { type OpenFile, openFile, toJournalError } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
-import { SnapshotWriter, type WriterOptions } from "./snapshot_writer.ts";
+import { SnapshotWriter, type WriterSchedule } from "./snapshot_writer.ts";
 
 /** How a journal spreads its work over time. */
-export interface Schedule extends Pick<WriterOptions, "sliceMs" | "restMs"> {
+export interface Schedule extends WriterSchedule {
   /** The number of entries after which a snapshot is due; `alive` is the number of users and messages. */
   readonly snapshotEntries: (alive: number) => number;
   /** Progress is told this often (ms) while much is read. */
@@ -64,11 +64,11 @@ export class SqliteJournal implements Journal {
     });
     ({ last: this.#last, at: this.#at } = this.#reader.summary());
     this.#insert = database.prepare("INSERT INTO batch VALUES (?, ?, ?, ?)");
-    this.#writer = new SnapshotWriter(database, {
-      sliceMs: schedule.sliceMs,
-      restMs: schedule.restMs,
-      failed: (error) => listener.snapshotFailed(error),
-    });
+    this.#writer = new SnapshotWriter(
+      database,
+      schedule,
+      (error) => listener.snapshotFailed(error),
+    );
   }
 
   /** Opens a file for this process alone, or creates it. Throws {@link JournalError}. */
