@@ -4,9 +4,10 @@ import {
   AckPolicy,
   type ConsumerMessages,
   DeliverPolicy,
-  type JetStreamClient,
   type JetStreamManager,
+  type JsMsg,
 } from "@nats-io/jetstream";
+import { within } from "../../clock.ts";
 import { JournalError } from "../journal.ts";
 import type { SharedJournal } from "../shared_journal.ts";
 import type { NatsSnapshots } from "./snapshots.ts";
@@ -15,9 +16,9 @@ import type { NatsSnapshots } from "./snapshots.ts";
  * A reader (a consumer, in NATS) is made within this time (ms), or another one is tried. JetStream
  * puts a reader on a server of its choice; for half a minute that may be one that has died.
  */
-export const READER_MADE_MS = 1_000;
+const READER_MADE_MS = 1_000;
 /** A reader that sends neither messages nor heartbeats for this long (ms) is lost. */
-const SILENCE_MS = 3_000;
+const SILENCE_MS = 2_000;
 /** JetStream removes a reader that was not used for this long (ms). */
 const UNUSED_MS = 60_000;
 /** A reader that has no messages sends a heartbeat this often (ms). */
@@ -26,26 +27,19 @@ const HEARTBEAT_MS = 1_000;
 const RETRY_MS = 250;
 /** A snapshot that must be there is looked for this often. */
 const RELOADS_MAX = 20;
-/** The events of a reader that is lost. */
-const LOST = ["heartbeats_missed", "consumer_deleted", "consumer_not_found", "no_responders"];
-
-/** The parts of NATS that a follower uses. */
-export interface FollowerOptions {
-  readonly stream: string;
-  readonly client: JetStreamClient;
-  /** Makes the readers: it waits {@link READER_MADE_MS} for an answer. */
-  readonly manager: JetStreamManager;
-  readonly snapshots: NatsSnapshots;
-}
 
 /** Follows one stream. */
 export class StreamFollower {
-  readonly #options: FollowerOptions;
+  readonly #stream: string;
+  readonly #manager: JetStreamManager;
+  readonly #snapshots: NatsSnapshots;
   #messages: ConsumerMessages | undefined;
   #isStopped = false;
 
-  constructor(options: FollowerOptions) {
-    this.#options = options;
+  constructor(stream: string, manager: JetStreamManager, snapshots: NatsSnapshots) {
+    this.#stream = stream;
+    this.#manager = manager;
+    this.#snapshots = snapshots;
   }
 
   /**
@@ -75,9 +69,8 @@ export class StreamFollower {
 
   /** Reads with one reader, until it is lost. `purged`: the next message is not in the stream. */
   async #read(journal: SharedJournal): Promise<"purged" | "lost"> {
-    const { stream, client, manager } = this.#options;
     const next = journal.through + 1;
-    const made = await manager.consumers.add(stream, {
+    const making = this.#manager.consumers.add(this.#stream, {
       ack_policy: AckPolicy.None,
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: next,
@@ -85,22 +78,25 @@ export class StreamFollower {
       mem_storage: true,
       num_replicas: 1,
     });
+    const made = await within(READER_MADE_MS, making);
+    if (made === undefined) return "lost";
     // A reader begins with the first message that is still there. It stands before it now.
     if (made.delivered.stream_seq >= next) return "purged";
-    const messages = await client.consumers.getConsumerFromInfo(made)
+    const messages = await this.#manager.jetstream().consumers.getConsumerFromInfo(made)
       .consume({ expires: 5 * HEARTBEAT_MS, idle_heartbeat: HEARTBEAT_MS });
     this.#messages = messages;
-    let heardAt = performance.now();
-    const hear = () => void (heardAt = performance.now());
-    const watch = setInterval(() => {
-      if (performance.now() - heardAt > SILENCE_MS) messages.stop();
-    }, HEARTBEAT_MS);
-    stopIfLost(messages, journal, hear);
+    const silence = setTimeout(() => messages.stop(), SILENCE_MS);
+    hearHeartbeats(messages, journal, () => silence.refresh());
     try {
-      await receiveAll(messages, journal, hear);
+      for await (const message of messages) {
+        silence.refresh();
+        // The message before was lost on its way, or purged just now: another reader finds out.
+        if (message.seq > journal.through + 1) return "lost";
+        if (message.seq === journal.through + 1) receive(journal, message);
+      }
       return "lost";
     } finally {
-      clearInterval(watch);
+      clearTimeout(silence);
       messages.stop();
     }
   }
@@ -110,56 +106,43 @@ export class StreamFollower {
    * know it at once.
    */
   async #reload(journal: SharedJournal): Promise<void> {
-    const { stream, snapshots } = this.#options;
     for (let tries = 0; tries < RELOADS_MAX; tries++) {
-      const snapshot = await snapshots.load();
+      const snapshot = await this.#snapshots.load();
       if (snapshot !== undefined && snapshot.through > journal.through) {
         return journal.reset(snapshot.state, snapshot.through);
       }
       await sleep(RETRY_MS);
     }
     throw new JournalError(
-      `The stream ${stream} begins behind message ${journal.through + 1}, and no snapshot ` +
-        `holds what is missing: it was purged by hand, or restored without KV_${stream}`,
+      `The stream ${this.#stream} begins behind message ${journal.through + 1}, and no snapshot ` +
+        `holds what is missing: it was purged by hand, or restored without KV_${this.#stream}`,
     );
   }
 }
 
-/** Hands messages to the journal, until they end or one is missing. */
-async function receiveAll(
-  messages: ConsumerMessages,
-  journal: SharedJournal,
-  hear: () => void,
-): Promise<void> {
-  for await (const message of messages) {
-    hear();
-    const next = journal.through + 1;
-    // The message before was lost on its way, or purged just now: another reader finds out.
-    if (message.seq > next) return;
-    if (message.seq < next) continue;
-    try {
-      journal.receive(next, message.string(), message.info.pending);
-    } catch (error) {
-      // The state is not known from here on.
-      throw error instanceof JournalError ? error : new JournalError(`${error}`, { cause: error });
-    }
+/** Hands the next message to the journal. Throws {@link JournalError}. */
+function receive(journal: SharedJournal, message: JsMsg): void {
+  try {
+    journal.receive(message.seq, message.string(), message.info.pending);
+  } catch (error) {
+    // The state is not known from here on.
+    throw error instanceof JournalError ? error : new JournalError(`${error}`, { cause: error });
   }
 }
 
 /**
- * Stops a reader that is lost; the client does not always say so. Stops one, too, that has sent
- * messages which were lost on their way, or skipped messages that were purged: its heartbeat says how
- * far it is, and in a quiet chat no later message would show the gap.
+ * Calls `heard` at each heartbeat of a reader. A heartbeat says how far the reader is: one that has
+ * sent messages which were lost on their way, or skipped messages that were purged, is stopped, as in
+ * a quiet chat no later message would show the gap.
  */
-async function stopIfLost(
+async function hearHeartbeats(
   messages: ConsumerMessages,
   journal: SharedJournal,
-  hear: () => void,
+  heard: () => void,
 ): Promise<void> {
   for await (const event of messages.status()) {
-    if (LOST.includes(event.type)) messages.stop();
     if (event.type !== "heartbeat") continue;
-    hear();
+    heard();
     const hasHandledAll = messages.getProcessed() === messages.getReceived();
     if (hasHandledAll && event.lastStreamSequence > journal.through) messages.stop();
   }

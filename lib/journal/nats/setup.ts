@@ -50,8 +50,17 @@ export async function ensureStream(
   { stream: name, replicas }: ServerOptions,
   mustExist: boolean,
 ): Promise<void> {
-  const { config, state } = await findStream(manager, name) ??
-    await makeStream(manager, name, replicas, mustExist);
+  const found = await findStream(manager, name);
+  if (found === undefined && mustExist) {
+    throw new JournalError(`There is no stream ${name} in NATS: is --stream right?`);
+  }
+  const { config, state } = found ?? await manager.streams.add({
+    name,
+    subjects: [subjectOf(name)],
+    num_replicas: replicas,
+    storage: StorageType.File,
+    discard: DiscardPolicy.New,
+  });
   if (String(config.subjects) !== subjectOf(name)) {
     throw new JournalError(`The stream ${name} in NATS is no chat: choose another --stream`);
   }
@@ -93,17 +102,4 @@ async function findStream(manager: JetStreamManager, name: string) {
     if (error instanceof JetStreamApiError && error.status === 404) return undefined;
     throw error;
   }
-}
-
-async function makeStream(
-  manager: JetStreamManager,
-  name: string,
-  replicas: number,
-  mustExist: boolean,
-) {
-  if (mustExist) throw new JournalError(`There is no stream ${name} in NATS: is --stream right?`);
-  return await manager.streams.add({
-    ...{ name, subjects: [subjectOf(name)], num_replicas: replicas },
-    ...{ storage: StorageType.File, discard: DiscardPolicy.New },
-  });
 }

@@ -4,12 +4,12 @@
  * there, at the revision that it has read. So one server writes at a time.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
-import { StorageType } from "@nats-io/jetstream";
-import { type KV, type KvEntry, Kvm } from "@nats-io/kv";
+import { type JetStreamManager, StorageType } from "@nats-io/jetstream";
+import { type KV, Kvm } from "@nats-io/kv";
 import { Objm } from "@nats-io/obj";
 import { within } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
+import type { ServerOptions } from "../../options.ts";
 import { JournalError } from "../journal.ts";
 import type { ChatState } from "../../chat/state.ts";
 import { findMember } from "../../chat/members.ts";
@@ -47,21 +47,14 @@ const STALL_MS = 2_000;
 
 /** The snapshots of one stream. */
 export class NatsSnapshots {
-  readonly #client: JetStreamClient;
   readonly #manager: JetStreamManager;
   readonly #stream: string;
   readonly #replicas: number;
   readonly #kv: KV;
   /** The lease of another server, and since when this one knows it (ms, as `performance.now`). */
-  #lease: { readonly revision: number; readonly since: number } | undefined;
+  #lease = { revision: 0, since: 0 };
 
-  private constructor(
-    client: JetStreamClient,
-    manager: JetStreamManager,
-    { stream, replicas }: { readonly stream: string; readonly replicas: number },
-    kv: KV,
-  ) {
-    this.#client = client;
+  private constructor(manager: JetStreamManager, { stream, replicas }: ServerOptions, kv: KV) {
     this.#manager = manager;
     this.#stream = stream;
     this.#replicas = replicas;
@@ -69,14 +62,11 @@ export class NatsSnapshots {
   }
 
   /** Opens the key-value bucket of the stream, or makes it. */
-  static async open(
-    client: JetStreamClient,
-    manager: JetStreamManager,
-    options: { readonly stream: string; readonly replicas: number },
-  ): Promise<NatsSnapshots> {
+  static async open(manager: JetStreamManager, options: ServerOptions): Promise<NatsSnapshots> {
     const { stream, replicas } = options;
-    const kv = await new Kvm(client).create(stream, { history: 1, replicas, allow_direct: false });
-    return new NatsSnapshots(client, manager, options, kv);
+    const kv = await new Kvm(manager.jetstream())
+      .create(stream, { history: 1, replicas, allow_direct: false });
+    return new NatsSnapshots(manager, options, kv);
   }
 
   /**
@@ -85,23 +75,20 @@ export class NatsSnapshots {
    */
   async load(): Promise<Snapshot | undefined> {
     for (let tries = 1;; tries++) {
-      const { through, bucket } = current(await this.#kv.get(KEY));
+      const { current: { through, bucket } } = await this.#look();
       if (bucket === undefined) return undefined;
-      let why = "it is not whole";
       try {
-        const state = restoreSnapshot(await this.#read(bucket));
-        if (state !== undefined) return { state, through };
+        return { state: await this.#read(bucket), through };
       } catch (error) {
         // A newer snapshot may have replaced it meanwhile.
-        why = messageOf(error);
+        if (tries < LOADS_MAX) await sleep(LOAD_PAUSE_MS);
+        else {
+          throw new JournalError(
+            `The snapshot OBJ_${bucket} in NATS, which KV_${this.#stream} names, can't be read: ` +
+              `${messageOf(error)}. Where it is lost, restore it with the stream`,
+          );
+        }
       }
-      if (tries >= LOADS_MAX) {
-        throw new JournalError(
-          `The snapshot OBJ_${bucket} in NATS, which KV_${this.#stream} names, can't be read: ` +
-            `${why}. Where it is lost, restore it with the stream`,
-        );
-      }
-      await sleep(LOAD_PAUSE_MS);
     }
   }
 
@@ -110,14 +97,17 @@ export class NatsSnapshots {
    * Does nothing if another server writes one, or the last holds as much.
    */
   async save({ state, through }: Snapshot, member: string): Promise<void> {
-    const entry = await this.#kv.get(KEY);
-    const before = current(entry);
-    if (before.through >= through || this.#isLeased(entry, before, state, member)) return;
+    const { current: before, revision } = await this.#look();
+    if (before.through >= through || this.#isLeased(before, revision, state, member)) return;
     // No other server uses this name: a server that fails removes its store.
     const bucket = `${this.#stream}-${through}-${member.slice(0, 8)}`;
-    const lease: Current = { ...before, writing: { member, bucket } };
-    const revision = await this.#put(lease, entry);
-    if (revision === undefined) return;
+    let leased: number;
+    try {
+      leased = await this.#put({ ...before, writing: { member, bucket } }, revision);
+    } catch {
+      // Another server was faster.
+      return;
+    }
     try {
       await this.#write(bucket, state);
     } catch (error) {
@@ -125,8 +115,7 @@ export class NatsSnapshots {
       throw error;
     }
     // If this fails it may still have been done. The next snapshot removes what is left over.
-    const next: Current = { through, bucket, last: before.bucket };
-    await this.#kv.update(KEY, JSON.stringify(next), revision);
+    await this.#put({ through, bucket, last: before.bucket }, leased);
     await this.#manager.streams.purge(this.#stream, { seq: through + 1 });
     await this.#destroy(before.last);
     if (before.writing?.bucket !== bucket) await this.#destroy(before.writing?.bucket);
@@ -134,60 +123,50 @@ export class NatsSnapshots {
 
   /** Has another server the lease, and still time to finish its snapshot? */
   #isLeased(
-    entry: KvEntry | null,
     { writing }: Current,
+    revision: number,
     { members }: ChatState,
     member: string,
   ): boolean {
     const isFree = writing === undefined || writing.member === member ||
       findMember(members, writing.member) === undefined;
-    if (isFree || entry === null) return false;
+    if (isFree) return false;
     const now = performance.now();
-    if (this.#lease?.revision !== entry.revision) {
-      this.#lease = { revision: entry.revision, since: now };
-    }
+    if (this.#lease.revision !== revision) this.#lease = { revision, since: now };
     return now - this.#lease.since < LEASE_MS;
   }
 
-  /** Puts the entry. Returns its revision, or `undefined` if another server was faster. */
-  async #put(value: Current, before: KvEntry | null): Promise<number | undefined> {
-    const text = JSON.stringify(value);
-    try {
-      return before === null
-        ? await this.#kv.create(KEY, text)
-        : await this.#kv.update(KEY, text, before.revision);
-    } catch {
-      return undefined;
-    }
+  /** The value of the entry, and its revision; 0 if there is no entry yet. */
+  async #look(): Promise<{ current: Current; revision: number }> {
+    const entry = await this.#kv.get(KEY);
+    return entry === null
+      ? { current: { through: 0 }, revision: 0 }
+      : { current: entry.json<Current>(), revision: entry.revision };
+  }
+
+  /** Puts the entry where it has this revision. Returns the new one; rejects if it has another. */
+  #put(value: Current, revision: number): Promise<number> {
+    return this.#kv.put(KEY, JSON.stringify(value), { previousSeq: revision });
   }
 
   async #write(bucket: string, state: ChatState): Promise<void> {
-    const store = await new Objm(this.#client).create(bucket, {
-      replicas: this.#replicas,
-      storage: StorageType.File,
-    });
-    const rows = snapshotRows(state);
+    const store = await new Objm(this.#manager.jetstream())
+      .create(bucket, { replicas: this.#replicas, storage: StorageType.File });
     const encoder = new TextEncoder();
-    const bytes = new ReadableStream<Uint8Array>({
-      pull(controller) {
-        const { done, value } = rows.next();
-        if (done) controller.close();
-        else controller.enqueue(encoder.encode(value + "\n"));
-      },
-    });
-    await store.put({ name: OBJECT }, bytes);
+    const lines = snapshotRows(state).map((row) => encoder.encode(`${row}\n`));
+    await store.put({ name: OBJECT }, ReadableStream.from(lines));
   }
 
-  async #read(bucket: string): Promise<string[]> {
-    const store = await new Objm(this.#client).open(bucket);
+  async #read(bucket: string): Promise<ChatState> {
+    const store = await new Objm(this.#manager.jetstream()).open(bucket);
     const found = await store.get(OBJECT);
     if (found === null) throw new Error(`There is no snapshot in ${bucket}`);
     // Without an error this resolves to `null` or to `undefined`.
     const [text, failed] = await Promise.all([readText(found.data), found.error]);
     if (failed) throw failed;
-    const rows = text.split("\n");
-    rows.pop();
-    return rows;
+    const state = restoreSnapshot(text.trimEnd().split("\n"));
+    if (state === undefined) throw new Error("it is not whole");
+    return state;
   }
 
   async #destroy(bucket: string | undefined): Promise<void> {
@@ -211,12 +190,7 @@ async function readText(data: ReadableStream<Uint8Array>): Promise<string> {
       reader.cancel();
       throw new Error("The snapshot stopped coming");
     }
-    const { done, value } = read;
-    if (done) return text + decoder.decode();
-    text += decoder.decode(value, { stream: true });
+    if (read.done) return text;
+    text += decoder.decode(read.value, { stream: true });
   }
-}
-
-function current(entry: KvEntry | null): Current {
-  return entry === null ? { through: 0 } : entry.json<Current>();
 }

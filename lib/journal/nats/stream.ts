@@ -1,18 +1,13 @@
 /** The stream in NATS JetStream that carries the batches of a shared journal. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NatsConnection, Subscription } from "@nats-io/transport-node";
-import {
-  jetstream,
-  type JetStreamClient,
-  type JetStreamManager,
-  jetstreamManager,
-} from "@nats-io/jetstream";
+import { type JetStreamClient, type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import type { ChatState } from "../../chat/state.ts";
 import type { SessionId } from "../../chat/users.ts";
 import type { ServerOptions } from "../../options.ts";
 import type { Carrier, SharedJournal } from "../shared_journal.ts";
 import { connectNats } from "./connection.ts";
-import { READER_MADE_MS, StreamFollower } from "./follower.ts";
+import { StreamFollower } from "./follower.ts";
 import { askUntilReady, ensureStream, subjectOf, toSetupError } from "./setup.ts";
 import { NatsSnapshots } from "./snapshots.ts";
 
@@ -52,19 +47,18 @@ export class NatsStream implements Carrier {
   private constructor(
     connection: NatsConnection,
     manager: JetStreamManager,
-    readers: JetStreamManager,
     snapshots: NatsSnapshots,
     name: string,
     listener: StreamListener,
   ) {
     this.#connection = connection;
-    this.#client = jetstream(connection, { timeout: ANSWER_MS });
+    this.#client = manager.jetstream();
     this.#manager = manager;
     this.snapshots = snapshots;
     this.#name = name;
     this.#listener = listener;
-    const client = this.#client;
-    this.#follower = new StreamFollower({ stream: name, client, manager: readers, snapshots });
+    this.#follower = new StreamFollower(name, manager, snapshots);
+    connection.closed().then((error) => this.#isClosed || listener.failed(error));
   }
 
   /**
@@ -76,22 +70,18 @@ export class NatsStream implements Carrier {
     listener: StreamListener,
     mustExist = false,
   ): Promise<NatsStream> {
-    const { stream, replicas } = options;
     const connection = await connectNats(options);
+    const open = async () => {
+      const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
+      await ensureStream(manager, options, mustExist);
+      const snapshots = await NatsSnapshots.open(manager, options);
+      return new NatsStream(connection, manager, snapshots, options.stream, listener);
+    };
     try {
-      const opened = await askUntilReady(async () => {
-        const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
-        await ensureStream(manager, options, mustExist);
-        const readers = await jetstreamManager(connection, { timeout: READER_MADE_MS });
-        const client = jetstream(connection, { timeout: ANSWER_MS });
-        const snapshots = await NatsSnapshots.open(client, manager, { stream, replicas });
-        return new NatsStream(connection, manager, readers, snapshots, stream, listener);
-      }, (error) => listener.waiting(error));
-      connection.closed().then((error) => opened.#isClosed || listener.failed(error));
-      return opened;
+      return await askUntilReady(open, (error) => listener.waiting(error));
     } catch (error) {
       await connection.close();
-      throw toSetupError(error, stream);
+      throw toSetupError(error, options.stream);
     }
   }
 
