@@ -113,9 +113,15 @@ async function withReading<Result>(
     });
     const commits = new SharedCommits(requireKnownRules(state), journal, log, meter);
     const reading = { stream, journal, commits, log };
-    await checkEnd(reading);
+    const end = await stream.end();
+    if (end < through) {
+      throw new JournalError(
+        `The stream ends at message ${end}, and a snapshot was made of ${through}: messages were ` +
+          "lost, or the stream was deleted and made again",
+      );
+    }
     stream.follow(journal);
-    await catchUp(reading);
+    await catchUp(reading, end);
     return await work(reading);
   } catch (error) {
     await stream.close();
@@ -123,9 +129,8 @@ async function withReading<Result>(
   }
 }
 
-/** Waits until all messages are read that are in the stream now. */
-async function catchUp({ stream, journal, log }: Reading): Promise<void> {
-  const end = await stream.end();
+/** Waits until the message of the number `end` is read. */
+async function catchUp({ journal, log }: Reading, end: number): Promise<void> {
   let progressAt = performance.now() + PROGRESS_MS;
   while (journal.through < end) {
     await sleep(CATCH_UP_CHECK_MS);
@@ -135,23 +140,14 @@ async function catchUp({ stream, journal, log }: Reading): Promise<void> {
   }
 }
 
-/** Throws where the stream ends before the message that the snapshot was made of. */
-async function checkEnd({ stream, journal }: Reading): Promise<void> {
-  const end = await stream.end();
-  if (end >= journal.through) return;
-  throw new JournalError(
-    `The stream ends at message ${end}, and a snapshot was made of ${journal.through}: messages ` +
-      "were lost, or the stream was deleted and made again",
-  );
-}
-
 /** Stores an entry that belongs to no member, and waits until it has come back. */
 async function append(reading: Reading, entry: SharedEntry): Promise<void> {
+  const { stream } = reading;
   await new Promise<void>((resolve, reject) => {
     const sent = (error: unknown) => error === undefined ? resolve() : reject(error);
-    reading.stream.send(crypto.randomUUID(), encodeEntries([entry]), sent);
+    stream.send(crypto.randomUUID(), encodeEntries([entry]), sent);
   });
-  await catchUp(reading);
+  await catchUp(reading, await stream.end());
 }
 
 /** Ends the members that do not answer. */

@@ -28,18 +28,13 @@ const PINGS_MAX = 2;
 export async function connectNats(options: ServerOptions): Promise<NatsConnection> {
   const connection = await openConnection(options);
   const { version = "" } = connection.info ?? {};
-  if (options.replicas === 1 || !isOlder(version)) return connection;
+  const isOld = version.localeCompare("2.10", "en", { numeric: true }) < 0;
+  if (options.replicas === 1 || !isOld) return connection;
   await connection.close();
   throw new JournalError(
     `NATS is ${version} at ${connection.getServer()}, and with --replicas ${options.replicas} it ` +
       "must be 2.10 or later: the copies of an older one may differ when its servers are killed",
   );
-}
-
-/** Is the version older than 2.10? */
-function isOlder(version: string): boolean {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major < 2 || major === 2 && minor < 10;
 }
 
 async function openConnection(options: ServerOptions): Promise<NatsConnection> {
