@@ -18,12 +18,10 @@
 import {
   addDirect,
   type BroadcastLog,
-  emptyMailbox,
-  filledMailbox,
   isFull as isMailboxFull,
   type Mailbox,
+  mailboxOf,
   readMail,
-  resizeMailbox,
   size,
   skipNextBroadcast,
   takeOldest,
@@ -66,9 +64,21 @@ const HORIZON_SHARE = 0.75;
 
 const NO_MAIL = Queue.of<Mail>([]);
 
-/** No mailboxes yet. Each will hold at most `max` messages. */
-export function emptyMailboxes(max: number): Mailboxes {
-  return { boxes: IntMap.empty(), waiting: 0, broadcasts: noBroadcasts(max, 0) };
+/**
+ * No mailboxes yet. Each will hold at most `max` messages. The log is empty, and the number of
+ * broadcasts that there ever were is `end`.
+ */
+export function emptyMailboxes(max: number, end = 0): Mailboxes {
+  const broadcasts: Broadcasts = {
+    max,
+    log: NO_MAIL,
+    end,
+    filling: IntMap.empty(),
+    horizon: end,
+    filled: IntMap.empty(),
+    full: 0,
+  };
+  return { boxes: IntMap.empty(), waiting: 0, broadcasts };
 }
 
 /** The same mailboxes for the steps of a batch, until {@link settle}. */
@@ -92,19 +102,17 @@ export function settle(
 
 /** Adds an empty mailbox under an id that has none. */
 export function openMailbox(all: Mailboxes, id: number): Mailboxes {
-  return setMailbox(all, id, emptyMailbox(all.broadcasts, 0));
+  return restoreMailbox(all, id, [], 0);
 }
 
-/**
- * Adds a mailbox from a snapshot: its mail, oldest first, and how many messages it ever gave out.
- */
+/** Sets a mailbox: its mail, oldest first, and how many messages were ever taken out of it. */
 export function restoreMailbox(
   all: Mailboxes,
   id: number,
   mail: readonly Mail[],
   taken: number,
 ): Mailboxes {
-  return setMailbox(all, id, filledMailbox(all.broadcasts, mail, taken));
+  return setMailbox(all, id, mailboxOf(all.broadcasts, mail, taken));
 }
 
 /** Removes a mailbox with its mail. */
@@ -191,27 +199,11 @@ export function take(all: Mailboxes, id: number, messages: number): Mailboxes {
 
 /** The same mail in mailboxes for `max` messages. One that holds more than that is full. */
 export function resize({ boxes, broadcasts }: Mailboxes, max: number): Mailboxes {
-  let resized: Mailboxes = {
-    ...emptyMailboxes(max),
-    broadcasts: noBroadcasts(max, broadcasts.end),
-  };
+  let resized = emptyMailboxes(max, broadcasts.end);
   for (const [id, box] of boxes) {
-    resized = setMailbox(resized, id, resizeMailbox(broadcasts, box, max));
+    resized = restoreMailbox(resized, id, readMail(broadcasts, box), box.taken);
   }
   return resized;
-}
-
-/** An empty log at this position, and no mailbox that is counted or full. */
-function noBroadcasts(max: number, end: number): Broadcasts {
-  return {
-    max,
-    log: NO_MAIL,
-    end,
-    filling: IntMap.empty(),
-    horizon: end,
-    filled: IntMap.empty(),
-    full: 0,
-  };
 }
 
 /** The mailboxes before a broadcast that its sender does not get. */
@@ -242,21 +234,12 @@ function setMailbox(
   const old = boxes.get(id);
   const before = old === undefined ? 0 : size(broadcasts, old);
   const after = box === undefined ? 0 : size(broadcasts, box);
-  return {
-    boxes: boxes.set(id, box),
-    waiting: waiting + after - before,
-    broadcasts: old?.fillsAt === box?.fillsAt ? broadcasts : recount(broadcasts, old, box),
-  };
-}
-
-/** Counts the new mailbox in place of the old one. */
-function recount(
-  broadcasts: Broadcasts,
-  old: Mailbox | undefined,
-  box: Mailbox | undefined,
-): Broadcasts {
-  const without = old === undefined ? broadcasts : countFillsAt(broadcasts, old.fillsAt, -1);
-  return box === undefined ? without : countFillsAt(without, box.fillsAt, 1);
+  let next = broadcasts;
+  if (old?.fillsAt !== box?.fillsAt) {
+    if (old !== undefined) next = countFillsAt(next, old.fillsAt, -1);
+    if (box !== undefined) next = countFillsAt(next, box.fillsAt, 1);
+  }
+  return { boxes: boxes.set(id, box), waiting: waiting + after - before, broadcasts: next };
 }
 
 /** Counts one mailbox more, or one less, that is full, or will be full, at a position. */
