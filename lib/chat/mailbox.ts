@@ -81,7 +81,7 @@ export function readMail(broadcasts: BroadcastLog, box: Mailbox): Mail[] {
   return mail.concat(readLog(broadcasts, box));
 }
 
-/** The mailbox with one more direct message. It must not be full. */
+/** The mailbox with one more direct message. */
 export function addDirect(
   broadcasts: BroadcastLog,
   box: Mailbox,
@@ -123,7 +123,7 @@ function readLog(broadcasts: BroadcastLog, box: Mailbox): Mail[] {
   return log.drop(log.size - count).toArray();
 }
 
-/** The mailbox, which is not full, with all its mail in its chain. */
+/** The mailbox with all its mail in its chain. */
 function copyFromLog(broadcasts: BroadcastLog, box: Mailbox): Mailbox {
   const mail = readLog(broadcasts, box);
   if (mail.length === 0) return box;

@@ -151,7 +151,7 @@ export function isFull({ boxes, broadcasts }: Mailboxes, id: number): boolean {
   return isMailboxFull(broadcasts, boxes.get(id)!);
 }
 
-/** Adds a message to a mailbox that is not full. */
+/** Adds a message to a mailbox, whether it is full or not. */
 export function deliver(all: Mailboxes, to: number, mail: Mail): Mailboxes {
   return setMailbox(all, to, addDirect(all.broadcasts, all.boxes.get(to)!, mail));
 }
