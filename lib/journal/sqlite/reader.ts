@@ -6,15 +6,6 @@ import type { Entry } from "../../chat/entry.ts";
 import type { Stored } from "../journal.ts";
 import { damaged, toJournalError } from "./file.ts";
 
-/** Told from time to time how many rows were read. */
-export interface Progress {
-  /** At least this much time (ms) lies between two calls. */
-  readonly everyMs: number;
-  readonly tell: (rows: number) => void;
-}
-
-const NO_PROGRESS: Progress = { everyMs: Infinity, tell: () => {} };
-
 /** What a file says of its content. */
 export interface Summary {
   /** The number of the snapshot that counts; 0 if there is none. */
@@ -33,12 +24,10 @@ export interface Summary {
 export class SqliteReader {
   readonly #path: string;
   readonly #database: DatabaseSync;
-  readonly #progress: Progress;
 
-  constructor(path: string, database: DatabaseSync, progress = NO_PROGRESS) {
+  constructor(path: string, database: DatabaseSync) {
     this.#path = path;
     this.#database = database;
-    this.#progress = progress;
   }
 
   /** The content of the file. Its rows and batches are read one by one, as they are asked for. */
@@ -77,18 +66,12 @@ export class SqliteReader {
    * checksums be right.
    */
   *#bodies(query: string, argument: number, first: number): Generator<string, number> {
-    const { everyMs, tell } = this.#progress;
     let count = 0;
-    let tellAt = performance.now() + everyMs;
     try {
       for (const row of this.#database.prepare(query).iterate(argument)) {
         const { number, body, crc } = row as { number: number; body: string; crc: number };
         if (number !== first + count || crc32(body) !== crc) throw damaged(this.#path);
         count++;
-        if (performance.now() >= tellAt) {
-          tell(count);
-          tellAt += everyMs;
-        }
         yield body;
       }
       return count;

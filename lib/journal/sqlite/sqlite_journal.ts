@@ -46,6 +46,7 @@ export class SqliteJournal implements Journal {
   readonly #reader: SqliteReader;
   readonly #insert: StatementSync;
   readonly #writer: SnapshotWriter;
+  readonly #listener: FileListener;
   readonly #schedule: Schedule;
   /** The number of the last batch; 0 if there was none yet. */
   #last: number;
@@ -57,11 +58,9 @@ export class SqliteJournal implements Journal {
   private constructor(path: string, file: OpenFile, listener: FileListener, schedule: Schedule) {
     const { database } = file;
     this.#file = file;
+    this.#listener = listener;
     this.#schedule = schedule;
-    this.#reader = new SqliteReader(path, database, {
-      everyMs: schedule.progressMs,
-      tell: (rows) => listener.progress(rows),
-    });
+    this.#reader = new SqliteReader(path, database);
     ({ last: this.#last, at: this.#at } = this.#reader.summary());
     this.#insert = database.prepare("INSERT INTO batch VALUES (?, ?, ?, ?)");
     this.#writer = new SnapshotWriter(
@@ -83,8 +82,8 @@ export class SqliteJournal implements Journal {
   }
 
   read(): Stored {
-    const { batches, ...stored } = this.#reader.read();
-    return { ...stored, batches: this.#counted(batches) };
+    const { rows, batches, at } = this.#reader.read();
+    return { rows: this.#told(rows), batches: this.#told(this.#counted(batches)), at };
   }
 
   commit(entries: readonly Entry[]): void {
@@ -121,10 +120,26 @@ export class SqliteJournal implements Journal {
     return this.#at = Math.max(this.#at, Date.now());
   }
 
+  /** Counts the entries of batches that are read. */
   *#counted(batches: Iterable<readonly Entry[]>): Generator<readonly Entry[]> {
     for (const entries of batches) {
       this.#entries += entries.length;
       yield entries;
+    }
+  }
+
+  /** Tells the listener from time to time how many rows were read. */
+  *#told<Row>(rows: Iterable<Row>): Generator<Row> {
+    const { progressMs } = this.#schedule;
+    let count = 0;
+    let tellAt = performance.now() + progressMs;
+    for (const row of rows) {
+      count++;
+      if (performance.now() >= tellAt) {
+        this.#listener.progress(count);
+        tellAt += progressMs;
+      }
+      yield row;
     }
   }
 }
