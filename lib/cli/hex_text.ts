@@ -68,8 +68,7 @@ function refusal(place: string, word: string): UsageError {
 
 /** The bytes of pairs of digits, with or without `0x` or `\x` before each. */
 function bytesOfDigits(digits: string): Uint8Array {
-  const found = digits.replace(/^0x(?=.$)/i, "0").replace(/0x|\\x/gi, "").match(/[0-9a-f]{2}/gi);
-  return Uint8Array.from(found ?? [], (pair) => parseInt(pair, 16));
+  return Uint8Array.fromHex(digits.replace(/^0x(?=.$)/i, "0").replace(/0x|\\x|\s/gi, ""));
 }
 
 function bytesOfRow(format: RegExp, line: string, number: number, count: number): Uint8Array {
