@@ -217,8 +217,7 @@ function skipSender(all: Mailboxes, from: number): Mailboxes {
 /** Moves the horizon on, and counts the mailboxes that will be full before it. */
 function moveHorizon(broadcasts: Broadcasts, boxes: Mailboxes["boxes"]): Broadcasts {
   const { max, end } = broadcasts;
-  const ahead = Math.max(1, Math.floor(HORIZON_SHARE * max));
-  let next: Broadcasts = { ...broadcasts, horizon: end + ahead };
+  let next: Broadcasts = { ...broadcasts, horizon: end + Math.ceil(HORIZON_SHARE * max) };
   for (const { fillsAt } of boxes.values()) {
     if (fillsAt > end) next = countFillsAt(next, fillsAt, 1);
   }
