@@ -3,7 +3,7 @@
  * new snapshot replaces. `SqliteJournal` begins one after `entriesPerSnapshot` entries (in
  * `journal/journal`: 25,000 or more), and at a stop.
  */
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { snapshotRows } from "../../chat/snapshot.ts";
 import type { ChatState } from "../../chat/state.ts";
@@ -31,11 +31,6 @@ export class SnapshotWriter {
   readonly #database: DatabaseSync;
   readonly #schedule: WriterSchedule;
   readonly #failed: (error: unknown) => void;
-  readonly #insert: StatementSync;
-  readonly #switch: StatementSync;
-  readonly #deleteBatches: StatementSync;
-  readonly #deleteRows: StatementSync;
-  readonly #vacuum: StatementSync;
   #work!: Work;
   /** The next slice of the work. */
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -50,18 +45,6 @@ export class SnapshotWriter {
     this.#database = database;
     this.#schedule = schedule;
     this.#failed = failed;
-    this.#insert = database.prepare("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
-    this.#switch = database.prepare("UPDATE current SET at = ?, generation = ?, through = ?");
-    this.#deleteBatches = database.prepare(
-      `DELETE FROM batch WHERE id IN
-         (SELECT id FROM batch WHERE id <= (SELECT through FROM current) LIMIT ${SLICE_ROWS})`,
-    );
-    this.#deleteRows = database.prepare(
-      `DELETE FROM snapshot WHERE (generation, part) IN
-         (SELECT generation, part FROM snapshot
-          WHERE generation <> (SELECT generation FROM current) LIMIT ${SLICE_ROWS})`,
-    );
-    this.#vacuum = database.prepare(`PRAGMA incremental_vacuum(${SLICE_ROWS})`);
     this.#goOn(this.#tidy(), schedule.restMs);
   }
 
@@ -115,18 +98,20 @@ export class SnapshotWriter {
   /** Writes a snapshot, and deletes what it replaces. */
   *#replace(state: ChatState, through: number, at: number): Work {
     const generation = 1 + numberFrom(this.#database, "SELECT max(generation) FROM snapshot");
+    const insert = this.#database.prepare("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
     try {
       let late = this.#beginSlice();
       let part = 0;
       for (const row of snapshotRows(state)) {
-        this.#insert.run(generation, part++, row, crc32(row));
+        insert.run(generation, part++, row, crc32(row));
         if (performance.now() < late) continue;
         this.#database.exec("COMMIT");
         yield 0;
         late = this.#beginSlice();
       }
       // With its last rows the snapshot counts.
-      this.#switch.run(at, generation, through);
+      this.#database.prepare("UPDATE current SET at = ?, generation = ?, through = ?")
+        .run(at, generation, through);
       this.#database.exec("COMMIT");
     } catch (error) {
       // SQLite itself ends the transaction for some errors, such as a full disk.
@@ -148,12 +133,13 @@ export class SnapshotWriter {
   /** Deletes all that no snapshot needs, and gives back free pages at the end of the file. */
   *#tidy(): Work {
     yield* this.#deleteReplaced();
+    const vacuum = this.#database.prepare(`PRAGMA incremental_vacuum(${SLICE_ROWS})`);
     let before = Infinity;
     let free = this.#freePages();
     // A copy made by SQLite may have lost the setting that this needs: then it changes nothing.
     while (free > 0 && free < before) {
       // Each page is a row of the result, and is given back when that row is read.
-      this.#vacuum.all();
+      vacuum.all();
       yield 0;
       before = free;
       free = this.#freePages();
@@ -164,7 +150,16 @@ export class SnapshotWriter {
 
   /** Deletes the batches that the snapshot holds, and the rows of other snapshots. */
   *#deleteReplaced(): Work {
-    for (const statement of [this.#deleteBatches, this.#deleteRows]) {
+    const batches = this.#database.prepare(
+      `DELETE FROM batch WHERE id IN
+         (SELECT id FROM batch WHERE id <= (SELECT through FROM current) LIMIT ${SLICE_ROWS})`,
+    );
+    const rows = this.#database.prepare(
+      `DELETE FROM snapshot WHERE (generation, part) IN
+         (SELECT generation, part FROM snapshot
+          WHERE generation <> (SELECT generation FROM current) LIMIT ${SLICE_ROWS})`,
+    );
+    for (const statement of [batches, rows]) {
       while (statement.run().changes === SLICE_ROWS) yield 0;
     }
   }
