@@ -51,7 +51,7 @@ export function* snapshotRows(state: ChatState): Generator<string> {
     });
     yield row({ kind: "users", users: described });
   }
-  for (const slice of slices(sessions(users))) {
+  for (const slice of slices([...sessions(users)])) {
     const held = slice.map(([session, user]) => [session, user?.id ?? null] as const);
     yield row({ kind: "sessions", sessions: held });
   }
@@ -62,15 +62,10 @@ export function* snapshotRows(state: ChatState): Generator<string> {
   }
 }
 
-function* slices<Item>(items: Iterable<Item>): Generator<Item[]> {
-  let slice: Item[] = [];
-  for (const item of items) {
-    slice.push(item);
-    if (slice.length < ROW_ITEMS_MAX) continue;
-    yield slice;
-    slice = [];
+function* slices<Item>(items: readonly Item[]): Generator<readonly Item[]> {
+  for (let at = 0; at < items.length; at += ROW_ITEMS_MAX) {
+    yield items.slice(at, at + ROW_ITEMS_MAX);
   }
-  if (slice.length > 0) yield slice;
 }
 
 /** The state from which the rows were made; `undefined` if there are none. */
