@@ -70,9 +70,9 @@ class LocalCommits extends Commits {
     const { pendings, requests } = this.#takeRequests();
     const batch = { leading: this.leading, requests };
     const { outcomes, changed } = this.#carryOut(batch, isRetry || over !== undefined);
-    for (const [i, pending] of pendings.entries()) {
+    pendings.forEach((pending, i) => {
       if (this.listener.settled(pending, outcomes[i]!)) this.enter(pending);
-    }
+    });
     this.listener.changed(changed);
     over?.resolve();
     this.meter?.batched(this.clock() - begunAt);

@@ -212,9 +212,9 @@ export class SharedCommits extends Commits {
     const ms = this.clock() - at;
     this.meter?.committed(ms);
     this.meter?.batched(ms);
-    for (const [i, { pending }] of parts.entries()) {
+    parts.forEach(({ pending }, i) => {
       if (this.listener.settled(pending, outcomes[i]!)) this.enter(pending);
-    }
+    });
     over.resolve();
   }
 

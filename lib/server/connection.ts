@@ -52,7 +52,7 @@ type State =
   | {
     readonly kind: "answering";
     readonly answers: Promise<Answers> | Answers;
-    readonly ending?: Ending;
+    readonly ending?: Ending | undefined;
     readonly next?: Promise<State>;
   }
   /** A `wait` waits for its reply. Meanwhile the connection reads on, to the state `next`. */
@@ -249,7 +249,7 @@ export class ConnectionHandler {
 
   #enter(items: readonly Item[], ending?: Ending): State {
     const answers = this.#context.engine.enter(this.#session, items);
-    return { kind: "answering", answers, ...ending && { ending } };
+    return { kind: "answering", answers, ending };
   }
 
   /** Makes the mistake of a command that will not be completed. */

@@ -62,10 +62,13 @@ export class Outbox {
    * Returns `undefined` where there is nothing to write.
    */
   first({ items, replies, ending }: Answers): Uint8Array | undefined {
-    for (const [i, reply] of replies.entries()) {
-      if (reply !== undefined) this.#report(items[i]!, reply);
+    const leaving: Reply[] = [];
+    for (let i = 0; i < replies.length; i++) {
+      const reply = replies[i];
+      if (reply === undefined) continue;
+      this.#report(items[i]!, reply);
+      leaving.push(reply);
     }
-    const leaving = replies.filter((reply) => reply !== undefined);
     if (ending === "silent") leaving.pop();
     if (leaving.length === 0) return undefined;
     this.observer?.sent(leaving, this.bytesWritten);
