@@ -1,4 +1,4 @@
-/** The evidence of a mistake, and the tests for the table of `mistake.ts`. Pure. */
+/** The evidence of a mistake, and the tests that `mistake.ts` makes with it. Pure. */
 import { LENGTH_BYTES, readLength } from "./frame.ts";
 import { PROXY_SIGNATURE } from "./proxy_protocol.ts";
 
@@ -33,30 +33,24 @@ export function latin1(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes.subarray(0, 64));
 }
 
-/** The length at the beginning, if its highest byte came first. */
-export function readBigEndian(bytes: Uint8Array): number {
-  return new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES).getUint32(0, false);
+/** A length over the limit, read with its highest byte first; `undefined` if that is no length. */
+export function readBigEndian({ kind, bytes, bytesMax }: Evidence): number | undefined {
+  if (kind !== "over-limit") return undefined;
+  const length = readLength(bytes.slice(0, LENGTH_BYTES).reverse());
+  return length > 0 && length <= bytesMax ? length : undefined;
 }
 
-/** Has the whole length of the frame arrived? */
-export function hasLength({ bytes }: Evidence): boolean {
-  return bytes.length >= LENGTH_BYTES;
+/** The length behind a NUL that belongs to the text before; `undefined` if there is none. */
+export function lengthBehindNul({ kind, bytes, bytesMax }: Evidence): number | undefined {
+  if (bytes.length < LENGTH_BYTES || bytes[0] !== NUL) return undefined;
+  const length = readLength(bytes) >>> 8;
+  const last = bytes[LENGTH_BYTES] ?? (kind === "over-limit" ? NUL : undefined);
+  return last === NUL && length > 0 && length <= bytesMax ? length : undefined;
 }
 
 /** The bytes behind the length. */
 export function payload({ bytes }: Evidence): Uint8Array {
   return bytes.subarray(LENGTH_BYTES);
-}
-
-/** The number of payload bytes that have not arrived. The length must have. */
-function missing(seen: Evidence): number {
-  return readLength(seen.bytes) - payload(seen).length;
-}
-
-/** Has a payload begun to arrive, of which exactly the last `count` bytes are missing? */
-export function isShortBy(seen: Evidence, count: number): boolean {
-  const cutShort = seen.kind === "stalled" || seen.kind === "cut-off";
-  return cutShort && hasLength(seen) && payload(seen).length > 0 && missing(seen) === count;
 }
 
 /** Do the bytes begin as text? If fewer than 4 have arrived one of them must be a letter. */
@@ -115,8 +109,7 @@ export function nextLength(seen: Evidence): number | undefined {
 export function hasSwallowedByte(seen: Evidence): boolean {
   const bytes = payload(seen);
   const last = bytes.at(-1) ?? NUL;
-  return seen.kind === "unknown-command" && last > 0 && last <= 8 &&
-    seen.commands.includes(latin1(bytes.subarray(0, -1)));
+  return last > 0 && last <= 8 && seen.commands.includes(latin1(bytes.subarray(0, -1)));
 }
 
 /** The command in a frame that also holds its argument, behind a blank or as a frame. */
@@ -178,6 +171,11 @@ function decodePrefix(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Do the bytes begin as the first message of TLS? */
+export function isTls(bytes: Uint8Array): boolean {
+  return bytes.length >= LENGTH_BYTES && bytes[0] === 0x16 && bytes[1] === 3 && bytes[2]! <= 4;
 }
 
 /** Do the bytes begin as an HTTP request? At least 4 bytes must have arrived. */
