@@ -4,6 +4,7 @@
  */
 import { encodeFrames, type Frames, hashOf } from "./frame.ts";
 import type { TextCode, TextReply } from "./reply.ts";
+import type { Decode } from "./utf8.ts";
 
 /** A command of a client, with its arguments. */
 export type Command =
@@ -143,7 +144,12 @@ export type CommandAt =
   | { readonly kind: "unknown" };
 
 /** Reads the command whose name is the frame at index `at`. */
-export function readCommand(frames: Frames, at: number, strict: boolean): CommandAt {
+export function readCommand(
+  frames: Frames,
+  at: number,
+  strict: boolean,
+  decode: Decode,
+): CommandAt {
   const found = BY_HASH.get(frames.hash(at));
   const isKnown = found !== undefined && frames.equals(at, found.bytes) &&
     (found.spec.isOriginal || !strict);
@@ -153,10 +159,10 @@ export function readCommand(frames: Frames, at: number, strict: boolean): Comman
   if (expected !== undefined) return { kind: "begun", name, expected };
   // Two variables: an array would double the time of this function.
   const [first, second] = spec.arguments;
-  const one = first === undefined ? "" : frames.text(at + 1);
+  const one = first === undefined ? "" : frames.text(at + 1, decode);
   const length = 1 + spec.arguments.length;
   if (one === undefined) return refused(name, first!, length);
-  const two = second === undefined ? "" : frames.text(at + 2);
+  const two = second === undefined ? "" : frames.text(at + 2, decode);
   if (two === undefined) return refused(name, second!, length);
   const command = spec.build(one, two);
   if (command === undefined) return refused(name, first!, length);

@@ -3,7 +3,7 @@
  * describes them. Pure.
  */
 import { concat } from "@std/bytes";
-import { type Decode, decodeUtf8 } from "./utf8.ts";
+import type { Decode } from "./utf8.ts";
 
 /** The size of the length in front of each payload. */
 export const LENGTH_BYTES = 4;
@@ -100,7 +100,6 @@ export function encodeFrames(payloads: Iterable<string | Uint8Array>): Uint8Arra
 export class Frames implements Iterable<Uint8Array> {
   readonly #bytes: Uint8Array;
   readonly #ends: readonly number[];
-  readonly #decode: Decode;
   /** The text from `#spanStart` to `#spanEnd`, lengths included; `undefined` if it is not ASCII. */
   #span: string | undefined;
   #spanStart = 0;
@@ -109,12 +108,10 @@ export class Frames implements Iterable<Uint8Array> {
   /**
    * @param bytes The frames, their lengths included. They are not copied.
    * @param ends The offset behind each frame.
-   * @param decode Decodes the payloads.
    */
-  constructor(bytes: Uint8Array, ends: readonly number[], decode: Decode = decodeUtf8) {
+  constructor(bytes: Uint8Array, ends: readonly number[]) {
     this.#bytes = bytes;
     this.#ends = ends;
-    this.#decode = decode;
   }
 
   /** The number of frames. */
@@ -138,11 +135,11 @@ export class Frames implements Iterable<Uint8Array> {
   }
 
   /** The payload of a frame as a text; `undefined` if it is not UTF-8. */
-  text(index: number): string | undefined {
+  text(index: number, decode: Decode): string | undefined {
     const start = this.#start(index) + LENGTH_BYTES;
     const end = this.#ends[index]!;
     const isShort = end - start <= SHORT_BYTES_MAX;
-    return isShort ? this.#decode(this.#bytes, start, end) : this.#cut(index, start, end);
+    return isShort ? decode(this.#bytes, start, end) : this.#cut(index, start, end, decode);
   }
 
   /** A hash of the payload of a frame, made of its length and its first byte. */
@@ -169,7 +166,7 @@ export class Frames implements Iterable<Uint8Array> {
       ...this.#ends.slice(index).map((end) => end - begin),
       ...more.#ends.map((end) => end + shift),
     ];
-    return new Frames(concat([this.#bytes.subarray(begin), more.#bytes]), ends, this.#decode);
+    return new Frames(concat([this.#bytes.subarray(begin), more.#bytes]), ends);
   }
 
   /** Views of the payloads. */
@@ -178,20 +175,20 @@ export class Frames implements Iterable<Uint8Array> {
   }
 
   /** The payload as a text, cut out of the span where that is ASCII. */
-  #cut(index: number, start: number, end: number): string | undefined {
+  #cut(index: number, start: number, end: number, decode: Decode): string | undefined {
     const isInSpan = start >= this.#spanStart && end <= this.#spanEnd;
-    if (!isInSpan) this.#decodeSpan(index, start);
-    if (this.#span === undefined) return this.#decode(this.#bytes, start, end);
+    if (!isInSpan) this.#decodeSpan(index, start, decode);
+    if (this.#span === undefined) return decode(this.#bytes, start, end);
     return this.#span.slice(start - this.#spanStart, end - this.#spanStart);
   }
 
-  #decodeSpan(index: number, start: number): void {
+  #decodeSpan(index: number, start: number, decode: Decode): void {
     let last = index;
     while (this.#ends[last + 1]! <= start + SPAN_BYTES_MAX) last++;
     const end = this.#ends[last]!;
     // A text that does not begin with ASCII is mostly in another script.
     const mayBeAscii = last > index && this.#bytes[start]! < 0x80;
-    const text = mayBeAscii ? this.#decode(this.#bytes, start, end) : undefined;
+    const text = mayBeAscii ? decode(this.#bytes, start, end) : undefined;
     // All is ASCII if there are as many UTF-16 units as bytes.
     this.#span = text?.length === end - start ? text : undefined;
     this.#spanStart = start;
@@ -230,14 +227,8 @@ export interface Split {
  * @param chunk The bytes that follow it.
  * @param bytesMax The limit of a payload in bytes. A length over it ends the splitting; the frames
  *   before it are returned.
- * @param decode Decodes the payloads.
  */
-export function splitFrames(
-  rest: Uint8Array,
-  chunk: Uint8Array,
-  bytesMax: number,
-  decode: Decode = decodeUtf8,
-): Split {
+export function splitFrames(rest: Uint8Array, chunk: Uint8Array, bytesMax: number): Split {
   const bytes = rest.length === 0 ? chunk : concat([rest, chunk]);
   const ends: number[] = [];
   let offset = 0;
@@ -253,7 +244,7 @@ export function splitFrames(
   const isWhole = offset === bytes.length;
   return {
     size: chunk.length,
-    frames: new Frames(isWhole ? bytes : bytes.subarray(0, offset), ends, decode),
+    frames: new Frames(isWhole ? bytes : bytes.subarray(0, offset), ends),
     rest: isWhole ? NOTHING : bytes.slice(offset),
     isOverLimit,
   };

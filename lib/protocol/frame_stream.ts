@@ -3,7 +3,6 @@
  * The only file in `protocol/` that awaits.
  */
 import { type Split, splitFrames } from "./frame.ts";
-import { type Decode, decodeUtf8 } from "./utf8.ts";
 
 const NOTHING = new Uint8Array(0);
 
@@ -69,9 +68,8 @@ export class FrameStream implements AsyncIterable<Split> {
   /**
    * @param source The bytes of the connection.
    * @param frameBytesMax The limit of a frame's payload in bytes.
-   * @param decode Decodes the payloads of the frames.
    */
-  constructor(source: Reader, frameBytesMax: number, decode: Decode = decodeUtf8) {
+  constructor(source: Reader, frameBytesMax: number) {
     let buffer = new Uint8Array(READ_BYTES_MIN);
     let rest: Uint8Array = NOTHING;
     let isOverLimit = false;
@@ -81,7 +79,7 @@ export class FrameStream implements AsyncIterable<Split> {
         length = await source.read(buffer);
         if (length === null) return controller.close();
       } while (isOverLimit);
-      const split = splitFrames(rest, buffer.subarray(0, length), frameBytesMax, decode);
+      const split = splitFrames(rest, buffer.subarray(0, length), frameBytesMax);
       ({ rest, isOverLimit } = split);
       buffer = nextBuffer(buffer, length);
       controller.enqueue(split);

@@ -11,6 +11,7 @@ import { encodeFrame, type Frames, LENGTH_BYTES, readLength, type Split } from "
 import { hex, quoted } from "../text/printable.ts";
 import { isRefusal, type Reply, replyText } from "./reply.ts";
 import { replySize, replyTexts } from "./reply_encoder.ts";
+import { decodeUtf8 } from "./utf8.ts";
 
 /** The first bytes of a frame are shown in hex, at most this many. */
 export const HEX_BYTES_MAX = 64;
@@ -68,7 +69,7 @@ export class RequestInspector {
   constructor(options: InspectorOptions, offset = 0) {
     this.#options = options;
     this.#offset = offset;
-    this.#reader = new RequestReader(options, offset > 0);
+    this.#reader = new RequestReader(options, decodeUtf8, offset > 0);
   }
 
   /** The lines of the frames of a split. A mistake is the last line: no others follow it. */
@@ -103,7 +104,7 @@ export class RequestInspector {
   #frameLine(frames: Frames, at: number): Line {
     const argument = this.#expected.shift();
     if (argument !== undefined) return this.#argumentLine(argument, frames.frame(at));
-    const found = readCommand(frames, at, this.#options.strict);
+    const found = readCommand(frames, at, this.#options.strict, decodeUtf8);
     if (found.kind === "unknown") {
       return this.#mistakeLine(this.#reader.next(), frames.frame(at), "not a command");
     }

@@ -1,9 +1,16 @@
 /** Reads the commands of one connection from its frames, and finds its first mistake. Pure. */
-import { type Command, type CommandName, commandNames, readCommand } from "./command.ts";
+import {
+  type Command,
+  type CommandAt,
+  type CommandName,
+  commandNames,
+  readCommand,
+} from "./command.ts";
 import type { Evidence } from "./mistake_evidence.ts";
 import { encodeFrame, NO_FRAMES, type Split } from "./frame.ts";
 import { explain, type Mistake } from "./mistake.ts";
 import type { Reply, TextReply } from "./reply.ts";
+import { type Decode, decodeUtf8 } from "./utf8.ts";
 
 /** The next thing that a client has sent. */
 export type Item =
@@ -35,6 +42,7 @@ const NOTHING = new Uint8Array(0);
 /** Collects the frames of a connection, and reads commands from them. */
 export class RequestReader {
   readonly #options: RequestReaderOptions;
+  readonly #decode: Decode;
   #frames = NO_FRAMES;
   /** The index of the first frame that is not read. */
   #position = 0;
@@ -46,9 +54,14 @@ export class RequestReader {
   /** The client has sent a mail before: bytes that are not the protocol may be part of its text. */
   #hasSent: boolean;
 
-  /** `hasSent`: the client may have sent a mail before the first frame that the reader gets. */
-  constructor(options: RequestReaderOptions, hasSent = false) {
+  /**
+   * @param options The options of the server.
+   * @param decode Decodes the arguments.
+   * @param hasSent The client may have sent a mail before the first frame that the reader gets.
+   */
+  constructor(options: RequestReaderOptions, decode: Decode = decodeUtf8, hasSent = false) {
     this.#options = options;
+    this.#decode = decode;
     this.#hasSent = hasSent;
   }
 
@@ -84,7 +97,7 @@ export class RequestReader {
   /** Reads the next command or mistake; `undefined` if more bytes are needed. */
   next(): Item | undefined {
     if (this.#position === this.#frames.length) return this.#overLimitMistake(undefined, "command");
-    const found = readCommand(this.#frames, this.#position, this.#options.strict);
+    const found = this.#readCommand();
     switch (found.kind) {
       case "unknown":
         return this.#unknownCommand();
@@ -101,11 +114,13 @@ export class RequestReader {
     }
   }
 
+  #readCommand(): CommandAt {
+    return readCommand(this.#frames, this.#position, this.#options.strict, this.#decode);
+  }
+
   /** The mistake of a command that has begun and will not be completed. */
   breakOff(kind: "stalled" | "cut-off"): Item & { kind: "mistake" } {
-    const found = this.#position < this.#frames.length
-      ? readCommand(this.#frames, this.#position, this.#options.strict)
-      : undefined;
+    const found = this.#position < this.#frames.length ? this.#readCommand() : undefined;
     return found?.kind === "begun"
       ? this.#mistake({ kind, expected: found.expected, command: found.name })
       : this.#mistake({ kind, expected: "command", command: undefined });

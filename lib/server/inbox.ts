@@ -20,8 +20,8 @@ export class Inbox {
   #observer: Observer | undefined;
 
   constructor(connection: Connection, options: ServerOptions, decode: Decode) {
-    this.#frames = new FrameStream(connection, options.frameBytesMax, decode);
-    this.#requests = new RequestReader(options);
+    this.#frames = new FrameStream(connection, options.frameBytesMax);
+    this.#requests = new RequestReader(options, decode);
   }
 
   /** Has a command begun that is not complete? */

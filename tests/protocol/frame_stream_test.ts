@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrame, encodeFrames } from "../../lib/protocol/frame.ts";
 import { FrameStream, readerOf } from "../../lib/protocol/frame_stream.ts";
+import { decodeUtf8 } from "../../lib/protocol/utf8.ts";
 
 const LIMIT = 300;
 const decoder = new TextDecoder();
@@ -73,11 +74,11 @@ describe("FrameStream", () => {
     await new Promise(setImmediate);
     assertEquals(reads.length, 1, "one read at a time");
     reads[0]!(frames[0]!.length);
-    assertEquals([(await next).value!.frames.text(0)], ["first"]);
+    assertEquals([(await next).value!.frames.text(0, decodeUtf8)], ["first"]);
     const last = stream.read();
     await new Promise(setImmediate);
     reads[1]!(frames[1]!.length);
-    assertEquals([(await last).value!.frames.text(0)], ["second"]);
+    assertEquals([(await last).value!.frames.text(0, decodeUtf8)], ["second"]);
   });
 
   it("keeps a split that arrives after giveUp() until the next read", async () => {
@@ -98,7 +99,7 @@ describe("FrameStream", () => {
     await new Promise(setImmediate);
     assertEquals(reads, 1, "nothing is read into the memory of the split");
     assertEquals(Array.from(value!.frames, (frame) => decoder.decode(frame)), ["first"]);
-    assertEquals((await stream.read()).value!.frames.text(0), "other");
+    assertEquals((await stream.read()).value!.frames.text(0, decodeUtf8), "other");
   });
 
   it("rejects a read with the error of its source", async () => {

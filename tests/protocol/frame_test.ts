@@ -173,12 +173,12 @@ describe("Frames.text()", () => {
             const bytes = () => letters[wholeBelow(random, kinds)]!;
             return Uint8Array.from(Array.from({ length: wholeBelow(random, 100) }, bytes).flat());
           });
-          const { frames } = splitFrames(new Uint8Array(0), encodeFrames(payloads), 1_000, decode);
+          const { frames } = splitFrames(new Uint8Array(0), encodeFrames(payloads), 1_000);
           const isForward = random() < 0.5;
           for (let i = 0; i < payloads.length; i++) {
             const at = isForward ? i : wholeBelow(random, payloads.length);
             const payload = payloads[at]!;
-            assertEquals(frames.text(at), decodeUtf8(payload, 0, payload.length));
+            assertEquals(frames.text(at, decode), decodeUtf8(payload, 0, payload.length));
           }
         }
       });
