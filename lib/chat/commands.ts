@@ -183,7 +183,7 @@ function helpText(settings: Settings): string {
   return [
     "Every string is a frame: a 4-byte little-endian length in bytes, then that many bytes of UTF-8.",
     "A command is a frame, followed by a frame for each argument.",
-    ...commandHelp(settings.strict).map(({ call, does }) => call.padEnd(24) + does),
+    ...commandHelp(settings.strict),
     `name: 1 to ${settings.nameSymbolsMax} symbols`,
     `text: 0 to ${settings.textSymbolsMax} symbols`,
     `seconds: 0 to ${WAIT_SECONDS_MAX}, a fraction is allowed`,

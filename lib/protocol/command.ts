@@ -117,30 +117,34 @@ export function commandNames(strict: boolean): readonly CommandName[] {
 /** The commands by the hash of their names: looking up a number costs less than decoding a text. */
 const BY_HASH = new Map(NAMES.map((name) => {
   const bytes = new TextEncoder().encode(name);
-  return [hashOf(bytes.length, bytes[0]!), { name, bytes, spec: COMMANDS[name] }];
+  return [hashOf(bytes.length, bytes[0]!), { name, bytes }];
 }));
 
-/** The command that begins at an index in a list of frames, if one does. */
+/** The command whose name is the frame at index `at`; `undefined` if the server knows none. */
+function findCommand(frames: Frames, at: number, strict: boolean): CommandName | undefined {
+  const found = BY_HASH.get(frames.hash(at));
+  if (found === undefined || !frames.equals(at, found.bytes)) return undefined;
+  return COMMANDS[found.name].isOriginal || !strict ? found.name : undefined;
+}
+
+/** A complete command, or one with an argument that is not valid, which decides the reply. */
+export type CompleteCommand =
+  | { readonly kind: "command"; readonly command: Command }
+  | { readonly kind: "refused"; readonly name: CommandName; readonly reply: TextReply };
+
+/** The beginning of a command: its next frame has not arrived. */
+export interface BegunCommand {
+  readonly kind: "begun";
+  /** The name of the command; `undefined` if that has not arrived. */
+  readonly command: CommandName | undefined;
+  /** The next frame: the name of a command, or an argument. */
+  readonly expected: ArgumentName | "command";
+}
+
+/** The command that begins at an index in a list of frames; `length` is the number of its frames. */
 export type CommandAt =
-  /** A complete command. */
-  | {
-    readonly kind: "command";
-    readonly command: Command;
-    /** The last argument; `undefined` if the command has none. */
-    readonly lastArgument: string | undefined;
-    /** The number of its frames, its name included. */
-    readonly length: number;
-  }
-  /** A complete command with an argument that is not valid, which decides the reply. */
-  | {
-    readonly kind: "refused";
-    readonly name: CommandName;
-    readonly reply: TextReply;
-    readonly length: number;
-  }
-  /** The beginning of a command; its next argument, `expected`, has not arrived. */
-  | { readonly kind: "begun"; readonly name: CommandName; readonly expected: ArgumentName }
-  /** A frame that is not the name of a command. */
+  | CompleteCommand & { readonly length: number }
+  | BegunCommand
   | { readonly kind: "unknown" };
 
 /** Reads the command whose name is the frame at index `at`. */
@@ -150,13 +154,12 @@ export function readCommand(
   strict: boolean,
   decode: Decode,
 ): CommandAt {
-  const found = BY_HASH.get(frames.hash(at));
-  const isKnown = found !== undefined && frames.equals(at, found.bytes) &&
-    (found.spec.isOriginal || !strict);
-  if (!isKnown) return { kind: "unknown" };
-  const { name, spec } = found;
+  if (at === frames.length) return { kind: "begun", command: undefined, expected: "command" };
+  const name = findCommand(frames, at, strict);
+  if (name === undefined) return { kind: "unknown" };
+  const spec = COMMANDS[name];
   const expected = spec.arguments[frames.length - at - 1];
-  if (expected !== undefined) return { kind: "begun", name, expected };
+  if (expected !== undefined) return { kind: "begun", command: name, expected };
   // Two variables: an array would double the time of this function.
   const [first, second] = spec.arguments;
   const one = first === undefined ? "" : frames.text(at + 1, decode);
@@ -166,17 +169,11 @@ export function readCommand(
   if (two === undefined) return refused(name, second!, length);
   const command = spec.build(one, two);
   if (command === undefined) return refused(name, first!, length);
-  const lastArgument = first === undefined ? undefined : second === undefined ? one : two;
-  return { kind: "command", command, lastArgument, length };
+  return { kind: "command", command, length };
 }
 
 function refused(name: CommandName, argument: ArgumentName, length: number): CommandAt {
   return { kind: "refused", name, reply: { code: ARGUMENTS[argument] }, length };
-}
-
-/** The arguments of a command, in the order in which they are sent. */
-export function commandArguments(name: CommandName): readonly ArgumentName[] {
-  return COMMANDS[name].arguments;
 }
 
 /** The frames of a command and its arguments, as a client sends them. */
@@ -184,19 +181,11 @@ export function encodeCommand(name: CommandName, ...values: readonly string[]): 
   return encodeFrames([name, ...values]);
 }
 
-/** A line of the help about a command. */
-export interface CommandHelp {
-  /** The command with its arguments: `send <receiver> <text>`. */
-  readonly call: string;
-  /** A few words about what the command does. */
-  readonly does: string;
-}
-
-/** The help about the commands that a server knows, in the order of the table. */
-export function commandHelp(strict: boolean): CommandHelp[] {
+/** The lines of `help` about the commands that a server knows, in the order of the table. */
+export function commandHelp(strict: boolean): string[] {
   return commandNames(strict).map((name) => {
     const spec = COMMANDS[name];
     const call = [name, ...spec.arguments.map((argument) => `<${argument}>`)].join(" ");
-    return { call, does: spec.does };
+    return call.padEnd(24) + spec.does;
   });
 }

@@ -73,15 +73,6 @@ function endOfText(bytes: Uint8Array, start: number, units: number): number {
   return end;
 }
 
-/**
- * Adjacent frames of at most this many bytes (a span) are decoded in one call, and their texts are
- * cut out of the result: a call of the decoder takes as much time as 80 letters. A text that is
- * stored keeps the text of its whole span in memory; this limits it.
- */
-const SPAN_BYTES_MAX = 256;
-/** A text of at most this many bytes is decoded alone: the server's decoder caches such texts. */
-const SHORT_BYTES_MAX = 16;
-
 /** A frame with this payload. */
 export function encodeFrame(payload: string | Uint8Array): Uint8Array {
   const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
@@ -95,6 +86,15 @@ export function encodeFrame(payload: string | Uint8Array): Uint8Array {
 export function encodeFrames(payloads: Iterable<string | Uint8Array>): Uint8Array {
   return concat(Array.from(payloads, encodeFrame));
 }
+
+/**
+ * Adjacent frames of at most this many bytes (a span) are decoded in one call, and their texts are
+ * cut out of the result: a call of the decoder takes as much time as 80 letters. A text that is
+ * stored keeps the text of its whole span in memory; this limits it.
+ */
+const SPAN_BYTES_MAX = 256;
+/** A text of at most this many bytes is decoded alone: the server's decoder caches such texts. */
+const SHORT_BYTES_MAX = 16;
 
 /** Complete frames that lie one behind the other in memory. Only the end of each one is stored. */
 export class Frames implements Iterable<Uint8Array> {

@@ -1,13 +1,20 @@
 /**
  * Describes bytes for a reader: what each frame means, and where a mistake is.
  *
- * `command.ts` reads the commands and `request_reader.ts` finds the mistakes, as in the server.
+ * `request_reader.ts` reads the commands and finds the mistakes, as in the server.
  * The texts of mail are hidden, unless the options say otherwise. Pure.
  */
 import { clip, hasMoreSymbols } from "../text/symbols.ts";
-import { type ArgumentName, commandArguments, type CommandName, readCommand } from "./command.ts";
 import { type Item, RequestReader, type RequestReaderOptions } from "./request_reader.ts";
-import { encodeFrame, type Frames, LENGTH_BYTES, readLength, type Split } from "./frame.ts";
+import {
+  encodeFrame,
+  LENGTH_BYTES,
+  NO_FRAMES,
+  readLength,
+  type Split,
+  splitFrames,
+} from "./frame.ts";
+import { expectedFrame } from "./mistake.ts";
 import { hex, quoted } from "../text/printable.ts";
 import { isRefusal, type Reply, replyText } from "./reply.ts";
 import { replySize, replyTexts } from "./reply_encoder.ts";
@@ -58,11 +65,6 @@ export class RequestInspector {
   readonly #options: InspectorOptions;
   readonly #reader: RequestReader;
   #offset: number;
-  /** The command of the last frame, and its arguments that have not arrived. */
-  #command: CommandName | undefined;
-  #expected: ArgumentName[] = [];
-  /** The bytes behind the last complete frame. */
-  #rest: Uint8Array = NOTHING;
   #isOver = false;
 
   /** `offset`: the number of bytes that the client sent before, among which may be mail. */
@@ -74,17 +76,15 @@ export class RequestInspector {
 
   /** The lines of the frames of a split. A mistake is the last line: no others follow it. */
   feed(split: Split): Line[] {
-    if (this.#isOver) return [];
-    this.#reader.feed(split);
-    this.#rest = split.rest;
     const lines: Line[] = [];
     for (let at = 0; at < split.frames.length && !this.#isOver; at++) {
-      lines.push(this.#frameLine(split.frames, at));
+      lines.push(this.#frameLine(split.frames.frame(at)));
     }
-    if (split.isOverLimit && !this.#isOver) {
-      lines.push(
-        this.#mistakeLine(this.#reader.next(), split.rest, `not ${this.#expectedFrame()}`),
-      );
+    if (this.#isOver) return lines;
+    this.#reader.feed({ ...split, frames: NO_FRAMES });
+    if (split.isOverLimit) {
+      const meaning = `not ${expectedFrame(this.#reader.begun)}`;
+      lines.push(this.#mistakeLine(this.#reader.next(), split.rest, meaning));
     }
     this.#reader.copyUnread();
     return lines;
@@ -96,37 +96,26 @@ export class RequestInspector {
    */
   breakOff(kind: "stalled" | "cut-off"): Line[] {
     if (this.#isOver || !this.#reader.isBegun) return [];
-    const state = this.#rest.length === 0 ? "missing" : "incomplete";
+    const { pending: { rest }, begun } = this.#reader;
+    const state = rest.length === 0 ? "missing" : "incomplete";
     const item = this.#reader.breakOff(kind);
-    return [this.#mistakeLine(item, this.#rest, `${this.#expectedFrame()}, ${state}`)];
+    return [this.#mistakeLine(item, rest, `${expectedFrame(begun)}, ${state}`)];
   }
 
-  #frameLine(frames: Frames, at: number): Line {
-    const argument = this.#expected.shift();
-    if (argument !== undefined) return this.#argumentLine(argument, frames.frame(at));
-    const found = readCommand(frames, at, this.#options.strict, decodeUtf8);
-    if (found.kind === "unknown") {
-      return this.#mistakeLine(this.#reader.next(), frames.frame(at), "not a command");
-    }
-    this.#command = found.kind === "command" ? found.command.name : found.name;
-    this.#expected = [...commandArguments(this.#command)];
-    return this.#line(frames.frame(at), `the command '${this.#command}'${this.#refusal()}`, false);
-  }
-
-  #argumentLine(argument: ArgumentName, frame: Uint8Array): Line {
-    const isHidden = !this.#options.showTexts &&
-      mayBeMail(argument, frame.subarray(LENGTH_BYTES), this.#options.nameSymbolsMax);
-    const meaning = `the ${argument} of '${this.#command}'${isHidden ? ", hidden" : ""}`;
-    return this.#line(frame, meaning + this.#refusal(), isHidden);
-  }
-
-  /** The end of the last line of a command: the reply, if an argument is not valid. */
-  #refusal(): string {
-    const item = this.#expected.length === 0 ? this.#reader.next() : undefined;
-    return item?.kind === "refused" ? `; refused: ${replyText(item.reply)}` : "";
-  }
-
-  #line(frame: Uint8Array, meaning: string, isHidden: boolean): Line {
+  /** The line of a frame, its length included. The reader tells whether it completes a command. */
+  #frameLine(frame: Uint8Array): Line {
+    const { showTexts, nameSymbolsMax, frameBytesMax } = this.#options;
+    const { command, expected } = this.#reader.begun;
+    this.#reader.feed(splitFrames(NOTHING, frame, frameBytesMax));
+    const item = this.#reader.next();
+    if (item?.kind === "mistake") return this.#mistakeLine(item, frame, "not a command");
+    const payload = frame.subarray(LENGTH_BYTES);
+    const isHidden = !showTexts && mayBeMail(expected, payload, nameSymbolsMax);
+    const role = command === undefined
+      ? `the command '${decoder.decode(payload)}'`
+      : `the ${expected} of '${command}'`;
+    const refusal = item?.kind === "refused" ? `; refused: ${replyText(item.reply)}` : "";
+    const meaning = role + (isHidden ? ", hidden" : "") + refusal;
     const line = frameLine(this.#offset, frame, meaning, isHidden);
     this.#offset += frame.length;
     return line;
@@ -148,23 +137,17 @@ export class RequestInspector {
       mistake: { code, text: showTexts ? text : explanation },
     };
   }
-
-  /** The meaning of the next frame, if it is right. */
-  #expectedFrame(): string {
-    const [argument] = this.#expected;
-    return argument === undefined ? "a command" : `the ${argument} of '${this.#command}'`;
-  }
 }
 
 /**
- * Is this argument a text, or may it hold one? An argument with a wrong length may hold the frames
+ * Is this frame a text, or may it hold one? An argument with a wrong length may hold the frames
  * behind it, and a receiver that is longer than a name may be a text in the wrong place.
  */
-function mayBeMail(argument: ArgumentName, payload: Uint8Array, nameSymbolsMax: number): boolean {
-  if (argument === "text") return true;
+function mayBeMail(role: string, payload: Uint8Array, nameSymbolsMax: number): boolean {
+  if (role === "text") return true;
   const text = decoder.decode(payload);
   return /\p{Cc}[^\p{Cc}]/u.test(text) ||
-    (argument === "receiver" && hasMoreSymbols(text, nameSymbolsMax));
+    (role === "receiver" && hasMoreSymbols(text, nameSymbolsMax));
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

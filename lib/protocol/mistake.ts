@@ -238,7 +238,9 @@ function commandMistake(seen: Evidence): Mistake {
 }
 
 /** The frame that was expected, in words. */
-function expectedFrame({ expected, command }: Evidence): string {
+export function expectedFrame(
+  { expected, command }: Pick<Evidence, "expected" | "command">,
+): string {
   return command === undefined ? "a command" : `the ${expected} of '${command}'`;
 }
 

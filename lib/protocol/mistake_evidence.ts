@@ -1,4 +1,5 @@
 /** The evidence of a mistake, and the tests that `mistake.ts` makes with it. Pure. */
+import { concat } from "@std/bytes";
 import { LENGTH_BYTES, readLength } from "./frame.ts";
 import { PROXY_SIGNATURE } from "./proxy_protocol.ts";
 
@@ -135,9 +136,7 @@ export function hasCommandAtStart(seen: Evidence, text: string): boolean {
  */
 export function wholeText({ kind, previous, bytes, bytesMax }: Evidence): string | undefined {
   if (previous === undefined || !previous.some((byte) => byte >= 0x80)) return undefined;
-  const joined = new Uint8Array(previous.length + bytes.length);
-  joined.set(previous);
-  joined.set(bytes, previous.length);
+  const joined: Uint8Array = concat([previous, bytes]);
   const end = endOfSymbols(joined, previous.length);
   const next = joined.subarray(end);
   const plausible = next.length >= LENGTH_BYTES && readLength(next) <= bytesMax;

@@ -1,23 +1,21 @@
 /** Reads the commands of one connection from its frames, and finds its first mistake. Pure. */
 import {
-  type Command,
+  type BegunCommand,
   type CommandAt,
   type CommandName,
   commandNames,
+  type CompleteCommand,
   readCommand,
 } from "./command.ts";
 import type { Evidence } from "./mistake_evidence.ts";
 import { encodeFrame, NO_FRAMES, type Split } from "./frame.ts";
 import { explain, type Mistake } from "./mistake.ts";
-import type { Reply, TextReply } from "./reply.ts";
+import type { Reply } from "./reply.ts";
 import { type Decode, decodeUtf8 } from "./utf8.ts";
 
 /** The next thing that a client has sent. */
 export type Item =
-  /** A complete command. */
-  | { readonly kind: "command"; readonly command: Command }
-  /** A complete command with an argument that is not valid, which decides the reply. */
-  | { readonly kind: "refused"; readonly name: CommandName; readonly reply: TextReply }
+  | CompleteCommand
   /** Bytes that are not the protocol. The bytes behind them have no meaning. */
   | {
     readonly kind: "mistake";
@@ -36,7 +34,6 @@ export interface RequestReaderOptions {
   readonly commandTimeoutS: number;
 }
 
-const encoder = new TextEncoder();
 const NOTHING = new Uint8Array(0);
 
 /** Collects the frames of a connection, and reads commands from them. */
@@ -49,8 +46,8 @@ export class RequestReader {
   /** The bytes behind the frames: see {@link Split}. */
   #rest: Uint8Array = NOTHING;
   #isOverLimit = false;
-  /** The last argument of the command that was read last, as a text or as bytes, if it had one. */
-  #lastArgument: string | Uint8Array | undefined;
+  /** The last argument of the command that was read last, if it had one. */
+  #lastArgument: Uint8Array | undefined;
   /** The client has sent a mail before: bytes that are not the protocol may be part of its text. */
   #hasSent: boolean;
 
@@ -75,11 +72,15 @@ export class RequestReader {
     this.#isOverLimit = isOverLimit;
   }
 
-  /** Copies the unread frames. Call it before the memory of the last split is reused. */
+  /**
+   * Copies the unread frames, and the last argument. Call it before the memory of the last split is
+   * reused.
+   */
   copyUnread(): void {
     const isAllRead = this.#position === this.#frames.length;
     this.#frames = isAllRead ? NO_FRAMES : this.#frames.copyFrom(this.#position);
     this.#position = 0;
+    this.#lastArgument = this.#lastArgument?.slice();
   }
 
   /** Are there unread bytes? Once {@link next} returns `undefined` they begin a command. */
@@ -96,54 +97,50 @@ export class RequestReader {
 
   /** Reads the next command or mistake; `undefined` if more bytes are needed. */
   next(): Item | undefined {
-    if (this.#position === this.#frames.length) return this.#overLimitMistake(undefined, "command");
     const found = this.#readCommand();
     switch (found.kind) {
+      case "begun":
+        return this.#isOverLimit ? this.#mistakeAtEnd("over-limit", found) : undefined;
       case "unknown":
         return this.#unknownCommand();
-      case "begun":
-        return this.#overLimitMistake(found.name, found.expected);
       case "refused":
         this.#advance(found.name, found.length);
-        this.#lastArgument = this.#frames.payload(this.#position - 1).slice();
         return found;
       case "command":
         this.#advance(found.command.name, found.length);
-        this.#lastArgument = found.lastArgument;
         return found;
     }
+  }
+
+  /** The command that has begun. Throws if {@link next} has not read all before it. */
+  get begun(): BegunCommand {
+    const found = this.#readCommand();
+    if (found.kind !== "begun") throw new Error("There are unread commands");
+    return found;
+  }
+
+  /** The mistake of a command that has begun and will not be completed. See {@link begun}. */
+  breakOff(kind: "stalled" | "cut-off"): Item {
+    return this.#mistakeAtEnd(kind, this.begun);
   }
 
   #readCommand(): CommandAt {
     return readCommand(this.#frames, this.#position, this.#options.strict, this.#decode);
   }
 
-  /** The mistake of a command that has begun and will not be completed. */
-  breakOff(kind: "stalled" | "cut-off"): Item & { kind: "mistake" } {
-    const found = this.#position < this.#frames.length ? this.#readCommand() : undefined;
-    return found?.kind === "begun"
-      ? this.#mistake({ kind, expected: found.expected, command: found.name })
-      : this.#mistake({ kind, expected: "command", command: undefined });
-  }
-
-  /** The frame before an index, if it is an argument and not a command's name. */
-  #argumentBefore(index: number): Uint8Array | undefined {
-    if (index > this.#position) {
-      return index === this.#position + 1 ? undefined : this.#frames.payload(index - 1);
-    }
-    return typeof this.#lastArgument === "string"
-      ? encoder.encode(this.#lastArgument)
-      : this.#lastArgument;
-  }
-
+  /** Moves on behind a command of this many frames. */
   #advance(name: CommandName, frames: number): void {
     this.#position += frames;
     this.#hasSent ||= name.startsWith("send");
+    this.#lastArgument = frames > 1 ? this.#frames.payload(this.#position - 1) : undefined;
   }
 
-  /** The mistake of a length over the limit, if that is behind the frames. */
-  #overLimitMistake(command: CommandName | undefined, expected: string): Item | undefined {
-    return this.#isOverLimit ? this.#mistake({ kind: "over-limit", expected, command }) : undefined;
+  /** The mistake in the bytes behind the frames, where the frame `expected` should be. */
+  #mistakeAtEnd(kind: Evidence["kind"], { command, expected }: BegunCommand): Item {
+    const last = this.#frames.length - 1;
+    const unread = last > this.#position ? this.#frames.payload(last) : undefined;
+    const previous = command === undefined ? this.#lastArgument : unread;
+    return this.#mistake({ kind, expected, command, bytes: this.#rest, previous });
   }
 
   #unknownCommand(): Item {
@@ -153,27 +150,17 @@ export class RequestReader {
       expected: "command",
       command: undefined,
       bytes: encodeFrame(frame),
-      previous: this.#argumentBefore(this.#position),
+      previous: this.#lastArgument,
     });
   }
 
-  #mistake(
-    seen: Pick<Evidence, "kind" | "expected" | "command"> & Partial<Evidence>,
-  ): Item & { kind: "mistake" } {
-    const { strict, frameBytesMax, commandTimeoutS } = this.#options;
-    const mistake = explain({
-      bytes: this.#rest,
-      previous: this.#argumentBefore(this.#frames.length),
-      commands: commandNames(strict),
-      bytesMax: frameBytesMax,
-      seconds: commandTimeoutS,
-      ...seen,
-    });
+  #mistake(seen: Omit<Evidence, "commands" | "bytesMax" | "seconds">): Item {
+    const { strict, frameBytesMax: bytesMax, commandTimeoutS: seconds } = this.#options;
+    const mistake = explain({ ...seen, commands: commandNames(strict), bytesMax, seconds });
     const reply = strict
       ? seen.kind === "over-limit" ? this.#tooLongReply(seen.command) : undefined
       : { code: "mistake", mistake } as const;
-    const mayBeMail = this.#hasSent || seen.command?.startsWith("send") ||
-      namesSend(seen.bytes ?? this.#rest);
+    const mayBeMail = this.#hasSent || seen.command?.startsWith("send") || namesSend(seen.bytes);
     const explanation = mayBeMail ? "not shown: the bytes may be of a mail's text" : mistake.text;
     return { kind: "mistake", mistake, reply, explanation };
   }
