@@ -5,7 +5,7 @@ import { type Line, REPLY_LINES_MAX, replyLines, RequestInspector } from "../pro
 import type { ServerOptions } from "../options.ts";
 import type { Observer } from "../server/outbox.ts";
 import { type Reply } from "../protocol/reply.ts";
-import { replyFrames, replySize } from "../protocol/reply_encoder.ts";
+import { replySize, replyTexts } from "../protocol/reply_encoder.ts";
 import type { Server } from "../server/server.ts";
 
 /** An event of a watched connection. */
@@ -171,7 +171,7 @@ class WireObserver implements Observer {
         this.#addLines("out", replyLines(reply, end, this.#showTexts));
       } else {
         // Lines that would be dropped are not made: for long replies that would hold up the server.
-        const lines = Math.min(replyFrames(reply), REPLY_LINES_MAX);
+        const lines = Math.min(replyTexts(reply).length, REPLY_LINES_MAX);
         for (const watcher of this.watchers) watcher.drop(lines);
       }
       end += replySize(reply);

@@ -2,6 +2,7 @@
  * Reads a connection's bytes as a stream of frames, which `splitFrames` in `frame` cuts out of them.
  * The only file in `protocol/` that awaits.
  */
+import { copy } from "@std/bytes";
 import { type Split, splitFrames } from "./frame.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -15,13 +16,6 @@ const READ_BYTES_MAX = 16_384;
 export interface Reader {
   /** Reads some bytes into `p` and resolves to their number; to `null` at the end. */
   read(p: Uint8Array): Promise<number | null>;
-}
-
-/** Copies as many of the first bytes of a chunk into `p` as fit, and returns their number. */
-export function fill(p: Uint8Array, chunk: Uint8Array): number {
-  const length = Math.min(p.length, chunk.length);
-  p.set(chunk.subarray(0, length));
-  return length;
 }
 
 /** A reader over chunks of bytes. */
@@ -41,7 +35,7 @@ export class ChunkReader implements Reader {
       if (chunk === undefined) return null;
       this.#chunk = chunk;
     }
-    const length = fill(p, this.#chunk);
+    const length = copy(this.#chunk, p);
     this.#chunk = this.#chunk.subarray(length);
     return length;
   }

@@ -99,12 +99,6 @@ export function replySize(reply: Reply): number {
   return size;
 }
 
-/** The number of a reply's frames. */
-export function replyFrames(reply: Reply): number {
-  if (reply.code === "users") return 1 + reply.users.size;
-  return reply.code === "mail" ? 1 + 2 * reply.count : 1;
-}
-
 function namesTexts(users: UserList): readonly string[] {
   const texts = [String(users.size)];
   for (const { name } of users.values()) texts.push(name);

@@ -2,7 +2,6 @@
 import {
   type BegunCommand,
   type CommandAt,
-  type CommandName,
   commandNames,
   type CompleteCommand,
   readCommand,
@@ -14,17 +13,17 @@ import type { Reply } from "./reply.ts";
 import { type Decode, decodeUtf8 } from "./utf8.ts";
 
 /** The next thing that a client has sent. */
-export type Item =
-  | CompleteCommand
-  /** Bytes that are not the protocol. The bytes behind them have no meaning. */
-  | {
-    readonly kind: "mistake";
-    readonly mistake: Mistake;
-    /** In strict mode mostly `undefined`: the connection is closed without a reply. */
-    readonly reply: Reply | undefined;
-    /** The text of the mistake for the log; it holds no part of a mail's text. */
-    readonly explanation: string;
-  };
+export type Item = CompleteCommand | MistakeItem;
+
+/** Bytes that are not the protocol. The bytes behind them have no meaning. */
+export interface MistakeItem {
+  readonly kind: "mistake";
+  readonly mistake: Mistake;
+  /** In strict mode mostly `undefined`: the connection is closed without a reply. */
+  readonly reply: Reply | undefined;
+  /** The text of the mistake for the log; it holds no part of a mail's text. */
+  readonly explanation: string;
+}
 
 /** The options of the server that a reader needs. */
 export interface RequestReaderOptions {
@@ -98,18 +97,15 @@ export class RequestReader {
   /** Reads the next command or mistake; `undefined` if more bytes are needed. */
   next(): Item | undefined {
     const found = this.#readCommand();
-    switch (found.kind) {
-      case "begun":
-        return this.#isOverLimit ? this.#mistakeAtEnd("over-limit", found) : undefined;
-      case "unknown":
-        return this.#unknownCommand();
-      case "refused":
-        this.#advance(found.name, found.length);
-        return found;
-      case "command":
-        this.#advance(found.command.name, found.length);
-        return found;
+    if (found.kind === "begun") {
+      return this.#isOverLimit ? this.#mistakeAtEnd("over-limit", found) : undefined;
     }
+    if (found.kind === "unknown") return this.#unknownCommand();
+    this.#position += found.length;
+    this.#lastArgument = found.length > 1 ? this.#frames.payload(this.#position - 1) : undefined;
+    const name = found.kind === "command" ? found.command.name : found.name;
+    this.#hasSent ||= name.startsWith("send");
+    return found;
   }
 
   /** The command that has begun. Throws if {@link next} has not read all before it. */
@@ -120,7 +116,7 @@ export class RequestReader {
   }
 
   /** The mistake of a command that has begun and will not be completed. See {@link begun}. */
-  breakOff(kind: "stalled" | "cut-off"): Item {
+  breakOff(kind: "stalled" | "cut-off"): MistakeItem {
     return this.#mistakeAtEnd(kind, this.begun);
   }
 
@@ -128,15 +124,8 @@ export class RequestReader {
     return readCommand(this.#frames, this.#position, this.#options.strict, this.#decode);
   }
 
-  /** Moves on behind a command of this many frames. */
-  #advance(name: CommandName, frames: number): void {
-    this.#position += frames;
-    this.#hasSent ||= name.startsWith("send");
-    this.#lastArgument = frames > 1 ? this.#frames.payload(this.#position - 1) : undefined;
-  }
-
   /** The mistake in the bytes behind the frames, where the frame `expected` should be. */
-  #mistakeAtEnd(kind: Evidence["kind"], { command, expected }: BegunCommand): Item {
+  #mistakeAtEnd(kind: Evidence["kind"], { command, expected }: BegunCommand): MistakeItem {
     const last = this.#frames.length - 1;
     const unread = last > this.#position ? this.#frames.payload(last) : undefined;
     const previous = command === undefined ? this.#lastArgument : unread;
@@ -154,7 +143,7 @@ export class RequestReader {
     });
   }
 
-  #mistake(seen: Omit<Evidence, "commands" | "bytesMax" | "seconds">): Item {
+  #mistake(seen: Omit<Evidence, "commands" | "bytesMax" | "seconds">): MistakeItem {
     const { strict, frameBytesMax: bytesMax, commandTimeoutS: seconds } = this.#options;
     const mistake = explain({ ...seen, commands: commandNames(strict), bytesMax, seconds });
     const reply = strict

@@ -1,14 +1,11 @@
 /** What comes on a connection: its bytes as items, one read at a time. */
 import type { Split } from "../protocol/frame.ts";
 import { FrameStream } from "../protocol/frame_stream.ts";
-import { type Item, RequestReader } from "../protocol/request_reader.ts";
+import { type Item, type MistakeItem, RequestReader } from "../protocol/request_reader.ts";
 import type { Decode } from "../protocol/utf8.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Observer } from "./outbox.ts";
 import type { Connection } from "./transport.ts";
-
-/** The mistake that ends a connection. */
-export type MistakeItem = Item & { readonly kind: "mistake" };
 
 /** The commands of one connection. */
 export class Inbox {

@@ -1,7 +1,6 @@
 /** A TCP connection, made by a client or by a proxy for a client. */
-import { concat } from "@std/bytes";
+import { concat, copy } from "@std/bytes";
 import { closeQuietly, type Connection } from "./transport.ts";
-import { fill } from "../protocol/frame_stream.ts";
 import { formatHostPort, type SocketAddress, unmapped } from "../protocol/ip.ts";
 import { parseProxyHeader } from "../protocol/proxy_protocol.ts";
 
@@ -100,7 +99,7 @@ export async function readProxyHeader(
 function readAfter(bytes: Uint8Array, connection: Connection): Connection["read"] {
   return (p) => {
     if (bytes.length === 0) return connection.read(p);
-    const length = fill(p, bytes);
+    const length = copy(bytes, p);
     bytes = bytes.subarray(length);
     return Promise.resolve(length);
   };
