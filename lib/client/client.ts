@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type CommandName, encodeCommand, WAIT_SECONDS_MAX } from "../protocol/command.ts";
+import { type CommandName, WAIT_SECONDS_MAX } from "../protocol/command.ts";
+import { encodeFrames } from "../protocol/frame.ts";
 import { FrameStream, readerOf } from "../protocol/frame_stream.ts";
 import {
   type Mail,
@@ -196,7 +197,7 @@ export class Client {
     values: readonly string[],
     read: (first: string) => Promise<Value | undefined>,
   ): Promise<Result<Value>> {
-    const command = encodeCommand(name, ...values) as Uint8Array<ArrayBuffer>;
+    const command = encodeFrames([name, ...values]) as Uint8Array<ArrayBuffer>;
     const result = this.#exchange(command, this.#last, read);
     this.#last = result;
     result.catch(() => {});

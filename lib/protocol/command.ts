@@ -1,8 +1,8 @@
 /**
- * The commands and their arguments: one table, by which commands are read and written. What they do
- * to the chat is in `chat/commands`.
+ * The commands and their arguments: one table, by which commands are read. What they do to the chat
+ * is in `chat/commands`.
  */
-import { encodeFrames, type Frames, hashOf } from "./frame.ts";
+import { type Frames, hashOf } from "./frame.ts";
 import type { TextCode, TextReply } from "./reply.ts";
 import type { Decode } from "./utf8.ts";
 
@@ -174,11 +174,6 @@ export function readCommand(
 
 function refused(name: CommandName, argument: ArgumentName, length: number): CommandAt {
   return { kind: "refused", name, reply: { code: ARGUMENTS[argument] }, length };
-}
-
-/** The frames of a command and its arguments, as a client sends them. */
-export function encodeCommand(name: CommandName, ...values: readonly string[]): Uint8Array {
-  return encodeFrames([name, ...values]);
 }
 
 /** The lines of `help` about the commands that a server knows, in the order of the table. */

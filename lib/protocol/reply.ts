@@ -124,29 +124,20 @@ export function isRefusal(reply: Reply): reply is TextReply {
   return REFUSED.has(reply.code);
 }
 
-/** A text of the table, parted at its field. */
-interface Template {
-  readonly before: string;
-  readonly field: "user" | "peer" | "max" | "full" | undefined;
-  readonly after: string;
-}
+type Field = Exclude<keyof TextReply, "code">;
 
-function parseTemplate(text: string): Template {
-  const [before = "", field, after = ""] = text.split(/[{}]/);
-  return { before, field: field as Template["field"], after };
-}
-
-const TEMPLATES = new Map(TEXT_CODES.map((code) => [code, parseTemplate(TEXTS[code])]));
+/** The texts, parted at their field: the text before it, its name, the text behind it. */
+const TEMPLATES = new Map(TEXT_CODES.map((code) => [code, TEXTS[code].split(/[{}]/)]));
 
 /** Is the text of this code always the same? */
 export function isConstant(code: TextCode): boolean {
-  return TEMPLATES.get(code)!.field === undefined;
+  return TEMPLATES.get(code)!.length === 1;
 }
 
 /** The text of a reply that is one frame. */
 export function replyText(reply: TextReply): string {
-  const { before, field, after } = TEMPLATES.get(reply.code)!;
-  return field === undefined ? before : before + reply[field] + after;
+  const [before = "", field, after = ""] = TEMPLATES.get(reply.code)!;
+  return field === undefined ? before : before + reply[field as Field] + after;
 }
 
 /** Parses the text of a reply; `undefined` if it has none of `codes`. */
@@ -155,7 +146,7 @@ export function parseReplyText(
   codes: readonly TextCode[],
 ): TextReply | undefined {
   for (const code of codes) {
-    const { before, field, after } = TEMPLATES.get(code)!;
+    const [before = "", field, after = ""] = TEMPLATES.get(code)!;
     if (field === undefined) {
       if (text === before) return { code };
     } else if (
