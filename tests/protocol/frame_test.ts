@@ -3,7 +3,7 @@ import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrame, encodeFrames, splitFrames, writeFrames } from "../../lib/protocol/frame.ts";
 import { decodeUtf8 } from "../../lib/protocol/utf8.ts";
-import { fastDecoder } from "../../lib/server/fast_utf8.ts";
+import { decodeFast } from "../../lib/server/fast_utf8.ts";
 import { wholeBelow, withSeed } from "../random.ts";
 
 const LIMIT = 300;
@@ -159,7 +159,7 @@ describe("splitFrames()", () => {
 
 const DECODERS = [
   ["the plain decoder", decodeUtf8],
-  ["the server's decoder", fastDecoder()],
+  ["the server's decoder", decodeFast],
 ] as const;
 
 describe("Frames.text()", () => {
