@@ -1,4 +1,4 @@
-/** Makes the frames of replies. Pure, but for one cached list of names. */
+/** Makes the frames of replies. Pure. */
 import { encodeFrame, LENGTH_BYTES, writeFrames } from "./frame.ts";
 import {
   isConstant,
@@ -8,9 +8,6 @@ import {
   TEXT_CODES,
   type UserList,
 } from "./reply.ts";
-
-/** The frames of a cached list of names are stored in pieces of at most this size. */
-const NAMES_PIECE_BYTES_MAX = 65_536;
 
 /** The frames of the replies whose text is always the same, by code. */
 const CONSTANTS: ReadonlyMap<string, Uint8Array> = new Map(
@@ -24,7 +21,7 @@ export function constantReply({ code }: Reply): Uint8Array | undefined {
 
 /**
  * Makes the frames of replies, piece by piece. A frame that is larger than `scratch` is a piece of
- * its own, a list of names has pieces of its own, and all other pieces fit into `scratch`.
+ * its own, and all other pieces fit into `scratch`.
  *
  * A piece may be a view of `scratch`: write it before the next one is made.
  */
@@ -44,13 +41,7 @@ export function* encodeReplies(
       continue;
     }
     at++;
-    if (reply.code === "users") {
-      if (end > 0) yield scratch.subarray(0, end);
-      end = 0;
-      yield* encodeNames(reply);
-    } else {
-      end = yield* packTexts(replyTexts(reply), scratch, end);
-    }
+    end = yield* packTexts(replyTexts(reply), scratch, end);
   }
   if (end > 0) yield scratch.subarray(0, end);
 }
@@ -157,23 +148,4 @@ function countFitting(texts: readonly string[], from: number, bytes: number): nu
     if (left < 0) break;
   }
   return at - from;
-}
-
-/** The frames of the newest list of names, as many clients ask for it. A list never changes. */
-let newestNames: { readonly users: object; readonly pieces: readonly Uint8Array[] } | undefined;
-
-function* encodeNames(reply: Reply & { code: "users" }): Iterable<Uint8Array> {
-  const { users } = reply;
-  if (newestNames?.users === users) return yield* newestNames.pieces;
-  const pieces: Uint8Array[] = [];
-  for (const piece of encodeTexts(replyTexts(reply), new Uint8Array(NAMES_PIECE_BYTES_MAX))) {
-    pieces.push(piece.slice());
-    yield pieces.at(-1)!;
-  }
-  newestNames = { users, pieces };
-}
-
-function* encodeTexts(texts: readonly string[], scratch: Uint8Array): Iterable<Uint8Array> {
-  const end = yield* packTexts(texts, scratch, 0);
-  if (end > 0) yield scratch.subarray(0, end);
 }
