@@ -141,9 +141,15 @@ export interface BegunCommand {
   readonly expected: ArgumentName | "command";
 }
 
-/** The command that begins at an index in a list of frames; `length` is the number of its frames. */
+/**
+ * The command that begins at an index in a list of frames: `length` is the number of its frames, and
+ * `lastArgument` the text of the last one, or its bytes where they are not valid.
+ */
 export type CommandAt =
-  | CompleteCommand & { readonly length: number }
+  | CompleteCommand & {
+    readonly length: number;
+    readonly lastArgument: string | Uint8Array | undefined;
+  }
   | BegunCommand
   | { readonly kind: "unknown" };
 
@@ -164,16 +170,24 @@ export function readCommand(
   const [first, second] = spec.arguments;
   const one = first === undefined ? "" : frames.text(at + 1, decode);
   const length = 1 + spec.arguments.length;
-  if (one === undefined) return refused(name, first!, length);
+  const last = () => frames.payload(at + length - 1);
+  if (one === undefined) return refused(name, first!, length, last());
   const two = second === undefined ? "" : frames.text(at + 2, decode);
-  if (two === undefined) return refused(name, second!, length);
+  if (two === undefined) return refused(name, second!, length, last());
   const command = spec.build(one, two);
-  if (command === undefined) return refused(name, first!, length);
-  return { kind: "command", command, length };
+  if (command === undefined) return refused(name, first!, length, last());
+  const lastArgument = first === undefined ? undefined : second === undefined ? one : two;
+  return { kind: "command", command, length, lastArgument };
 }
 
-function refused(name: CommandName, argument: ArgumentName, length: number): CommandAt {
-  return { kind: "refused", name, reply: { code: ARGUMENTS[argument] }, length };
+function refused(
+  name: CommandName,
+  argument: ArgumentName,
+  length: number,
+  last: Uint8Array,
+): CommandAt {
+  const reply = { code: ARGUMENTS[argument] };
+  return { kind: "refused", name, reply, length, lastArgument: last.slice() };
 }
 
 /** The lines of `help` about the commands that a server knows, in the order of the table. */

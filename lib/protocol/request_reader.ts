@@ -33,6 +33,7 @@ export interface RequestReaderOptions {
   readonly commandTimeoutS: number;
 }
 
+const encoder = new TextEncoder();
 const NOTHING = new Uint8Array(0);
 
 /** Collects the frames of a connection, and reads commands from them. */
@@ -45,8 +46,8 @@ export class RequestReader {
   /** The bytes behind the frames: see {@link Split}. */
   #rest: Uint8Array = NOTHING;
   #isOverLimit = false;
-  /** The last argument of the command that was read last, if it had one. */
-  #lastArgument: Uint8Array | undefined;
+  /** The last argument of the command that was read last, as in {@link CommandAt}. */
+  #lastArgument: string | Uint8Array | undefined;
   /** The client has sent a mail before: bytes that are not the protocol may be part of its text. */
   #hasSent: boolean;
 
@@ -71,15 +72,11 @@ export class RequestReader {
     this.#isOverLimit = isOverLimit;
   }
 
-  /**
-   * Copies the unread frames, and the last argument. Call it before the memory of the last split is
-   * reused.
-   */
+  /** Copies the unread frames. Call it before the memory of the last split is reused. */
   copyUnread(): void {
     const isAllRead = this.#position === this.#frames.length;
     this.#frames = isAllRead ? NO_FRAMES : this.#frames.copyFrom(this.#position);
     this.#position = 0;
-    this.#lastArgument = this.#lastArgument?.slice();
   }
 
   /** Are there unread bytes? Once {@link next} returns `undefined` they begin a command. */
@@ -102,7 +99,7 @@ export class RequestReader {
     }
     if (found.kind === "unknown") return this.#unknownCommand();
     this.#position += found.length;
-    this.#lastArgument = found.length > 1 ? this.#frames.payload(this.#position - 1) : undefined;
+    this.#lastArgument = found.lastArgument;
     const name = found.kind === "command" ? found.command.name : found.name;
     this.#hasSent ||= name.startsWith("send");
     return found;
@@ -120,6 +117,12 @@ export class RequestReader {
     return this.#mistakeAtEnd(kind, this.begun);
   }
 
+  /** The last argument of the command before. */
+  get #previous(): Uint8Array | undefined {
+    const argument = this.#lastArgument;
+    return typeof argument === "string" ? encoder.encode(argument) : argument;
+  }
+
   #readCommand(): CommandAt {
     return readCommand(this.#frames, this.#position, this.#options.strict, this.#decode);
   }
@@ -128,7 +131,7 @@ export class RequestReader {
   #mistakeAtEnd(kind: Evidence["kind"], { command, expected }: BegunCommand): MistakeItem {
     const last = this.#frames.length - 1;
     const unread = last > this.#position ? this.#frames.payload(last) : undefined;
-    const previous = command === undefined ? this.#lastArgument : unread;
+    const previous = command === undefined ? this.#previous : unread;
     return this.#mistake({ kind, expected, command, bytes: this.#rest, previous });
   }
 
@@ -139,7 +142,7 @@ export class RequestReader {
       expected: "command",
       command: undefined,
       bytes: encodeFrame(frame),
-      previous: this.#lastArgument,
+      previous: this.#previous,
     });
   }
 
