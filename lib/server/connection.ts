@@ -20,18 +20,7 @@ import { type Observer, Outbox } from "./outbox.ts";
 import type { SessionId } from "../chat/users.ts";
 import { type Fairness, Ticket } from "./fairness.ts";
 import { type Passed, TimeLimits } from "./time_limits.ts";
-import { closeQuietly, type Connection } from "./transport.ts";
-
-/** The facts that the wire view and the metrics show of a connection. */
-export interface ConnectionFacts {
-  /** The number of the connection among all of this process. */
-  readonly connection: number;
-  readonly peer: string;
-  /** When it was accepted (ms since 1970). */
-  readonly since: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-}
+import { closeQuietly, type Connection, type ConnectionFacts } from "./transport.ts";
 
 /** Why a connection ended, for the log. */
 type Ending =

@@ -4,8 +4,8 @@
  * last snapshot).
  */
 import { Fairness } from "./fairness.ts";
-import { type ConnectionContext, type ConnectionFacts, ConnectionHandler } from "./connection.ts";
-import { closeQuietly, type Connection } from "./transport.ts";
+import { type ConnectionContext, ConnectionHandler } from "./connection.ts";
+import { closeQuietly, type Connection, type ConnectionFacts } from "./transport.ts";
 import { drain } from "./drain.ts";
 import { decodeFast } from "./fast_utf8.ts";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,4 +1,4 @@
-/** What a connection stands on: TCP or a WebSocket. */
+/** What a connection stands on, TCP or a WebSocket, and what is shown of it. */
 import type { Reader } from "../protocol/frame_stream.ts";
 
 /** A stream of bytes in both directions: TCP or a WebSocket. */
@@ -12,6 +12,17 @@ export interface Connection extends Reader {
   readonly address: string;
   /** The other end's `address:port`. */
   readonly peer: string;
+}
+
+/** The facts that the wire view and the metrics show of a connection. */
+export interface ConnectionFacts {
+  /** The number of the connection among all of this process. */
+  readonly connection: number;
+  readonly peer: string;
+  /** When it was accepted (ms since 1970). */
+  readonly since: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
 }
 
 /** Closes what may be closed already, by the client or by a time-out. */
