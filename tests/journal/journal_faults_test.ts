@@ -219,7 +219,7 @@ const WAYS: Record<string, (file: TempFile, writer: Writer) => Killed | Promise<
     journal.abandon();
     return left;
   },
-  "batches after a snapshot, whose own are deleted meanwhile": async (file, writer) => {
+  "batches over those of a snapshot": async (file, writer) => {
     const journal = file.open(SILENT, { ...HASTY, restMs: 60_000 });
     journal.published(writer.write(journal, 10));
     const looker = new DatabaseSync(file.path, { readOnly: true });

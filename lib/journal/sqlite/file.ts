@@ -10,12 +10,13 @@ const APPLICATION_ID = 0x61737674;
 const FORMAT = 1;
 
 /**
- * A batch is a row of the table `batch`; `id` is its number. A snapshot is all rows of one generation;
- * `current` names the generation that counts, and `through`, the last batch that it holds.
+ * A batch is a row of the table `batch`; `id` is its number, and `place` says nothing about its order.
+ * A snapshot is all rows of one generation; `current` names the generation that counts, and
+ * `through`, the last batch that it holds.
  */
 const TABLES = `
-   CREATE TABLE batch (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL,
-     crc INTEGER NOT NULL) STRICT;
+   CREATE TABLE batch (place INTEGER PRIMARY KEY, id INTEGER NOT NULL, at INTEGER NOT NULL,
+     body TEXT NOT NULL, crc INTEGER NOT NULL) STRICT;
    CREATE TABLE snapshot (generation INTEGER NOT NULL, part INTEGER NOT NULL, body TEXT NOT NULL,
      crc INTEGER NOT NULL, PRIMARY KEY (generation, part)) STRICT, WITHOUT ROWID;
    CREATE TABLE current (at INTEGER NOT NULL, generation INTEGER NOT NULL,

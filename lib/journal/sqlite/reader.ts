@@ -4,77 +4,116 @@ import { crc32 } from "node:zlib";
 import { decodeEntries } from "../../chat/entry_codec.ts";
 import type { Entry } from "../../chat/entry.ts";
 import type { Stored } from "../journal.ts";
-import { damaged, toJournalError } from "./file.ts";
+import { damaged, numberFrom, toJournalError } from "./file.ts";
 
-/** What a file says of its content. */
-export interface Summary {
-  /** The number of the snapshot that counts; 0 if there is none. */
-  readonly generation: number;
-  /** The last batch that this snapshot holds. */
-  readonly through: number;
-  /** The last batch; 0 if there was none yet. */
-  readonly last: number;
-  /** When something was last stored (ms since 1970). */
-  readonly at: number;
-  /** The size of the file. */
-  readonly bytes: number;
+/** Told from time to time how many rows were read. */
+export interface Progress {
+  /** At least this much time (ms) lies between two calls. */
+  readonly everyMs: number;
+  readonly tell: (rows: number) => void;
 }
+
+const NO_PROGRESS: Progress = { everyMs: Infinity, tell: () => {} };
 
 /** Reads the database of a journal's file. Its methods throw {@link JournalError}. */
 export class SqliteReader {
   readonly #path: string;
   readonly #database: DatabaseSync;
+  readonly #progress: Progress;
 
-  constructor(path: string, database: DatabaseSync) {
+  constructor(path: string, database: DatabaseSync, progress = NO_PROGRESS) {
     this.#path = path;
     this.#database = database;
+    this.#progress = progress;
   }
 
   /** The content of the file. Its rows and batches are read one by one, as they are asked for. */
   read(): Required<Stored> {
-    const { generation, through, at } = this.summary();
-    return { rows: this.#snapshot(generation), batches: this.#batches(through), at };
+    const { generation, through } = this.current();
+    return {
+      rows: this.#snapshot(generation),
+      batches: this.#batches(this.places("after", through), through + 1),
+      at: this.size().at,
+    };
   }
 
-  summary(): Summary {
-    const query = `SELECT generation, through,
-       ifnull((SELECT max(id) FROM batch), through) AS last,
-       max(at, ifnull((SELECT max(at) FROM batch), 0)) AS at,
-       (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size) AS bytes
-       FROM current`;
-    try {
-      return this.#database.prepare(query).get() as Record<keyof Summary, number>;
-    } catch (error) {
-      throw toJournalError(this.#path, error);
-    }
+  /** The generation of the snapshot that counts, and the last batch that it holds. */
+  current(): { generation: number; through: number } {
+    return {
+      generation: this.number("SELECT generation FROM current"),
+      through: this.number("SELECT through FROM current"),
+    };
+  }
+
+  /** The size of the file, and when something was last stored (ms since 1970). */
+  size(): { bytes: number; at: number } {
+    return {
+      bytes: this.number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
+      at: this.number(
+        "SELECT max(at) FROM (SELECT at FROM current UNION ALL SELECT max(at) FROM batch)",
+      ),
+    };
+  }
+
+  /** The places of the batches up to the one of this number, or after it, in the batches' order. */
+  places(which: "up to" | "after", batch: number): number[] {
+    const sign = which === "after" ? ">" : "<=";
+    const query =
+      `SELECT json_group_array(place ORDER BY id) AS places FROM batch WHERE id ${sign} ?`;
+    return this.#checked(() => {
+      const { places } = this.#database.prepare(query).get(batch) as { places: string };
+      return JSON.parse(places);
+    });
+  }
+
+  /** The first value of a query, as a number; 0 if there is none. */
+  number(query: string): number {
+    return this.#checked(() => numberFrom(this.#database, query));
   }
 
   *#snapshot(generation: number): Generator<string> {
     const query =
       "SELECT part AS number, body, crc FROM snapshot WHERE generation = ? ORDER BY part";
-    const rows = yield* this.#bodies(query, generation, 0);
+    let rows = 0;
+    for (const row of this.#bodies(this.#database.prepare(query).iterate(generation), 0)) {
+      rows++;
+      yield row;
+    }
     if (rows === 0 && generation > 0) throw damaged(this.#path);
   }
 
-  *#batches(through: number): Generator<readonly Entry[]> {
-    const query = "SELECT id AS number, body, crc FROM batch WHERE id > ? ORDER BY id";
-    for (const body of this.#bodies(query, through, through + 1)) yield decodeEntries(body);
+  /** The batches at these places; the first of them has the number `first`. */
+  *#batches(places: readonly number[], first: number): Generator<readonly Entry[]> {
+    const query =
+      "SELECT batch.id AS number, body, crc FROM json_each(?) CROSS JOIN batch ON place = value";
+    const rows = this.#database.prepare(query).iterate(JSON.stringify(places));
+    for (const body of this.#bodies(rows, first)) yield decodeEntries(body);
   }
 
-  /**
-   * The bodies of rows; returns how many they are. Their numbers must count up from `first`, and their
-   * checksums be right.
-   */
-  *#bodies(query: string, argument: number, first: number): Generator<string, number> {
+  /** The bodies of rows. Their numbers must count up from `first`, and their checksums be right. */
+  *#bodies(rows: Iterable<unknown>, first: number): Generator<string> {
+    const { everyMs, tell } = this.#progress;
     let count = 0;
+    let tellAt = performance.now() + everyMs;
     try {
-      for (const row of this.#database.prepare(query).iterate(argument)) {
+      for (const row of rows) {
         const { number, body, crc } = row as { number: number; body: string; crc: number };
         if (number !== first + count || crc32(body) !== crc) throw damaged(this.#path);
         count++;
+        if (performance.now() >= tellAt) {
+          tell(count);
+          tellAt += everyMs;
+        }
         yield body;
       }
-      return count;
+    } catch (error) {
+      throw toJournalError(this.#path, error);
+    }
+  }
+
+  #checked<Value>(read: () => Value): Value {
+    try {
+      return read();
     } catch (error) {
       throw toJournalError(this.#path, error);
     }

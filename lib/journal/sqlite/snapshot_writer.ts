@@ -3,17 +3,18 @@
  * new snapshot replaces. `SqliteJournal` begins one after `entriesPerSnapshot` entries (in
  * `journal/journal`: 25,000 or more), and at a stop.
  */
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { snapshotRows } from "../../chat/snapshot.ts";
 import type { ChatState } from "../../chat/state.ts";
+import type { BatchTable } from "./batch_table.ts";
 import { numberFrom } from "./file.ts";
 
 /** A slice deletes this many rows, or gives back this many pages, at most. */
 const SLICE_ROWS = 200;
 
-/** How a {@link SnapshotWriter} spreads its work over time. */
-export interface WriterSchedule {
+/** How a {@link SnapshotWriter} works. */
+export interface WriterOptions {
   /** A slice of a snapshot takes about this long (ms); commits can run between two slices. */
   readonly sliceMs: number;
   /**
@@ -21,6 +22,8 @@ export interface WriterSchedule {
    * are soon used again, and giving them back would cost a fifth of the batches that can be stored.
    */
   readonly restMs: number;
+  /** Called if a slice fails. The batches are stored all the same. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** Work in slices. Each `yield` ends a slice, and gives the pause before the next one (ms). */
@@ -29,23 +32,31 @@ type Work = Generator<number, void>;
 /** Writes one snapshot after another. */
 export class SnapshotWriter {
   readonly #database: DatabaseSync;
-  readonly #schedule: WriterSchedule;
-  readonly #failed: (error: unknown) => void;
+  readonly #batches: BatchTable;
+  readonly #options: WriterOptions;
+  readonly #insert: StatementSync;
+  readonly #switch: StatementSync;
+  readonly #deleteOld: StatementSync;
+  readonly #vacuum: StatementSync;
   #work!: Work;
   /** The next slice of the work. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isBusy = false;
 
-  /** Calls `failed` if a slice fails. Deletes at rest what a server that was killed has left. */
-  constructor(
-    database: DatabaseSync,
-    schedule: WriterSchedule,
-    failed: (error: unknown) => void,
-  ) {
+  /** Deletes at rest what a server that was killed has left. */
+  constructor(database: DatabaseSync, batches: BatchTable, options: WriterOptions) {
     this.#database = database;
-    this.#schedule = schedule;
-    this.#failed = failed;
-    this.#goOn(this.#tidy(), schedule.restMs);
+    this.#batches = batches;
+    this.#options = options;
+    this.#insert = database.prepare("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
+    this.#switch = database.prepare("UPDATE current SET at = ?, generation = ?, through = ?");
+    this.#deleteOld = database.prepare(
+      `DELETE FROM snapshot WHERE (generation, part) IN
+         (SELECT generation, part FROM snapshot
+          WHERE generation <> (SELECT generation FROM current) LIMIT ${SLICE_ROWS})`,
+    );
+    this.#vacuum = database.prepare(`PRAGMA incremental_vacuum(${SLICE_ROWS})`);
+    this.#goOn(this.#tidy(), options.restMs);
   }
 
   /** Is a snapshot being written, or what it replaces being deleted? */
@@ -54,12 +65,12 @@ export class SnapshotWriter {
   }
 
   /**
-   * Begins a snapshot of the state after the batch of the number `through`, at this time (ms since
-   * 1970). It replaces a snapshot that is being written.
+   * Begins a snapshot of the state after the last batch, at this time (ms since 1970). It replaces a
+   * snapshot that is being written.
    */
-  begin(state: ChatState, through: number, at: number): void {
+  begin(state: ChatState, at: number): void {
     this.#isBusy = true;
-    this.#goOn(this.#replace(state, through, at), 0);
+    this.#goOn(this.#replace(state, at, this.#batches.last), 0);
   }
 
   /** Does all that is left to do, or as much as fits into this time (ms). */
@@ -69,7 +80,7 @@ export class SnapshotWriter {
     try {
       while (!this.#work.next().done && performance.now() < late);
     } catch (error) {
-      this.#failed(error);
+      this.#options.failed(error);
     }
   }
 
@@ -88,58 +99,58 @@ export class SnapshotWriter {
         if (!done) this.#goOn(work, value);
       } catch (error) {
         // The rows of a snapshot that failed are deleted at rest.
-        if (this.#isBusy) this.#goOn(this.#tidy(), this.#schedule.restMs);
+        if (this.#isBusy) this.#goOn(this.#tidy(), this.#options.restMs);
         this.#isBusy = false;
-        this.#failed(error);
+        this.#options.failed(error);
       }
     }, pauseMs);
   }
 
-  /** Writes a snapshot, and deletes what it replaces. */
-  *#replace(state: ChatState, through: number, at: number): Work {
+  /** Writes a snapshot that holds the batches up to `through`, and deletes what it replaces. */
+  *#replace(state: ChatState, at: number, through: number): Work {
     const generation = 1 + numberFrom(this.#database, "SELECT max(generation) FROM snapshot");
-    const insert = this.#database.prepare("INSERT INTO snapshot VALUES (?, ?, ?, ?)");
     try {
       let late = this.#beginSlice();
       let part = 0;
       for (const row of snapshotRows(state)) {
-        insert.run(generation, part++, row, crc32(row));
+        this.#insert.run(generation, part++, row, crc32(row));
         if (performance.now() < late) continue;
         this.#database.exec("COMMIT");
         yield 0;
         late = this.#beginSlice();
       }
       // With its last rows the snapshot counts.
-      this.#database.prepare("UPDATE current SET at = ?, generation = ?, through = ?")
-        .run(at, generation, through);
+      this.#switch.run(at, generation, through);
       this.#database.exec("COMMIT");
     } catch (error) {
       // SQLite itself ends the transaction for some errors, such as a full disk.
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw error;
     }
-    yield* this.#deleteReplaced();
+    this.#batches.free(through);
+    while (this.#deleteRows()) yield 0;
     this.#isBusy = false;
-    yield this.#schedule.restMs;
+    yield this.#options.restMs;
     yield* this.#tidy();
   }
 
   /** Begins a transaction. Returns when the slice is to end (ms, as `performance.now`). */
   #beginSlice(): number {
     this.#database.exec("BEGIN IMMEDIATE");
-    return performance.now() + this.#schedule.sliceMs;
+    return performance.now() + this.#options.sliceMs;
   }
 
   /** Deletes all that no snapshot needs, and gives back free pages at the end of the file. */
   *#tidy(): Work {
-    yield* this.#deleteReplaced();
-    const vacuum = this.#database.prepare(`PRAGMA incremental_vacuum(${SLICE_ROWS})`);
+    // At rest, few batches are to be expected: no free places are kept for them.
+    this.#batches.discardFree();
+    while (this.#deleteRows()) yield 0;
     let before = Infinity;
     let free = this.#freePages();
     // A copy made by SQLite may have lost the setting that this needs: then it changes nothing.
     while (free > 0 && free < before) {
       // Each page is a row of the result, and is given back when that row is read.
-      vacuum.all();
+      this.#vacuum.all();
       yield 0;
       before = free;
       free = this.#freePages();
@@ -148,20 +159,11 @@ export class SnapshotWriter {
     this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 
-  /** Deletes the batches that the snapshot holds, and the rows of other snapshots. */
-  *#deleteReplaced(): Work {
-    const batches = this.#database.prepare(
-      `DELETE FROM batch WHERE id IN
-         (SELECT id FROM batch WHERE id <= (SELECT through FROM current) LIMIT ${SLICE_ROWS})`,
-    );
-    const rows = this.#database.prepare(
-      `DELETE FROM snapshot WHERE (generation, part) IN
-         (SELECT generation, part FROM snapshot
-          WHERE generation <> (SELECT generation FROM current) LIMIT ${SLICE_ROWS})`,
-    );
-    for (const statement of [batches, rows]) {
-      while (statement.run().changes === SLICE_ROWS) yield 0;
-    }
+  /** Deletes batches that the snapshot holds, and rows of other snapshots. Is more of them left? */
+  #deleteRows(): boolean {
+    const batches = this.#batches.deleteSurplus(SLICE_ROWS);
+    const rows = this.#deleteOld.run().changes;
+    return batches === SLICE_ROWS || rows === SLICE_ROWS;
   }
 
   #freePages(): number {

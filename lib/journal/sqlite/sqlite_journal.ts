@@ -1,23 +1,24 @@
 /** The journal in a SQLite file: a row for each batch, and from time to time a snapshot. */
-import type { StatementSync } from "node:sqlite";
-import { crc32 } from "node:zlib";
-import { encodeEntries } from "../../chat/entry_codec.ts";
 import type { Entry } from "../../chat/entry.ts";
 import { type ChatState, countUsersAndMail } from "../../chat/state.ts";
 import { entriesPerSnapshot, type Journal, type Stored } from "../journal.ts";
+import { BatchTable } from "./batch_table.ts";
 import { type OpenFile, openFile, toJournalError } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
-import { SnapshotWriter, type WriterSchedule } from "./snapshot_writer.ts";
+import { SnapshotWriter, type WriterOptions } from "./snapshot_writer.ts";
 
 /** How a journal spreads its work over time. */
-export interface Schedule extends WriterSchedule {
+export interface Schedule extends Pick<WriterOptions, "sliceMs" | "restMs"> {
   /** The number of entries after which a snapshot is due; `alive` is the number of users and messages. */
   readonly snapshotEntries: (alive: number) => number;
   /** Progress is told this often (ms) while much is read. */
   readonly progressMs: number;
 }
 
-/** A small chat has a snapshot after this many entries: so its file stays small. */
+/**
+ * A small chat has a snapshot after this many entries. The sooner it comes, the fewer rows are there
+ * to be overwritten, and the more of them stay in the processor's cache.
+ */
 const SNAPSHOT_ENTRIES_MIN = 25_000;
 
 /** The schedule of a server. */
@@ -44,12 +45,9 @@ export interface FileListener {
 export class SqliteJournal implements Journal {
   readonly #file: OpenFile;
   readonly #reader: SqliteReader;
-  readonly #insert: StatementSync;
+  readonly #batches: BatchTable;
   readonly #writer: SnapshotWriter;
-  readonly #listener: FileListener;
   readonly #schedule: Schedule;
-  /** The number of the last batch; 0 if there was none yet. */
-  #last: number;
   /** When something was last stored (ms since 1970). It never goes back, even if the clock does. */
   #at: number;
   /** The number of entries after the last snapshot. */
@@ -58,16 +56,18 @@ export class SqliteJournal implements Journal {
   private constructor(path: string, file: OpenFile, listener: FileListener, schedule: Schedule) {
     const { database } = file;
     this.#file = file;
-    this.#listener = listener;
     this.#schedule = schedule;
-    this.#reader = new SqliteReader(path, database);
-    ({ last: this.#last, at: this.#at } = this.#reader.summary());
-    this.#insert = database.prepare("INSERT INTO batch VALUES (?, ?, ?, ?)");
-    this.#writer = new SnapshotWriter(
-      database,
-      schedule,
-      (error) => listener.snapshotFailed(error),
-    );
+    this.#reader = new SqliteReader(path, database, {
+      everyMs: schedule.progressMs,
+      tell: (rows) => listener.progress(rows),
+    });
+    this.#at = this.#reader.size().at;
+    this.#batches = new BatchTable(database, this.#reader);
+    this.#writer = new SnapshotWriter(database, this.#batches, {
+      sliceMs: schedule.sliceMs,
+      restMs: schedule.restMs,
+      failed: (error) => listener.snapshotFailed(error),
+    });
   }
 
   /** Opens a file for this process alone, or creates it. Throws {@link JournalError}. */
@@ -82,14 +82,12 @@ export class SqliteJournal implements Journal {
   }
 
   read(): Stored {
-    const { rows, batches, at } = this.#reader.read();
-    return { rows: this.#told(rows), batches: this.#told(this.#counted(batches)), at };
+    const { batches, ...stored } = this.#reader.read();
+    return { ...stored, batches: this.#counted(batches) };
   }
 
   commit(entries: readonly Entry[]): void {
-    const body = encodeEntries(entries);
-    this.#insert.run(this.#last + 1, this.#now(), body, crc32(body));
-    this.#last++;
+    this.#batches.insert(entries, this.#now());
     this.#entries += entries.length;
   }
 
@@ -113,33 +111,17 @@ export class SqliteJournal implements Journal {
 
   #beginSnapshot(state: ChatState): void {
     this.#entries = 0;
-    this.#writer.begin(state, this.#last, this.#now());
+    this.#writer.begin(state, this.#now());
   }
 
   #now(): number {
     return this.#at = Math.max(this.#at, Date.now());
   }
 
-  /** Counts the entries of batches that are read. */
   *#counted(batches: Iterable<readonly Entry[]>): Generator<readonly Entry[]> {
     for (const entries of batches) {
       this.#entries += entries.length;
       yield entries;
-    }
-  }
-
-  /** Tells the listener from time to time how many rows were read. */
-  *#told<Row>(rows: Iterable<Row>): Generator<Row> {
-    const { progressMs } = this.#schedule;
-    let count = 0;
-    let tellAt = performance.now() + progressMs;
-    for (const row of rows) {
-      count++;
-      if (performance.now() >= tellAt) {
-        this.#listener.progress(count);
-        tellAt += progressMs;
-      }
-      yield row;
     }
   }
 }

@@ -1,0 +1,71 @@
+/**
+ * The batches in a journal's file, a row each. A new batch overwrites the row of a batch that the
+ * snapshot holds: that writes one page, where a new row writes five.
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import { encodeEntries } from "../../chat/entry_codec.ts";
+import type { Entry } from "../../chat/entry.ts";
+import type { SqliteReader } from "./reader.ts";
+
+/** Knows the place of every batch. A place is the key of a row. */
+export class BatchTable {
+  readonly #insert: StatementSync;
+  readonly #delete: StatementSync;
+  /** The last batch that the snapshot holds. */
+  #through: number;
+  /** The places of the batches after the snapshot, in their order. */
+  #used: number[];
+  /** Places of batches that the snapshot holds. The next batches are written there. */
+  #free: number[];
+  /** Places of batches that the snapshot holds, to be deleted: they were free for too long. */
+  #surplus: number[] = [];
+  /** The largest place. */
+  #lastPlace: number;
+
+  constructor(database: DatabaseSync, reader: SqliteReader) {
+    this.#insert = database.prepare("INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)");
+    this.#delete = database.prepare(
+      "DELETE FROM batch WHERE place IN (SELECT value FROM json_each(?))",
+    );
+    this.#through = reader.current().through;
+    this.#used = reader.places("after", this.#through);
+    this.#free = reader.places("up to", this.#through);
+    this.#lastPlace = reader.number("SELECT max(place) FROM batch");
+  }
+
+  /** The number of the last batch; 0 if there was none yet. */
+  get last(): number {
+    return this.#through + this.#used.length;
+  }
+
+  /** Stores the next batch; `at` is the time (ms since 1970). Throws SQLite's errors. */
+  insert(entries: readonly Entry[], at: number): void {
+    const body = encodeEntries(entries);
+    const place = this.#free.at(-1) ?? this.#lastPlace + 1;
+    this.#insert.run(place, this.last + 1, at, body, crc32(body));
+    if (this.#free.pop() === undefined) this.#lastPlace = place;
+    this.#used.push(place);
+  }
+
+  /** A new snapshot holds the batches up to this one: their places are free from now on. */
+  free(through: number): void {
+    this.discardFree();
+    this.#free = this.#used.splice(0, through - this.#through);
+    this.#through = through;
+  }
+
+  /** The places that are free now are to be deleted. */
+  discardFree(): void {
+    this.#surplus = this.#surplus.concat(this.#free);
+    this.#free = [];
+  }
+
+  /** Deletes at most `max` of the rows that are to be deleted. Returns how many it deleted. */
+  deleteSurplus(max: number): number {
+    const places = this.#surplus.slice(-max);
+    if (places.length > 0) this.#delete.run(JSON.stringify(places));
+    this.#surplus.length -= places.length;
+    return places.length;
+  }
+}
