@@ -20,7 +20,7 @@ export const STORAGE_AWAY: TextReply = { code: "storage-away" };
 /** One thing that comes from a session: what the reader found, or the end of the session. */
 export type Item = ReadItem | { readonly kind: "end" };
 
-/** What a batch needs to know of a session. */
+/** The facts of a session that a batch needs. */
 export interface SessionView {
   readonly actor: Actor;
   /** The mail that its last `wait` has shown. Its next command takes that out of the mailbox. */
@@ -37,7 +37,7 @@ export interface Request {
   readonly items: readonly Item[];
 }
 
-/** What a batch has made of a request. */
+/** The result of one request. */
 export interface Outcome {
   /** The reply to the parked `wait`. */
   readonly parkedReply?: Reply | undefined;
@@ -72,7 +72,7 @@ export interface Batch {
 /** The result of a batch. */
 export interface BatchResult {
   readonly state: ChatState;
-  /** What has to be stored, in its order: it changed the state. */
+  /** The entries that changed the state, in their order: they have to be stored. */
   readonly entries: readonly Entry[];
   /** The reply to each leading entry. */
   readonly leadingReplies: readonly (Reply | undefined)[];

@@ -1,6 +1,6 @@
 /**
- * What of a request one batch of a shared journal may hold. The entries of such a batch are sent
- * before it is stepped, so none may depend on a reply in the same batch.
+ * The part of a request that one batch of a shared journal may hold. The entries of such a batch are
+ * sent before it is stepped, so none may depend on a reply in the same batch.
  */
 import { isBlocked, isWhole, type Item, type Request } from "./batch.ts";
 import type { Entry } from "./entry.ts";
@@ -17,7 +17,7 @@ const CHANGING: ReadonlySet<CommandName> = new Set<CommandName>(
 /** The first items of a request that one batch may hold. */
 export interface Plan {
   readonly items: readonly Item[];
-  /** What these items may change. Without any they only read, and nothing has to be sent. */
+  /** The entries of these items. Without any the items only read, and nothing has to be sent. */
   readonly entries: readonly Entry[];
   /** The next item has to wait for this session. */
   readonly blockedBy?: SessionId | undefined;

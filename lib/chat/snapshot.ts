@@ -17,7 +17,7 @@ import {
 /** The most users, sessions or messages in a row. Each row is made and stored in one go. */
 const ROW_ITEMS_MAX = 500;
 
-/** What a chat is beside its users and their mail. */
+/** The first row: the chat without its users and their mail. */
 type Frame = Omit<ChatState, "users" | "mailboxes">;
 
 /** A user, and the number of messages that were ever taken out of the mailbox. */

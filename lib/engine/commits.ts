@@ -41,7 +41,7 @@ export abstract class Commits {
     ended: () => {},
     asked: () => Promise.resolve(),
   };
-  /** What waits for the next batch. */
+  /** The items that wait for the next batch. */
   protected queue: Pending[] = [];
   /** Entries that lead the next batch. What could not be stored is tried again. */
   protected leading: Entry[] = [];

@@ -61,7 +61,7 @@ export class Pending {
     this.resolve = resolve;
   }
 
-  /** What is to be done: at most this many items. */
+  /** The first items, at most this many. */
   request(itemsMax: number): Request {
     const { session, parked, items } = this;
     const first = items.length <= itemsMax ? items : items.slice(0, itemsMax);

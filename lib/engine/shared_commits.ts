@@ -26,7 +26,7 @@ const CLOSE_MS = 2_000;
 /** Entries of these kinds have to be stored even if their batch was not. */
 const OWED: readonly Entry["kind"][] = ["end", "seen", "return"];
 
-/** What one session has in a batch. */
+/** The part of a batch that one session has. */
 interface Part {
   readonly pending: Pending;
   readonly request: Request;
@@ -47,7 +47,7 @@ export class SharedCommits extends Commits {
   readonly sharing: SharedJournal;
   /** The batch that is under way. */
   #sent: Sent | undefined;
-  /** What waits for the batch after it. */
+  /** The items that wait for the batch after it. */
   #unsent: Pending[] = [];
 
   /** `state` is what the journal has given so far. */
@@ -182,7 +182,7 @@ export class SharedCommits extends Commits {
     if (origin === "late") this.#returnMail(result.leadingReplies);
     this.listener.changed(result.changed);
     this.sharing.published(this.published);
-    // What could not be stored before can be stored now.
+    // Entries that could not be stored before can be stored now.
     if (sent !== undefined || this.leading.length > 0) this.process();
   }
 

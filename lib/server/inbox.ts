@@ -1,4 +1,4 @@
-/** What comes on a connection: its bytes as items, one read at a time. */
+/** The items of a connection that have come: one read of bytes at a time. */
 import type { Split } from "../protocol/frame.ts";
 import { FrameStream } from "../protocol/frame_stream.ts";
 import { type Item, type MistakeItem, RequestReader } from "../protocol/request_reader.ts";
@@ -50,7 +50,7 @@ export class Inbox {
     if (this.isReading) this.#frames.giveUp();
   }
 
-  /** What a chunk completes: commands, up to the first mistake. */
+  /** The commands that a chunk completes, up to the first mistake. */
   take(split: Split): Item[] {
     this.bytesRead += split.size;
     this.#observer?.received(split);

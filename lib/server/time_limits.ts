@@ -9,7 +9,7 @@ const LINGER_MS = 2_000;
 const STOP_WRITE_MS = 1_000;
 
 /**
- * What a client has not done in its time: begin a command, complete one, take a piece of a reply,
+ * A client has not done this in its time: begin a command, complete one, take a piece of a reply,
  * or close the connection after the last reply.
  */
 export type Passed = "idle" | "stalled" | "unwritten" | "unclosed";

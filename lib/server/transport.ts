@@ -1,4 +1,4 @@
-/** What a connection stands on, TCP or a WebSocket, and what is shown of it. */
+/** The stream under a connection, TCP or a WebSocket, and the facts that are shown of it. */
 import type { Reader } from "../protocol/frame_stream.ts";
 
 /** A stream of bytes in both directions: TCP or a WebSocket. */

@@ -66,6 +66,8 @@ export interface Servers {
   readonly settings: ModelSettings;
   readonly engine: Engine;
   readonly model: ModelServer;
+  /** The time of this timer is over. */
+  readonly fire: (timer: unknown) => void;
   /** The command that the engine executes instead of this one. */
   readonly replace: (command: Command) => Command;
 }
@@ -128,7 +130,7 @@ export class Connections {
     if (kind === "ends") connection.isEnded = true;
     if (kind === "is late") {
       const { parked } = connection.engineSession;
-      if (parked !== undefined) (parked.timer as unknown as Timer).call();
+      if (parked !== undefined) this.#servers.fire(parked.timer);
       this.#servers.model.endWait(connection);
     }
     if (kind === "breaks") {
@@ -284,12 +286,6 @@ export class Connections {
     model.enter(connection, [{ kind: "end" }]);
     model.takeEnded(connection.session);
   }
-}
-
-/** What the simulated `setTimeout` returns. */
-export interface Timer {
-  readonly ms: number;
-  readonly call: () => void;
 }
 
 /** As `assertEquals`, but fast if both are equal. */

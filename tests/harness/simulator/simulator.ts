@@ -17,7 +17,7 @@ import type { ModelSettings } from "./model.ts";
 import { decodeAll, SimulatedJournal } from "./journal.ts";
 import { ModelServer } from "./model_batches.ts";
 import type { Pending } from "../../../lib/engine/session.ts";
-import { assertSame, Connections, type Timer } from "./connections.ts";
+import { assertSame, Connections } from "./connections.ts";
 import { SETTINGS, type Step } from "./steps.ts";
 
 /** Deliberate faults. The tests use them to check that the simulator finds faults. */
@@ -47,9 +47,11 @@ export async function simulate(steps: readonly Step[], faults: Faults = {}): Pro
   Date.now = () => world.now;
   Object.assign(globalThis, {
     // A session that has to end uses all its time. Other times are over when a step says so.
-    setTimeout: (call: () => void, ms: number): Timer => {
+    setTimeout: (call: () => void, ms: number): object => {
       if (ms === GRACE_MS) queueMicrotask(call);
-      return { ms, call };
+      const timer = {};
+      world.timers.set(timer, call);
+      return timer;
     },
     clearTimeout: () => {},
     setImmediate: (call: () => void) => world.turnEnds.push(call),
@@ -66,7 +68,9 @@ export async function simulate(steps: readonly Step[], faults: Faults = {}): Pro
 
 class World {
   now = 1_000_000;
-  /** What happens at the end of this turn of the event loop. */
+  /** All timers that were ever set, with their callbacks. */
+  readonly timers = new Map<unknown, () => void>();
+  /** The callbacks of the end of this turn of the event loop. */
   turnEnds: (() => void)[] = [];
   readonly #faults: Faults;
   readonly #journal: SimulatedJournal;
@@ -153,6 +157,7 @@ class World {
       settings: this.#settings,
       engine: this.#engine,
       model: this.#model,
+      fire: (timer) => this.timers.get(timer)?.(),
       replace: this.#faults.replace ?? ((command) => command),
     });
     this.#followHeld();
