@@ -83,7 +83,7 @@ export function emptyMailboxes(max: number, end = 0): Mailboxes {
 
 /** The same mailboxes for the steps of a batch, until {@link settle}. */
 export function withOverlay({ boxes, ...rest }: Mailboxes): Mailboxes {
-  return boxes instanceof IntMap ? { ...rest, boxes: new Overlay(boxes) } : { ...rest, boxes };
+  return { ...rest, boxes: boxes instanceof IntMap ? new Overlay(boxes) : boxes };
 }
 
 /** The mailboxes after the steps of a batch, and the ids under which they differ from those before. */

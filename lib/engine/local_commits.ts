@@ -113,18 +113,20 @@ class LocalCommits extends Commits {
     }, RETRY_MS);
     const refused = stepBatch(this.published, batch, at, "refuse");
     this.leading = [...refused.entries];
-    return refused;
+    // The state that stands is the one of before.
+    return { ...refused, changed: [] };
   }
 
   #commit(entries: readonly Entry[], next: ChatState): void {
     const from = this.clock();
+    let outcome: ChatState | Error = next;
     try {
       this.#journal.commit(entries);
-      this.noteOutcome(next);
     } catch (error) {
-      this.noteOutcome(error instanceof Error ? error : new Error(String(error)));
+      outcome = error instanceof Error ? error : new Error(String(error));
     }
     forgetLoopTime();
     this.meter?.committed(this.clock() - from);
+    this.noteOutcome(outcome);
   }
 }

@@ -3,8 +3,15 @@
  * servers in one order, and each server steps them in that order. One batch of this server is under
  * way at a time; items that only read the state do not wait for it.
  */
-import { followBatch, type Item, nameOf, type Outcome, type Request } from "../chat/batch.ts";
-import { stepBatch, STORAGE_AWAY } from "../chat/batch.ts";
+import {
+  followBatch,
+  type Item,
+  nameOf,
+  type Outcome,
+  type Request,
+  stepBatch,
+  STORAGE_AWAY,
+} from "../chat/batch.ts";
 import { encodeEntries } from "../chat/entry_codec.ts";
 import type { Entry } from "../chat/entry.ts";
 import { findMember } from "../chat/members.ts";

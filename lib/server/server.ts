@@ -197,7 +197,7 @@ export class Server {
   }
 
   /**
-   * What `/metrics` shows: open connections, registered users, messages waiting in all mailboxes, and
+   * The numbers of `/metrics`: open connections, registered users, messages waiting in all mailboxes, and
    * the bytes of all connections since the start.
    */
   get facts() {
