@@ -119,7 +119,9 @@ export class SharedCommits extends Commits {
       else this.#unsent.push(pending);
     }
     if (isBusy) return;
-    const isNew = parts.length > 0 || this.leadingOver !== undefined;
+    // Beside many leading entries there may be no room for items: they wait for those.
+    const hasItems = parts.length > 0 || this.#unsent.length > 0;
+    const isNew = hasItems || this.leadingOver !== undefined;
     const isWorth = isNew || leading.length > 0 && (isRetry || !this.isFailing);
     if (isWorth) this.#send(leading, parts);
     else this.leading.unshift(...leading);
@@ -200,8 +202,22 @@ export class SharedCommits extends Commits {
       this.leading.unshift(...entriesOf(sent).filter(({ kind }) => OWED.includes(kind)));
     }
     this.#settle(sent, this.#refuse(sent.parts.map(({ request }) => request)));
+    if (sent.parts.length === 0) this.#refuseUnsent();
     this.#leadingIsOver();
     this.process();
+  }
+
+  /** Answers the items for which the batch of leading entries had no room. */
+  #refuseUnsent(): void {
+    for (const pending of this.#unsent.splice(0)) {
+      // The end of a session has to be stored.
+      if (pending.session.isEnding) {
+        this.#unsent.push(pending);
+        continue;
+      }
+      const [outcome] = this.#refuse([pending.request(Infinity)]) as [Outcome];
+      if (this.listener.settled(pending, outcome)) this.enter(pending);
+    }
   }
 
   /** The outcomes of requests that can't be stored. */

@@ -109,7 +109,7 @@ export class SharedJournal {
 
   /** The id of this member; `undefined` while this server takes no part in the chat. */
   get member(): string | undefined {
-    return this.#sender?.member;
+    return this.#isClosed ? undefined : this.#sender?.member;
   }
 
   /** Is this server too far behind the other members to serve? */
