@@ -3,12 +3,10 @@
  * checks the limits; here is counted what it needs for that.
  *
  * `sendall` costs the same for 10 users as for 10,000: a broadcast is stored once, in a log, and
- * each mailbox has a position in that log. Four rules keep this cheap and the log short:
+ * each mailbox has a position in that log. Three rules keep this cheap and the log short:
  *
- * - A mailbox knows beforehand at which position of the log it is full: `fillsAt`. `filling` counts
- *   the mailboxes by this position, so a broadcast sees at once how many mailboxes it fills.
- * - `filling` counts only positions up to the `horizon`. When the log reaches the horizon, the
- *   horizon moves on, and all mailboxes are counted again.
+ * - A mailbox knows beforehand at which position of the log it is full: `fillsAt`. No mailbox fills
+ *   before `nextFill`. Only a broadcast that reaches that position looks at all mailboxes.
  * - A full mailbox stays full until mail is taken out of it, and does not follow the log meanwhile.
  *   `filled` keeps the log as it was at that position, once for all mailboxes that became full
  *   there.
@@ -35,14 +33,13 @@ export interface Mailboxes {
   readonly boxes: IntMap<Mailbox> | Overlay<Mailbox>;
   /** The number of messages in all mailboxes together. */
   readonly waiting: number;
+  /** No mailbox with room is full before this position of the log. */
+  readonly nextFill: number;
   readonly broadcasts: Broadcasts;
 }
 
 /** What all mailboxes share. Most direct messages do not change it. */
 interface Broadcasts extends BroadcastLog {
-  /** By position: how many mailboxes will be full there. Holds positions up to the horizon only. */
-  readonly filling: IntMap<number>;
-  readonly horizon: number;
   /** By position: the mailboxes that are full since then. */
   readonly filled: IntMap<Filled>;
   /** The number of full mailboxes. */
@@ -56,12 +53,6 @@ interface Filled {
   readonly log: Queue<Mail>;
 }
 
-/**
- * The horizon moves on by this share of a mailbox's room. So a mailbox that has more room than
- * this, for example an empty one, is not counted.
- */
-const HORIZON_SHARE = 0.75;
-
 const NO_MAIL = Queue.of<Mail>([]);
 
 /**
@@ -73,12 +64,10 @@ export function emptyMailboxes(max: number, end = 0): Mailboxes {
     max,
     log: NO_MAIL,
     end,
-    filling: IntMap.empty(),
-    horizon: end,
     filled: IntMap.empty(),
     full: 0,
   };
-  return { boxes: IntMap.empty(), waiting: 0, broadcasts };
+  return { boxes: IntMap.empty(), waiting: 0, nextFill: Infinity, broadcasts };
 }
 
 /** The same mailboxes for the steps of a batch, until {@link settle}. */
@@ -170,24 +159,22 @@ export function reach(
 export function broadcast(all: Mailboxes, from: number, mail: Mail): Mailboxes {
   const { reached } = reach(all, from);
   if (reached === 0) return all;
-  const { boxes, waiting, broadcasts } = skipSender(all, from);
+  const { boxes, waiting, nextFill, broadcasts } = skipSender(all, from);
+  const { max, filled, full } = broadcasts;
   const end = broadcasts.end + 1;
-  const { filling, filled, ...rest } = end > broadcasts.horizon
-    ? moveHorizon(broadcasts, boxes)
-    : broadcasts;
-  const grown = rest.log.push(mail);
-  const log = grown.size > rest.max ? grown.drop(1) : grown;
-  const fills = filling.get(end) ?? 0;
+  const grown = broadcasts.log.push(mail);
+  const log = grown.size > max ? grown.drop(1) : grown;
+  const fill = end < nextFill ? { fills: 0, nextFill } : countFills(boxes, end);
   return {
     boxes,
     waiting: waiting + reached,
+    nextFill: fill.nextFill,
     broadcasts: {
-      ...rest,
+      max,
       log,
       end,
-      filling: fills === 0 ? filling : filling.set(end, undefined),
-      filled: fills === 0 ? filled : filled.set(end, { boxes: fills, log }),
-      full: rest.full + fills,
+      filled: fill.fills === 0 ? filled : filled.set(end, { boxes: fill.fills, log }),
+      full: full + fill.fills,
     },
   };
 }
@@ -214,46 +201,53 @@ function skipSender(all: Mailboxes, from: number): Mailboxes {
   return setMailbox(all, from, skipNextBroadcast(broadcasts, box));
 }
 
-/** Moves the horizon on, and counts the mailboxes that will be full before it. */
-function moveHorizon(broadcasts: Broadcasts, boxes: Mailboxes["boxes"]): Broadcasts {
-  const { max, end } = broadcasts;
-  let next: Broadcasts = { ...broadcasts, horizon: end + Math.ceil(HORIZON_SHARE * max) };
+/** How many mailboxes are full from this position on, and the next position that fills one. */
+function countFills(
+  boxes: Mailboxes["boxes"],
+  position: number,
+): { fills: number; nextFill: number } {
+  let fills = 0;
+  let nextFill = Infinity;
   for (const { fillsAt } of boxes.values()) {
-    if (fillsAt > end) next = countFillsAt(next, fillsAt, 1);
+    if (fillsAt === position) fills++;
+    else if (fillsAt > position) nextFill = Math.min(nextFill, fillsAt);
   }
-  return next;
+  return { fills, nextFill };
 }
 
 /** Sets, adds or removes a mailbox, and updates all sums. */
 function setMailbox(
-  { boxes, waiting, broadcasts }: Mailboxes,
+  { boxes, waiting, nextFill, broadcasts }: Mailboxes,
   id: number,
   box: Mailbox | undefined,
 ): Mailboxes {
   const old = boxes.get(id);
   const before = old === undefined ? 0 : size(broadcasts, old);
   const after = box === undefined ? 0 : size(broadcasts, box);
-  let next = broadcasts;
-  if (old?.fillsAt !== box?.fillsAt) {
-    if (old !== undefined) next = countFillsAt(next, old.fillsAt, -1);
-    if (box !== undefined) next = countFillsAt(next, box.fillsAt, 1);
-  }
-  return { boxes: boxes.set(id, box), waiting: waiting + after - before, broadcasts: next };
+  const isSameFill = old?.fillsAt === box?.fillsAt;
+  const without = isSameFill ? broadcasts : countFull(broadcasts, old, -1);
+  return {
+    boxes: boxes.set(id, box),
+    waiting: waiting + after - before,
+    nextFill: Math.min(nextFill, fillOf(broadcasts, box)),
+    broadcasts: isSameFill ? broadcasts : countFull(without, box, 1),
+  };
 }
 
-/** Counts one mailbox more, or one less, that is full, or will be full, at a position. */
-function countFillsAt(broadcasts: Broadcasts, position: number, change: 1 | -1): Broadcasts {
-  const { end, horizon, filling, filled, full } = broadcasts;
-  if (position > horizon) return broadcasts;
-  if (position > end) {
-    const count = (filling.get(position) ?? 0) + change;
-    return { ...broadcasts, filling: filling.set(position, count === 0 ? undefined : count) };
-  }
-  const there = filled.get(position) ?? { boxes: 0, log: NO_MAIL };
+/** The position at which a mailbox with room is full; `Infinity` for one that is full or missing. */
+function fillOf(broadcasts: Broadcasts, box: Mailbox | undefined): number {
+  return box === undefined || isMailboxFull(broadcasts, box) ? Infinity : box.fillsAt;
+}
+
+/** Counts one full mailbox more, or one less. Others do not count. */
+function countFull(broadcasts: Broadcasts, box: Mailbox | undefined, change: 1 | -1): Broadcasts {
+  if (box === undefined || !isMailboxFull(broadcasts, box)) return broadcasts;
+  const { filled, full } = broadcasts;
+  const there = filled.get(box.fillsAt) ?? { boxes: 0, log: NO_MAIL };
   const boxes = there.boxes + change;
   return {
     ...broadcasts,
     full: full + change,
-    filled: filled.set(position, boxes === 0 ? undefined : { ...there, boxes }),
+    filled: filled.set(box.fillsAt, boxes === 0 ? undefined : { ...there, boxes }),
   };
 }

@@ -23,8 +23,7 @@ function open(max: number, ...ids: number[]): Mailboxes {
 /** No mailboxes, after this many broadcasts. */
 function emptyAfter(broadcasts: number, max: number): Mailboxes {
   const empty = boxes.emptyMailboxes(max);
-  const position = { end: broadcasts, horizon: broadcasts };
-  return { ...empty, broadcasts: { ...empty.broadcasts, ...position } };
+  return { ...empty, broadcasts: { ...empty.broadcasts, end: broadcasts } };
 }
 
 describe("mailboxes", () => {
