@@ -2,7 +2,7 @@
  * The commands and their arguments: one table, by which commands are read. What they do to the chat
  * is in `chat/commands`.
  */
-import { type Frames, hashOf } from "./frame.ts";
+import { equals } from "@std/bytes";
 import type { TextCode, TextReply } from "./reply.ts";
 import type { Decode } from "./utf8.ts";
 
@@ -114,16 +114,21 @@ export function commandNames(strict: boolean): readonly CommandName[] {
   return strict ? ORIGINAL_NAMES : NAMES;
 }
 
+/** A hash of the name of a command, made of its length and its first byte. */
+function hashOf(name: Uint8Array): number {
+  return name.length << 8 | name[0]!;
+}
+
 /** The commands by the hash of their names: looking up a number costs less than decoding a text. */
 const BY_HASH = new Map(NAMES.map((name) => {
   const bytes = new TextEncoder().encode(name);
-  return [hashOf(bytes.length, bytes[0]!), { name, bytes }];
+  return [hashOf(bytes), { name, bytes }];
 }));
 
-/** The command whose name is the frame at index `at`; `undefined` if the server knows none. */
-function findCommand(frames: Frames, at: number, strict: boolean): CommandName | undefined {
-  const found = BY_HASH.get(frames.hash(at));
-  if (found === undefined || !frames.equals(at, found.bytes)) return undefined;
+/** The command whose name is this frame; `undefined` if the server knows none. */
+function findCommand(frame: Uint8Array, strict: boolean): CommandName | undefined {
+  const found = BY_HASH.get(hashOf(frame));
+  if (found === undefined || !equals(frame, found.bytes)) return undefined;
   return COMMANDS[found.name].isOriginal || !strict ? found.name : undefined;
 }
 
@@ -155,27 +160,26 @@ export type CommandAt =
 
 /** Reads the command whose name is the frame at index `at`. */
 export function readCommand(
-  frames: Frames,
+  frames: readonly Uint8Array[],
   at: number,
   strict: boolean,
   decode: Decode,
 ): CommandAt {
   if (at === frames.length) return { kind: "begun", command: undefined, expected: "command" };
-  const name = findCommand(frames, at, strict);
+  const name = findCommand(frames[at]!, strict);
   if (name === undefined) return { kind: "unknown" };
   const spec = COMMANDS[name];
   const expected = spec.arguments[frames.length - at - 1];
   if (expected !== undefined) return { kind: "begun", command: name, expected };
   // Two variables: an array would double the time of this function.
   const [first, second] = spec.arguments;
-  const one = first === undefined ? "" : frames.text(at + 1, decode);
+  const one = first === undefined ? "" : decode(frames[at + 1]!);
   const length = 1 + spec.arguments.length;
-  const last = () => frames.payload(at + length - 1);
-  if (one === undefined) return refused(name, first!, length, last());
-  const two = second === undefined ? "" : frames.text(at + 2, decode);
-  if (two === undefined) return refused(name, second!, length, last());
+  if (one === undefined) return refused(name, first!, length, frames[at + length - 1]!);
+  const two = second === undefined ? "" : decode(frames[at + 2]!);
+  if (two === undefined) return refused(name, second!, length, frames[at + length - 1]!);
   const command = spec.build(one, two);
-  if (command === undefined) return refused(name, first!, length, last());
+  if (command === undefined) return refused(name, first!, length, frames[at + length - 1]!);
   const lastArgument = first === undefined ? undefined : second === undefined ? one : two;
   return { kind: "command", command, length, lastArgument };
 }

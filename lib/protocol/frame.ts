@@ -3,7 +3,6 @@
  * describes them. Pure.
  */
 import { concat } from "@std/bytes";
-import type { Decode } from "./utf8.ts";
 
 /** The size of the length in front of each payload. */
 export const LENGTH_BYTES = 4;
@@ -87,133 +86,12 @@ export function encodeFrames(payloads: Iterable<string | Uint8Array>): Uint8Arra
   return concat(Array.from(payloads, encodeFrame));
 }
 
-/**
- * Adjacent frames of at most this many bytes (a span) are decoded in one call, and their texts are
- * cut out of the result: a call of the decoder takes as much time as 80 letters. A text that is
- * stored keeps the text of its whole span in memory; this limits it.
- */
-const SPAN_BYTES_MAX = 256;
-/** A text of at most this many bytes is decoded alone: the server's decoder caches such texts. */
-const SHORT_BYTES_MAX = 16;
-
-/** Complete frames that lie one behind the other in memory. Only the end of each one is stored. */
-export class Frames implements Iterable<Uint8Array> {
-  readonly #bytes: Uint8Array;
-  readonly #ends: readonly number[];
-  /** The text from `#spanStart` to `#spanEnd`, lengths included; `undefined` if it is not ASCII. */
-  #span: string | undefined;
-  #spanStart = 0;
-  #spanEnd = 0;
-
-  /**
-   * @param bytes The frames, their lengths included. They are not copied.
-   * @param ends The offset behind each frame.
-   */
-  constructor(bytes: Uint8Array, ends: readonly number[]) {
-    this.#bytes = bytes;
-    this.#ends = ends;
-  }
-
-  /** The number of frames. */
-  get length(): number {
-    return this.#ends.length;
-  }
-
-  /** The bytes of all frames, their lengths included. */
-  get size(): number {
-    return this.#bytes.length;
-  }
-
-  /** A view of a frame, its length included. */
-  frame(index: number): Uint8Array {
-    return this.#bytes.subarray(this.#start(index), this.#ends[index]);
-  }
-
-  /** A view of the payload of a frame. */
-  payload(index: number): Uint8Array {
-    return this.#bytes.subarray(this.#start(index) + LENGTH_BYTES, this.#ends[index]);
-  }
-
-  /** The payload of a frame as a text; `undefined` if it is not UTF-8. */
-  text(index: number, decode: Decode): string | undefined {
-    const start = this.#start(index) + LENGTH_BYTES;
-    const end = this.#ends[index]!;
-    const isShort = end - start <= SHORT_BYTES_MAX;
-    return isShort ? decode(this.#bytes, start, end) : this.#cut(index, start, end, decode);
-  }
-
-  /** A hash of the payload of a frame, made of its length and its first byte. */
-  hash(index: number): number {
-    const start = this.#start(index) + LENGTH_BYTES;
-    return hashOf(this.#ends[index]! - start, this.#bytes[start]!);
-  }
-
-  /** Has the frame this payload? */
-  equals(index: number, payload: Uint8Array): boolean {
-    const start = this.#start(index) + LENGTH_BYTES;
-    if (this.#ends[index]! - start !== payload.length) return false;
-    for (let i = 0; i < payload.length; i++) {
-      if (this.#bytes[start + i] !== payload[i]) return false;
-    }
-    return true;
-  }
-
-  /** A copy of the frames from `index` on, followed by those of `more`. */
-  copyFrom(index: number, more: Frames = NO_FRAMES): Frames {
-    const begin = this.#start(index);
-    const shift = this.#bytes.length - begin;
-    const ends = [
-      ...this.#ends.slice(index).map((end) => end - begin),
-      ...more.#ends.map((end) => end + shift),
-    ];
-    return new Frames(concat([this.#bytes.subarray(begin), more.#bytes]), ends);
-  }
-
-  /** Views of the payloads. */
-  *[Symbol.iterator](): Generator<Uint8Array> {
-    for (let index = 0; index < this.length; index++) yield this.payload(index);
-  }
-
-  /** The payload as a text, cut out of the span where that is ASCII. */
-  #cut(index: number, start: number, end: number, decode: Decode): string | undefined {
-    const isInSpan = start >= this.#spanStart && end <= this.#spanEnd;
-    if (!isInSpan) this.#decodeSpan(index, start, decode);
-    if (this.#span === undefined) return decode(this.#bytes, start, end);
-    return this.#span.slice(start - this.#spanStart, end - this.#spanStart);
-  }
-
-  #decodeSpan(index: number, start: number, decode: Decode): void {
-    let last = index;
-    while (this.#ends[last + 1]! <= start + SPAN_BYTES_MAX) last++;
-    const end = this.#ends[last]!;
-    // A text that does not begin with ASCII is mostly in another script.
-    const mayBeAscii = last > index && this.#bytes[start]! < 0x80;
-    const text = mayBeAscii ? decode(this.#bytes, start, end) : undefined;
-    // All is ASCII if there are as many UTF-16 units as bytes.
-    this.#span = text?.length === end - start ? text : undefined;
-    this.#spanStart = start;
-    this.#spanEnd = end;
-  }
-
-  #start(index: number): number {
-    return index === 0 ? 0 : this.#ends[index - 1]!;
-  }
-}
-
-/** The hash of a payload with this length in bytes and this first byte. See {@link Frames.hash}. */
-export function hashOf(length: number, firstByte: number): number {
-  return length << 8 | firstByte;
-}
-
-/** An empty list of frames. */
-export const NO_FRAMES = new Frames(NOTHING, []);
-
 /** The frames that a chunk of bytes completed, and the bytes behind them. */
 export interface Split {
   /** The length of the chunk in bytes. */
   readonly size: number;
-  /** The complete frames. They are views of the chunk: use them before its memory is reused. */
-  readonly frames: Frames;
+  /** The payloads of the complete frames. They are views of the chunk. */
+  readonly frames: readonly Uint8Array[];
   /** A copy of the bytes behind the last complete frame: the beginning of the next one. */
   readonly rest: Uint8Array;
   /** The rest begins with a length over the limit, so no frame can follow. */
@@ -223,29 +101,25 @@ export interface Split {
 /**
  * Splits a chunk of bytes into frames.
  *
- * @param rest The `rest` of the split before; empty for the first chunk.
+ * @param before The `rest` of the split before; empty for the first chunk.
  * @param chunk The bytes that follow it.
  * @param bytesMax The limit of a payload in bytes. A length over it ends the splitting; the frames
  *   before it are returned.
  */
-export function splitFrames(rest: Uint8Array, chunk: Uint8Array, bytesMax: number): Split {
-  const bytes = rest.length === 0 ? chunk : concat([rest, chunk]);
-  const ends: number[] = [];
+export function splitFrames(before: Uint8Array, chunk: Uint8Array, bytesMax: number): Split {
+  const bytes: Uint8Array = before.length === 0 ? chunk : concat([before, chunk]);
+  const frames: Uint8Array[] = [];
   let offset = 0;
   let isOverLimit = false;
   while (bytes.length - offset >= LENGTH_BYTES) {
     const length = readLength(bytes, offset);
     isOverLimit = length > bytesMax;
-    const end = offset + LENGTH_BYTES + length;
+    const start = offset + LENGTH_BYTES;
+    const end = start + length;
     if (isOverLimit || end > bytes.length) break;
-    ends.push(end);
+    frames.push(bytes.subarray(start, end));
     offset = end;
   }
-  const isWhole = offset === bytes.length;
-  return {
-    size: chunk.length,
-    frames: new Frames(isWhole ? bytes : bytes.subarray(0, offset), ends),
-    rest: isWhole ? NOTHING : bytes.slice(offset),
-    isOverLimit,
-  };
+  const rest = offset === bytes.length ? NOTHING : bytes.slice(offset);
+  return { size: chunk.length, frames, rest, isOverLimit };
 }

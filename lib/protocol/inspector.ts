@@ -6,14 +6,7 @@
  */
 import { clip, hasMoreSymbols } from "../text/symbols.ts";
 import { type Item, RequestReader, type RequestReaderOptions } from "./request_reader.ts";
-import {
-  encodeFrame,
-  LENGTH_BYTES,
-  NO_FRAMES,
-  readLength,
-  type Split,
-  splitFrames,
-} from "./frame.ts";
+import { encodeFrame, LENGTH_BYTES, readLength, type Split, splitFrames } from "./frame.ts";
 import { expectedFrame } from "./mistake.ts";
 import { hex, quoted } from "../text/printable.ts";
 import { isRefusal, type Reply, replyText } from "./reply.ts";
@@ -77,16 +70,15 @@ export class RequestInspector {
   /** The lines of the frames of a split. A mistake is the last line: no others follow it. */
   feed(split: Split): Line[] {
     const lines: Line[] = [];
-    for (let at = 0; at < split.frames.length && !this.#isOver; at++) {
-      lines.push(this.#frameLine(split.frames.frame(at)));
+    for (const payload of split.frames) {
+      if (!this.#isOver) lines.push(this.#frameLine(encodeFrame(payload)));
     }
     if (this.#isOver) return lines;
-    this.#reader.feed({ ...split, frames: NO_FRAMES });
+    this.#reader.feed({ ...split, frames: [] });
     if (split.isOverLimit) {
       const meaning = `not ${expectedFrame(this.#reader.begun)}`;
       lines.push(this.#mistakeLine(this.#reader.next(), split.rest, meaning));
     }
-    this.#reader.copyUnread();
     return lines;
   }
 

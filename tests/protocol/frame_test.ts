@@ -2,8 +2,6 @@ import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { encodeFrame, encodeFrames, splitFrames, writeFrames } from "../../lib/protocol/frame.ts";
-import { decodeUtf8 } from "../../lib/protocol/utf8.ts";
-import { decodeFast } from "../../lib/server/fast_utf8.ts";
 import { wholeBelow, withSeed } from "../random.ts";
 
 const LIMIT = 300;
@@ -155,35 +153,6 @@ describe("splitFrames()", () => {
       }
     });
   });
-});
-
-const DECODERS = [
-  ["the plain decoder", decodeUtf8],
-  ["the server's decoder", decodeFast],
-] as const;
-
-describe("Frames.text()", () => {
-  for (const [name, decode] of DECODERS) {
-    it(`gives the text of each of several frames, in any order, with ${name}`, () => {
-      withSeed((random) => {
-        const letters = [[0x61], [0x7f], [0], [0xd0, 0x91], [0xf0, 0x9f, 0x91, 0x8d], [0xff]];
-        for (let round = 0; round < 2_000; round++) {
-          const kinds = 1 + wholeBelow(random, letters.length);
-          const payloads = Array.from({ length: 1 + wholeBelow(random, 12) }, () => {
-            const bytes = () => letters[wholeBelow(random, kinds)]!;
-            return Uint8Array.from(Array.from({ length: wholeBelow(random, 100) }, bytes).flat());
-          });
-          const { frames } = splitFrames(new Uint8Array(0), encodeFrames(payloads), 1_000);
-          const isForward = random() < 0.5;
-          for (let i = 0; i < payloads.length; i++) {
-            const at = isForward ? i : wholeBelow(random, payloads.length);
-            const payload = payloads[at]!;
-            assertEquals(frames.text(at, decode), decodeUtf8(payload, 0, payload.length));
-          }
-        }
-      });
-    });
-  }
 });
 
 describe("encodeFrame()", () => {

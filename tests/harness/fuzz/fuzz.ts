@@ -10,7 +10,6 @@ import { Client } from "../../../lib/client/client.ts";
 import { within } from "../../../lib/clock.ts";
 import { whole } from "../../../lib/flags.ts";
 import { splitFrames } from "../../../lib/protocol/frame.ts";
-import { decodeUtf8 } from "../../../lib/protocol/utf8.ts";
 import { CONTROL, makeStream, type Random, type Stream, type Words } from "./streams.ts";
 import { runProgram, seedFlag } from "../command_line.ts";
 import { ServerProcess } from "../crash/process.ts";
@@ -97,7 +96,7 @@ function checkReplies(bytes: Uint8Array, words: readonly Words[] | undefined): v
   let at = 0;
   for (const [name] of words) {
     check(at < frames.length, `the reply to '${name}' is missing`);
-    const first = frames.text(at, decodeUtf8)!;
+    const first = new TextDecoder().decode(frames[at]);
     const count = /^\d+$/.test(first) ? Number(first) : 0;
     const perItem = name === "users" ? 1 : name === "receive" || name === "wait" ? 2 : 0;
     at += 1 + perItem * count;
