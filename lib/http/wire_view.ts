@@ -5,7 +5,7 @@ import { type Line, REPLY_LINES_MAX, replyLines, RequestInspector } from "../pro
 import type { ServerOptions } from "../options.ts";
 import type { Observer } from "../server/outbox.ts";
 import { type Reply } from "../protocol/reply.ts";
-import { replySize, replyTexts } from "../protocol/reply_encoder.ts";
+import { encodeReply, replyTexts } from "../protocol/reply_encoder.ts";
 import type { Server } from "../server/server.ts";
 
 /** An event of a watched connection. */
@@ -174,7 +174,7 @@ class WireObserver implements Observer {
         const lines = Math.min(replyTexts(reply).length, REPLY_LINES_MAX);
         for (const watcher of this.watchers) watcher.drop(lines);
       }
-      end += replySize(reply);
+      end += encodeReply(reply).length;
     }
   }
 

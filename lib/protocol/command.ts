@@ -2,7 +2,7 @@
  * The commands and their arguments: one table, by which commands are read. What they do to the chat
  * is in `chat/commands`.
  */
-import { equals } from "@std/bytes";
+import { nameFinder } from "./name_finder.ts";
 import type { TextCode, TextReply } from "./reply.ts";
 import type { Decode } from "./utf8.ts";
 
@@ -114,22 +114,12 @@ export function commandNames(strict: boolean): readonly CommandName[] {
   return strict ? ORIGINAL_NAMES : NAMES;
 }
 
-/** A hash of the name of a command, made of its length and its first byte. */
-function hashOf(name: Uint8Array): number {
-  return name.length << 8 | name[0]!;
-}
-
-/** The commands by the hash of their names: looking up a number costs less than decoding a text. */
-const BY_HASH = new Map(NAMES.map((name) => {
-  const bytes = new TextEncoder().encode(name);
-  return [hashOf(bytes), { name, bytes }];
-}));
+const findName = nameFinder(NAMES);
 
 /** The command whose name is this frame; `undefined` if the server knows none. */
 function findCommand(frame: Uint8Array, strict: boolean): CommandName | undefined {
-  const found = BY_HASH.get(hashOf(frame));
-  if (found === undefined || !equals(frame, found.bytes)) return undefined;
-  return COMMANDS[found.name].isOriginal || !strict ? found.name : undefined;
+  const name = findName(frame);
+  return name !== undefined && (COMMANDS[name].isOriginal || !strict) ? name : undefined;
 }
 
 /** A complete command, or one with an argument that is not valid, which decides the reply. */

@@ -16,67 +16,19 @@ export function readLength(bytes: Uint8Array, offset = 0): number {
     bytes[offset + 3]! << 24) >>> 0;
 }
 
-/** Keeps the place of a length in front of a text. */
-const NO_LENGTH = "\0".repeat(LENGTH_BYTES);
-
-/**
- * Writes the texts as frames into `target`, from `offset` on. Returns the offset behind them, or
- * `undefined` if there is no room for all. One call encodes all texts: a call of the encoder costs
- * as much time as 50 letters.
- */
-export function writeFrames(
-  target: Uint8Array,
-  offset: number,
-  texts: readonly string[],
-): number | undefined {
-  const room = target.length - offset;
-  let all = "";
-  for (const text of texts) {
-    all += NO_LENGTH + text;
-    if (all.length > room) return undefined;
-  }
-  const { read, written } = encoder.encodeInto(all, target.subarray(offset));
-  if (read < all.length) return undefined;
-  const isAscii = written === read;
-  let at = offset;
-  for (const { length } of texts) {
-    const start = at + LENGTH_BYTES;
-    const end = isAscii ? start + length : endOfText(target, start, length);
-    writeLength(target, at, end - start);
-    at = end;
-  }
-  return at;
-}
-
-function writeLength(target: Uint8Array, offset: number, length: number): void {
+/** Writes a length at `offset`. The caller has checked that there is room for 4 bytes. */
+export function writeLength(target: Uint8Array, offset: number, length: number): void {
   target[offset] = length;
   target[offset + 1] = length >>> 8;
   target[offset + 2] = length >>> 16;
   target[offset + 3] = length >>> 24;
 }
 
-/** The end of the UTF-8 text that begins at `start` and has `units` UTF-16 units. */
-function endOfText(bytes: Uint8Array, start: number, units: number): number {
-  let end = start;
-  for (let left = units; left > 0; left--) {
-    const first = bytes[end]!;
-    if (first < 0x80) end += 1;
-    else if (first < 0xe0) end += 2;
-    else if (first < 0xf0) end += 3;
-    else {
-      // 4 bytes are two units, a pair of surrogates.
-      end += 4;
-      left--;
-    }
-  }
-  return end;
-}
-
 /** A frame with this payload. */
 export function encodeFrame(payload: string | Uint8Array): Uint8Array {
   const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
   const frame = new Uint8Array(LENGTH_BYTES + bytes.length);
-  new DataView(frame.buffer).setUint32(0, bytes.length, true);
+  writeLength(frame, 0, bytes.length);
   frame.set(bytes, LENGTH_BYTES);
   return frame;
 }

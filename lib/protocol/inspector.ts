@@ -10,7 +10,7 @@ import { encodeFrame, LENGTH_BYTES, readLength, type Split, splitFrames } from "
 import { expectedFrame } from "./mistake.ts";
 import { hex, quoted } from "../text/printable.ts";
 import { isRefusal, type Reply, replyText } from "./reply.ts";
-import { replySize, replyTexts } from "./reply_encoder.ts";
+import { encodeReply, replyTexts } from "./reply_encoder.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 /** The first bytes of a frame are shown in hex, at most this many. */
@@ -181,7 +181,7 @@ export function replyLines(reply: Reply, offset: number, showTexts: boolean): Li
   }
   const more = texts.length - lineCount;
   if (more === 0) return lines;
-  const size = replySize(reply) - (end - offset);
+  const size = encodeReply(reply).length - (end - offset);
   const meaning = `reply: ${more} more frames, not shown`;
   return [...lines, { offset: end, size, hex: "", text: "", meaning }];
 }

@@ -10,7 +10,7 @@ import type { Log } from "../log.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Meter } from "../meter.ts";
 import { isRefusal, type Reply, replyText } from "../protocol/reply.ts";
-import { constantReply, encodeReplies } from "../protocol/reply_encoder.ts";
+import { constantReply, packReplies } from "../protocol/reply_packer.ts";
 import type { Actor } from "../chat/users.ts";
 
 /** Replies are put together in buffers of this size. A buffer serves one connection at a time. */
@@ -76,7 +76,7 @@ export class Outbox {
     const constant = leaving.length === 1 ? constantReply(leaving[0]!) : undefined;
     if (constant !== undefined) return this.#piece = constant;
     this.#scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
-    this.#pieces = encodeReplies(leaving, this.#scratch)[Symbol.iterator]();
+    this.#pieces = packReplies(leaving, this.#scratch)[Symbol.iterator]();
     return this.#nextPiece();
   }
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
-import { encodeFrame, encodeFrames, splitFrames, writeFrames } from "../../lib/protocol/frame.ts";
+import { encodeFrame, encodeFrames, splitFrames } from "../../lib/protocol/frame.ts";
 import { wholeBelow, withSeed } from "../random.ts";
 
 const LIMIT = 300;
@@ -162,41 +162,5 @@ describe("encodeFrame()", () => {
 
   it("writes the lowest byte of the length first", () => {
     assertEquals(encodeFrame("a".repeat(258)).subarray(0, 4), bytesOf("02010000"));
-  });
-});
-
-describe("writeFrames()", () => {
-  const letters = ["a", "\0", "Б", "€", "👍", "\ud83d", "\udc4d"];
-
-  function randomTexts(random: () => number): string[] {
-    const kinds = 1 + wholeBelow(random, letters.length);
-    const letter = () => letters[wholeBelow(random, kinds)]!;
-    const text = () => Array.from({ length: wholeBelow(random, 300) }, letter).join("");
-    return Array.from({ length: wholeBelow(random, 5) }, text);
-  }
-
-  it("writes the same frames as encodeFrames(), of ASCII and other texts", () => {
-    withSeed((random) => {
-      for (let round = 0; round < 2_000; round++) {
-        const texts = randomTexts(random);
-        const expected = encodeFrames(texts);
-        const target = new Uint8Array(5_000);
-        const offset = wholeBelow(random, 10);
-        const end = writeFrames(target, offset, texts);
-        assertEquals(end, offset + expected.length);
-        assertEquals(target.subarray(offset, end), expected);
-      }
-    });
-  });
-
-  it("writes the frames if there is exactly enough room, and fails with a byte less", () => {
-    withSeed((random) => {
-      for (let round = 0; round < 500; round++) {
-        const texts = ["a", ...randomTexts(random)];
-        const { length } = encodeFrames(texts);
-        assertEquals(writeFrames(new Uint8Array(length), 0, texts), length);
-        assertEquals(writeFrames(new Uint8Array(length - 1), 0, texts), undefined);
-      }
-    });
   });
 });

@@ -13,7 +13,7 @@ import { MISTAKE_CODES } from "../../lib/protocol/mistake.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { IntMap } from "../../lib/chat/persistent.ts";
 import { REFUSALS, type Reply } from "../../lib/protocol/reply.ts";
-import { encodeReplies, replyTexts } from "../../lib/protocol/reply_encoder.ts";
+import { encodeReply, replyTexts } from "../../lib/protocol/reply_encoder.ts";
 import { makeStream } from "../harness/fuzz/streams.ts";
 import { ascii, EXAMPLES, MAIL_IN_A_MISTAKE, REGISTER } from "./mistakes.ts";
 import { wholeBelow, withSeed } from "../random.ts";
@@ -329,12 +329,6 @@ describe("replyLines()", () => {
     shown: SHOWN,
   };
 
-  function bytesOf(reply: Reply): Uint8Array {
-    return concat(
-      Array.from(encodeReplies([reply], new Uint8Array(4096)), (piece) => piece.slice()),
-    );
-  }
-
   function usersOf(...names: readonly string[]): Reply {
     const add = (users: IntMap<{ name: string }>, name: string, id: number) =>
       users.set(id, { name });
@@ -395,7 +389,7 @@ describe("replyLines()", () => {
       assertEquals(more, []);
       assertEquals([line!.offset, line!.size, line!.meaning], [
         100,
-        bytesOf(reply).length,
+        encodeReply(reply).length,
         meaning,
       ]);
       assertEquals(JSON.parse(line!.text), replyTexts(reply)[0]);
@@ -408,7 +402,7 @@ describe("replyLines()", () => {
     assertEquals(lines.length, 100);
     const last = lines.at(-1)!;
     assertMatch(last.meaning, /^reply: 9902 more frames, not shown$/);
-    assertEquals(last.offset + last.size, 5 + bytesOf(reply).length);
+    assertEquals(last.offset + last.size, 5 + encodeReply(reply).length);
     for (const [at, line] of lines.slice(1).entries()) {
       assertEquals(line.offset, lines[at]!.offset + lines[at]!.size);
     }

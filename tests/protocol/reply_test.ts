@@ -1,14 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
-import { encodeFrames, readLength } from "../../lib/protocol/frame.ts";
+import { readLength } from "../../lib/protocol/frame.ts";
 import { IntMap } from "../../lib/chat/persistent.ts";
 import type { Mail, Reply } from "../../lib/protocol/reply.ts";
-import { encodeReplies, replyTexts } from "../../lib/protocol/reply_encoder.ts";
+import { encodeReply } from "../../lib/protocol/reply_encoder.ts";
+import { packReplies } from "../../lib/protocol/reply_packer.ts";
 import { wholeBelow, withSeed } from "../random.ts";
 
 const SCRATCH_BYTES = 500;
-const LETTERS = ["a", "Б", "👍"];
+const LETTERS = ["a", "\0", "Б", "€", "👍", "\ud83d", "\udc4d", "aБ👍"];
 
 function randomText(random: () => number): string {
   const letter = LETTERS[wholeBelow(random, LETTERS.length)]!;
@@ -41,16 +42,16 @@ interface Named {
   readonly name: string;
 }
 
-describe("encodeReplies()", () => {
-  it("gives the frames of all replies, in pieces that fit into the scratch memory or are one frame", () => {
+describe("packReplies()", () => {
+  it("gives the same bytes as encodeReply(), in pieces that fit into the scratch memory or are one frame", () => {
     withSeed((random) => {
       for (let round = 0; round < 1_000; round++) {
         const replies = Array.from({ length: wholeBelow(random, 20) }, () => randomReply(random));
         const pieces: Uint8Array[] = [];
-        for (const piece of encodeReplies(replies, new Uint8Array(SCRATCH_BYTES))) {
+        for (const piece of packReplies(replies, new Uint8Array(SCRATCH_BYTES))) {
           pieces.push(piece.slice());
         }
-        assertEquals(concat(pieces), encodeFrames(replies.flatMap(replyTexts)));
+        assertEquals(concat(pieces), concat(replies.map(encodeReply)));
         for (const piece of pieces) {
           const isFrame = piece.length === 4 + readLength(piece);
           assert(piece.length <= SCRATCH_BYTES || isFrame, `${piece.length} bytes`);

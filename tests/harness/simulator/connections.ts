@@ -8,7 +8,7 @@ import type { Engine } from "../../../lib/engine/engine.ts";
 import type { Answers, Session } from "../../../lib/engine/session.ts";
 import { encodeFrame, splitFrames } from "../../../lib/protocol/frame.ts";
 import type { Reply } from "../../../lib/protocol/reply.ts";
-import { encodeReplies } from "../../../lib/protocol/reply_encoder.ts";
+import { encodeReply } from "../../../lib/protocol/reply_encoder.ts";
 import { allOf } from "../../engine/answers.ts";
 import type { ModelSettings } from "./model.ts";
 import {
@@ -312,10 +312,6 @@ function encodeWord(word: string): Uint8Array {
 /** The frames of a reply. The long texts of `help` and of mistakes are replaced by their codes. */
 function framesOf(reply: Reply): string[] {
   if (reply.code === "help" || reply.code === "mistake") return [reply.code];
-  const { frames } = splitFrames(
-    NOTHING,
-    concat([...encodeReplies([reply], new Uint8Array(100_000))]),
-    100_000,
-  );
+  const { frames } = splitFrames(NOTHING, encodeReply(reply), 100_000);
   return Array.from(frames, (frame) => decoder.decode(frame));
 }
