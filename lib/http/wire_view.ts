@@ -1,10 +1,16 @@
 /** The wire view: explains what a connection sends and receives, to all who watch it. */
 import type { ConnectionHandler } from "../server/connection.ts";
 import type { Split } from "../protocol/frame.ts";
-import { type Line, REPLY_LINES_MAX, replyLines, RequestInspector } from "../protocol/inspector.ts";
+import {
+  type InspectorOptions,
+  type Line,
+  REPLY_LINES_MAX,
+  replyLines,
+  RequestInspector,
+} from "../protocol/inspector.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Observer } from "../server/outbox.ts";
-import { type Reply } from "../protocol/reply.ts";
+import type { Reply } from "../protocol/reply.ts";
 import { encodeReply, replyTexts } from "../protocol/reply_encoder.ts";
 import type { Server } from "../server/server.ts";
 
@@ -57,24 +63,18 @@ export class WireView {
     const { connection, peer } = handler.facts;
     watcher.add({ kind: "connected", connection, peer });
     const known = this.#observers.get(handler);
-    if (known !== undefined) known.watchers.add(watcher);
-    else handler.observe((offset) => this.#newObserver(handler, watcher, offset));
-    watcher.onEnd.push(() => this.#detach(handler, watcher));
-  }
-
-  #newObserver(handler: ConnectionHandler, watcher: Watcher, offset: number): WireObserver {
-    const observer = new WireObserver(this.#options, offset);
+    const observer = known ?? new WireObserver(this.#options);
     observer.watchers.add(watcher);
-    this.#observers.set(handler, observer);
-    return observer;
-  }
-
-  #detach(handler: ConnectionHandler, watcher: Watcher): void {
-    const observer = this.#observers.get(handler);
-    observer?.watchers.delete(watcher);
-    if (observer?.watchers.size !== 0) return;
-    this.#observers.delete(handler);
-    handler.observe(undefined);
+    if (known === undefined) {
+      this.#observers.set(handler, observer);
+      handler.observe(observer);
+    }
+    watcher.onEnd.push(() => {
+      observer.watchers.delete(watcher);
+      if (observer.watchers.size > 0) return;
+      this.#observers.delete(handler);
+      handler.observe(undefined);
+    });
   }
 }
 
@@ -147,28 +147,27 @@ export class Watcher {
 /** The observer of a connection for all who watch it; texts of mail appear only with `--wire-texts`. */
 class WireObserver implements Observer {
   readonly watchers = new Set<Watcher>();
-  readonly #requests: RequestInspector;
-  readonly #showTexts: boolean;
+  readonly #options: InspectorOptions;
+  #requests: RequestInspector | undefined;
 
-  /** `offset` is the number of bytes that have arrived before. */
-  constructor(options: ServerOptions, offset: number) {
-    this.#showTexts = options.wireTexts;
-    this.#requests = new RequestInspector({ ...options, showTexts: this.#showTexts }, offset);
+  constructor(options: ServerOptions) {
+    this.#options = { ...options, showTexts: options.wireTexts };
   }
 
-  received(split: Split): void {
+  received(split: Split, offset: number): void {
+    this.#requests ??= new RequestInspector(this.#options, offset);
     this.#addLines("in", this.#requests.feed(split));
   }
 
   brokenOff(kind: "stalled" | "cut-off"): void {
-    this.#addLines("in", this.#requests.breakOff(kind));
+    this.#addLines("in", this.#requests?.breakOff(kind) ?? []);
   }
 
   sent(replies: readonly Reply[], offset: number): void {
     let end = offset;
     for (const reply of replies) {
       if (this.watchers.values().some(({ isFull }) => !isFull)) {
-        this.#addLines("out", replyLines(reply, end, this.#showTexts));
+        this.#addLines("out", replyLines(reply, end, this.#options.showTexts));
       } else {
         // Lines that would be dropped are not made: for long replies that would hold up the server.
         const lines = Math.min(replyTexts(reply).length, REPLY_LINES_MAX);

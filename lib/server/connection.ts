@@ -9,14 +9,10 @@ import type { Engine } from "../engine/engine.ts";
 import type { Answers, Session } from "../engine/session.ts";
 import type { Split } from "../protocol/frame.ts";
 import type { Reply } from "../protocol/reply.ts";
-import type { Decode } from "../protocol/utf8.ts";
 import { messageOf } from "../errors.ts";
-import type { Log } from "../log.ts";
-import type { Meter } from "../meter.ts";
-import type { ServerOptions } from "../options.ts";
 import type { MistakeItem } from "../protocol/request_reader.ts";
 import { Inbox } from "./inbox.ts";
-import { type Observer, Outbox } from "./outbox.ts";
+import { type Observer, Outbox, type OutboxContext } from "./outbox.ts";
 import type { SessionId } from "../chat/users.ts";
 import { type Fairness, Ticket } from "./fairness.ts";
 import { type Passed, TimeLimits } from "./time_limits.ts";
@@ -56,13 +52,9 @@ const STOPPED: State = { kind: "parting", ending: "the server stops" };
 const WAIT: Item = { kind: "command", command: { name: "wait", seconds: 0 } };
 
 /** The parts that all connections of a server share. */
-export interface ConnectionContext {
+export interface ConnectionContext extends OutboxContext {
   readonly engine: Engine;
-  readonly options: ServerOptions;
-  readonly log: Log;
   readonly fairness: Fairness;
-  readonly meter: Meter | undefined;
-  readonly decode: Decode;
 }
 
 /** One connection that is served. */
@@ -84,12 +76,12 @@ export class ConnectionHandler {
   #commandCount = 0;
 
   constructor(connection: Connection, context: ConnectionContext) {
-    const { engine, options, log, meter, decode } = context;
+    const { engine, options } = context;
     this.#connection = connection;
     this.#context = context;
     this.#session = engine.open(connection.address, connection.peer);
-    this.#inbox = new Inbox(connection, options, decode);
-    this.#outbox = new Outbox({ actor: this.#session.actor, options, log, meter });
+    this.#inbox = new Inbox(connection, options);
+    this.#outbox = new Outbox(this.#session.actor, context);
     this.#limits = new TimeLimits(options, (passed) => this.#pass(passed));
   }
 
@@ -105,12 +97,10 @@ export class ConnectionHandler {
     return { connection, peer, since: this.#since, bytesIn, bytesOut };
   }
 
-  /**
-   * Sets the observer of the connection, or removes it. `make` gets the number of bytes that had
-   * come before the first that the observer sees.
-   */
-  observe(make: ((offset: number) => Observer) | undefined): void {
-    this.#outbox.observer = this.#inbox.observe(make);
+  /** Sets the observer of the connection, or removes it. */
+  observe(observer: Observer | undefined): void {
+    this.#inbox.observe(observer);
+    this.#outbox.observer = observer;
   }
 
   /** Serves the connection to its end. Never throws. */

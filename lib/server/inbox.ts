@@ -1,9 +1,9 @@
 /** The items of a connection that have come: one read of bytes at a time. */
+import type { ServerOptions } from "../options.ts";
 import type { Split } from "../protocol/frame.ts";
 import { FrameStream } from "../protocol/frame_stream.ts";
 import { type Item, type MistakeItem, RequestReader } from "../protocol/request_reader.ts";
-import type { Decode } from "../protocol/utf8.ts";
-import type { ServerOptions } from "../options.ts";
+import { decodeFast } from "./fast_utf8.ts";
 import type { Observer } from "./outbox.ts";
 import type { Connection } from "./transport.ts";
 
@@ -16,9 +16,9 @@ export class Inbox {
   bytesRead = 0;
   #observer: Observer | undefined;
 
-  constructor(connection: Connection, options: ServerOptions, decode: Decode) {
+  constructor(connection: Connection, options: ServerOptions) {
     this.#frames = new FrameStream(connection, options.frameBytesMax);
-    this.#requests = new RequestReader(options, decode);
+    this.#requests = new RequestReader(options, decodeFast);
   }
 
   /** Has a command begun that is not complete? */
@@ -26,15 +26,11 @@ export class Inbox {
     return this.#requests.isBegun;
   }
 
-  /**
-   * Sets the observer, or removes it. `make` gets the number of bytes that had come before the first
-   * that the observer sees. Returns the observer.
-   */
-  observe(make: ((offset: number) => Observer) | undefined): Observer | undefined {
+  /** Sets the observer, or removes it. It gets the bytes of the command that has begun. */
+  observe(observer: Observer | undefined): void {
+    this.#observer = observer;
     const { pending } = this.#requests;
-    this.#observer = make?.(this.bytesRead - pending.size);
-    this.#observer?.received(pending);
-    return this.#observer;
+    observer?.received(pending, this.bytesRead - pending.size);
   }
 
   /** Resolves to the next chunk. Rejects with the error of the connection, or when it is given up. */
@@ -50,8 +46,8 @@ export class Inbox {
 
   /** The commands that a chunk completes, up to the first mistake. */
   take(split: Split): Item[] {
+    this.#observer?.received(split, this.bytesRead);
     this.bytesRead += split.size;
-    this.#observer?.received(split);
     this.#requests.feed(split);
     const items: Item[] = [];
     for (let item = this.#requests.next(); item !== undefined; item = this.#requests.next()) {

@@ -1,6 +1,6 @@
 /**
- * The replies of a connection that have not left: in their order, in pieces. While replies wait here
- * the connection reads no commands.
+ * The replies of a connection, which leave in pieces. While replies wait here the connection reads
+ * no commands.
  */
 import { type Item, nameOf } from "../chat/batch.ts";
 import { hasMoreSymbols } from "../text/symbols.ts";
@@ -23,8 +23,8 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Observes the traffic of a connection. */
 export interface Observer {
-  /** A chunk has come. */
-  received(split: Split): void;
+  /** A chunk has come; `offset` bytes have come on the connection before. */
+  received(split: Split, offset: number): void;
   /** The command that has begun will not be completed. */
   brokenOff(kind: "stalled" | "cut-off"): void;
   /** These replies leave now; `offset` bytes were sent on the connection before. */
@@ -33,9 +33,8 @@ export interface Observer {
   ended(reason: string): void;
 }
 
-/** The parts of a connection that its outbox uses. */
+/** The parts of a server that its outboxes use. */
 export interface OutboxContext {
-  readonly actor: Actor;
   readonly options: ServerOptions;
   readonly log: Log;
   readonly meter: Meter | undefined;
@@ -43,6 +42,7 @@ export interface OutboxContext {
 
 /** The replies of one connection. */
 export class Outbox {
+  readonly #actor: Actor;
   readonly #context: OutboxContext;
   #scratch: Uint8Array | undefined;
   #pieces: Iterator<Uint8Array> | undefined;
@@ -53,7 +53,8 @@ export class Outbox {
   bytesWritten = 0;
   observer: Observer | undefined;
 
-  constructor(context: OutboxContext) {
+  constructor(actor: Actor, context: OutboxContext) {
+    this.#actor = actor;
     this.#context = context;
   }
 
@@ -108,9 +109,9 @@ export class Outbox {
     const name = nameOf(item);
     // A mistake was logged when it was found.
     if (name === undefined) return;
-    const { log, meter, options, actor } = this.#context;
+    const { log, meter, options } = this.#context;
     meter?.replied(name, reply.code);
-    const { address, peer, session: { count: connection } } = actor;
+    const { address, peer, session: { count: connection } } = this.#actor;
     if (reply.code === "welcome" || reply.code === "welcome-back") {
       const event = reply.code === "welcome" ? "registered" : "came-back";
       log.event(event, { connection, peer, user: reply.user });

@@ -7,7 +7,6 @@ import { Fairness } from "./fairness.ts";
 import { type ConnectionContext, ConnectionHandler } from "./connection.ts";
 import { closeQuietly, type Connection, type ConnectionFacts } from "./transport.ts";
 import { drain } from "./drain.ts";
-import { decodeFast } from "./fast_utf8.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import { Engine } from "../engine/engine.ts";
@@ -66,7 +65,7 @@ export class Server {
     this.#commits = commits;
     this.#engine = new Engine(commits, log);
     const fairness = new Fairness(() => this.#handlers.size);
-    this.#context = { engine: this.#engine, options, log, fairness, meter, decode: decodeFast };
+    this.#context = { engine: this.#engine, options, log, fairness, meter };
     this.#engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };

@@ -1,14 +1,11 @@
 /** A TCP connection, made by a client or by a proxy for a client. */
 import { concat, copy } from "@std/bytes";
-import { closeQuietly, type Connection } from "./transport.ts";
+import { closeQuietly, type Connection, type Remote } from "./transport.ts";
 import { formatHostPort, type SocketAddress, unmapped } from "../protocol/ip.ts";
 import { parseProxyHeader } from "../protocol/proxy_protocol.ts";
 
 /** The header of a proxy is read in chunks of at most this size. */
 const READ_BYTES = 512;
-
-/** The other end of a connection. */
-export type Remote = Pick<Connection, "address" | "peer">;
 
 /** The other end as the system names it, but an IPv4 address is never written as IPv6. */
 export function remoteOf({ hostname, port }: SocketAddress): Remote {

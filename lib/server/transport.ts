@@ -1,17 +1,21 @@
-/** The stream under a connection, TCP or a WebSocket, and the facts that are shown of it. */
+/** The stream under a connection, and the facts that are shown of a connection. */
 import type { Reader } from "../protocol/frame_stream.ts";
 
+/** The other end of a connection. */
+export interface Remote {
+  /** Its IP address. */
+  readonly address: string;
+  /** Its `address:port`. */
+  readonly peer: string;
+}
+
 /** A stream of bytes in both directions: TCP or a WebSocket. */
-export interface Connection extends Reader {
+export interface Connection extends Reader, Remote {
   /** Writes some of the bytes, and resolves to their number. */
   write(bytes: Uint8Array): Promise<number>;
   /** Ends the sending side. */
   closeWrite(): Promise<void>;
   close(): void;
-  /** The other end's IP address. */
-  readonly address: string;
-  /** The other end's `address:port`. */
-  readonly peer: string;
 }
 
 /** The facts that the wire view and the metrics show of a connection. */
