@@ -1,10 +1,10 @@
-/** Deadlines that move often. All share one timer: a timer for each took 0.7 KB per connection. */
+/** Deadlines that move often. All of them share one timer. */
 import { loopTime } from "../clock.ts";
 
 /** Checks of all deadlines are at least 1 ms apart for each 200 deadlines. */
 const CHECKED_PER_MS = 200;
 
-const armed = new Set<Deadline>();
+const deadlines = new Set<Deadline>();
 let timer: ReturnType<typeof setTimeout> | undefined;
 /** When the timer fires (ms, as `loopTime`). */
 let firesAt = Infinity;
@@ -12,19 +12,17 @@ let firesAt = Infinity;
 /** One deadline. Moving it is cheap: a timer that fires too early for it is set again. */
 export class Deadline {
   #at = Infinity;
-  #isArmed = false;
   readonly #expire: () => void;
 
   /** `expire` is called when the deadline has passed. The deadline is then off until it is set. */
   constructor(expire: () => void) {
     this.#expire = expire;
+    deadlines.add(this);
   }
 
   /** Sets the deadline to `ms` milliseconds from now. */
   set(ms: number): void {
     this.#at = loopTime() + ms;
-    if (!this.#isArmed) armed.add(this);
-    this.#isArmed = true;
     fireAt(this.#at);
   }
 
@@ -33,28 +31,21 @@ export class Deadline {
     this.#at = Infinity;
   }
 
-  /** Turns the deadline off, and frees what it uses: the last one stops the timer. */
+  /** Turns the deadline off for good. The last one stops the timer. */
   close(): void {
     this.#at = Infinity;
-    this.#disarm();
-    if (armed.size > 0) return;
+    deadlines.delete(this);
+    if (deadlines.size > 0) return;
     clearTimeout(timer);
     firesAt = Infinity;
   }
 
   /** Calls `expire` if the deadline has passed. Returns the time of the next check. */
   check(now: number): number {
-    if (this.#at - now > 1 && this.#at < Infinity) return this.#at;
-    this.#disarm();
-    if (this.#at === Infinity) return Infinity;
+    if (this.#at - now > 1) return this.#at;
     this.#at = Infinity;
     this.#expire();
-    return Infinity;
-  }
-
-  #disarm(): void {
-    this.#isArmed = false;
-    armed.delete(this);
+    return this.#at;
   }
 }
 
@@ -70,6 +61,6 @@ function checkAll(): void {
   firesAt = Infinity;
   const now = performance.now();
   let next = Infinity;
-  for (const deadline of armed) next = Math.min(next, deadline.check(now));
-  fireAt(Math.max(next, now + armed.size / CHECKED_PER_MS));
+  for (const deadline of deadlines) next = Math.min(next, deadline.check(now));
+  fireAt(Math.max(next, now + deadlines.size / CHECKED_PER_MS));
 }
