@@ -110,8 +110,8 @@ export class HttpServer {
     if (request.method !== "GET" && request.method !== "HEAD") {
       return plain(405, "Only GET is answered here", { allow: "GET, HEAD" });
     }
-    if (!URL.canParse(request.url)) return plain(400, "The address or the host makes no sense");
-    const url = new URL(request.url);
+    const url = URL.parse(request.url);
+    if (url === null) return plain(400, "The address or the host makes no sense");
     switch (url.pathname) {
       case "/ws":
         return this.#upgrade(request, remote);
@@ -120,11 +120,11 @@ export class HttpServer {
       case "/settings.json":
         return json(this.#settings());
       case "/metrics":
-        return this.#denyAccess(request, remote) ?? await this.#sendMetrics();
+        return this.#denyAccess(request, url, remote) ?? await this.#sendMetrics();
       case "/wire":
-        return this.#denyAccess(request, remote) ?? this.#watch(request, url.searchParams);
+        return this.#denyAccess(request, url, remote) ?? this.#watch(request, url.searchParams);
       case "/wire/connections":
-        return this.#denyAccess(request, remote) ?? json(this.#server.connections());
+        return this.#denyAccess(request, url, remote) ?? json(this.#server.connections());
     }
     const file = PAGE_FILES.get(url.pathname);
     return file === undefined
@@ -201,9 +201,8 @@ export class HttpServer {
    * The refusal of a request for metrics or the wire view; `undefined` where it may see them: with
    * the token of `--admin-token`, or without such a token from this machine.
    */
-  #denyAccess(request: Request, { address }: Remote): Response | undefined {
+  #denyAccess({ headers }: Request, { origin }: URL, { address }: Remote): Response | undefined {
     const { adminToken } = this.#options;
-    const { headers } = request;
     if (adminToken !== "") {
       const given = /^Bearer (.*)$/i.exec(headers.get("authorization") ?? "")?.[1];
       if (given !== undefined && isEqualSecret(given, adminToken)) return undefined;
@@ -216,7 +215,6 @@ export class HttpServer {
       return plain(403, `${sender} may not see this: start the server with --admin-token`);
     }
     // DNS rebinding: a foreign page may let its own host name point to this machine.
-    const { origin } = new URL(request.url);
     return this.#origins.has(origin)
       ? undefined
       : plain(403, `${origin} is no name of this server: add it by --http-origins ${origin}`);

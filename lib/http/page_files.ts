@@ -40,18 +40,12 @@ const SOURCES = {
   "/text/symbols.ts": symbolsTs,
 };
 
-/** A file of the page, with its media type. */
-interface PageFile {
-  readonly type: string;
-  readonly text: string;
-}
-
-/** The files of the page by their paths; TypeScript without its types. */
-export const PAGE_FILES: ReadonlyMap<string, PageFile> = new Map(
-  Object.entries(SOURCES).map(([path, source]) => [path, fileOf(path, source)]),
+/** The files of the page by their paths, with their media types; TypeScript without its types. */
+export const PAGE_FILES = new Map(
+  Object.entries(SOURCES).map(([path, source]) => [path, fileOf(path, source)] as const),
 );
 
-function fileOf(path: string, source: string): PageFile {
+function fileOf(path: string, source: string) {
   if (path.endsWith(".ts")) return { type: "text/javascript", text: stripTypeScriptTypes(source) };
   if (path.endsWith(".js")) return { type: "text/javascript", text: source };
   return { type: path.endsWith(".css") ? "text/css" : "text/html", text: source };
