@@ -34,7 +34,7 @@ const LISTEN_AGAIN_MS = 500;
 /** A stop waits at most this long for open requests (ms). */
 const STOP_MS_MAX = 1_000;
 
-/** Serves a chat server's page, WebSockets, wire view, health and metrics. */
+/** Serves HTTP for a chat server. */
 export class HttpServer {
   readonly #server: Server;
   readonly #log: Log;
@@ -69,14 +69,13 @@ export class HttpServer {
     return `http://${formatHostPort(this.#http.addr)}/`;
   }
 
-  /** Ends all watching, then all requests. To be called when the chat server has stopped. */
+  /** Ends all watchers and requests. To be called when the chat server has stopped. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#wireView.close();
     await within(STOP_MS_MAX, this.#http.shutdown());
   }
 
-  /** Throws `ExitError` where it can't listen. */
   #listen(port: number): Deno.HttpServer<Deno.NetAddr> {
     const hostname = this.#options.httpHostname;
     const http = openPort({ hostname, port }, "--http", (address) =>
@@ -85,8 +84,7 @@ export class HttpServer {
         onListen: () => {},
         onError: () => plain(500, "Something went wrong on the server"),
       }, (request, info) => this.#handle(request, remoteOf(info.remoteAddr))));
-    // A failed accept, as when no file descriptor is free, rejects this promise. Without a handler it
-    // would end the process.
+    // A failed accept, as when no file descriptor is free, rejects this promise.
     http.finished.catch((error) => {
       this.#log.refused("", "accept-failed", { error: messageOf(error) });
       this.#listenAgain(http.addr.port);
@@ -117,10 +115,15 @@ export class HttpServer {
         return this.#upgrade(request, remote);
       case "/healthz":
         return this.#health();
-      case "/settings.json":
-        return json(this.#settings());
-      case "/metrics":
-        return this.#denyAccess(request, url, remote) ?? await this.#sendMetrics();
+      case "/settings.json": {
+        const { strict, nameSymbolsMax, textSymbolsMax } = this.#options;
+        return json({ strict, nameSymbolsMax, textSymbolsMax });
+      }
+      case "/metrics": {
+        const { registry } = this.#metrics;
+        return this.#denyAccess(request, url, remote) ??
+          respond(200, await registry.metrics(), registry.contentType);
+      }
       case "/wire":
         return this.#denyAccess(request, url, remote) ?? this.#watch(request, url.searchParams);
       case "/wire/connections":
@@ -135,12 +138,6 @@ export class HttpServer {
   #health(): Response {
     const { trouble } = this.#server;
     return trouble === undefined ? plain(200, "It serves") : plain(503, `Not now: ${trouble}`);
-  }
-
-  /** The settings that the page needs: the mode, and limits in symbols. */
-  #settings() {
-    const { strict, nameSymbolsMax, textSymbolsMax } = this.#options;
-    return { strict, nameSymbolsMax, textSymbolsMax };
   }
 
   #upgrade(request: Request, remote: Remote): Response {
@@ -175,11 +172,6 @@ export class HttpServer {
       socket.addEventListener("close", () => this.#openSockets--);
       this.#server.admit(webSocketConnection(socket, { ...remote, bytesMax }));
     });
-  }
-
-  async #sendMetrics(): Promise<Response> {
-    const { registry } = this.#metrics;
-    return respond(200, await registry.metrics(), registry.contentType);
   }
 
   #watch({ method }: Request, params: URLSearchParams): Response {

@@ -1,6 +1,6 @@
 /**
- * One connection from its start to its end, as a state machine: {@link State} has its states, and the
- * `switch` in `#serve` does what each of them does and returns the next one.
+ * One connection as a state machine: {@link State} has its states, and the `switch` in `#serve` does
+ * what each of them does and returns the next one.
  *
  * A connection has at most one chunk of bytes unanswered. Behind a `wait` it reads on.
  */
@@ -31,10 +31,7 @@ type Ending =
 type State =
   /** Reads the next commands. No reply is due. */
   | { readonly kind: "reading" }
-  /**
-   * Waits for the engine's answers, and writes them. Then it ends, or goes on to `next`, or to
-   * whatever the answers say.
-   */
+  /** Writes the engine's answers. Then it ends, goes on to `next`, or to what the answers say. */
   | {
     readonly kind: "answering";
     readonly answers: Promise<Answers> | Answers;
@@ -57,7 +54,7 @@ export interface ConnectionContext extends OutboxContext {
   readonly fairness: Fairness;
 }
 
-/** One connection that is served. */
+/** Serves one connection. */
 export class ConnectionHandler {
   readonly #connection: Connection;
   readonly #context: ConnectionContext;
@@ -85,7 +82,6 @@ export class ConnectionHandler {
     this.#limits = new TimeLimits(options, (passed) => this.#pass(passed));
   }
 
-  /** The session of the connection. */
   get session(): SessionId {
     return this.#session.actor.session;
   }
@@ -135,12 +131,11 @@ export class ConnectionHandler {
     this.#inbox.giveUp();
   }
 
-  /** Closes the connection at once. */
   kill(): void {
     closeQuietly(this.#connection);
   }
 
-  /** Serves the connection until it ends. Returns why. */
+  /** Serves the connection to its end. Returns why it ended. */
   async #serve(): Promise<Ending> {
     // One function for all: an async function for each request costs a tenth of a request.
     for (let state: State = READING;;) {
@@ -239,14 +234,13 @@ export class ConnectionHandler {
     return mistake;
   }
 
-  /** Counts and logs a mistake. */
   #note({ mistake, explanation }: MistakeItem): void {
     const { address, peer, session: { count: connection } } = this.#session.actor;
     this.#context.meter?.mistaken(mistake.code);
     this.#context.log.refused(address, mistake.code, { connection, peer, explanation });
   }
 
-  /** The state after the replies are written. */
+  /** The state after the replies. */
   #stateAfter({ items, ending: replyEnding, parked }: Answers, ending: Ending | undefined): State {
     if (ending !== undefined) return { kind: "parting", ending };
     if (replyEnding !== "open") return { kind: "parting", ending: "refused" };
@@ -290,7 +284,6 @@ export class ConnectionHandler {
     }
   }
 
-  /** Acts on a time limit that has passed. */
   #pass(what: Passed): void {
     this.#passed = what;
     if (what === "unwritten" || what === "unclosed") this.kill();

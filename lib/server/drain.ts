@@ -1,23 +1,18 @@
-/**
- * The drain of a stopping server: commands that have arrived are still answered, those too that the
- * runtime has not delivered yet.
- */
+/** The drain of a stopping server: it answers commands that the runtime has not delivered yet. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-/**
- * A stopping server reads on until nothing has arrived on any connection for two pauses of this
- * length (ms).
- */
-const PAUSE_MS = 100;
+/** Nothing has arrived on any connection during this many pauses: the drain is over. */
 const QUIET_PAUSES = 2;
-/** A stopping server reads on for at most this long (ms). */
+/** The length of a pause (ms). */
+const PAUSE_MS = 100;
+/** A drain takes at most this long (ms). */
 const DRAIN_MS = 2_500;
-/** After a pause that took this many times as long, the loop was late: more may have arrived. */
+/** In a pause that took this many times as long the loop was late: more may have arrived. */
 const LATE_FACTOR = 1.2;
 
 /**
- * Resolves when no more commands are to be answered, or `over` has resolved. `events` returns how much
- * has arrived and was sent so far, on all connections.
+ * Resolves when the drain is over, or `over` has resolved. `events` returns how much has arrived and
+ * was sent so far, on all connections.
  */
 export async function drain(events: () => number, over: Promise<unknown>): Promise<void> {
   let isOver = false;

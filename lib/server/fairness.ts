@@ -1,30 +1,25 @@
 /**
  * Fairness among connections: a busy connection queues for the others, and the event loop turns.
  *
- * The runtime serves reads and writes that are ready before it turns the event loop, so one client
- * with a long pipeline would hold up all others for seconds. And of more than 128 ready reads and
- * writes it serves the same ones over and over.
+ * The runtime serves reads and writes that are ready before it turns the event loop, so a client
+ * with a long pipeline would hold up all others. Of more than 128 it serves the same ones over and
+ * over.
  */
 import { loopTime } from "../clock.ts";
 
 /** The event loop is late when a timer that was due at once has not fired after this time (ms). */
 const LATE_MS = 5;
 /**
- * When more than this many connections are busy, each one queues after its first reply. The runtime
- * does 128 reads and writes in a turn of the event loop, and a request needs two. With more ready
- * connections it serves the same 64 in each turn, and checks all others for nothing.
+ * When more than this many connections are busy, each one queues after its first reply: a request
+ * needs a read and a write.
  */
 const CROWD_CONNECTIONS = 64;
 /**
- * With a crowd at most this many connections are served at a time; the others are queued. The
- * memory of a few is still in the processor's cache when their next request comes; with fewer than
- * 50 a commit to a file holds too few commands.
+ * At most this many connections of a crowd are served at a time. With more, their memory has left
+ * the processor's cache when their next request comes; with fewer, a commit holds too few commands.
  */
 const SERVED_CONNECTIONS_MAX = 50;
-/**
- * A connection of a crowd queues after this many commands. With 1,000 connections that each send
- * one request at a time, 6 commands make p99.9 seven to nine mean latencies, 8 commands up to ten.
- */
+/** A connection of a crowd queues after this many commands. */
 const COMMANDS_MAX = 6;
 
 /** The record of one connection. */
@@ -51,7 +46,7 @@ export class Fairness {
   /** When the timer that ends the interval was set (ms); `undefined` where none is set. */
   #timerSetAt: number | undefined;
   #isLate = false;
-  /** The connection that has waited longest is first. */
+  /** The oldest is first. */
   readonly #queue: { readonly ticket: Ticket; readonly goOn: () => void }[] = [];
 
   /** `connections` returns the number of open connections. */
@@ -60,9 +55,8 @@ export class Fairness {
   }
 
   /**
-   * To be called for each piece that a connection has written, and awaited: the promise resolves
-   * when the connection may go on. `commandCount` is the number of its commands so far. Returns
-   * `undefined` where it need not wait: the loop is on time, and few connections are busy.
+   * To be called for each piece that a connection has written. The promise resolves when the
+   * connection may go on; `undefined` means at once. `commandCount` is the number of its commands.
    */
   next(ticket: Ticket, commandCount: number): Promise<void> | undefined {
     const mayBeCrowd = this.#connections() > CROWD_CONNECTIONS;
@@ -101,7 +95,6 @@ export class Fairness {
     });
   }
 
-  /** Lets connections leave the queue while there is room for them. */
   #letIn(): void {
     while (this.#hasRoom) {
       const next = this.#queue.shift();
@@ -111,10 +104,7 @@ export class Fairness {
     }
   }
 
-  /**
-   * Sets the timer that ends the interval, where a connection may have to wait: a timer in each
-   * turn of the loop costs a fortieth of the time. Returns `since`.
-   */
+  /** Sets the timer that ends the interval. Without need that costs 2.5 %. Returns `since`. */
   #setTimer(since: number): number {
     setTimeout(() => this.#endInterval());
     return since;

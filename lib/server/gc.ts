@@ -33,7 +33,7 @@ export class HeapWatch {
   }
 }
 
-/** Collects garbage at rest from now on. A check takes 10 µs. */
+/** Collects garbage at rest from now on. */
 export function collectAtRest(): void {
   const watch = new HeapWatch();
   setInterval(() => {

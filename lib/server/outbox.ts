@@ -13,9 +13,9 @@ import { isRefusal, type Reply, replyText } from "../protocol/reply.ts";
 import { constantReply, packReplies } from "../protocol/reply_packer.ts";
 import type { Actor } from "../chat/users.ts";
 
-/** Replies are put together in buffers of this size. A buffer serves one connection at a time. */
+/** Replies are put together in buffers of this size, which are lent to one connection at a time. */
 const SCRATCH_BYTES = 8_192;
-/** At most this many unused buffers are kept: a new one costs more than filling one. */
+/** At most this many unused buffers are kept. */
 const SCRATCHES_MAX = 64;
 const scratches: Uint8Array[] = [];
 
@@ -58,10 +58,7 @@ export class Outbox {
     this.#context = context;
   }
 
-  /**
-   * The first piece of the replies to these items; each {@link Outbox.next} returns a further one.
-   * Returns `undefined` where there is nothing to write.
-   */
+  /** The first piece of these replies; `undefined` where there is nothing to write. */
   first({ items, replies, ending }: Answers): Uint8Array | undefined {
     const leaving: Reply[] = [];
     for (let i = 0; i < replies.length; i++) {
@@ -82,8 +79,8 @@ export class Outbox {
   }
 
   /**
-   * The piece to write after this many bytes of the last one were written; `undefined` behind the
-   * last. Pieces have a bounded size.
+   * The next piece, when this many bytes of the last one were written; `undefined` where nothing is
+   * left. Pieces have a bounded size.
    */
   next(written: number): Uint8Array | undefined {
     this.bytesWritten += written;
@@ -104,7 +101,7 @@ export class Outbox {
     return undefined;
   }
 
-  /** Counts the reply in the meter, and logs registrations and refusals. */
+  /** Counts the reply, and logs registrations and refusals. */
   #report(item: Item, reply: Reply): void {
     const name = nameOf(item);
     // A mistake was logged when it was found.

@@ -1,7 +1,6 @@
 /**
  * The server: accepts connections within its limits, serves them, and stops. A stop takes at most
- * STOP_MS_MAX for the connections, and then what the journal needs (2 s each for a last batch and a
- * last snapshot).
+ * STOP_MS_MAX, and then 2 s each for a last batch and a last snapshot of the journal.
  */
 import { Fairness } from "./fairness.ts";
 import { type ConnectionContext, ConnectionHandler } from "./connection.ts";
@@ -69,11 +68,9 @@ export class Server {
     this.#engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };
-    this.#listener = openPort(
-      options,
-      "--port",
-      ({ hostname, port }) => Deno.listen({ hostname, port, tcpBacklog: BACKLOG_MAX }),
-    );
+    this.#listener = openPort(options, "--port", ({ hostname, port }) => {
+      return Deno.listen({ hostname, port, tcpBacklog: BACKLOG_MAX });
+    });
     this.#accept();
     this.#checking = setInterval(() => {
       this.#engine.checkPeers();
@@ -92,10 +89,7 @@ export class Server {
     if (usersExpireH > 0) this.#engine.forgetAbsent(at, 3_600_000 * usersExpireH);
   }
 
-  /**
-   * Stops accepting, answers commands that have arrived, closes all connections within STOP_MS_MAX,
-   * and then the journal.
-   */
+  /** Stops accepting, answers commands that have arrived, closes all connections and the journal. */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#checking);
@@ -195,10 +189,7 @@ export class Server {
     this.onNext.clear();
   }
 
-  /**
-   * The numbers of `/metrics`: open connections, registered users, messages waiting in all mailboxes, and
-   * the bytes of all connections since the start.
-   */
+  /** The numbers of `/metrics`: `waiting` messages are in mailboxes, `bytes` count since the start. */
   get facts() {
     const { users, mailboxes } = this.#commits.published;
     const bytes = { ...this.#endedBytes };
@@ -206,12 +197,8 @@ export class Server {
       bytes.in += facts.bytesIn;
       bytes.out += facts.bytesOut;
     }
-    return {
-      connections: this.#connectionCount,
-      users: users.byId.size,
-      waiting: mailboxes.waiting,
-      bytes,
-    };
+    const { waiting } = mailboxes;
+    return { connections: this.#connectionCount, users: users.byId.size, waiting, bytes };
   }
 
   /** The open connections, each with the name of its user. */

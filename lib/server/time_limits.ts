@@ -30,10 +30,7 @@ export class TimeLimits {
     this.#writeMs = 1_000 * options.writeTimeoutS;
   }
 
-  /**
-   * The limit of a read: for the rest of the command that `isBegun`, or for the first byte of the
-   * next. A client that waits for mail need not begin one.
-   */
+  /** The limit of a read. A client that waits for mail need not begin a command. */
   read(isBegun: boolean, isWaiting: boolean): void {
     if (!isBegun) {
       this.#begunAt = undefined;
