@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { setTimeout as sleep } from "node:timers/promises";
+import { loopTime } from "../../lib/clock.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { type Passed, TimeLimits } from "../../lib/server/time_limits.ts";
 
@@ -80,5 +81,68 @@ describe("the time limits of a connection", () => {
     connection.limits.linger();
     assertEquals(await connection.after(1_500), []);
     assertEquals(await connection.after(1_000), ["unclosed"]);
+  });
+});
+
+describe("the timer of all time limits", () => {
+  /** A connection whose limits are 50 ms for the next command and 10 ms for the rest of one. */
+  function limits(passed: () => void, idleS = 0.05): TimeLimits {
+    return new TimeLimits(
+      parseServerOptions(["--idle-timeout-s", `${idleS}`, "--command-timeout-s", "0.01"]),
+      passed,
+    );
+  }
+
+  it("lets each pass once, and a sooner one first, whichever was set first", async () => {
+    const passed: string[] = [];
+    const late = limits(() => passed.push("late"), 0.06);
+    const soon = limits(() => passed.push("soon"), 0.02);
+    const last = limits(() => passed.push("last"), 0.08);
+    const never = limits(() => passed.push("never"));
+    never.read(false, true);
+    for (const one of [late, soon, last]) one.read(false, false);
+    await sleep(40);
+    assertEquals(passed, ["soon"]);
+    await sleep(80);
+    assertEquals(passed, ["soon", "late", "last"]);
+    for (const one of [late, soon, last, never]) one.close();
+  });
+
+  it("lets a limit be moved, cleared and set again, also while it passes", async () => {
+    let passed = 0;
+    const moved: TimeLimits = limits(() => {
+      passed++;
+      if (passed === 1) moved.read(true, false);
+    });
+    const off = limits(() => passed += 100);
+    moved.read(true, false);
+    moved.read(false, false);
+    off.read(true, false);
+    off.clear();
+    await sleep(30);
+    assertEquals(passed, 0);
+    await sleep(100);
+    assertEquals(passed, 2);
+    moved.read(true, false);
+    moved.close();
+    off.close();
+    await sleep(30);
+    assertEquals(passed, 2);
+  });
+
+  it("is not set in the past: the runtime would complain on stderr", () => {
+    const { setTimeout } = globalThis;
+    const asked: number[] = [];
+    const now = loopTime();
+    while (performance.now() < now + 50);
+    Object.assign(globalThis, { setTimeout: (_: () => void, ms: number) => asked.push(ms) });
+    const connection = limits(() => {});
+    try {
+      connection.read(true, false);
+    } finally {
+      globalThis.setTimeout = setTimeout;
+      connection.close();
+    }
+    assertEquals(asked, [0]);
   });
 });
