@@ -16,7 +16,7 @@ import { type Observer, Outbox, type OutboxContext } from "./outbox.ts";
 import type { SessionId } from "../chat/users.ts";
 import { type Fairness, Ticket } from "./fairness.ts";
 import { type Passed, TimeLimits } from "./time_limits.ts";
-import { closeQuietly, type Connection, type ConnectionFacts } from "./transport.ts";
+import { closeQuietly, type Connection } from "./transport.ts";
 
 /** Why a connection ended, for the log. */
 type Ending =
@@ -66,7 +66,7 @@ export class ConnectionHandler {
   readonly #since = Date.now();
   /** Does a `wait` wait for mail? */
   #isWaiting = false;
-  /** The server stops: commands that arrive are still answered, or no more are. */
+  /** The server stops: commands that arrive are still answered, or none any more. */
   #stop: "draining" | "finished" | undefined;
   /** The time limit that has passed. */
   #passed: Passed | undefined;
@@ -86,7 +86,11 @@ export class ConnectionHandler {
     return this.#session.actor.session;
   }
 
-  get facts(): ConnectionFacts {
+  /**
+   * The facts that the wire view and the metrics show. `connection` is its number among all of this
+   * process, `since` the time when it was accepted (ms since 1970).
+   */
+  get facts() {
     const { session: { count: connection }, peer } = this.#session.actor;
     const { bytesRead: bytesIn } = this.#inbox;
     const { bytesWritten: bytesOut } = this.#outbox;
@@ -131,6 +135,7 @@ export class ConnectionHandler {
     this.#inbox.giveUp();
   }
 
+  /** Closes the connection at once. */
   kill(): void {
     closeQuietly(this.#connection);
   }
@@ -284,6 +289,7 @@ export class ConnectionHandler {
     }
   }
 
+  /** Acts on a time limit that has passed. */
   #pass(what: Passed): void {
     this.#passed = what;
     if (what === "unwritten" || what === "unclosed") this.kill();

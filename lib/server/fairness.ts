@@ -2,16 +2,16 @@
  * Fairness among connections: a busy connection queues for the others, and the event loop turns.
  *
  * The runtime serves reads and writes that are ready before it turns the event loop, so a client
- * with a long pipeline would hold up all others. Of more than 128 it serves the same ones over and
- * over.
+ * with a long pipeline would hold up all others. Of more than 128 reads and writes it serves the same
+ * ones over and over.
  */
 import { loopTime } from "../clock.ts";
 
 /** The event loop is late when a timer that was due at once has not fired after this time (ms). */
 const LATE_MS = 5;
 /**
- * When more than this many connections are busy, each one queues after its first reply: a request
- * needs a read and a write.
+ * When more than this many connections are busy, each one queues after its first reply. A request
+ * needs two of the 128 reads and writes.
  */
 const CROWD_CONNECTIONS = 64;
 /**
@@ -104,7 +104,10 @@ export class Fairness {
     }
   }
 
-  /** Sets the timer that ends the interval. Without need that costs 2.5 %. Returns `since`. */
+  /**
+   * Sets the timer that ends the interval, and returns `since`. A timer in each turn of the loop
+   * would cost a fortieth of the time.
+   */
   #setTimer(since: number): number {
     setTimeout(() => this.#endInterval());
     return since;

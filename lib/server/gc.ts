@@ -38,17 +38,13 @@ export function collectAtRest(): void {
   const watch = new HeapWatch();
   setInterval(() => {
     if (!watch.isDue(Deno.memoryUsage().heapUsed)) return;
-    collect();
+    try {
+      // As a program can without a flag of V8 on its command line.
+      setFlagsFromString("--expose-gc");
+      runInNewContext("gc")();
+    } catch {
+      // This runtime does not allow it. It collects when it allocates again.
+    }
     watch.collected(Deno.memoryUsage().heapUsed);
   }, CHECK_MS);
-}
-
-/** Collects garbage as a program can without a flag of V8 on its command line. */
-function collect(): void {
-  try {
-    setFlagsFromString("--expose-gc");
-    runInNewContext("gc")();
-  } catch {
-    // This runtime does not allow it. It collects when it allocates again.
-  }
 }

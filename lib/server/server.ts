@@ -4,7 +4,7 @@
  */
 import { Fairness } from "./fairness.ts";
 import { type ConnectionContext, ConnectionHandler } from "./connection.ts";
-import { closeQuietly, type Connection, type ConnectionFacts } from "./transport.ts";
+import { closeQuietly, type Connection } from "./transport.ts";
 import { drain } from "./drain.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
@@ -37,10 +37,8 @@ const CHECK_MS = 60_000;
 
 /** A chat on a TCP port. */
 export class Server {
-  readonly #options: ServerOptions;
-  readonly #log: Log;
+  readonly #context: ConnectionContext;
   readonly #commits: Commits;
-  readonly #engine: Engine;
   readonly #listener: Deno.TcpListener;
   readonly #handlers = new Map<ConnectionHandler, Promise<void>>();
   readonly #perAddress = new Map<string, number>();
@@ -50,7 +48,6 @@ export class Server {
   readonly #arriving = new Set<Connection>();
   /** Called once each, with the next connection. */
   readonly onNext = new Set<(handler: ConnectionHandler) => void>();
-  readonly #context: ConnectionContext;
   /** The bytes of connections that have ended. */
   readonly #endedBytes = { in: 0, out: 0 };
   readonly #checking: ReturnType<typeof setInterval>;
@@ -58,14 +55,12 @@ export class Server {
 
   /** Serves the chat of `commits` from now on. Throws `ExitError` where it can't listen. */
   constructor(options: ServerOptions, log: Log, commits: Commits, meter?: Meter) {
-    this.#options = options;
-    this.#log = log;
-    this.#proxies = parseNetworks(options.proxyProtocol);
-    this.#commits = commits;
-    this.#engine = new Engine(commits, log);
+    const engine = new Engine(commits, log);
     const fairness = new Fairness(() => this.#handlers.size);
-    this.#context = { engine: this.#engine, options, log, fairness, meter };
-    this.#engine.onEnded = () => {
+    this.#context = { engine, options, log, fairness, meter };
+    this.#commits = commits;
+    this.#proxies = parseNetworks(options.proxyProtocol);
+    engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };
     this.#listener = openPort(options, "--port", ({ hostname, port }) => {
@@ -73,7 +68,7 @@ export class Server {
     });
     this.#accept();
     this.#checking = setInterval(() => {
-      this.#engine.checkPeers();
+      engine.checkPeers();
       this.forgetAbsent(commits.now());
     }, CHECK_MS);
   }
@@ -85,8 +80,8 @@ export class Server {
 
   /** Forgets users who have been absent too long at this time (ms since 1970). */
   forgetAbsent(at: number): void {
-    const { usersExpireH } = this.#options;
-    if (usersExpireH > 0) this.#engine.forgetAbsent(at, 3_600_000 * usersExpireH);
+    const { engine, options: { usersExpireH } } = this.#context;
+    if (usersExpireH > 0) engine.forgetAbsent(at, 3_600_000 * usersExpireH);
   }
 
   /** Stops accepting, answers commands that have arrived, closes all connections and the journal. */
@@ -95,7 +90,7 @@ export class Server {
     clearInterval(this.#checking);
     closeQuietly(this.#listener);
     for (const connection of [...this.#refusing, ...this.#arriving]) closeQuietly(connection);
-    this.#engine.stop();
+    this.#context.engine.stop();
     for (const handler of this.#handlers.keys()) handler.drain();
     const timer = setTimeout(() => {
       for (const handler of this.#handlers.keys()) handler.kill();
@@ -119,7 +114,7 @@ export class Server {
         if (this.#stopping) return;
         if (isGone(error)) continue;
         const fields = { error: messageOf(error), connections: this.#connectionCount };
-        this.#log.refused("", "accept-failed", fields);
+        this.#context.log.refused("", "accept-failed", fields);
         await sleep(ACCEPT_AGAIN_MS);
       }
     }
@@ -133,8 +128,9 @@ export class Server {
   }
 
   async #awaitHeader(connection: Connection): Promise<void> {
+    const { log, options: { commandTimeoutS } } = this.#context;
     this.#arriving.add(connection);
-    const result = await readProxyHeader(connection, this.#options.commandTimeoutS);
+    const result = await readProxyHeader(connection, commandTimeoutS);
     this.#arriving.delete(connection);
     if (!("wrong" in result)) return this.admit(result);
     closeQuietly(connection);
@@ -143,7 +139,7 @@ export class Server {
     const explanation = `${result.wrong}. ${address} is in --proxy-protocol, so it must begin ` +
       "with a header of the PROXY protocol, version 2: switch that on there (send-proxy-v2 in " +
       "HAProxy), or take the address out of the list";
-    this.#log.refused(address, "proxy-header", { peer, explanation });
+    log.refused(address, "proxy-header", { peer, explanation });
   }
 
   /** Open connections, with those of proxies whose header has not come yet. */
@@ -164,19 +160,19 @@ export class Server {
   }
 
   get #isFull(): boolean {
-    return this.#connectionCount >= this.#options.connectionsMax;
+    return this.#connectionCount >= this.#context.options.connectionsMax;
   }
 
   /** Serves a connection. One over a limit is told so, and closed. */
   admit(connection: Connection): void {
     if (this.#stopping) return closeQuietly(connection);
     const { address, peer } = connection;
-    const { connectionsPerAddressMax } = this.#options;
+    const { connectionsPerAddressMax } = this.#context.options;
     const fromAddress = this.#perAddress.get(address) ?? 0;
     const isFull = this.#isFull;
     if (isFull || (connectionsPerAddressMax > 0 && fromAddress >= connectionsPerAddressMax)) {
       const limit = isFull ? "connections-max" : "connections-per-address-max";
-      this.#log.refused(address, limit, { peer, connections: this.#connectionCount });
+      this.#context.log.refused(address, limit, { peer, connections: this.#connectionCount });
       this.#refuse(connection);
       return;
     }
@@ -202,7 +198,7 @@ export class Server {
   }
 
   /** The open connections, each with the name of its user. */
-  connections(): (ConnectionFacts & { user: string | null })[] {
+  connections() {
     const { users } = this.#commits.published;
     return Array.from(this.#handlers.keys(), ({ facts, session }) => ({
       ...facts,
@@ -227,7 +223,7 @@ export class Server {
 
   /** Closes a connection over a limit; in default mode its client is told why. */
   async #refuse(connection: Connection): Promise<void> {
-    if (this.#options.strict || this.#refusing.size >= REFUSING_MAX) {
+    if (this.#context.options.strict || this.#refusing.size >= REFUSING_MAX) {
       return closeQuietly(connection);
     }
     this.#refusing.add(connection);
