@@ -29,7 +29,7 @@ async function main([subcommand = "serve", ...args]: string[]): Promise<number> 
     case "forget":
       return await (await import("./lib/cli/dump.ts")).forget(args);
     case "raise":
-      return await (await import("./lib/cli/raise.ts")).raise(args, program);
+      return await (await import("./lib/cli/serve.ts")).raise(args, program);
   }
   throw new UsageError(
     `Unknown subcommand "${subcommand}": it is serve, client, ping, inspect, dump, forget or raise, see --help`,

@@ -29,13 +29,13 @@ const FLAGS = {
     value: "HOST:PORT",
     default: "",
     meaning: "measure a server that runs there, at an IPv4 address; without bounds",
-    parse: (given: string) =>
+    wrong: (given: string) =>
       /^\d+(\.\d+){3}:\d+$/.test(given)
-        ? given
-        : { wrong: "is no IPv4 address and port, as in 127.0.0.1:31337" },
+        ? undefined
+        : "is no IPv4 address and port, as in 127.0.0.1:31337",
   },
-  json: text("FILE", "", "write the figures to this file"),
-  svg: text("FILE", "", "draw the ratios as a chart in this file"),
+  json: text("FILE", "write the figures to this file"),
+  svg: text("FILE", "draw the ratios as a chart in this file"),
 } satisfies Flags;
 
 const THOROUGH: Effort = { runs: 5, seconds: 3 };

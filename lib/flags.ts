@@ -1,7 +1,4 @@
-/**
- * The grammar of flags: kinds of values, a parser for command lines, and the lines of `--help`. The
- * tables of flags are in `options.ts`.
- */
+/** The grammar of flags: kinds of values, a parser for command lines, and the lines of `--help`. */
 import { parseArgs } from "node:util";
 import { UsageError } from "./errors.ts";
 import { type SocketAddress, wrongNetwork } from "./protocol/ip.ts";
@@ -12,11 +9,9 @@ interface Flag<Value extends string | number | boolean> {
   /** The placeholder of the value in `--help`; `undefined` for a flag that takes no value. */
   readonly value: string | undefined;
   readonly default: Value;
-  /** The default with `--strict`, if it differs. */
-  readonly strictDefault?: Value;
   readonly meaning: string;
-  /** Returns the value of a text, or the end of the sentence that says what is wrong with it. */
-  readonly parse: (text: string) => Value | { readonly wrong: string };
+  /** What is wrong with a text, as the end of a sentence; `undefined` if it is a value. */
+  readonly wrong: (text: string) => string | undefined;
 }
 
 /** The flags of a subcommand, by the names of their options. */
@@ -26,15 +21,17 @@ export type Values<Table extends Flags> = {
   readonly [Name in keyof Table]: Table[Name]["default"];
 };
 
-/** Any text but the empty one. */
-export function text(value: string, initial: string, meaning: string): Flag<string> {
+/** The flag that every subcommand has. */
+export const HELP_FLAG = { help: toggle("print this help") };
+
+/** Any text but the empty one, which may be the default. */
+export function text(value: string, meaning: string, initial = ""): Flag<string> {
   return matching(value, initial, meaning, (given) => given !== "", "is empty");
 }
 
 /** A TCP port, or none by default. */
 export function port(meaning: string): Flag<string> {
-  const isPort = (given: string) => /^\d+$/.test(given) && Number(given) <= 65_535;
-  return matching("N", "", meaning, isPort, "is not a whole number from 0 to 65535");
+  return { ...whole(0, 0, 65_535, meaning), default: "" };
 }
 
 /** Origins of web pages, separated by commas. */
@@ -63,15 +60,8 @@ export function streamName(initial: string, meaning: string): Flag<string> {
 
 /** IP addresses and networks, separated by commas; none by default. */
 export function networks(meaning: string): Flag<string> {
-  return {
-    value: "LIST",
-    default: "",
-    meaning,
-    parse: (given) => {
-      const wrong = given === "" ? undefined : wrongNetwork(given);
-      return wrong === undefined ? given : { wrong };
-    },
-  };
+  const wrong = (given: string) => given === "" ? undefined : wrongNetwork(given);
+  return { value: "LIST", default: "", meaning, wrong };
 }
 
 /** One of the choices; the first is the default. */
@@ -83,30 +73,28 @@ export function choice(choices: readonly string[], meaning: string): Flag<string
 
 /** A flag without a value; off by default. */
 export function toggle(meaning: string): Flag<boolean> {
-  return { value: undefined, default: false, meaning, parse: () => true };
+  return { value: undefined, default: false, meaning, wrong: () => undefined };
 }
 
 /** A whole number from `min` to `max`. */
 export function whole(initial: number, min: number, max: number, meaning: string): Flag<number> {
-  return {
-    value: "N",
-    default: initial,
-    meaning,
-    parse: number(/^\d+$/, "whole number", min, max),
-  };
+  const wrong = outside(/^\d+$/, "whole number", min, max);
+  return { value: "N", default: initial, meaning, wrong };
 }
 
 /** Seconds, at least 0.01 and at most a day. */
-export function seconds(initial: number, meaning: string, strictDefault = initial): Flag<number> {
-  const parse = number(/^\d+(\.\d+)?$/, "number of seconds", 0.01, 86_400);
-  return { value: "S", default: initial, strictDefault, meaning, parse };
+export function seconds(initial: number, meaning: string): Flag<number> {
+  const wrong = outside(DECIMAL, "number of seconds", 0.01, 86_400);
+  return { value: "S", default: initial, meaning, wrong };
 }
 
 /** Hours, at most a million. */
 export function hours(initial: number, meaning: string): Flag<number> {
-  const parse = number(/^\d+(\.\d+)?$/, "number of hours", 0, 1_000_000);
-  return { value: "H", default: initial, meaning, parse };
+  const wrong = outside(DECIMAL, "number of hours", 0, 1_000_000);
+  return { value: "H", default: initial, meaning, wrong };
 }
+
+const DECIMAL = /^\d+(\.\d+)?$/;
 
 /** A flag whose value is its text, if that passes a check. */
 function matching(
@@ -116,15 +104,20 @@ function matching(
   isRight: (given: string) => boolean,
   wrong: string,
 ): Flag<string> {
-  return { value, default: initial, meaning, parse: (given) => isRight(given) ? given : { wrong } };
+  return {
+    value,
+    default: initial,
+    meaning,
+    wrong: (given) => isRight(given) ? undefined : wrong,
+  };
 }
 
-function number(form: RegExp, what: string, min: number, max: number): Flag<number>["parse"] {
-  return (given) => {
-    const value = Number(given);
-    const isRight = form.test(given) && value >= min && value <= max;
-    return isRight ? value : { wrong: `is not a ${what} from ${min} to ${max}` };
-  };
+/** The check of a number. */
+function outside(form: RegExp, what: string, min: number, max: number): Flag<number>["wrong"] {
+  return (given) =>
+    form.test(given) && Number(given) >= min && Number(given) <= max
+      ? undefined
+      : `is not a ${what} from ${min} to ${max}`;
 }
 
 /** The flag of an option: `--idle-timeout-s` for `idleTimeoutS`. */
@@ -133,8 +126,8 @@ export function flagName(option: string): string {
 }
 
 /**
- * Parses a command line by a table of flags. Flags that are not given have their defaults;
- * arguments behind `--` are no flags. Throws {@link UsageError}.
+ * Parses a command line by a table of flags. Flags that are not given have their defaults, the last
+ * of equal flags counts, and arguments behind `--` are no flags. Throws {@link UsageError}.
  */
 export function parseFlags<Table extends Flags>(
   table: Table,
@@ -142,16 +135,18 @@ export function parseFlags<Table extends Flags>(
 ): { options: Values<Table>; positionals: string[] } {
   const names = new Map(Object.keys(table).map((option) => [flagName(option), option]));
   const positionals: string[] = [];
-  const given: Record<string, string | number | boolean> = {};
+  const options = Object.fromEntries(
+    Object.entries(table).map(([option, flag]) => [option, flag.default]),
+  );
   for (const token of tokensOf(table, args)) {
     if (token.kind === "positional") positionals.push(token.value);
     if (token.kind !== "option") continue;
     const name = token.rawName === "-h" ? "--help" : token.rawName;
     const option = names.get(name);
     if (option === undefined) throw unknownFlag(name, [...names.keys()]);
-    given[option] = parseValue(name, table[option]!, token.value);
+    options[option] = parseValue(name, table[option]!, token.value);
   }
-  return { options: withDefaults(table, given), positionals };
+  return { options: options as Values<Table>, positionals };
 }
 
 function tokensOf(table: Flags, args: readonly string[]) {
@@ -174,30 +169,18 @@ function parseValue(
   flag: Flags[string],
   given: string | undefined,
 ): string | number | boolean {
-  if (flag.value === undefined && given !== undefined) {
+  if (flag.value === undefined) {
+    if (given === undefined) return true;
     throw new UsageError(`Cannot parse ${name}: it takes no value, "${given}" was given`);
   }
-  if (flag.value !== undefined && given === undefined) {
+  if (given === undefined) {
     throw new UsageError(`Cannot parse ${name}: it needs a value, ${name} ${flag.value}`);
   }
-  const value = flag.parse(given ?? "");
-  if (typeof value === "object") {
-    // The login in a URL stays secret: other people may see the screen.
-    const shown = given?.replace(/\/\/.*@/g, "//***@");
-    throw new UsageError(`Cannot parse ${name}: "${shown}" ${value.wrong}`);
-  }
-  return value;
-}
-
-function withDefaults<Table extends Flags>(
-  table: Table,
-  given: Record<string, string | number | boolean>,
-): Values<Table> {
-  const values = Object.entries(table).map(([option, flag]) => {
-    const initial = given.strict === true ? flag.strictDefault ?? flag.default : flag.default;
-    return [option, given[option] ?? initial];
-  });
-  return Object.fromEntries(values) as Values<Table>;
+  const why = flag.wrong(given);
+  if (why === undefined) return typeof flag.default === "number" ? Number(given) : given;
+  // The login in a URL stays secret: other people may see the screen.
+  const shown = given.replace(/\/\/.*@/g, "//***@");
+  throw new UsageError(`Cannot parse ${name}: "${shown}" ${why}`);
 }
 
 /** The lines of `--help`, one for each flag: name, value, meaning, default. */
@@ -207,6 +190,12 @@ export function helpLines(table: Flags): string {
     const initial = flag.value === undefined ? "" : ` [${flag.default}]`;
     return `${usage.padEnd(34)}${flag.meaning}${initial}`;
   }).join("\n");
+}
+
+/** Prints what a subcommand is for, and its flags. Returns the exit code 0. */
+export function printHelp(about: string, table: Flags): number {
+  console.log(`${about}\n\n${helpLines(table)}`);
+  return 0;
 }
 
 /**

@@ -1,10 +1,11 @@
-/** The options of each subcommand: a table of its flags, and checks of flags that go together. */
+/** The options of the server: the table of its flags, and checks of flags that go together. */
 import { DEFAULT_SETTINGS as LIMITS } from "./chat/settings.ts";
 import { UsageError } from "./errors.ts";
 import {
   choice,
   flagName,
   type Flags,
+  HELP_FLAG,
   hours,
   natsServers,
   networks,
@@ -21,9 +22,9 @@ import {
 
 /** The flags of the server. */
 export const SERVER_FLAGS = {
-  hostname: text("ADDRESS", "0.0.0.0", "the address to listen on"),
+  hostname: text("ADDRESS", "the address to listen on", "0.0.0.0"),
   port: whole(31337, 0, 65_535, "the TCP port; 0 picks a free one"),
-  data: text("FILE", "", "the file that keeps the chat; without it the chat ends with the server"),
+  data: text("FILE", "the file that keeps the chat; without it the chat ends with the server"),
   journal: natsServers("NATS servers that keep the chat, shared by several chat servers"),
   journalTimeoutS: seconds(
     5,
@@ -31,10 +32,10 @@ export const SERVER_FLAGS = {
   ),
   stream: streamName("asvt-chat", "the stream in NATS that holds the chat"),
   replicas: whole(1, 1, 5, "the number of NATS servers that store a copy of a new stream"),
-  natsCreds: text("FILE", "", "a file with the login for NATS: .creds, user:password or a token"),
-  natsCa: text("FILE", "", "a file with the certificate authority of the NATS servers, for TLS"),
-  natsCert: text("FILE", "", "a file with the certificate that this server shows to NATS"),
-  natsKey: text("FILE", "", "a file with the key of that certificate"),
+  natsCreds: text("FILE", "a file with the login for NATS: .creds, user:password or a token"),
+  natsCa: text("FILE", "a file with the certificate authority of the NATS servers, for TLS"),
+  natsCert: text("FILE", "a file with the certificate that this server shows to NATS"),
+  natsKey: text("FILE", "a file with the key of that certificate"),
   strict: toggle("behave exactly like the original server: a user is an IP address"),
   nameSymbolsMax: whole(LIMITS.nameSymbolsMax, 1, 1_000, "symbols in a name"),
   textSymbolsMax: whole(LIMITS.textSymbolsMax, 1, 100_000, "symbols in a text"),
@@ -42,7 +43,6 @@ export const SERVER_FLAGS = {
   idleTimeoutS: seconds(
     60,
     "a connection silent for this many seconds is closed (10 with --strict)",
-    10,
   ),
   commandTimeoutS: seconds(
     10,
@@ -71,13 +71,9 @@ export const SERVER_FLAGS = {
   ),
   proxyProtocol: networks("proxies that send the user's address in a PROXY protocol v2 header"),
   http: port("the port of the web page, health and metrics; 0 picks a free one"),
-  httpHostname: text("ADDRESS", "127.0.0.1", "the address that the web page listens on"),
+  httpHostname: text("ADDRESS", "the address that the web page listens on", "127.0.0.1"),
   httpOrigins: origins("further origins whose pages may chat, separated by commas"),
-  adminToken: text(
-    "TOKEN",
-    "",
-    "the token for the wire view and metrics; without one: loopback only",
-  ),
+  adminToken: text("TOKEN", "the token for the wire view and metrics; without one: loopback only"),
   wireTexts: toggle("the wire view shows the texts of messages"),
   wireLinesMax: whole(1_000, 1, 1_000_000, "lines that may wait for a watcher of the wire"),
   watchersMax: whole(20, 1, 10_000, "watchers of the wire at once"),
@@ -90,42 +86,23 @@ export const SERVER_FLAGS = {
   log: choice(["text", "json", "off"], "the format of the log, one line for each event, on stderr"),
   logLinesMax: whole(1_000, 1, 1_000_000, "lines of the log that may wait to be written"),
   version: toggle("print the version"),
-  help: toggle("print this help"),
+  ...HELP_FLAG,
 } satisfies Flags;
 
-/** The flags of the terminal client. */
-export const CLIENT_FLAGS = {
-  connect: text("HOST:PORT", "127.0.0.1:31337", "the server"),
-  help: toggle("print this help"),
-} satisfies Flags;
-
-/** The flags of `dump`. */
-export const DUMP_FLAGS = {
-  json: toggle("print JSON"),
-  help: CLIENT_FLAGS.help,
-} satisfies Flags;
-
-/** The flags of `inspect`. */
-export const INSPECT_FLAGS = {
-  hex: toggle("bytes in hex: 05 00 75, 0x05, \\x05, or the output of xxd or hexdump -C"),
-  strict: SERVER_FLAGS.strict,
-  frameBytesMax: SERVER_FLAGS.frameBytesMax,
-  help: CLIENT_FLAGS.help,
-} satisfies Flags;
-
-/** The flags of `ping` and `forget`. */
-export const NO_FLAGS = { help: CLIENT_FLAGS.help } satisfies Flags;
+/** What `--strict` means for flags that are not given. */
+const STRICT_ARGS = ["--idle-timeout-s", "10"];
 
 /** The options of the server. */
 export type ServerOptions = Values<typeof SERVER_FLAGS>;
-/** The options of `inspect`. */
-export type InspectOptions = Values<typeof INSPECT_FLAGS>;
 
 /** Parses the command line of the server, which has only flags. Throws {@link UsageError}. */
 export function parseServerOptions(args: readonly string[]): ServerOptions {
-  const { options, positionals } = parseFlags(SERVER_FLAGS, args);
-  if (positionals.length > 0) {
-    throw new UsageError(`Unexpected "${positionals[0]}": the server takes only flags, see --help`);
+  const given = parseFlags(SERVER_FLAGS, args);
+  const { options, positionals: [argument] } = given.options.strict
+    ? parseFlags(SERVER_FLAGS, [...STRICT_ARGS, ...args])
+    : given;
+  if (argument !== undefined) {
+    throw new UsageError(`Unexpected "${argument}": the server takes only flags, see --help`);
   }
   if (options.data !== "" && options.journal !== "") {
     throw new UsageError("--data and --journal are two places for one chat: choose one of them");

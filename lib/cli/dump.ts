@@ -1,27 +1,33 @@
 /** `dump` shows the content of a journal's file; `forget` removes a user from it. */
-import { step } from "../chat/step.ts";
-import { JournalError, replay } from "../journal/journal.ts";
-import { SqliteJournal } from "../journal/sqlite/sqlite_journal.ts";
-import { SqliteReader } from "../journal/sqlite/reader.ts";
 import * as mailbox from "../chat/mailboxes.ts";
-import { UsageError } from "../errors.ts";
-import { parseFlags } from "../flags.ts";
-import { DUMP_FLAGS, NO_FLAGS } from "../options.ts";
-import { DUMP_HELP, FORGET_HELP, print } from "./help.ts";
-import { requireFile } from "./permissions.ts";
 import { DEFAULT_SETTINGS } from "../chat/settings.ts";
+import { step } from "../chat/step.ts";
+import { UsageError } from "../errors.ts";
+import { HELP_FLAG, parseFlags, printHelp, toggle } from "../flags.ts";
+import { JournalError, replay } from "../journal/journal.ts";
 import { openFileToRead, requireExists } from "../journal/sqlite/file.ts";
+import { SqliteReader } from "../journal/sqlite/reader.ts";
+import { SqliteJournal } from "../journal/sqlite/sqlite_journal.ts";
 import { counted } from "../text/phrases.ts";
 import { printable } from "../text/printable.ts";
+import { requireFiles } from "./permissions.ts";
+
+const DUMP_FLAGS = { json: toggle("print JSON"), ...HELP_FLAG };
+const ABOUT_DUMP =
+  `Show users and counts of a file of --data, never texts: main.ts dump FILE [flags]. A server may
+be using the file`;
+const ABOUT_FORGET =
+  "Remove a user and the mail from a file of --data that no server uses: main.ts forget FILE NAME";
 
 /** Prints the content of a file. Returns the exit code. Throws `ExitError` where it can't be read. */
 export function dump(args: string[]): number {
   const { options, positionals: [path, ...more] } = parseFlags(DUMP_FLAGS, args);
-  if (options.help) return print(DUMP_HELP);
+  if (options.help) return printHelp(ABOUT_DUMP, DUMP_FLAGS);
   if (path === undefined || more.length > 0) throw new UsageError("dump takes one argument, FILE");
-  requireFile(path);
+  requireFiles(["read", "write"], [path]);
   const found = read(path);
-  return print(options.json ? JSON.stringify(found, null, 2) : table(found));
+  console.log(options.json ? JSON.stringify(found, null, 2) : table(found));
+  return 0;
 }
 
 /**
@@ -74,12 +80,12 @@ function table(found: ReturnType<typeof read>): string {
  * code. Throws `ExitError` where the file is in use or has no such user.
  */
 export async function forget(args: string[]): Promise<number> {
-  const { options, positionals: [path, name, ...more] } = parseFlags(NO_FLAGS, args);
-  if (options.help) return print(FORGET_HELP);
+  const { options, positionals: [path, name, ...more] } = parseFlags(HELP_FLAG, args);
+  if (options.help) return printHelp(ABOUT_FORGET, HELP_FLAG);
   if (path === undefined || name === undefined || more.length > 0) {
     throw new UsageError("forget takes two arguments, FILE and NAME");
   }
-  requireFile(path);
+  requireFiles(["read", "write"], [path]);
   requireExists(path);
   // A user at a terminal needs no progress.
   const journal = SqliteJournal.open(path, { progress: () => {}, snapshotFailed: () => {} });
@@ -92,5 +98,6 @@ export async function forget(args: string[]): Promise<number> {
   const entry = { kind: "forget", user: name, id: user.id } as const;
   journal.commit([entry]);
   await journal.close(step(state, entry).state);
-  return print(`'${printable(name)}' is forgotten`);
+  console.log(`'${printable(name)}' is forgotten`);
+  return 0;
 }

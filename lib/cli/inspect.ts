@@ -1,14 +1,23 @@
 /** `inspect`: explains the bytes of a client, from a file or a pipe, as a table. */
-import { parseHex } from "./hex_text.ts";
-import { type Line, RequestInspector } from "../protocol/inspector.ts";
 import { concat } from "@std/bytes";
-import { counted } from "../text/phrases.ts";
-import { splitFrames } from "../protocol/frame.ts";
-import { INSPECT_FLAGS, type InspectOptions, parseServerOptions } from "../options.ts";
 import { messageOf, UsageError } from "../errors.ts";
-import { parseFlags } from "../flags.ts";
-import { INSPECT_HELP, print } from "./help.ts";
-import { requireFile } from "./permissions.ts";
+import { HELP_FLAG, parseFlags, printHelp, toggle, type Values } from "../flags.ts";
+import { parseServerOptions, SERVER_FLAGS } from "../options.ts";
+import { splitFrames } from "../protocol/frame.ts";
+import { type Line, RequestInspector } from "../protocol/inspector.ts";
+import { counted } from "../text/phrases.ts";
+import { parseHex } from "./hex_text.ts";
+import { requireFiles } from "./permissions.ts";
+
+const FLAGS = {
+  hex: toggle("bytes in hex: 05 00 75, 0x05, \\x05, or the output of xxd or hexdump -C"),
+  strict: SERVER_FLAGS.strict,
+  frameBytesMax: SERVER_FLAGS.frameBytesMax,
+  ...HELP_FLAG,
+};
+const ABOUT =
+  `Explain the bytes of a client, frame by frame: main.ts inspect [FILE] [flags]. Without FILE, or
+for -, they come from stdin. The exit code is 0 if all are whole commands, else 1`;
 
 /** A longer input is refused: a user needs an explanation of a few frames. */
 const INPUT_BYTES_MAX = 16_777_216;
@@ -25,20 +34,20 @@ const TABLE_WIDTH = 80;
  * commands, else 1. Throws {@link UsageError} where they can't be read.
  */
 export async function inspect(args: string[]): Promise<number> {
-  const { options, positionals: [path = "-", ...more] } = parseFlags(INSPECT_FLAGS, args);
-  if (options.help) return print(INSPECT_HELP);
+  const { options, positionals: [path = "-", ...more] } = parseFlags(FLAGS, args);
+  if (options.help) return printHelp(ABOUT, FLAGS);
   if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": inspect takes one FILE`);
-  if (path !== "-") requireFile(path, ["read"]);
+  if (path !== "-") requireFiles(["read"], [path], []);
   const input = await read(path);
   const bytes = options.hex ? parseHex(new TextDecoder().decode(input)) : input;
   if (bytes.length === 0) throw new UsageError("There is nothing to inspect: not a byte came");
   console.log(row(Object.keys(WIDTHS).map((title) => [title])));
   let count = 0;
   let wrong: Line | undefined;
-  for (const lines of inspectBytes(bytes, options)) {
-    console.log(lines.map(format).join("\n"));
-    count += lines.length;
-    wrong = lines.at(-1)!.mistake && lines.at(-1);
+  for (const line of inspectBytes(bytes, options)) {
+    console.log(format(line));
+    count++;
+    wrong = line.mistake && line;
   }
   console.log("\n" + verdict(bytes.length, count, wrong, options.strict));
   if (wrong?.offset === 0 && !options.hex && isHex(bytes)) {
@@ -72,10 +81,11 @@ async function open(path: string): Promise<ReadableStream<Uint8Array>> {
   return Deno.stdin.readable;
 }
 
+/** The lines of all frames. A mistake is the last one. */
 function* inspectBytes(
   bytes: Uint8Array,
-  { strict, frameBytesMax }: InspectOptions,
-): Iterable<Line[]> {
+  { strict, frameBytesMax }: Values<typeof FLAGS>,
+): Iterable<Line> {
   const options = { ...parseServerOptions([]), strict, frameBytesMax, showTexts: true };
   const inspector = new RequestInspector(options);
   let rest: Uint8Array = new Uint8Array(0);
@@ -87,11 +97,10 @@ function* inspectBytes(
     const lines = inspector.feed(
       split.isOverLimit ? { ...split, rest: bytes.subarray(end - rest.length) } : split,
     );
-    if (lines.length > 0) yield lines;
+    yield* lines;
     if (lines.at(-1)?.mistake !== undefined) return;
   }
-  const lines = inspector.breakOff("cut-off");
-  if (lines.length > 0) yield lines;
+  yield* inspector.breakOff("cut-off");
 }
 
 /** A line as a row of the table, with the explanation of its mistake below. */

@@ -1,33 +1,26 @@
 /** Checks file permissions before Deno asks for them: its prompt would wait for an answer. */
 import { UsageError } from "../errors.ts";
-import type { ServerOptions } from "../options.ts";
 
 type Access = "read" | "write";
 
-function isDenied(name: Access, path: string): boolean {
-  return Deno.permissions.querySync({ name, path }).state !== "granted";
-}
-
-/** Throws {@link UsageError} where the program may not access a file as `names` says. */
-export function requireFile(path: string, names: readonly Access[] = ["read", "write"]): void {
-  const denied = names.filter((name) => isDenied(name, path));
+/**
+ * Throws {@link UsageError} where the program may not access the files as `names` says. An empty path
+ * is no file. The message has the command line that works: with the permissions, and with `more`.
+ */
+export function requireFiles(
+  names: readonly Access[],
+  paths: readonly string[],
+  more: readonly string[] = ["--allow-net"],
+): void {
+  const files = paths.filter((path) => path !== "");
+  const isDenied = (name: Access, path: string) =>
+    Deno.permissions.querySync({ name, path }).state !== "granted";
+  const denied = names.filter((name) => files.some((path) => isDenied(name, path)));
   if (denied.length === 0) return;
-  // A subcommand that only reads needs no network.
-  const network = names.includes("write") ? ["--allow-net"] : [];
-  const flags = [...network, ...names.map((name) => `--allow-${name}=${path}`)];
-  throw denial(`${denied.join(" and ")} ${path}`, flags);
-}
-
-/** Throws {@link UsageError} where the program may not read a file that a flag for NATS names. */
-export function requireNatsFiles({ natsCreds, natsCa, natsCert, natsKey }: ServerOptions): void {
-  const paths = [natsCreds, natsCa, natsCert, natsKey].filter((path) => path !== "");
-  const denied = paths.filter((path) => isDenied("read", path));
-  if (denied.length === 0) return;
-  throw denial(`read ${denied.join(", ")}`, ["--allow-net", `--allow-read=${paths}`]);
-}
-
-/** The error of a missing permission: the same command line, with these flags of Deno, has it. */
-function denial(what: string, flags: readonly string[]): UsageError {
+  const where = files.filter((path) => names.some((name) => isDenied(name, path)));
+  const flags = [...more, ...names.map((name) => `--allow-${name}=${files}`)];
   const command = ["deno run", ...flags, "main.ts", ...Deno.args].join(" ");
-  return new UsageError(`Not allowed to ${what}. Run: ${command}`);
+  throw new UsageError(
+    `Not allowed to ${denied.join(" and ")} ${where.join(", ")}. Run: ${command}`,
+  );
 }

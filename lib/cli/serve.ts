@@ -1,25 +1,40 @@
 /**
- * `serve`: the chat server with its journal and its page, until SIGTERM or SIGINT.
- *
- * A stop answers what has arrived and closes everything: the connections (at most 4 s), the journal (2 s
- * each for a last batch and a last snapshot), the page (1 s), the log (0.3 s). `Server.stop` in
- * `server/server` has the first two.
+ * `serve`: the chat server with its journal and its page, until SIGTERM or SIGINT. `raise`: raises the
+ * rules of a chat that several servers share.
  */
 import { settingsOf } from "../chat/settings.ts";
 import type { Commits } from "../engine/commits.ts";
 import { openChat } from "../engine/local_commits.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, UsageError } from "../errors.ts";
+import { helpLines } from "../flags.ts";
 import { type Journal, memoryJournal } from "../journal/journal.ts";
 import { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
-import { parseServerOptions, type ServerOptions } from "../options.ts";
+import { parseServerOptions, SERVER_FLAGS, type ServerOptions } from "../options.ts";
 import { formatHostPort, type SocketAddress } from "../protocol/ip.ts";
 import { collectAtRest } from "../server/gc.ts";
 import { Server } from "../server/server.ts";
-import { print, serveHelp } from "./help.ts";
-import { requireFile, requireNatsFiles } from "./permissions.ts";
+import { requireFiles } from "./permissions.ts";
 
-/** At its end the program waits at most this long (ms) until the last lines of the log are written. */
+const USAGE = `a chat server with mailboxes
+
+Usage:
+  main.ts [serve] [flags]                      serve
+  main.ts client [name] [--connect HOST:PORT]  chat in the terminal
+  main.ts ping HOST:PORT                       exit code 0 if a server answers there
+  main.ts inspect [FILE] [--hex]               what the bytes of a client mean, and what is wrong
+  main.ts dump FILE [--json]                   what a file of --data holds, without texts
+  main.ts forget FILE NAME                     remove a user from a file that no server uses
+  main.ts raise --journal URLS                 after an upgrade of all servers: use its new rules
+
+Flags of serve:
+${helpLines(SERVER_FLAGS)}`;
+
+const ABOUT_RAISE =
+  `Make all servers that share a chat in NATS decide by the rules of this release, if all of them know
+these rules: main.ts raise --journal URLS, with the flags that the servers were started with`;
+
+/** A stop waits at most this long (ms) until the last lines of the log are written. */
 const LAST_LINES_MS = 300;
 
 /** The parts of the program that a subcommand may use. */
@@ -34,15 +49,19 @@ export interface Program {
 /**
  * Opens the chat, then the ports, says where it listens, and serves until a signal comes. Resolves to
  * the exit code. Throws `ExitError` where the server can't start.
+ *
+ * A stop answers what has arrived and closes everything: the connections (at most 4 s), the journal (2 s
+ * each for a last batch and a last snapshot), the page (1 s), the log (0.3 s).
  */
 export async function serve(args: string[], program: Program): Promise<number> {
   const options = parseServerOptions(args);
   const { version } = program;
-  if (options.help) return print(serveHelp(version));
-  if (options.version) return print(version);
-  if (options.data !== "") requireFile(options.data);
-  if (options.journal !== "") requireNatsFiles(options);
-
+  if (options.help || options.version) {
+    console.log(options.help ? `asvt-chat ${version}: ${USAGE}` : version);
+    return 0;
+  }
+  requireFiles(["read", "write"], [options.data]);
+  requireNatsFiles(options);
   const log = openLog(options);
   const page = options.http === "" ? undefined : await loadPage(version);
   const chat = await openStoredChat(options, log, page?.metrics, program);
@@ -61,8 +80,29 @@ export async function serve(args: string[], program: Program): Promise<number> {
   return 0;
 }
 
+/**
+ * Raises the rules of a shared chat and prints which ones it has now. Resolves to the exit code. Throws
+ * `ExitError` where they can't be raised.
+ */
+export async function raise(args: string[], { fail }: Program): Promise<number> {
+  const options = parseServerOptions(args);
+  if (options.help) {
+    console.log(ABOUT_RAISE);
+    return 0;
+  }
+  if (options.journal === "") throw new UsageError("raise needs --journal: where the chat is");
+  requireNatsFiles(options);
+  const { raiseRules } = await import("../engine/cluster.ts");
+  console.log(await raiseRules(options, { log: openLog(options), failed: fail }));
+  return 0;
+}
+
+function requireNatsFiles({ natsCreds, natsCa, natsCert, natsKey }: ServerOptions): void {
+  requireFiles(["read"], [natsCreds, natsCa, natsCert, natsKey]);
+}
+
 /** The log of a server, on stderr. */
-export function openLog({ log: format, logLinesMax: linesMax }: ServerOptions): Log {
+function openLog({ log: format, logLinesMax: linesMax }: ServerOptions): Log {
   return new Log(Deno.stderr, { format, linesMax });
 }
 
@@ -76,11 +116,11 @@ async function openStoredChat(
     const { openNats } = await import("../engine/cluster.ts");
     return await openNats(options, { log, meter, failed: fail });
   }
-  const journal = options.data === "" ? memoryJournal : await openFile(options.data, log);
-  return openChat(settingsOf(options), journal, log, meter);
+  return openChat(settingsOf(options), await openJournal(options, log), log, meter);
 }
 
-async function openFile(data: string, log: Log): Promise<Journal> {
+async function openJournal({ data }: ServerOptions, log: Log): Promise<Journal> {
+  if (data === "") return memoryJournal;
   const { SqliteJournal } = await import("../journal/sqlite/sqlite_journal.ts");
   return SqliteJournal.open(data, {
     progress: (rows) => log.event("reading", { data, rows }),

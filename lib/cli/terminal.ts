@@ -1,22 +1,20 @@
-/**
- * `client`: the chat in the terminal, for a person or a script. `text/input_line` says what a typed
- * line means, and `client/dialer` how long a name and a text may be.
- */
+/** `client`: the chat in the terminal, for a person or a script. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, DisconnectedError, type Result } from "../client/client.ts";
-import { messageOf, UsageError } from "../errors.ts";
-import { parseFlags, parseHostPort } from "../flags.ts";
-import { CLIENT_FLAGS } from "../options.ts";
 import { Dialer, SILENCE_MS } from "../client/dialer.ts";
-import type { SocketAddress } from "../protocol/ip.ts";
-import { printable } from "../text/printable.ts";
+import { messageOf, UsageError } from "../errors.ts";
+import { HELP_FLAG, parseFlags, parseHostPort, printHelp, text } from "../flags.ts";
 import type { Mail } from "../protocol/reply.ts";
-import { CLIENT_HELP, print } from "./help.ts";
-import { Screen } from "./screen.ts";
 import { type Action, parseLine } from "../text/input_line.ts";
 import { sentence } from "../text/phrases.ts";
+import { printable } from "../text/printable.ts";
 import { tooLong } from "../text/symbols.ts";
+import { Screen } from "./screen.ts";
 
+const FLAGS = { connect: text("HOST:PORT", "the server", "127.0.0.1:31337"), ...HELP_FLAG };
+const ABOUT = "Chat in the terminal: main.ts client [name] [flags]";
+
+/** The answer to `/help`. */
 const HELP = `Type a line and it goes to all users.
 @Bob hi      to one user; @"A b" hi for a name with blanks
 //hi         a line that begins with a slash (@@ with an at sign)
@@ -44,9 +42,9 @@ type ServerAction = Extract<Action, { kind: "all" | "one" | "users" | "logout" }
 /** The chat of one user. */
 class Terminal {
   readonly #dialer: Dialer;
-  /** Resolves to the exit code when the chat is over. */
-  readonly #end = Promise.withResolvers<number>();
-  readonly #screen = new Screen(() => this.#end.resolve(0));
+  /** Resolves when the chat is over. */
+  readonly #end = Promise.withResolvers<void>();
+  readonly #screen = new Screen(this.#end.resolve);
   #name: string | undefined;
   /** The registered client; `undefined` while it has no connection. */
   #client: Client | undefined;
@@ -55,8 +53,8 @@ class Terminal {
   /** The user leaves: the end of the connection is no loss. */
   #isLeaving = false;
 
-  constructor(target: SocketAddress, name: string | undefined) {
-    this.#dialer = new Dialer(target);
+  constructor(dialer: Dialer, name: string | undefined) {
+    this.#dialer = dialer;
     this.#name = name;
   }
 
@@ -64,31 +62,26 @@ class Terminal {
   async chat(): Promise<number> {
     this.#performLines().then(this.#end.resolve, this.#end.reject);
     try {
-      const code = await this.#end.promise;
-      this.#screen.close();
-      return code;
+      await this.#end.promise.finally(() => this.#screen.close());
+      return 0;
     } catch (error) {
-      this.#screen.close();
       console.error(printable(messageOf(error)));
       return 1;
     }
   }
 
-  async #performLines(): Promise<number> {
+  async #performLines(): Promise<void> {
     const client = await this.#join();
     this.#showMail(client).catch(this.#end.reject);
-    for (;;) {
+    while (!this.#isLeaving) {
       const line = await this.#screen.readLine();
-      if (line === undefined) break;
+      if (line === undefined) return await this.#showLastMail();
       const action = parseLine(line);
-      if (action.kind === "quit") return 0;
+      if (action.kind === "quit") return;
       const done = this.#perform(action, line);
       // A person may type the next line, or leave, while the server does not answer.
       if (!this.#screen.isTerminal || action.kind === "logout") await done;
-      if (this.#isLeaving) return 0;
     }
-    if (!this.#screen.isTerminal) await this.#showLastMail();
-    return 0;
   }
 
   /** Connects and registers. Where the server refuses the name, asks the user for another one. */
@@ -124,11 +117,9 @@ class Terminal {
     if (long !== undefined) throw new RefusedError(long);
     const result = await this.#dialer.replyWithin(SILENCE_MS, client.register(name));
     if (!result.ok) {
-      // The server's text names the port of this connection, which is another one at each try.
-      const isStrict = result.code === "address-used";
-      throw new RefusedError(
-        isStrict ? "The server knows your address under another name: use that one" : result.text,
-      );
+      // Then the server's text names the port of this connection, which is another one at each try.
+      if (result.code !== "address-used") throw new RefusedError(result.text);
+      throw new RefusedError("The server knows your address under another name: use that one");
     }
     this.#screen.printNote(`${printable(result.text)}. /help tells what you can type.`);
     this.#client = client;
@@ -151,13 +142,14 @@ class Terminal {
   }
 
   async #showNext(client: Client): Promise<void> {
-    const result = this.#dialer.hasWait
+    const { hasWait } = this.#dialer;
+    const result = hasWait
       ? await this.#dialer.replyWithin(1000 * WAIT_S + SILENCE_MS, client.wait(WAIT_S))
       : await this.#dialer.replyWithin(SILENCE_MS, client.receive());
     if (!result.ok && result.code === "not-registered") throw new Error("Your name was removed");
     if (!result.ok) throw new Error(result.text);
     this.#printMail(result.mail);
-    if (!this.#dialer.hasWait) await sleep(POLL_MS);
+    if (!hasWait) await sleep(POLL_MS);
   }
 
   /** Tries until the user is registered again. Only a script gives up, and throws. */
@@ -185,18 +177,20 @@ class Terminal {
     this.#ready = Promise.withResolvers();
   }
 
-  /** Performs the action of a line. */
   async #perform(action: Exclude<Action, { kind: "quit" }>, line: string): Promise<void> {
     if (action.kind === "nothing") return;
     if (action.kind === "help") return this.#screen.print(HELP);
     if (action.kind === "wrong") return this.#warn(action.why);
-    const long = this.#tooLong(action);
+    const { limits } = this.#dialer;
+    const long = ("to" in action ? tooLong("name", action.to, limits.name) : undefined) ??
+      ("text" in action ? tooLong("text", action.text, limits.text) : undefined);
     if (long !== undefined) return this.#warn(long);
     // A script waits until the client is connected again. A person is told that it is not.
     const client = this.#screen.isTerminal ? this.#client : await this.#ready.promise;
     if (client === undefined) return this.#warn(`Not connected, so this was not sent: ${line}`);
     try {
-      await this.#request(action, client);
+      const result = await this.#request(action, client);
+      if (!result.ok) this.#warn(result.text);
     } catch (error) {
       if (!(error instanceof DisconnectedError)) throw error;
       this.#forgetClient(client);
@@ -204,34 +198,32 @@ class Terminal {
     }
   }
 
-  #tooLong(action: ServerAction): string | undefined {
-    return ("to" in action ? tooLong("name", action.to, this.#dialer.limits.name) : undefined) ??
-      ("text" in action ? tooLong("text", action.text, this.#dialer.limits.text) : undefined);
-  }
-
-  async #request(action: ServerAction, client: Client): Promise<void> {
+  /** Sends the command of an action. Resolves to its result, of which a success is shown already. */
+  async #request(action: ServerAction, client: Client): Promise<Result<object>> {
     switch (action.kind) {
       case "users": {
         const result = await client.users();
-        if (!result.ok) return this.#warn(result.text);
+        if (!result.ok) return result;
         const names = result.users.map((name) => this.#screen.colouredName(name)).join(", ");
-        return this.#screen.print(`${result.users.length} here: ${names}`);
+        this.#screen.print(`${result.users.length} here: ${names}`);
+        return result;
       }
       case "all": {
         const result = await client.sendall(action.text);
         if (result.ok && result.full > 0) this.#warn(result.text);
-        return this.#warnOfRefusal(result);
+        return result;
       }
       case "one":
-        return this.#warnOfRefusal(await client.send(action.to, action.text));
+        return await client.send(action.to, action.text);
       case "logout":
         this.#isLeaving = true;
-        return this.#warnOfRefusal(await client.logout());
+        return await client.logout();
     }
   }
 
   /** Shows the mail that is there at the end of a script. */
   async #showLastMail(): Promise<void> {
+    if (this.#screen.isTerminal) return;
     const client = await this.#ready.promise;
     this.#isLeaving = true;
     const result = await this.#dialer.replyWithin(SILENCE_MS, client.receive());
@@ -244,10 +236,6 @@ class Terminal {
     }
   }
 
-  #warnOfRefusal(result: Result<object>): void {
-    if (!result.ok) this.#warn(result.text);
-  }
-
   #warn(text: string): void {
     this.#screen.printNote(`! ${printable(text)}`);
   }
@@ -257,8 +245,8 @@ class Terminal {
  * Chats in the terminal until the user leaves. Resolves to the exit code. Throws {@link UsageError}.
  */
 export async function client(args: string[]): Promise<number> {
-  const { options, positionals: [name, ...more] } = parseFlags(CLIENT_FLAGS, args);
-  if (options.help) return print(CLIENT_HELP);
+  const { options, positionals: [name, ...more] } = parseFlags(FLAGS, args);
+  if (options.help) return printHelp(ABOUT, FLAGS);
   if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": client takes one name`);
-  return await new Terminal(parseHostPort(options.connect), name).chat();
+  return await new Terminal(new Dialer(parseHostPort(options.connect)), name).chat();
 }
