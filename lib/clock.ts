@@ -2,10 +2,7 @@
 
 let now: number | undefined;
 
-/**
- * The time (ms, on the scale of `performance.now`) of the first call in this turn of the event
- * loop. A request needs the time three times, and each reading of the clock costs 0.1 µs.
- */
+/** The time (ms, as `performance.now` counts) of the first call in this turn of the event loop. */
 export function loopTime(): number {
   if (now === undefined) {
     now = performance.now();
@@ -19,20 +16,15 @@ export function forgetLoopTime(): void {
   now = undefined;
 }
 
-/**
- * Waits for a promise, but at most `ms` milliseconds. Resolves to its value, or to `undefined`
- * after that time. Throws the error of a promise that rejects within it.
- */
+/** The value of a promise, or `undefined` after `ms` milliseconds. Throws the promise's error. */
 export async function within<Value>(
   ms: number,
   promise: Promise<Value>,
 ): Promise<Value | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
+  const late = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => late.resolve(undefined), ms);
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([promise, late.promise]);
   } finally {
     clearTimeout(timer);
   }

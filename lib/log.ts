@@ -1,4 +1,4 @@
-/** The log: one line for each event. A slow reader of the log never holds up the server. */
+/** The log: one line for each event, written in the background and in order. */
 import { within } from "./clock.ts";
 import { printable, quoted } from "./text/printable.ts";
 
@@ -22,20 +22,20 @@ export interface LogOptions {
 const SUM_MS = 10_000;
 /** In that time at most this many refusals for one reason from one address have a line each. */
 const REFUSAL_LINES_MAX = 5;
-/** At most this many kinds of refusals have a sum each; all further refusals share one sum. */
+/** At most this many kinds of refusals have a sum each; all further ones share one. */
 const SUMS_MAX = 1_000;
 
 const encoder = new TextEncoder();
 
-/** Writes events to a sink, in the background and in order. */
+/** Writes events to a sink. A slow reader of the sink never holds up the server. */
 export class Log {
   readonly #sink: Sink;
   readonly #format: string;
   readonly #linesMax: number;
-  #lines: string[] = [];
+  readonly #lines: string[] = [];
   #dropped = 0;
   #writing: Promise<void> | undefined;
-  #sums = new Map<string, { fields: Fields; times: number }>();
+  readonly #sums = new Map<string, { fields: Fields; times: number }>();
   #sumTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(sink: Sink, { format, linesMax }: LogOptions) {
@@ -44,7 +44,6 @@ export class Log {
     this.#linesMax = linesMax;
   }
 
-  /** Logs an event, in the background. */
   event(name: string, fields: Fields): void {
     if (this.#format === "off") return;
     if (this.#lines.length >= this.#linesMax) {
@@ -61,11 +60,10 @@ export class Log {
    */
   refused(address: string, reason: string, fields: Fields): void {
     if (this.#format === "off") return;
-    const key = this.#sums.size < SUMS_MAX ? `${address} ${reason}` : "others";
-    const sum = this.#sums.get(key);
-    const times = (sum?.times ?? 0) + 1;
-    const about = key === "others" ? {} : { address, reason };
-    this.#sums.set(key, { fields: about, times });
+    const hasRoom = this.#sums.size < SUMS_MAX;
+    const key = hasRoom ? `${address} ${reason}` : "others";
+    const times = (this.#sums.get(key)?.times ?? 0) + 1;
+    this.#sums.set(key, { fields: hasRoom ? { address, reason } : {}, times });
     if (times <= REFUSAL_LINES_MAX) this.event("refused", { ...fields, reason });
     this.#sumTimer ??= setTimeout(() => this.#writeSums(), SUM_MS);
   }

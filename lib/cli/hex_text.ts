@@ -1,7 +1,7 @@
 /** Reads bytes in hex, as people write them and as tools print them. */
-import { clip } from "../text/symbols.ts";
 import { UsageError } from "../errors.ts";
 import { quoted } from "../text/printable.ts";
+import { clip } from "../text/symbols.ts";
 
 const FORMATS = "--hex reads 05 00 75, 0x05, \\x05, and what xxd and hexdump -C print";
 
@@ -10,7 +10,7 @@ const XXD = /^([0-9a-f]+):((?: (?:[0-9a-f]{2})+)+)(?: {2}(.*))?$/i;
 const HEXDUMP = /^([0-9a-f]{8,})((?: {1,2}[0-9a-f]{2})+) +\|(.*)\|$/i;
 /** The last line of `hexdump`: the number of bytes. */
 const HEXDUMP_END = /^([0-9a-f]{8,})$/i;
-/** A longer line is not matched against the expressions above: they would take too long. */
+/** A longer line is no row: megabytes would overflow the stack of these expressions. */
 const ROW_SYMBOLS_MAX = 1_024;
 
 const DIGITS = /^[0-9a-f]+$/i;
@@ -21,32 +21,31 @@ export function parseHex(text: string): Uint8Array {
     .filter(({ line }) => line.trim() !== "");
   const first = lines[0]?.line.trim() ?? "";
   const format = [XXD, HEXDUMP].find((row) => match(row, first));
-  const bytes: number[] = [];
+  let digits = "";
   for (const { line, number } of lines) {
-    const found = format === undefined
-      ? bytesOfWords(line, number)
-      : bytesOfRow(format, line.trim(), number, bytes.length);
-    for (const byte of found) bytes.push(byte);
+    digits += format === undefined
+      ? digitsOfWords(line, number)
+      : digitsOfRow(format, line.trim(), number, digits.length / 2);
   }
-  return Uint8Array.from(bytes);
+  return Uint8Array.fromHex(digits);
 }
 
 function match(row: RegExp, line: string): RegExpExecArray | null {
   return line.length > ROW_SYMBOLS_MAX ? null : row.exec(line);
 }
 
-function* bytesOfWords(line: string, number: number): Iterable<number> {
+/** The digits of words such as `0x05`, or pairs of digits with or without `\x` before each. */
+function digitsOfWords(line: string, number: number): string {
   const firstTwo: string[] = [];
+  let digits = "";
   for (const { 0: word, index } of line.matchAll(/[^\s,]+/g)) {
-    if (!isHexWord(word)) throw refusal(`Line ${number}, column ${index + 1}`, word);
+    const isHex = /^0x[0-9a-f]{1,2}$/i.test(word) ||
+      word.replace(/(?:\\x)?[0-9a-f]{2}/gi, "") === "";
+    if (!isHex) throw refusal(`Line ${number}, column ${index + 1}`, word);
     if (firstTwo.length < 2 && firstTwo.push(word) === 2) refuseOffset(firstTwo, number);
-    yield* bytesOfDigits(word);
+    digits += word.replace(/^0x(?=.$)/i, "0").replace(/0x|\\x/gi, "");
   }
-}
-
-/** True for `0x05`, and for pairs of digits with or without `\x` before each. */
-function isHexWord(word: string): boolean {
-  return /^0x[0-9a-f]{1,2}$/i.test(word) || word.replace(/(?:\\x)?[0-9a-f]{2}/gi, "") === "";
+  return digits;
 }
 
 /** Throws where the first word is longer than the second: then it is an offset, not bytes. */
@@ -66,12 +65,8 @@ function refusal(place: string, word: string): UsageError {
   return new UsageError(`${place}: ${quoted(clip(word))} ${why}. ${hint}${FORMATS}`);
 }
 
-/** The bytes of pairs of digits, with or without `0x` or `\x` before each. */
-function bytesOfDigits(digits: string): Uint8Array {
-  return Uint8Array.fromHex(digits.replace(/^0x(?=.$)/i, "0").replace(/0x|\\x|\s/gi, ""));
-}
-
-function bytesOfRow(format: RegExp, line: string, number: number, count: number): Uint8Array {
+/** The digits of a row of a dump. `count` is the number of bytes in the rows before it. */
+function digitsOfRow(format: RegExp, line: string, number: number, count: number): string {
   const wrong = (what: string) => new UsageError(`Line ${number}: ${what}`);
   if (line === "*") throw wrong("* stands for lines that hexdump left out. Use hexdump -v -C");
   const found = match(format, line) ?? (format === HEXDUMP ? match(HEXDUMP_END, line) : null);
@@ -79,22 +74,17 @@ function bytesOfRow(format: RegExp, line: string, number: number, count: number)
     const tool = format === XXD ? "xxd" : "hexdump -C";
     throw wrong(`${quoted(clip(line))} is no line of ${tool}, as the first is`);
   }
-  const [, offset = "", digits = "", text] = found;
+  const [, offset = "", pairs = "", text] = found;
   if (parseInt(offset, 16) !== count) {
     throw wrong(
       `it says that it begins at byte ${parseInt(offset, 16)} (${offset} in hex), but ${count} ` +
         "came before it. Give all lines from the first",
     );
   }
-  const bytes = bytesOfDigits(digits);
-  if (text !== undefined && text.trim() !== asText(bytes).trim()) {
-    throw wrong(`its bytes are ${quoted(asText(bytes))}, but beside them stands ${quoted(text)}`);
+  const digits = pairs.replaceAll(" ", "");
+  const shown = String.fromCharCode(...Uint8Array.fromHex(digits)).replace(/[^\x20-\x7e]/g, ".");
+  if (text !== undefined && text.trim() !== shown.trim()) {
+    throw wrong(`its bytes are ${quoted(shown)}, but beside them stands ${quoted(text)}`);
   }
-  return bytes;
-}
-
-/** The bytes as the text that a dump shows beside the hex. */
-function asText(bytes: Uint8Array): string {
-  const symbols = Array.from(bytes, (byte) => String.fromCharCode(byte));
-  return symbols.join("").replace(/[^\x20-\x7e]/g, ".");
+  return digits;
 }

@@ -1,13 +1,16 @@
 /** Parses the lines that a user types, in the terminal and on the page. */
 import { nearest } from "./nearest.ts";
 
-/** A line as a message: to all users, to one user, or not valid (`why` is for the user). */
+/** A message: to all users, to one user, or not valid (`why` is for the user). */
 export type Message =
   | { readonly kind: "all"; readonly text: string }
   | { readonly kind: "one"; readonly to: string; readonly text: string }
   | { readonly kind: "wrong"; readonly why: string };
 
-/** A line as an action: a message or a word behind a slash. */
+/** The words that may follow a slash. */
+const WORDS = ["users", "help", "logout", "quit"] as const;
+
+/** A line of the terminal: a message, a word behind a slash, or nothing. */
 export type Action =
   | Message
   | { readonly kind: "nothing" }
@@ -15,9 +18,6 @@ export type Action =
   | { readonly kind: "help" }
   | { readonly kind: "logout" }
   | { readonly kind: "quit" };
-
-/** The words that may follow a slash. */
-const WORDS = ["users", "help", "logout", "quit"] as const;
 
 /** Tells the user how to write a message to one person. */
 export const TO_ONE = 'To one person: @Bob hi, or @"A b" hi for a name with blanks';

@@ -1,8 +1,7 @@
 /**
  * Text and bytes from the wire, escaped so that they are safe to show: a message must not move the
  * cursor of a terminal, break a line of the log, or look like another name. The server sends names and
- * texts as they are; each program that shows them escapes them: `cli/screen` and `cli/terminal`, the
- * page, `log`, `protocol/inspector`.
+ * texts as they are: each program that shows them escapes them.
  */
 
 /**
