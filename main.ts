@@ -12,8 +12,8 @@ const SAME_SIGNAL_MS = 1_000;
 
 const program: Program = { version: config.version, fail, stopOnSignal };
 
-/** Runs a subcommand and resolves to the exit code. Only the modules of this subcommand are loaded. */
-async function main([subcommand = "serve", ...args]: string[]): Promise<number> {
+/** Runs a subcommand. Only the modules of this subcommand are loaded. */
+async function main([subcommand = "serve", ...args]: string[]): Promise<void> {
   if (subcommand.startsWith("-")) return await main(["serve", subcommand, ...args]);
   switch (subcommand) {
     case "serve":
@@ -76,7 +76,8 @@ function downloadError(error: unknown): ExitError {
 }
 
 try {
-  Deno.exit(await main(Deno.args));
+  await main(Deno.args);
+  Deno.exit();
 } catch (error) {
   fail(error);
 }

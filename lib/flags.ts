@@ -26,7 +26,8 @@ export const HELP_FLAG = { help: toggle("print this help") };
 
 /** Any text but the empty one, which may be the default. */
 export function text(value: string, meaning: string, initial = ""): Flag<string> {
-  return matching(value, initial, meaning, (given) => given !== "", "is empty");
+  const wrong = unless((given) => given !== "", "is empty");
+  return { value, default: initial, meaning, wrong };
 }
 
 /** A TCP port, or none by default. */
@@ -34,28 +35,32 @@ export function port(meaning: string): Flag<string> {
   return { ...whole(0, 0, 65_535, meaning), default: "" };
 }
 
-/** Origins of web pages, separated by commas. */
+/** Origins of web pages, separated by commas; none by default. */
 export function origins(meaning: string): Flag<string> {
   const isOrigin = (given: string) => URL.canParse(given) && new URL(given).origin === given;
-  const areOrigins = (given: string) => given.split(",").every(isOrigin);
-  const wrong = "is no list of origins, as in http://10.0.0.5:8080,https://chat.example";
-  return matching("LIST", "", meaning, areOrigins, wrong);
+  const wrong = unless(
+    (given) => given.split(",").every(isOrigin),
+    "is no list of origins, as in http://10.0.0.5:8080,https://chat.example",
+  );
+  return { value: "LIST", default: "", meaning, wrong };
 }
 
-/** URLs of NATS servers, separated by commas. */
+/** URLs of NATS servers, separated by commas; none by default. */
 export function natsServers(meaning: string): Flag<string> {
   const isServer = (given: string) => /^(nats|tls):\/\/([^\s/@:,]+|\[[^\s\]]+\]):\d+$/.test(given);
-  const areServers = (given: string) => given.split(",").every(isServer);
-  const wrong = "is no list of NATS servers, as in nats://10.0.0.5:4222,nats://10.0.0.6:4222, " +
-    "without blanks; a login belongs in a file for --nats-creds";
-  return matching("URLS", "", meaning, areServers, wrong);
+  const wrong = unless(
+    (given) => given.split(",").every(isServer),
+    "is no list of NATS servers, as in nats://10.0.0.5:4222,nats://10.0.0.6:4222, " +
+      "without blanks; a login belongs in a file for --nats-creds",
+  );
+  return { value: "URLS", default: "", meaning, wrong };
 }
 
 /** The name of a stream in NATS. */
 export function streamName(initial: string, meaning: string): Flag<string> {
   const isName = (given: string) => /^[\w-]{1,32}$/.test(given);
-  const wrong = "is no name of a stream: up to 32 letters, digits, - and _";
-  return matching("NAME", initial, meaning, isName, wrong);
+  const wrong = unless(isName, "is no name of a stream: up to 32 letters, digits, - and _");
+  return { value: "NAME", default: initial, meaning, wrong };
 }
 
 /** IP addresses and networks, separated by commas; none by default. */
@@ -67,8 +72,8 @@ export function networks(meaning: string): Flag<string> {
 /** One of the choices; the first is the default. */
 export function choice(choices: readonly string[], meaning: string): Flag<string> {
   const value = choices.join("|");
-  const isChoice = (given: string) => choices.includes(given);
-  return matching(value, choices[0]!, meaning, isChoice, `is none of ${value}`);
+  const wrong = unless((given) => choices.includes(given), `is none of ${value}`);
+  return { value, default: choices[0]!, meaning, wrong };
 }
 
 /** A flag without a value; off by default. */
@@ -96,28 +101,15 @@ export function hours(initial: number, meaning: string): Flag<number> {
 
 const DECIMAL = /^\d+(\.\d+)?$/;
 
-/** A flag whose value is its text, if that passes a check. */
-function matching(
-  value: string,
-  initial: string,
-  meaning: string,
-  isRight: (given: string) => boolean,
-  wrong: string,
-): Flag<string> {
-  return {
-    value,
-    default: initial,
-    meaning,
-    wrong: (given) => isRight(given) ? undefined : wrong,
-  };
+function outside(form: RegExp, what: string, min: number, max: number): Flag<number>["wrong"] {
+  return unless(
+    (given) => form.test(given) && Number(given) >= min && Number(given) <= max,
+    `is not a ${what} from ${min} to ${max}`,
+  );
 }
 
-/** The check of a number. */
-function outside(form: RegExp, what: string, min: number, max: number): Flag<number>["wrong"] {
-  return (given) =>
-    form.test(given) && Number(given) >= min && Number(given) <= max
-      ? undefined
-      : `is not a ${what} from ${min} to ${max}`;
+function unless(isRight: (given: string) => boolean, wrong: string): Flag<string>["wrong"] {
+  return (given) => isRight(given) ? undefined : wrong;
 }
 
 /** The flag of an option: `--idle-timeout-s` for `idleTimeoutS`. */
@@ -192,10 +184,9 @@ export function helpLines(table: Flags): string {
   }).join("\n");
 }
 
-/** Prints what a subcommand is for, and its flags. Returns the exit code 0. */
-export function printHelp(about: string, table: Flags): number {
+/** Prints what a subcommand is for, and its flags. */
+export function printHelp(about: string, table: Flags): void {
   console.log(`${about}\n\n${helpLines(table)}`);
-  return 0;
 }
 
 /**

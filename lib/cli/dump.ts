@@ -19,15 +19,14 @@ be using the file`;
 const ABOUT_FORGET =
   "Remove a user and the mail from a file of --data that no server uses: main.ts forget FILE NAME";
 
-/** Prints the content of a file. Returns the exit code. Throws `ExitError` where it can't be read. */
-export function dump(args: string[]): number {
+/** Prints the content of a file. Throws `ExitError` where it can't be read. */
+export function dump(args: string[]): void {
   const { options, positionals: [path, ...more] } = parseFlags(DUMP_FLAGS, args);
   if (options.help) return printHelp(ABOUT_DUMP, DUMP_FLAGS);
   if (path === undefined || more.length > 0) throw new UsageError("dump takes one argument, FILE");
   requireFiles(["read", "write"], [path]);
   const found = read(path);
   console.log(options.json ? JSON.stringify(found, null, 2) : table(found));
-  return 0;
 }
 
 /**
@@ -76,10 +75,10 @@ function table(found: ReturnType<typeof read>): string {
 }
 
 /**
- * Removes a user and the mail from a file that no server uses, and prints that. Resolves to the exit
- * code. Throws `ExitError` where the file is in use or has no such user.
+ * Removes a user and the mail from a file that no server uses, and prints that. Throws `ExitError`
+ * where the file is in use or has no such user.
  */
-export async function forget(args: string[]): Promise<number> {
+export async function forget(args: string[]): Promise<void> {
   const { options, positionals: [path, name, ...more] } = parseFlags(HELP_FLAG, args);
   if (options.help) return printHelp(ABOUT_FORGET, HELP_FLAG);
   if (path === undefined || name === undefined || more.length > 0) {
@@ -99,5 +98,4 @@ export async function forget(args: string[]): Promise<number> {
   journal.commit([entry]);
   await journal.close(step(state, entry).state);
   console.log(`'${printable(name)}' is forgotten`);
-  return 0;
 }

@@ -30,10 +30,10 @@ const GAP = "  ";
 const TABLE_WIDTH = 80;
 
 /**
- * Explains the bytes of a file, or of stdin (`-`). Resolves to the exit code: 0 where they are whole
- * commands, else 1. Throws {@link UsageError} where they can't be read.
+ * Explains the bytes of a file, or of stdin (`-`). Sets the exit code to 1 where they are not whole
+ * commands. Throws {@link UsageError} where they can't be read.
  */
-export async function inspect(args: string[]): Promise<number> {
+export async function inspect(args: string[]): Promise<void> {
   const { options, positionals: [path = "-", ...more] } = parseFlags(FLAGS, args);
   if (options.help) return printHelp(ABOUT, FLAGS);
   if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": inspect takes one FILE`);
@@ -41,7 +41,7 @@ export async function inspect(args: string[]): Promise<number> {
   const input = await read(path);
   const bytes = options.hex ? parseHex(new TextDecoder().decode(input)) : input;
   if (bytes.length === 0) throw new UsageError("There is nothing to inspect: not a byte came");
-  console.log(row(Object.keys(WIDTHS).map((title) => [title])));
+  console.log(row([[" byte"], ["hex"], ["text"], ["meaning"]]));
   let count = 0;
   let wrong: Line | undefined;
   for (const line of inspectBytes(bytes, options)) {
@@ -53,7 +53,7 @@ export async function inspect(args: string[]): Promise<number> {
   if (wrong?.offset === 0 && !options.hex && isHex(bytes)) {
     console.log("If this is how you write bytes in hex, add --hex.");
   }
-  return wrong === undefined ? 0 : 1;
+  if (wrong !== undefined) Deno.exitCode = 1;
 }
 
 /** Reads a file to its end. Throws {@link UsageError} where it is too long. */
@@ -106,7 +106,7 @@ function* inspectBytes(
 /** A line as a row of the table, with the explanation of its mistake below. */
 function format({ offset, hex, text, meaning, mistake }: Line): string {
   const cells = [
-    [String(offset)],
+    [String(offset).padStart(WIDTHS.byte)],
     wrapWords(hex, WIDTHS.hex),
     wrapSymbols(text, WIDTHS.text),
     wrapWords(meaning, WIDTHS.meaning),
@@ -117,17 +117,12 @@ function format({ offset, hex, text, meaning, mistake }: Line): string {
   return [row(cells), ...words.map((line) => indent + line)].join("\n");
 }
 
-/** A row of the table. Each cell is a list of lines; the first cell is aligned right. */
+/** A row of the table. Each cell is a list of lines. */
 function row(cells: readonly (readonly string[])[]): string {
+  const widths = Object.values(WIDTHS);
   const height = Math.max(...cells.map((cell) => cell.length));
   return Array.from({ length: height }, (_, line) => {
-    const [byte = "", hex = "", text = "", meaning = ""] = cells.map((cell) => cell[line]);
-    const padded = [
-      byte.padStart(WIDTHS.byte),
-      hex.padEnd(WIDTHS.hex),
-      text.padEnd(WIDTHS.text),
-      meaning,
-    ];
+    const padded = cells.map((cell, column) => (cell[line] ?? "").padEnd(widths[column]!));
     return padded.join(GAP).trimEnd();
   }).join("\n");
 }

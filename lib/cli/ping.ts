@@ -2,7 +2,7 @@
 import { Client } from "../client/client.ts";
 import { dial, SILENCE_MS } from "../client/dialer.ts";
 import { within } from "../clock.ts";
-import { messageOf, UsageError } from "../errors.ts";
+import { ExitError, messageOf, UsageError } from "../errors.ts";
 import { HELP_FLAG, parseFlags, parseHostPort, printHelp } from "../flags.ts";
 import { formatHostPort } from "../protocol/ip.ts";
 import { counted } from "../text/phrases.ts";
@@ -11,11 +11,8 @@ import { printable } from "../text/printable.ts";
 const ABOUT =
   "Ask whether a server answers: main.ts ping HOST:PORT. The exit code is 0 if it does, else 1";
 
-/**
- * Prints the number of users on a server, or why it does not answer. Resolves to the exit code: 0 where
- * it answers, else 1. Throws {@link UsageError}.
- */
-export async function ping(args: string[]): Promise<number> {
+/** Prints the number of users on a server. Throws {@link ExitError} where it does not answer. */
+export async function ping(args: string[]): Promise<void> {
   const { options, positionals: [given, ...more] } = parseFlags(HELP_FLAG, args);
   if (options.help) return printHelp(ABOUT, HELP_FLAG);
   if (given === undefined || more.length > 0) {
@@ -31,9 +28,7 @@ export async function ping(args: string[]): Promise<number> {
     }
     if (!result.ok) throw new Error(printable(result.text));
     console.log(`${where} answers: ${counted(result.users.length, "user")}`);
-    return 0;
   } catch (error) {
-    console.error(messageOf(error));
-    return 1;
+    throw new ExitError(messageOf(error));
   }
 }

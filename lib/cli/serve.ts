@@ -47,19 +47,17 @@ export interface Program {
 }
 
 /**
- * Opens the chat, then the ports, says where it listens, and serves until a signal comes. Resolves to
- * the exit code. Throws `ExitError` where the server can't start.
+ * Opens the chat, then the ports, says where it listens, and serves until a signal comes. Throws
+ * `ExitError` where the server can't start.
  *
  * A stop answers what has arrived and closes everything: the connections (at most 4 s), the journal (2 s
  * each for a last batch and a last snapshot), the page (1 s), the log (0.3 s).
  */
-export async function serve(args: string[], program: Program): Promise<number> {
+export async function serve(args: string[], program: Program): Promise<void> {
   const options = parseServerOptions(args);
   const { version } = program;
-  if (options.help || options.version) {
-    console.log(options.help ? `asvt-chat ${version}: ${USAGE}` : version);
-    return 0;
-  }
+  if (options.help) return console.log(`asvt-chat ${version}: ${USAGE}`);
+  if (options.version) return console.log(version);
   requireFiles(["read", "write"], [options.data]);
   requireNatsFiles(options);
   const log = openLog(options);
@@ -77,24 +75,19 @@ export async function serve(args: string[], program: Program): Promise<number> {
   });
   await announce(options, server.address, http?.url);
   await stopped;
-  return 0;
 }
 
 /**
- * Raises the rules of a shared chat and prints which ones it has now. Resolves to the exit code. Throws
- * `ExitError` where they can't be raised.
+ * Raises the rules of a shared chat and prints which ones it has now. Throws `ExitError` where they
+ * can't be raised.
  */
-export async function raise(args: string[], { fail }: Program): Promise<number> {
+export async function raise(args: string[], { fail }: Program): Promise<void> {
   const options = parseServerOptions(args);
-  if (options.help) {
-    console.log(ABOUT_RAISE);
-    return 0;
-  }
+  if (options.help) return console.log(ABOUT_RAISE);
   if (options.journal === "") throw new UsageError("raise needs --journal: where the chat is");
   requireNatsFiles(options);
   const { raiseRules } = await import("../engine/cluster.ts");
   console.log(await raiseRules(options, { log: openLog(options), failed: fail }));
-  return 0;
 }
 
 function requireNatsFiles({ natsCreds, natsCa, natsCert, natsKey }: ServerOptions): void {

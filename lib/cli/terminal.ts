@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, DisconnectedError, type Result } from "../client/client.ts";
 import { Dialer, SILENCE_MS } from "../client/dialer.ts";
-import { messageOf, UsageError } from "../errors.ts";
+import { ExitError, messageOf, UsageError } from "../errors.ts";
 import { HELP_FLAG, parseFlags, parseHostPort, printHelp, text } from "../flags.ts";
 import type { Mail } from "../protocol/reply.ts";
 import { type Action, parseLine } from "../text/input_line.ts";
@@ -58,15 +58,15 @@ class Terminal {
     this.#name = name;
   }
 
-  /** Chats until the user leaves. Resolves to the exit code: 0, or 1 after an error, which is printed. */
-  async chat(): Promise<number> {
+  /** Chats until the user leaves. Throws {@link ExitError}. */
+  async chat(): Promise<void> {
     this.#performLines().then(this.#end.resolve, this.#end.reject);
     try {
-      await this.#end.promise.finally(() => this.#screen.close());
-      return 0;
+      await this.#end.promise;
     } catch (error) {
-      console.error(printable(messageOf(error)));
-      return 1;
+      throw new ExitError(printable(messageOf(error)));
+    } finally {
+      this.#screen.close();
     }
   }
 
@@ -241,12 +241,10 @@ class Terminal {
   }
 }
 
-/**
- * Chats in the terminal until the user leaves. Resolves to the exit code. Throws {@link UsageError}.
- */
-export async function client(args: string[]): Promise<number> {
+/** Chats in the terminal until the user leaves. Throws {@link ExitError}. */
+export async function client(args: string[]): Promise<void> {
   const { options, positionals: [name, ...more] } = parseFlags(FLAGS, args);
   if (options.help) return printHelp(ABOUT, FLAGS);
   if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": client takes one name`);
-  return await new Terminal(new Dialer(parseHostPort(options.connect)), name).chat();
+  await new Terminal(new Dialer(parseHostPort(options.connect)), name).chat();
 }
