@@ -118,8 +118,8 @@ export function flagName(option: string): string {
 }
 
 /**
- * Parses a command line by a table of flags. Flags that are not given have their defaults, the last
- * of equal flags counts, and arguments behind `--` are no flags. Throws {@link UsageError}.
+ * Parses a command line by a table of flags. Of equal flags the last one counts; arguments behind
+ * `--` are no flags. Throws {@link UsageError}.
  */
 export function parseFlags<Table extends Flags>(
   table: Table,
@@ -178,9 +178,9 @@ function parseValue(
 /** The lines of `--help`, one for each flag: name, value, meaning, default. */
 export function helpLines(table: Flags): string {
   return Object.entries(table).map(([option, flag]) => {
-    const usage = `${flagName(option)}${flag.value === undefined ? "" : ` ${flag.value}`}`;
-    const initial = flag.value === undefined ? "" : ` [${flag.default}]`;
-    return `${usage.padEnd(34)}${flag.meaning}${initial}`;
+    const name = flagName(option);
+    if (flag.value === undefined) return `${name.padEnd(34)}${flag.meaning}`;
+    return `${`${name} ${flag.value}`.padEnd(34)}${flag.meaning} [${flag.default}]`;
   }).join("\n");
 }
 

@@ -5,11 +5,8 @@ import { printable, quoted } from "./text/printable.ts";
 /** The fields of an event. Strings may come from the wire, so they are escaped. */
 export type Fields = Readonly<Record<string, string | number | undefined>>;
 
-/** The destination of the log, such as `Deno.stderr`. */
-export interface Sink {
-  /** Writes some of the bytes, and resolves to their number. */
-  write(bytes: Uint8Array): Promise<number>;
-}
+/** The destination of the log. */
+export type Sink = Pick<typeof Deno.stderr, "write">;
 
 export interface LogOptions {
   /** `text`, `json` or `off`. */
@@ -44,6 +41,7 @@ export class Log {
     this.#linesMax = linesMax;
   }
 
+  /** Logs an event. */
   event(name: string, fields: Fields): void {
     if (this.#format === "off") return;
     if (this.#lines.length >= this.#linesMax) {
@@ -54,10 +52,7 @@ export class Log {
     this.#writing ??= this.#write();
   }
 
-  /**
-   * Logs a refusal. From the sixth for one reason from one address on, refusals are only counted,
-   * and the sum is logged later.
-   */
+  /** Logs a refusal, or only counts it if there were many for this reason from this address. */
   refused(address: string, reason: string, fields: Fields): void {
     if (this.#format === "off") return;
     const hasRoom = this.#sums.size < SUMS_MAX;

@@ -4,7 +4,6 @@ import { UsageError } from "./errors.ts";
 import {
   choice,
   flagName,
-  type Flags,
   HELP_FLAG,
   hours,
   natsServers,
@@ -87,7 +86,7 @@ export const SERVER_FLAGS = {
   logLinesMax: whole(1_000, 1, 1_000_000, "lines of the log that may wait to be written"),
   version: toggle("print the version"),
   ...HELP_FLAG,
-} satisfies Flags;
+};
 
 /** What `--strict` means for flags that are not given. */
 const STRICT_ARGS = ["--idle-timeout-s", "10"];

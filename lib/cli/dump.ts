@@ -29,10 +29,7 @@ export function dump(args: string[]): void {
   console.log(options.json ? JSON.stringify(found, null, 2) : table(found));
 }
 
-/**
- * The content of a file, which a server may be using, without the texts of mail. `rules` is the version
- * of the rules that the chat follows.
- */
+/** The content of a file, which a server may be using, without the texts of mail. */
 function read(path: string) {
   const file = openFileToRead(path);
   try {
@@ -86,7 +83,6 @@ export async function forget(args: string[]): Promise<void> {
   }
   requireFiles(["read", "write"], [path]);
   requireExists(path);
-  // A user at a terminal needs no progress.
   const journal = SqliteJournal.open(path, { progress: () => {}, snapshotFailed: () => {} });
   const state = replay(journal.read(), DEFAULT_SETTINGS);
   const user = state.users.byName.get(name);

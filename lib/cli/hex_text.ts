@@ -17,15 +17,14 @@ const DIGITS = /^[0-9a-f]+$/i;
 
 /** The bytes of a text in hex. Throws {@link UsageError} with the place of what is no hex. */
 export function parseHex(text: string): Uint8Array {
-  const lines = text.split(/\r?\n/).map((line, at) => ({ line, number: at + 1 }))
-    .filter(({ line }) => line.trim() !== "");
-  const first = lines[0]?.line.trim() ?? "";
-  const format = [XXD, HEXDUMP].find((row) => match(row, first));
+  const [first = ""] = text.trim().split("\n", 1);
+  const format = [XXD, HEXDUMP].find((row) => match(row, first.trim()));
   let digits = "";
-  for (const { line, number } of lines) {
+  for (const [at, line] of text.split(/\r?\n/).entries()) {
+    if (line.trim() === "") continue;
     digits += format === undefined
-      ? digitsOfWords(line, number)
-      : digitsOfRow(format, line.trim(), number, digits.length / 2);
+      ? digitsOfWords(line, at + 1)
+      : digitsOfRow(format, line.trim(), at + 1, digits.length / 2);
   }
   return Uint8Array.fromHex(digits);
 }

@@ -11,7 +11,7 @@ export class Screen {
   readonly isTerminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
   readonly #hasColours = Deno.stdout.isTerminal() && !Deno.noColor;
   readonly #editor: Interface;
-  /** The lines of the input. While many wait to be read the editor takes no further ones. */
+  /** The lines of the input. While many wait the editor takes no further ones. */
   readonly #lines: AsyncIterator<string>;
   #isClosed = false;
 
@@ -24,8 +24,7 @@ export class Screen {
     this.#lines = this.#editor[Symbol.asyncIterator]();
     this.#editor.on("line", () => this.#showPrompt());
     this.#editor.on("SIGINT", interrupt);
-    // Without this listener the editor answers Ctrl-Z with a signal to itself, which needs one more
-    // permission.
+    // Else the editor answers Ctrl-Z with a signal to itself, which needs one more permission.
     this.#editor.on("SIGTSTP", () => {});
     this.#editor.on("close", () => {
       if (this.isTerminal) this.#overwriteInput("");

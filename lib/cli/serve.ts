@@ -3,13 +3,13 @@
  * rules of a chat that several servers share.
  */
 import { settingsOf } from "../chat/settings.ts";
+import type { NatsContext } from "../engine/cluster.ts";
 import type { Commits } from "../engine/commits.ts";
 import { openChat } from "../engine/local_commits.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { helpLines } from "../flags.ts";
 import { type Journal, memoryJournal } from "../journal/journal.ts";
 import { Log } from "../log.ts";
-import type { Meter } from "../meter.ts";
 import { parseServerOptions, SERVER_FLAGS, type ServerOptions } from "../options.ts";
 import { formatHostPort, type SocketAddress } from "../protocol/ip.ts";
 import { collectAtRest } from "../server/gc.ts";
@@ -37,7 +37,7 @@ these rules: main.ts raise --journal URLS, with the flags that the servers were 
 /** A stop waits at most this long (ms) until the last lines of the log are written. */
 const LAST_LINES_MS = 300;
 
-/** The parts of the program that a subcommand may use. */
+/** The parts of the program that a subcommand uses. */
 export interface Program {
   readonly version: string;
   /** Tells the user about an error and ends the program. */
@@ -62,7 +62,8 @@ export async function serve(args: string[], program: Program): Promise<void> {
   requireNatsFiles(options);
   const log = openLog(options);
   const page = options.http === "" ? undefined : await loadPage(version);
-  const chat = await openStoredChat(options, log, page?.metrics, program);
+  const context = { log, meter: page?.metrics, failed: program.fail };
+  const chat = await openStoredChat(options, context);
   const server = new Server(options, log, chat, page?.metrics);
   const http = page && new page.HttpServer(server, options, page.metrics, log);
   collectAtRest();
@@ -99,16 +100,12 @@ function openLog({ log: format, logLinesMax: linesMax }: ServerOptions): Log {
   return new Log(Deno.stderr, { format, linesMax });
 }
 
-async function openStoredChat(
-  options: ServerOptions,
-  log: Log,
-  meter: Meter | undefined,
-  { fail }: Program,
-): Promise<Commits> {
+async function openStoredChat(options: ServerOptions, context: NatsContext): Promise<Commits> {
   if (options.journal !== "") {
     const { openNats } = await import("../engine/cluster.ts");
-    return await openNats(options, { log, meter, failed: fail });
+    return await openNats(options, context);
   }
+  const { log, meter } = context;
   return openChat(settingsOf(options), await openJournal(options, log), log, meter);
 }
 

@@ -23,20 +23,20 @@ const HELP = `Type a line and it goes to all users.
 /quit        leave; your name stays, and mail waits for you
 /help        this text`;
 
-/** A `wait` of the client asks for this long (s); the next one follows at once. */
+/** A `wait` takes at most this long (s); the next one follows at once. */
 const WAIT_S = 30;
 /** A strict server has no `wait`: the client asks for mail at this interval (ms). */
 const POLL_MS = 1_000;
 /** The first pause before a new try to connect (ms). Each further pause is twice as long. */
 const BACK_OFF_MS = 250;
 const BACK_OFF_MS_MAX = 5_000;
-/** A script gives up this long after it lost the server (ms). A person can end the client instead. */
+/** A script gives up this long after it lost the server (ms); a person may wait longer. */
 const SCRIPT_RECONNECT_MS_MAX = 30_000;
 
-/** The server does not take the user under this name. */
+/** The server refuses the name. */
 class RefusedError extends Error {}
 
-/** An action that takes a command to the server. */
+/** An action that sends a command. */
 type ServerAction = Extract<Action, { kind: "all" | "one" | "users" | "logout" }>;
 
 /** The chat of one user. */
