@@ -8,7 +8,7 @@ import { encodeEntries } from "../../chat/entry_codec.ts";
 import type { Entry } from "../../chat/entry.ts";
 import type { SqliteReader } from "./reader.ts";
 
-/** Knows the place of every batch. A place is the key of a row. */
+/** Knows the place (the key of the row) of every batch. */
 export class BatchTable {
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
@@ -20,8 +20,6 @@ export class BatchTable {
   #free: number[];
   /** Places of batches that the snapshot holds, to be deleted: they were free for too long. */
   #surplus: number[] = [];
-  /** The largest place. */
-  #lastPlace: number;
 
   constructor(database: DatabaseSync, reader: SqliteReader) {
     this.#insert = database.prepare("INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)");
@@ -31,7 +29,6 @@ export class BatchTable {
     this.#through = reader.current().through;
     this.#used = reader.places("after", this.#through);
     this.#free = reader.places("up to", this.#through);
-    this.#lastPlace = reader.number("SELECT max(place) FROM batch");
   }
 
   /** The number of the last batch; 0 if there was none yet. */
@@ -42,10 +39,11 @@ export class BatchTable {
   /** Stores the next batch; `at` is the time (ms since 1970). Throws SQLite's errors. */
   insert(entries: readonly Entry[], at: number): void {
     const body = encodeEntries(entries);
-    const place = this.#free.at(-1) ?? this.#lastPlace + 1;
-    this.#insert.run(place, this.last + 1, at, body, crc32(body));
-    if (this.#free.pop() === undefined) this.#lastPlace = place;
-    this.#used.push(place);
+    // Where no place is free, SQLite adds a row behind the last one.
+    const place = this.#free.at(-1) ?? null;
+    const { lastInsertRowid } = this.#insert.run(place, this.last + 1, at, body, crc32(body));
+    this.#free.pop();
+    this.#used.push(Number(lastInsertRowid));
   }
 
   /** A new snapshot holds the batches up to this one: their places are free from now on. */

@@ -6,25 +6,24 @@ import type { Entry } from "../../chat/entry.ts";
 import type { Stored } from "../journal.ts";
 import { damaged, numberFrom, toJournalError } from "./file.ts";
 
-/** Told from time to time how many rows were read. */
-export interface Progress {
-  /** At least this much time (ms) lies between two calls. */
-  readonly everyMs: number;
-  readonly tell: (rows: number) => void;
-}
-
-const NO_PROGRESS: Progress = { everyMs: Infinity, tell: () => {} };
-
 /** Reads the database of a journal's file. Its methods throw {@link JournalError}. */
 export class SqliteReader {
   readonly #path: string;
   readonly #database: DatabaseSync;
-  readonly #progress: Progress;
+  readonly #progress: (rows: number) => void;
+  readonly #progressMs: number;
 
-  constructor(path: string, database: DatabaseSync, progress = NO_PROGRESS) {
+  /** `progress` is told how many rows were read, at most once in `progressMs` milliseconds. */
+  constructor(
+    path: string,
+    database: DatabaseSync,
+    progress = (_rows: number) => {},
+    progressMs = Infinity,
+  ) {
     this.#path = path;
     this.#database = database;
     this.#progress = progress;
+    this.#progressMs = progressMs;
   }
 
   /** The content of the file. Its rows and batches are read one by one, as they are asked for. */
@@ -40,16 +39,16 @@ export class SqliteReader {
   /** The generation of the snapshot that counts, and the last batch that it holds. */
   current(): { generation: number; through: number } {
     return {
-      generation: this.number("SELECT generation FROM current"),
-      through: this.number("SELECT through FROM current"),
+      generation: this.#number("SELECT generation FROM current"),
+      through: this.#number("SELECT through FROM current"),
     };
   }
 
   /** The size of the file, and when something was last stored (ms since 1970). */
   size(): { bytes: number; at: number } {
     return {
-      bytes: this.number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
-      at: this.number(
+      bytes: this.#number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
+      at: this.#number(
         "SELECT max(at) FROM (SELECT at FROM current UNION ALL SELECT max(at) FROM batch)",
       ),
     };
@@ -66,8 +65,7 @@ export class SqliteReader {
     });
   }
 
-  /** The first value of a query, as a number; 0 if there is none. */
-  number(query: string): number {
+  #number(query: string): number {
     return this.#checked(() => numberFrom(this.#database, query));
   }
 
@@ -92,17 +90,16 @@ export class SqliteReader {
 
   /** The bodies of rows. Their numbers must count up from `first`, and their checksums be right. */
   *#bodies(rows: Iterable<unknown>, first: number): Generator<string> {
-    const { everyMs, tell } = this.#progress;
     let count = 0;
-    let tellAt = performance.now() + everyMs;
+    let tellAt = performance.now() + this.#progressMs;
     try {
       for (const row of rows) {
         const { number, body, crc } = row as { number: number; body: string; crc: number };
         if (number !== first + count || crc32(body) !== crc) throw damaged(this.#path);
         count++;
         if (performance.now() >= tellAt) {
-          tell(count);
-          tellAt += everyMs;
+          this.#progress(count);
+          tellAt += this.#progressMs;
         }
         yield body;
       }

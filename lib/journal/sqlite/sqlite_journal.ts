@@ -5,25 +5,21 @@ import { entriesPerSnapshot, type Journal, type Stored } from "../journal.ts";
 import { BatchTable } from "./batch_table.ts";
 import { type OpenFile, openFile, toJournalError } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
-import { SnapshotWriter, type WriterOptions } from "./snapshot_writer.ts";
+import { type Slices, SnapshotWriter } from "./snapshot_writer.ts";
 
 /** How a journal spreads its work over time. */
-export interface Schedule extends Pick<WriterOptions, "sliceMs" | "restMs"> {
+export interface Schedule extends Slices {
   /** The number of entries after which a snapshot is due; `alive` is the number of users and messages. */
   readonly snapshotEntries: (alive: number) => number;
   /** Progress is told this often (ms) while much is read. */
   readonly progressMs: number;
 }
 
-/**
- * A small chat has a snapshot after this many entries. The sooner it comes, the fewer rows are there
- * to be overwritten, and the more of them stay in the processor's cache.
- */
-const SNAPSHOT_ENTRIES_MIN = 25_000;
-
 /** The schedule of a server. */
 export const SCHEDULE: Schedule = {
-  snapshotEntries: (alive) => entriesPerSnapshot(alive, SNAPSHOT_ENTRIES_MIN),
+  // The sooner a snapshot comes, the fewer rows are overwritten, and the more of them stay in the
+  // processor's cache.
+  snapshotEntries: (alive) => entriesPerSnapshot(alive, 25_000),
   sliceMs: 4,
   restMs: 5_000,
   progressMs: 1_000,
@@ -57,17 +53,12 @@ export class SqliteJournal implements Journal {
     const { database } = file;
     this.#file = file;
     this.#schedule = schedule;
-    this.#reader = new SqliteReader(path, database, {
-      everyMs: schedule.progressMs,
-      tell: (rows) => listener.progress(rows),
-    });
+    const progress = (rows: number) => listener.progress(rows);
+    this.#reader = new SqliteReader(path, database, progress, schedule.progressMs);
     this.#at = this.#reader.size().at;
     this.#batches = new BatchTable(database, this.#reader);
-    this.#writer = new SnapshotWriter(database, this.#batches, {
-      sliceMs: schedule.sliceMs,
-      restMs: schedule.restMs,
-      failed: (error) => listener.snapshotFailed(error),
-    });
+    const failed = (error: unknown) => listener.snapshotFailed(error);
+    this.#writer = new SnapshotWriter(database, this.#batches, schedule, failed);
   }
 
   /** Opens a file for this process alone, or creates it. Throws {@link JournalError}. */
