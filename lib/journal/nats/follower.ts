@@ -7,6 +7,7 @@ import {
   type JetStreamManager,
   type JsMsg,
 } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { within } from "../../clock.ts";
 import { JournalError } from "../journal.ts";
 import type { SharedJournal } from "../shared_journal.ts";
@@ -28,95 +29,65 @@ const RETRY_MS = 250;
 /** A snapshot that must be there is looked for this often. */
 const RELOADS_MAX = 20;
 
-/** Follows one stream. */
-export class StreamFollower {
-  readonly #stream: string;
-  readonly #manager: JetStreamManager;
-  readonly #snapshots: NatsSnapshots;
-  #messages: ConsumerMessages | undefined;
-  #isStopped = false;
+/** A stream that is open, by its name. */
+export interface OpenStream {
+  readonly name: string;
+  readonly connection: NatsConnection;
+  readonly manager: JetStreamManager;
+  readonly snapshots: NatsSnapshots;
+}
 
-  constructor(stream: string, manager: JetStreamManager, snapshots: NatsSnapshots) {
-    this.#stream = stream;
-    this.#manager = manager;
-    this.#snapshots = snapshots;
-  }
-
-  /**
-   * Hands each message to the journal, in their order, until it is stopped. If messages were purged
-   * before they were read, the journal goes on with a snapshot. Rejects with a {@link JournalError}
-   * if it can't go on.
-   */
-  async follow(journal: SharedJournal): Promise<void> {
-    while (!this.#isStopped) {
-      try {
-        if (await this.#read(journal) === "purged") {
-          await this.#reload(journal);
-          continue;
-        }
-      } catch (error) {
-        if (error instanceof JournalError) throw error;
-        // NATS is away, and will come back.
-      }
-      if (!this.#isStopped) await sleep(RETRY_MS);
-    }
-  }
-
-  stop(): void {
-    this.#isStopped = true;
-    this.#messages?.stop();
-  }
-
-  /** Reads with one reader, until it is lost. `purged`: the next message is not in the stream. */
-  async #read(journal: SharedJournal): Promise<"purged" | "lost"> {
-    const next = journal.through + 1;
-    const making = this.#manager.consumers.add(this.#stream, {
-      ack_policy: AckPolicy.None,
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: next,
-      inactive_threshold: 1e6 * UNUSED_MS,
-      mem_storage: true,
-      num_replicas: 1,
-    });
-    const made = await within(READER_MADE_MS, making);
-    if (made === undefined) return "lost";
-    // A reader begins with the first message that is still there. It stands before it now.
-    if (made.delivered.stream_seq >= next) return "purged";
-    const messages = await this.#manager.jetstream().consumers.getConsumerFromInfo(made)
-      .consume({ expires: 5 * HEARTBEAT_MS, idle_heartbeat: HEARTBEAT_MS });
-    this.#messages = messages;
-    const silence = setTimeout(() => messages.stop(), SILENCE_MS);
-    hearHeartbeats(messages, journal, () => silence.refresh());
+/**
+ * Hands each message to the journal, in their order, until the connection is closed. If messages were
+ * purged before they were read, the journal goes on with a snapshot. Rejects with a
+ * {@link JournalError} if it can't go on.
+ */
+export async function followStream(stream: OpenStream, journal: SharedJournal): Promise<void> {
+  for (;;) {
     try {
-      for await (const message of messages) {
-        silence.refresh();
-        // The message before was lost on its way, or purged just now: another reader finds out.
-        if (message.seq > journal.through + 1) return "lost";
-        if (message.seq === journal.through + 1) receive(journal, message);
-      }
-      return "lost";
-    } finally {
-      clearTimeout(silence);
-      messages.stop();
+      if (await read(stream, journal) === "purged") await reload(stream, journal);
+    } catch (error) {
+      if (error instanceof JournalError) throw error;
+      // NATS is away, and will come back.
     }
+    if (stream.connection.isClosed()) return;
+    await sleep(RETRY_MS);
   }
+}
 
-  /**
-   * Goes on with a snapshot that holds the missing messages. A NATS server that was paused may not
-   * know it at once.
-   */
-  async #reload(journal: SharedJournal): Promise<void> {
-    for (let tries = 0; tries < RELOADS_MAX; tries++) {
-      const snapshot = await this.#snapshots.load();
-      if (snapshot !== undefined && snapshot.through > journal.through) {
-        return journal.reset(snapshot.state, snapshot.through);
-      }
-      await sleep(RETRY_MS);
+/** Reads with one reader, until it is lost. `purged`: the next message is not in the stream. */
+async function read(
+  { name, manager }: OpenStream,
+  journal: SharedJournal,
+): Promise<"purged" | "lost"> {
+  const next = journal.through + 1;
+  const making = manager.consumers.add(name, {
+    ack_policy: AckPolicy.None,
+    deliver_policy: DeliverPolicy.StartSequence,
+    opt_start_seq: next,
+    inactive_threshold: 1e6 * UNUSED_MS,
+    mem_storage: true,
+    num_replicas: 1,
+  });
+  const made = await within(READER_MADE_MS, making);
+  if (made === undefined) return "lost";
+  // A reader begins with the first message that is still there. It stands before it now.
+  if (made.delivered.stream_seq >= next) return "purged";
+  const messages = await manager.jetstream().consumers.getConsumerFromInfo(made)
+    .consume({ expires: 5 * HEARTBEAT_MS, idle_heartbeat: HEARTBEAT_MS });
+  const silence = setTimeout(() => messages.stop(), SILENCE_MS);
+  hearHeartbeats(messages, journal, () => silence.refresh());
+  try {
+    for await (const message of messages) {
+      silence.refresh();
+      // The message before was lost on its way, or purged just now: another reader finds out.
+      if (message.seq > journal.through + 1) return "lost";
+      if (message.seq === journal.through + 1) receive(journal, message);
     }
-    throw new JournalError(
-      `The stream ${this.#stream} begins behind message ${journal.through + 1}, and no snapshot ` +
-        `holds what is missing: it was purged by hand, or restored without KV_${this.#stream}`,
-    );
+    return "lost";
+  } finally {
+    clearTimeout(silence);
+    messages.stop();
   }
 }
 
@@ -146,4 +117,22 @@ async function hearHeartbeats(
     const hasHandledAll = messages.getProcessed() === messages.getReceived();
     if (hasHandledAll && event.lastStreamSequence > journal.through) messages.stop();
   }
+}
+
+/**
+ * Goes on with a snapshot that holds the missing messages. A NATS server that was paused may not know
+ * it at once.
+ */
+async function reload({ name, snapshots }: OpenStream, journal: SharedJournal): Promise<void> {
+  for (let tries = 0; tries < RELOADS_MAX; tries++) {
+    const snapshot = await snapshots.load();
+    if (snapshot !== undefined && snapshot.through > journal.through) {
+      return journal.reset(snapshot.state, snapshot.through);
+    }
+    await sleep(RETRY_MS);
+  }
+  throw new JournalError(
+    `The stream ${name} begins behind message ${journal.through + 1}, and no snapshot ` +
+      `holds what is missing: it was purged by hand, or restored without KV_${name}`,
+  );
 }

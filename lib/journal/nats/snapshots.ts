@@ -48,16 +48,14 @@ const STALL_MS = 2_000;
 /** The snapshots of one stream. */
 export class NatsSnapshots {
   readonly #manager: JetStreamManager;
-  readonly #stream: string;
-  readonly #replicas: number;
+  readonly #options: ServerOptions;
   readonly #kv: KV;
   /** The lease of another server, and since when this one knows it (ms, as `performance.now`). */
   #lease = { revision: 0, since: 0 };
 
-  private constructor(manager: JetStreamManager, { stream, replicas }: ServerOptions, kv: KV) {
+  private constructor(manager: JetStreamManager, options: ServerOptions, kv: KV) {
     this.#manager = manager;
-    this.#stream = stream;
-    this.#replicas = replicas;
+    this.#options = options;
     this.#kv = kv;
   }
 
@@ -80,14 +78,15 @@ export class NatsSnapshots {
       try {
         return { state: await this.#read(bucket), through };
       } catch (error) {
-        // A newer snapshot may have replaced it meanwhile.
-        if (tries < LOADS_MAX) await sleep(LOAD_PAUSE_MS);
-        else {
-          throw new JournalError(
-            `The snapshot OBJ_${bucket} in NATS, which KV_${this.#stream} names, can't be read: ` +
-              `${messageOf(error)}. Where it is lost, restore it with the stream`,
-          );
+        if (tries < LOADS_MAX) {
+          // A newer snapshot may have replaced it meanwhile.
+          await sleep(LOAD_PAUSE_MS);
+          continue;
         }
+        throw new JournalError(
+          `The snapshot OBJ_${bucket} in NATS, which KV_${this.#options.stream} names, can't be ` +
+            `read: ${messageOf(error)}. Where it is lost, restore it with the stream`,
+        );
       }
     }
   }
@@ -100,7 +99,7 @@ export class NatsSnapshots {
     const { current: before, revision } = await this.#look();
     if (before.through >= through || this.#isLeased(before, revision, state, member)) return;
     // No other server uses this name: a server that fails removes its store.
-    const bucket = `${this.#stream}-${through}-${member.slice(0, 8)}`;
+    const bucket = `${this.#options.stream}-${through}-${member.slice(0, 8)}`;
     let leased: number;
     try {
       leased = await this.#put({ ...before, writing: { member, bucket } }, revision);
@@ -116,7 +115,7 @@ export class NatsSnapshots {
     }
     // If this fails it may still have been done. The next snapshot removes what is left over.
     await this.#put({ through, bucket, last: before.bucket }, leased);
-    await this.#manager.streams.purge(this.#stream, { seq: through + 1 });
+    await this.#manager.streams.purge(this.#options.stream, { seq: through + 1 });
     await this.#destroy(before.last);
     if (before.writing?.bucket !== bucket) await this.#destroy(before.writing?.bucket);
   }
@@ -151,7 +150,7 @@ export class NatsSnapshots {
 
   async #write(bucket: string, state: ChatState): Promise<void> {
     const store = await new Objm(this.#manager.jetstream())
-      .create(bucket, { replicas: this.#replicas, storage: StorageType.File });
+      .create(bucket, { replicas: this.#options.replicas, storage: StorageType.File });
     const encoder = new TextEncoder();
     const lines = snapshotRows(state).map((row) => encoder.encode(`${row}\n`));
     await store.put({ name: OBJECT }, ReadableStream.from(lines));

@@ -1,13 +1,13 @@
 /** The stream in NATS JetStream that carries the batches of a shared journal. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { NatsConnection, Subscription } from "@nats-io/transport-node";
-import { type JetStreamClient, type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import type { Subscription } from "@nats-io/transport-node";
+import { type JetStreamClient, jetstreamManager } from "@nats-io/jetstream";
 import type { ChatState } from "../../chat/state.ts";
 import type { SessionId } from "../../chat/users.ts";
 import type { ServerOptions } from "../../options.ts";
 import type { Carrier, SharedJournal } from "../shared_journal.ts";
 import { connectNats } from "./connection.ts";
-import { StreamFollower } from "./follower.ts";
+import { followStream, type OpenStream } from "./follower.ts";
 import { askUntilReady, ensureStream, subjectOf, toSetupError } from "./setup.ts";
 import { NatsSnapshots } from "./snapshots.ts";
 
@@ -30,35 +30,23 @@ export interface StreamListener {
   failed(error: unknown): void;
 }
 
-/** A stream, and the snapshots of the chat that it carries. */
+/** An open stream, and the snapshots of the chat that it carries. */
 export class NatsStream implements Carrier {
   readonly snapshots: NatsSnapshots;
-  readonly #connection: NatsConnection;
+  readonly #stream: OpenStream;
   readonly #client: JetStreamClient;
-  readonly #manager: JetStreamManager;
-  readonly #name: string;
   readonly #listener: StreamListener;
-  readonly #follower: StreamFollower;
   #answering: Subscription | undefined;
   #member = "";
   #isSaving = false;
   #isClosed = false;
 
-  private constructor(
-    connection: NatsConnection,
-    manager: JetStreamManager,
-    snapshots: NatsSnapshots,
-    name: string,
-    listener: StreamListener,
-  ) {
-    this.#connection = connection;
-    this.#client = manager.jetstream();
-    this.#manager = manager;
-    this.snapshots = snapshots;
-    this.#name = name;
+  private constructor(stream: OpenStream, listener: StreamListener) {
+    this.snapshots = stream.snapshots;
+    this.#stream = stream;
+    this.#client = stream.manager.jetstream();
     this.#listener = listener;
-    this.#follower = new StreamFollower(name, manager, snapshots);
-    connection.closed().then((error) => this.#isClosed || listener.failed(error));
+    stream.connection.closed().then((error) => this.#isClosed || listener.failed(error));
   }
 
   /**
@@ -75,7 +63,7 @@ export class NatsStream implements Carrier {
       const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
       await ensureStream(manager, options, mustExist);
       const snapshots = await NatsSnapshots.open(manager, options);
-      return new NatsStream(connection, manager, snapshots, options.stream, listener);
+      return new NatsStream({ name: options.stream, connection, manager, snapshots }, listener);
     };
     try {
       return await askUntilReady(open, (error) => listener.waiting(error));
@@ -88,17 +76,18 @@ export class NatsStream implements Carrier {
   /** The longest text (UTF-16 units) that fits into a message, whatever symbols it holds. */
   get bodyLengthMax(): number {
     // A unit takes at most 3 bytes in UTF-8. The fourth is room for what NATS itself adds.
-    return Math.floor((this.#connection.info?.max_payload ?? 0) / 4);
+    return Math.floor((this.#stream.connection.info?.max_payload ?? 0) / 4);
   }
 
   /** The number of the last message. */
   async end(): Promise<number> {
-    return (await this.#manager.streams.info(this.#name)).state.last_seq;
+    const { manager, name } = this.#stream;
+    return (await manager.streams.info(name)).state.last_seq;
   }
 
   send(id: string, body: string, sent: (error?: unknown) => void): void {
     const options = { msgID: id, timeout: PUBLISH_MS, retries: 0 };
-    this.#client.publish(subjectOf(this.#name), body, options).then(() => sent(), sent);
+    this.#client.publish(subjectOf(this.#stream.name), body, options).then(() => sent(), sent);
   }
 
   async ask(member: string, session: SessionId): Promise<boolean> {
@@ -106,8 +95,8 @@ export class NatsStream implements Carrier {
     const late = performance.now() + ASK_MS;
     for (let left = ASK_MS; left > 0; left = late - performance.now()) {
       try {
-        const options = { timeout: left };
-        await this.#connection.request(this.#askSubject(member), question, options);
+        const subject = this.#askSubject(member);
+        await this.#stream.connection.request(subject, question, { timeout: left });
         return true;
       } catch {
         // The member is gone, or not yet connected again.
@@ -120,7 +109,7 @@ export class NatsStream implements Carrier {
   answer(member: string, asked: (session: SessionId) => Promise<void>): void {
     this.#member = member;
     this.#answering?.unsubscribe();
-    this.#answering = this.#connection.subscribe(this.#askSubject(member), {
+    this.#answering = this.#stream.connection.subscribe(this.#askSubject(member), {
       callback: (error, message) => {
         if (error !== null) return;
         // The connection stops reading when this throws, and the text may be anything.
@@ -140,17 +129,16 @@ export class NatsStream implements Carrier {
 
   /** Hands each message to the journal, in their order, until the stream is closed. */
   follow(journal: SharedJournal): void {
-    this.#follower.follow(journal).catch((error) => this.#listener.failed(error));
+    followStream(this.#stream, journal).catch((error) => this.#listener.failed(error));
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#follower.stop();
-    await this.#connection.close();
+    await this.#stream.connection.close();
   }
 
   /** The subject on which a member is asked about its sessions. */
   #askSubject(member: string): string {
-    return `${this.#name}.ask.${member}`;
+    return `${this.#stream.name}.ask.${member}`;
   }
 }
