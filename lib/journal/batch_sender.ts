@@ -27,7 +27,7 @@ export interface SenderOptions {
 
 /** Sends a text again and again. Returns a function that stops it. */
 export function sendRepeatedly(
-  { send, later }: Pick<SenderOptions, "send" | "later">,
+  { send, later }: SenderOptions,
   id: string,
   body: string,
 ): () => void {
@@ -64,7 +64,6 @@ export class BatchSender {
   #next: Commit | undefined;
   /** Stops sending the batch that is under way. */
   #stop = () => {};
-  #isClosed = false;
 
   constructor(member: string, options: SenderOptions) {
     this.member = member;
@@ -109,11 +108,9 @@ export class BatchSender {
    * be stored of the commit under way; the callbacks get errors that say `why`.
    */
   end(why: string, last = this.#batch): readonly Entry[] {
-    this.close();
     const sent = this.#sent;
     const next = this.#next;
-    this.#sent = undefined;
-    this.#next = undefined;
+    this.close();
     sent?.failed?.(new LateError(why));
     next?.failed?.(new Error(why));
     return last > this.#batch ? [] : sent?.entries ?? [];
@@ -121,15 +118,14 @@ export class BatchSender {
 
   /** Sends nothing any more. Commits that wait are not called back. */
   close(): void {
-    this.#isClosed = true;
     this.#stop();
     this.#sent?.cancel();
     this.#next?.cancel();
+    this.#next = undefined;
   }
 
   #send(commit: Commit): void {
     this.#sent = commit;
-    if (this.#isClosed) return;
     const { member } = this;
     const batch = this.#batch + 1;
     const first: Entry = { kind: "batch", at: Date.now(), member, batch };

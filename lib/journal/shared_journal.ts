@@ -12,18 +12,15 @@ import type { SessionId } from "../chat/users.ts";
 import { BatchSender, type SenderOptions, sendRepeatedly } from "./batch_sender.ts";
 import { entriesPerSnapshot, JournalError } from "./journal.ts";
 
-/** A server that has this many batches still to read knows too little to serve. */
+/** A server that has still to read this many batches does not serve. */
 const BEHIND_BATCHES = 1_000;
 
-/**
- * Where a batch comes from: `"own"` is a batch of this member that is waited for, `"late"` is a batch
- * of this member whose commit was given up, `"foreign"` is a batch of another member.
- */
+/** A batch is of this member (`"own"`, or `"late"` if its commit was given up), or of another. */
 export type Origin = "own" | "late" | "foreign";
 
 /** Gets the events of a journal that several servers share. */
 export interface SharingListener {
-  /** The next batch of the common order has come. An own batch is stored with that. */
+  /** The next batch of the common order has come, so it is stored. */
   came(batch: readonly Entry[], origin: Origin): void;
   /** This server has missed batches: from now on the state is this one. */
   reset(state: ChatState): void;
@@ -36,9 +33,9 @@ export interface SharingListener {
   asked(session: SessionId): Promise<void>;
 }
 
-/** The stream as a shared journal uses it. The stream outlives the servers. */
+/** The stream as a shared journal uses it. */
 export interface Carrier {
-  /** Puts a text at the end of the stream, and then calls back; with an error if it may have failed. */
+  /** See {@link SenderOptions}. */
   send(id: string, body: string, sent: (error?: unknown) => void): void;
   /** Asks a member for a name of its session. Resolves to `false` without an answer within 1 s. */
   ask(member: string, session: SessionId): Promise<boolean>;
@@ -58,13 +55,9 @@ export interface SharingOptions extends Pick<SenderOptions, "timeoutMs"> {
   readonly newId: () => string;
   /** Called if this server can't take part in the chat any more. */
   readonly failed: (error: unknown) => void;
-  /**
-   * The number of entries after which a snapshot is due; `alive` is the number of users and messages.
-   * The default has no low numbers for small chats, as a file has: a stream overwrites nothing, so it
-   * gains nothing by a snapshot that comes sooner.
-   */
+  /** The number of entries after which a snapshot is due; `alive` is the number of users and messages. */
   readonly snapshotEntries?: (alive: number) => number;
-  /** Calls back after this time (ms). Returns a function that prevents it. */
+  /** A timer; the default is a real one. */
   readonly later?: SenderOptions["later"];
 }
 
@@ -87,7 +80,6 @@ export class SharedJournal {
   #sender: BatchSender | undefined;
   /** Stops sending the `leave` of this member. */
   #stopLeaving = () => {};
-  /** The number of the last message that has come. */
   #through: number;
   /** The number of entries since the last snapshot was due. */
   #entries = 0;
@@ -122,17 +114,17 @@ export class SharedJournal {
     return this.#through;
   }
 
-  /** The most characters (UTF-16 units) that the entries of a batch may take. */
+  /** See {@link SharingOptions}. */
   get bodyLengthMax(): number {
     return this.#options.bodyLengthMax;
   }
 
-  /** Sets the listener. To be called once, before the first batch comes. */
+  /** To be called once, before the first batch comes. */
   follow(listener: SharingListener): void {
     this.#listener = listener;
   }
 
-  /** Asks a member for a name of its session. Resolves to `false` if that member does not answer. */
+  /** See {@link Carrier}. */
   ask(member: string, session: SessionId): Promise<boolean> {
     return this.#carrier.ask(member, session);
   }
@@ -177,23 +169,22 @@ export class SharedJournal {
     this.#pending = pending;
     this.#entries += batch.length;
     const [first] = batch;
-    const isJoin = first?.kind === "join" && first.member === this.#joining?.id;
-    if (isJoin) this.#joining?.stop();
     const sender = this.#sender;
     const origin = first?.kind === "batch" && first.member === sender?.member
       ? sender.cameBack(first.batch)
       : undefined;
     this.#listener.came(batch, origin ?? "foreign");
-    if (isJoin && this.#joining !== undefined) {
-      const why = "The servers of this chat have other settings, and one came first";
-      this.#joining.over.reject(new JournalError(why));
-    }
+    if (first?.kind !== "join" || first.member !== this.#joining?.id) return;
+    // The member would have joined by now.
+    this.#joining.stop();
+    const why = "The servers of this chat have other settings, and one came first";
+    this.#joining.over.reject(new JournalError(why));
   }
 
   /**
-   * Goes on with this state, which holds the messages up to the one of the number `through`: some
-   * before it are missing in the stream. A commit or a session might wait for one of those for ever,
-   * so this member leaves. When its `leave` has come back, the fate of its last batch is known.
+   * Goes on with this state, which holds the messages up to the one of the number `through`: some of
+   * them have not come. A commit or a session might wait for one of those for ever, so this member
+   * leaves. When its `leave` has come back, the fate of its last batch is known.
    */
   reset(state: ChatState, through: number): void {
     this.#through = through;
@@ -222,7 +213,7 @@ export class SharedJournal {
     await this.#carrier.close();
   }
 
-  /** Looks in the state whether this server's member has joined, or was ended by another server. */
+  /** Looks in the state whether this server's member has joined, or has ended: then it joins again. */
   #lookForMember({ members }: ChatState): void {
     if (this.#joining !== undefined && findMember(members, this.#joining.id) !== undefined) {
       const { id, stop, over } = this.#joining;
@@ -231,19 +222,13 @@ export class SharedJournal {
       stop();
       return over.resolve();
     }
-    const { member } = this;
-    if (this.#isClosed || member === undefined || findMember(members, member)) return;
-    this.#end(lastBatch(members, member));
-  }
-
-  /** This member has ended with this batch as its last. The server joins again. */
-  #end(last: number | undefined): void {
-    this.#stopLeaving();
     const sender = this.#sender;
+    if (this.#isClosed || sender === undefined || findMember(members, sender.member)) return;
+    this.#stopLeaving();
     this.#sender = undefined;
     const why = "This member is over: the server did not answer the others, or was too far behind";
-    this.#listener.ended(sender?.end(why, last) ?? []);
-    if (!this.#isClosed) this.join().catch(this.#options.failed);
+    this.#listener.ended(sender.end(why, lastBatch(members, sender.member)));
+    this.join().catch(this.#options.failed);
   }
 }
 
