@@ -1,7 +1,6 @@
 /**
- * The journal: stores the entries of a chat in their order, before they are answered. Here is what
- * one server needs, and the journal in memory. Several servers share the one in `shared_journal`,
- * where the stream makes the order.
+ * The journal stores the entries of a chat in their order, before they are answered. This one is for
+ * one server; several servers share the one in `shared_journal`.
  */
 import { stepBatch } from "../chat/batch.ts";
 import type { Entry } from "../chat/entry.ts";
@@ -14,21 +13,20 @@ import { restoreSnapshot } from "../chat/snapshot.ts";
 export interface Stored {
   /** The rows of the last snapshot. */
   readonly rows: Iterable<string>;
-  /** The batches after that snapshot, in their order. */
+  /** The batches after it, in their order. */
   readonly batches: Iterable<readonly Entry[]>;
   /** When something was last stored (ms since 1970), if the journal knows. */
   readonly at?: number;
 }
 
-/** A place where one server stores its chat: memory or a file. */
 export interface Journal {
-  /** Reads what is stored. To be called once, before the first commit. */
+  /** To be called once, before the first commit. */
   read(): Stored;
   /** Stores all entries of a batch. Throws if it can't, and has stored none then. */
   commit(entries: readonly Entry[]): void;
   /** Gets the state after each commit, to write a snapshot in the background. Never throws. */
   published(state: ChatState): void;
-  /** Writes a last snapshot of the state if it is worth it and time allows, and closes everything. */
+  /** Writes a last snapshot of the state if it is worth it and time allows, and closes. */
   close(state: ChatState): Promise<void>;
 }
 
@@ -44,9 +42,9 @@ export const memoryJournal: Journal = {
 const SNAPSHOT_ENTRIES = 100_000;
 
 /**
- * The number of entries after which the next snapshot is due. It is never below `alive`, the number
- * of users and messages: so a snapshot writes no more than the entries before it did. A small chat
- * may have snapshots sooner, but never before `least` entries.
+ * The number of entries after which the next snapshot is due: at least `alive`, the number of users
+ * and messages, so that it writes no more than the entries did. A small chat may have it sooner, but
+ * not before `least` entries.
  */
 export function entriesPerSnapshot(alive: number, least = SNAPSHOT_ENTRIES): number {
   return Math.max(alive, Math.min(least + 4 * alive, SNAPSHOT_ENTRIES));

@@ -1,14 +1,11 @@
-/**
- * The batches in a journal's file, a row each. A new batch overwrites the row of a batch that the
- * snapshot holds: that writes one page, where a new row writes five.
- */
+/** The batches in a file, a row each. A new one overwrites a row that the snapshot holds. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { encodeEntries } from "../../chat/entry_codec.ts";
 import type { Entry } from "../../chat/entry.ts";
 import type { SqliteReader } from "./reader.ts";
 
-/** Knows the place (the key of the row) of every batch. */
+/** Knows the place of every batch: the key of its row. */
 export class BatchTable {
   readonly #insert: StatementSync;
   readonly #delete: StatementSync;
@@ -16,9 +13,9 @@ export class BatchTable {
   #through: number;
   /** The places of the batches after the snapshot, in their order. */
   #used: number[];
-  /** Places of batches that the snapshot holds. The next batches are written there. */
+  /** Places of batches that the snapshot holds, for the next batches. */
   #free: number[];
-  /** Places of batches that the snapshot holds, to be deleted: they were free for too long. */
+  /** Places that were free for too long: their rows are to be deleted. */
   #surplus: number[] = [];
 
   constructor(database: DatabaseSync, reader: SqliteReader) {
@@ -31,12 +28,12 @@ export class BatchTable {
     this.#free = reader.places("up to", this.#through);
   }
 
-  /** The number of the last batch; 0 if there was none yet. */
+  /** The number of the last batch; 0 before the first. */
   get last(): number {
     return this.#through + this.#used.length;
   }
 
-  /** Stores the next batch; `at` is the time (ms since 1970). Throws SQLite's errors. */
+  /** Stores the next batch, at this time (ms since 1970). Throws SQLite's errors. */
   insert(entries: readonly Entry[], at: number): void {
     const body = encodeEntries(entries);
     // Where no place is free, SQLite adds a row behind the last one.
@@ -46,20 +43,20 @@ export class BatchTable {
     this.#used.push(Number(lastInsertRowid));
   }
 
-  /** A new snapshot holds the batches up to this one: their places are free from now on. */
+  /** A new snapshot holds the batches up to this one. */
   free(through: number): void {
     this.discardFree();
     this.#free = this.#used.splice(0, through - this.#through);
     this.#through = through;
   }
 
-  /** The places that are free now are to be deleted. */
+  /** The rows of the places that are free now are to be deleted. */
   discardFree(): void {
     this.#surplus = this.#surplus.concat(this.#free);
     this.#free = [];
   }
 
-  /** Deletes at most `max` of the rows that are to be deleted. Returns how many it deleted. */
+  /** Deletes at most `max` of these rows. Returns how many it deleted. */
   deleteSurplus(max: number): number {
     const places = this.#surplus.slice(-max);
     if (places.length > 0) this.#delete.run(JSON.stringify(places));

@@ -6,13 +6,12 @@ import { JournalError } from "../journal.ts";
 /** "asvt" in ASCII: marks a database as a journal. */
 const APPLICATION_ID = 0x61737674;
 
-/** The version of the format. Until the first release is tagged it stays 1, whatever changes. */
+/** The format's version. It stays 1 until the first release, whatever changes. */
 const FORMAT = 1;
 
 /**
- * A batch is a row of the table `batch`; `id` is its number, and `place` says nothing about its order.
- * A snapshot is all rows of one generation; `current` names the generation that counts, and
- * `through`, the last batch that it holds.
+ * `id` is the number of a batch; `place` says nothing about its order. A snapshot is all rows of one
+ * generation; `current` names the one that counts, and `through`, the last batch that it holds.
  */
 const TABLES = `
    CREATE TABLE batch (place INTEGER PRIMARY KEY, id INTEGER NOT NULL, at INTEGER NOT NULL,
@@ -26,23 +25,18 @@ const TABLES = `
 /** The size of a page: a batch of 50 clients with a message each fits into it. */
 const PAGE_BYTES = 8_192;
 
-/** SQLite's error code for a damaged database. */
+// Error codes of SQLite.
 const DAMAGED = 11;
-/** SQLite's error code for a file that is no database. */
 const NO_DATABASE = 26;
 /** The size of a database's header. SQLite takes some files that are shorter for empty databases. */
 const HEADER_BYTES = 100;
 
-/** An open file. */
 export interface OpenFile {
   readonly database: DatabaseSync;
   close(): void;
 }
 
-/**
- * Opens a journal's file for this process alone, or creates it. Other processes may still read it.
- * Throws {@link JournalError}.
- */
+/** Opens a file, or creates it. Other processes may only read it. Throws {@link JournalError}. */
 export function openFile(path: string): OpenFile {
   return openAll(path, (opened) => {
     opened.use(lockFile(path));
@@ -53,10 +47,7 @@ export function openFile(path: string): OpenFile {
   });
 }
 
-/**
- * Opens a journal's file to read what it holds now, even while a server writes to it. Throws
- * {@link JournalError}.
- */
+/** Opens a file to read what it holds now, even while a server uses it. Throws {@link JournalError}. */
 export function openFileToRead(path: string): OpenFile {
   requireExists(path);
   return openAll(path, (opened) => {
@@ -80,7 +71,7 @@ function openAll(path: string, open: (opened: DisposableStack) => DatabaseSync):
   }
 }
 
-/** Throws {@link JournalError} if there is no such file: to open it for writing would create it. */
+/** Throws {@link JournalError} if there is no such file, which `openFile` would create. */
 export function requireExists(path: string): void {
   try {
     Deno.statSync(path);
@@ -89,14 +80,14 @@ export function requireExists(path: string): void {
   }
 }
 
-/** The path in a form that SQLite takes for a path: names such as `:memory:` are special to it. */
+/** The path as SQLite takes it: names such as `:memory:` are special. */
 function nameOf(path: string): string {
   return /^([/\\.]|[a-z]:[/\\])/i.test(path) ? path : `./${path}`;
 }
 
 /**
- * Is the file empty, or a database without tables? Throws if it holds anything but a journal. It is
- * opened to read, since a connection that may write changes a file when it closes.
+ * As `isEmptyDatabase`. The file is opened to read, since a connection that may write changes a file
+ * when it closes.
  */
 function isEmptyFile(path: string): boolean {
   const { size } = Deno.statSync(path);
@@ -154,10 +145,7 @@ function prepareFile(database: DatabaseSync, isNew: boolean): void {
   }
 }
 
-/**
- * Has the database no tables? Throws if it has some and is not a whole journal of a format that this
- * release knows.
- */
+/** Has the database no tables? Throws if it is anything else than empty or a whole journal. */
 function isEmptyDatabase(path: string, database: DatabaseSync): boolean {
   const format = numberFrom(database, "PRAGMA user_version");
   const id = numberFrom(database, "PRAGMA application_id");

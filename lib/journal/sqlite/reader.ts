@@ -1,4 +1,4 @@
-/** Reads a journal's file, and checks every row of it. */
+/** Reads the file of a journal, and checks every row of it. */
 import type { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { decodeEntries } from "../../chat/entry_codec.ts";
@@ -6,7 +6,7 @@ import type { Entry } from "../../chat/entry.ts";
 import type { Stored } from "../journal.ts";
 import { damaged, numberFrom, toJournalError } from "./file.ts";
 
-/** Reads the database of a journal's file. Its methods throw {@link JournalError}. */
+/** Its methods throw {@link JournalError}. */
 export class SqliteReader {
   readonly #path: string;
   readonly #database: DatabaseSync;
@@ -26,7 +26,7 @@ export class SqliteReader {
     this.#progressMs = progressMs;
   }
 
-  /** The content of the file. Its rows and batches are read one by one, as they are asked for. */
+  /** The content of the file. Rows and batches are read one by one, as they are asked for. */
   read(): Required<Stored> {
     const { generation, through } = this.current();
     return {
@@ -88,7 +88,7 @@ export class SqliteReader {
     for (const body of this.#bodies(rows, first)) yield decodeEntries(body);
   }
 
-  /** The bodies of rows. Their numbers must count up from `first`, and their checksums be right. */
+  /** The bodies of rows, whose numbers must count up from `first`. */
   *#bodies(rows: Iterable<unknown>, first: number): Generator<string> {
     let count = 0;
     let tellAt = performance.now() + this.#progressMs;

@@ -20,10 +20,9 @@ export interface Slices {
   readonly restMs: number;
 }
 
-/** Work in slices. Each `yield` ends a slice, and gives the pause before the next one (ms). */
+/** Each `yield` ends a slice, and gives the pause before the next one (ms). */
 type Work = Generator<number, void>;
 
-/** Writes one snapshot after another. */
 export class SnapshotWriter {
   readonly #database: DatabaseSync;
   readonly #batches: BatchTable;
@@ -62,16 +61,13 @@ export class SnapshotWriter {
     return this.#isBusy;
   }
 
-  /**
-   * Begins a snapshot of the state after the last batch, at this time (ms since 1970). It replaces a
-   * snapshot that is being written.
-   */
+  /** Begins a snapshot of the state after the last batch, at this time (ms since 1970). */
   begin(state: ChatState, at: number): void {
     this.#isBusy = true;
     this.#goOn(this.#replace(state, at, this.#batches.last), 0);
   }
 
-  /** Does all that is left to do, or as much as fits into this time (ms). */
+  /** Does what is left to do, or as much as fits into this time (ms). */
   finish(ms: number): void {
     this.stop();
     const late = performance.now() + ms;
@@ -87,7 +83,7 @@ export class SnapshotWriter {
     clearTimeout(this.#timer);
   }
 
-  /** Does the next slice of this work after a pause (ms), and then the rest of it. */
+  /** Does this work, from its next slice on, after a pause (ms). It replaces other work. */
   #goOn(work: Work, pauseMs: number): void {
     clearTimeout(this.#timer);
     this.#work = work;
@@ -104,7 +100,6 @@ export class SnapshotWriter {
     }, pauseMs);
   }
 
-  /** Writes a snapshot that holds the batches up to `through`, and deletes what it replaces. */
   *#replace(state: ChatState, at: number, through: number): Work {
     const database = this.#database;
     const generation = 1 + numberFrom(database, "SELECT max(generation) FROM snapshot");
@@ -141,7 +136,7 @@ export class SnapshotWriter {
     return performance.now() + this.#slices.sliceMs;
   }
 
-  /** Deletes all that no snapshot needs, and gives back free pages at the end of the file. */
+  /** Deletes all that no snapshot needs, and gives back free pages. */
   *#tidy(): Work {
     // At rest, few batches are to be expected: no free places are kept for them.
     this.#batches.discardFree();
@@ -160,7 +155,7 @@ export class SnapshotWriter {
     this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 
-  /** Deletes batches that the snapshot holds, and rows of other snapshots. Is more of them left? */
+  /** Deletes a slice of what no snapshot needs. Returns whether more may be left. */
   #deleteRows(): boolean {
     const batches = this.#batches.deleteSurplus(SLICE_ROWS);
     const rows = this.#deleteOld.run().changes;

@@ -7,11 +7,10 @@ import { type OpenFile, openFile, toJournalError } from "./file.ts";
 import { SqliteReader } from "./reader.ts";
 import { type Slices, SnapshotWriter } from "./snapshot_writer.ts";
 
-/** How a journal spreads its work over time. */
 export interface Schedule extends Slices {
   /** The number of entries after which a snapshot is due; `alive` is the number of users and messages. */
   readonly snapshotEntries: (alive: number) => number;
-  /** Progress is told this often (ms) while much is read. */
+  /** While much is read, the listener is told at this interval (ms). */
   readonly progressMs: number;
 }
 
@@ -37,14 +36,13 @@ export interface FileListener {
   snapshotFailed(error: unknown): void;
 }
 
-/** A journal in a file. */
 export class SqliteJournal implements Journal {
   readonly #file: OpenFile;
   readonly #reader: SqliteReader;
   readonly #batches: BatchTable;
   readonly #writer: SnapshotWriter;
   readonly #schedule: Schedule;
-  /** When something was last stored (ms since 1970). It never goes back, even if the clock does. */
+  /** When something was last stored (ms since 1970). It never goes back. */
   #at: number;
   /** The number of entries after the last snapshot. */
   #entries = 0;
