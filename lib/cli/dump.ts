@@ -35,7 +35,7 @@ function read(path: string) {
   try {
     const reader = new SqliteReader(path, file.database);
     const { rules, settings, users, mailboxes } = replay(reader.read(), DEFAULT_SETTINGS);
-    const { bytes, at } = reader.size();
+    const { bytes, at } = reader;
     return {
       bytes,
       lastEntry: new Date(at).toISOString(),

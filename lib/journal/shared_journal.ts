@@ -1,7 +1,7 @@
 /**
- * A journal that several servers share: one stream of batches, whose order is the order of the chat.
- * Every server reads all batches, its own too, and steps them in that order. Two things are asked of
- * the stream: that it keeps what it has acknowledged, and that every server reads the same.
+ * A journal that several servers share: one stream of batches. Every server reads all of them, its own
+ * too, and steps them in their order. The stream has to keep what it has acknowledged, and to give
+ * every server the same.
  */
 import { decodeEntries, encodeEntries } from "../chat/entry_codec.ts";
 import type { Entry } from "../chat/entry.ts";
@@ -18,15 +18,14 @@ const BEHIND_BATCHES = 1_000;
 /** A batch is of this member (`"own"`, or `"late"` if its commit was given up), or of another. */
 export type Origin = "own" | "late" | "foreign";
 
-/** Gets the events of a journal that several servers share. */
 export interface SharingListener {
   /** The next batch of the common order has come, so it is stored. */
   came(batch: readonly Entry[], origin: Origin): void;
   /** This server has missed batches: from now on the state is this one. */
   reset(state: ChatState): void;
   /**
-   * This member has ended, and all its sessions with it; the server joins again as a new member.
-   * `lost` are entries of commits that were reported as late, and will never be stored.
+   * This member and its sessions have ended; the server joins again as a new member. `lost` are
+   * entries of a commit that was reported as late, and will never be stored.
    */
   ended(lost: readonly Entry[]): void;
   /** Another member wants the name that this session holds. Resolves when it has ended, or stays. */
@@ -64,12 +63,9 @@ export interface SharingOptions extends Pick<SenderOptions, "timeoutMs"> {
 /** A member that waits for its own `join` to come back. */
 interface Joining {
   readonly id: string;
-  /** Stops sending the `join`. */
-  readonly stop: () => void;
   readonly over: PromiseWithResolvers<void>;
 }
 
-/** A journal over a carrier. */
 export class SharedJournal {
   readonly #carrier: Carrier;
   readonly #options: SharingOptions;
@@ -78,8 +74,8 @@ export class SharedJournal {
   #joining: Joining | undefined;
   /** Sends the batches of this member; `undefined` while this server takes no part. */
   #sender: BatchSender | undefined;
-  /** Stops sending the `leave` of this member. */
-  #stopLeaving = () => {};
+  /** Stops sending the `join` or the `leave` of this member. */
+  #stopSending = () => {};
   #through: number;
   /** The number of entries since the last snapshot was due. */
   #entries = 0;
@@ -129,24 +125,21 @@ export class SharedJournal {
     return this.#carrier.ask(member, session);
   }
 
-  /**
-   * Takes part in the chat as a new member. Rejects with a {@link JournalError} if the members have
-   * other settings.
-   */
+  /** Becomes a new member. Rejects with a {@link JournalError} if the members have other settings. */
   join(): Promise<void> {
     const over = Promise.withResolvers<void>();
     const { settings, newId } = this.#options;
     const id = newId();
     this.#carrier.answer(id, (session) => this.#listener.asked(session));
     const join: Entry = { kind: "join", at: Date.now(), member: id, rules: RULES, settings };
-    const stop = sendRepeatedly(this.#senderOptions, `${id} joins`, encodeEntries([join]));
-    this.#joining = { id, stop, over };
+    this.#stopSending = sendRepeatedly(this.#senderOptions, `${id} joins`, encodeEntries([join]));
+    this.#joining = { id, over };
     return over.promise;
   }
 
   /**
-   * Sends the entries of a batch. When they are stored, the batch comes as an `"own"` one. Calls back
-   * if they are not. After a {@link LateError} they may still come.
+   * Sends the entries of a batch. When they are stored, the batch comes as an `"own"` one; if not, it
+   * calls back. After a {@link LateError} they may still come.
    */
   commit(entries: readonly Entry[], failed: (error: Error) => void): void {
     if (this.#sender !== undefined && !this.#isClosed) this.#sender.commit(entries, failed);
@@ -176,7 +169,7 @@ export class SharedJournal {
     this.#listener.came(batch, origin ?? "foreign");
     if (first?.kind !== "join" || first.member !== this.#joining?.id) return;
     // The member would have joined by now.
-    this.#joining.stop();
+    this.#stopSending();
     const why = "The servers of this chat have other settings, and one came first";
     this.#joining.over.reject(new JournalError(why));
   }
@@ -195,15 +188,14 @@ export class SharedJournal {
     const { member } = this.#sender;
     // If the batch under way is among the missing messages, its replies are lost.
     this.#sender.missed(lastBatch(state.members, member) ?? 0);
-    this.#stopLeaving();
-    this.#stopLeaving = sendRepeatedly(this.#senderOptions, ...leaveOf(member));
+    this.#stopSending();
+    this.#stopSending = sendRepeatedly(this.#senderOptions, ...leaveOf(member));
   }
 
   /** Ends the member, and closes the carrier. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#joining?.stop();
-    this.#stopLeaving();
+    this.#stopSending();
     this.#sender?.close();
     if (this.#sender?.isIdle) {
       const { member } = this.#sender;
@@ -216,15 +208,15 @@ export class SharedJournal {
   /** Looks in the state whether this server's member has joined, or has ended: then it joins again. */
   #lookForMember({ members }: ChatState): void {
     if (this.#joining !== undefined && findMember(members, this.#joining.id) !== undefined) {
-      const { id, stop, over } = this.#joining;
+      const { id, over } = this.#joining;
       this.#joining = undefined;
       this.#sender = new BatchSender(id, this.#senderOptions);
-      stop();
+      this.#stopSending();
       return over.resolve();
     }
     const sender = this.#sender;
     if (this.#isClosed || sender === undefined || findMember(members, sender.member)) return;
-    this.#stopLeaving();
+    this.#stopSending();
     this.#sender = undefined;
     const why = "This member is over: the server did not answer the others, or was too far behind";
     this.#listener.ended(sender.end(why, lastBatch(members, sender.member)));

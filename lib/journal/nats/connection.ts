@@ -18,13 +18,8 @@ const CONNECT_MS = 5_000;
 const RECONNECT_MS = 250;
 /** The pause between two pings of the NATS server (ms). */
 const PING_MS = 1_000;
-/** This many pings without an answer, and the server changes to another NATS server. */
-const PINGS_MAX = 2;
 
-/**
- * Connects to the first of the NATS servers that answers. Rejects with a {@link JournalError}, also if
- * that server is too old for copies.
- */
+/** Connects to the first NATS server that answers. Rejects with a {@link JournalError}. */
 export async function connectNats(options: ServerOptions): Promise<NatsConnection> {
   const connection = await openConnection(options);
   const { version = "" } = connection.info ?? {};
@@ -40,16 +35,17 @@ export async function connectNats(options: ServerOptions): Promise<NatsConnectio
 async function openConnection(options: ServerOptions): Promise<NatsConnection> {
   const servers = options.journal.split(",");
   const { natsCreds, natsCa, natsCert, natsKey } = options;
-  const tls = {
+  const files = {
     ...natsCa !== "" && { ca: readFile(natsCa) },
     ...natsCert !== "" && { cert: readFile(natsCert) },
     ...natsKey !== "" && { key: readFile(natsKey) },
   };
   const hosts = servers.map((server) => new URL(server).hostname.replace(/^\[|\]$/g, ""));
   // The types do not know `checkServerIdentity`, but the whole object goes to the runtime.
-  const proof = { ...tls, checkServerIdentity: identityOf(hosts) };
-  const isTls = Object.keys(tls).length > 0 || servers.some((server) => server.startsWith("tls:"));
-  const authenticator = natsCreds === "" ? undefined : credentials(natsCreds);
+  const tls = { ...files, checkServerIdentity: identityOf(hosts) };
+  const isTls = Object.keys(files).length > 0 ||
+    servers.some((server) => server.startsWith("tls:"));
+  const login = natsCreds !== "" && { authenticator: credentials(natsCreds) };
   try {
     return await connect({
       servers,
@@ -58,11 +54,12 @@ async function openConnection(options: ServerOptions): Promise<NatsConnection> {
       maxReconnectAttempts: -1,
       reconnectTimeWait: RECONNECT_MS,
       pingInterval: PING_MS,
-      maxPingOut: PINGS_MAX,
+      // Two pings without an answer, and the server changes to another NATS server.
+      maxPingOut: 2,
       // While credentials are being changed they are wrong for a moment.
       ignoreAuthErrorAbort: true,
-      ...authenticator && { authenticator },
-      ...isTls && { tls: proof },
+      ...login,
+      ...isTls && { tls },
     });
   } catch (error) {
     const message = messageOf(error);
@@ -71,7 +68,7 @@ async function openConnection(options: ServerOptions): Promise<NatsConnection> {
   }
 }
 
-/** A hint for the user, guessed from the message of the NATS client. */
+/** A hint, guessed from the message of the NATS client. */
 function hintFor(message: string, isTls: boolean, { natsCreds, natsCert }: ServerOptions): string {
   if (/authorization|authentication/i.test(message)) {
     return natsCreds === ""
@@ -90,8 +87,8 @@ function hintFor(message: string, isTls: boolean, { natsCreds, natsCert }: Serve
 }
 
 /**
- * Makes the check of a certificate: it must be of one of these hosts, or of one that NATS names itself.
- * `localhost` does not count: the runtime names it for every server whose address is a number.
+ * The check of a certificate: it must be of one of these hosts, or of one that NATS names itself, but
+ * not `localhost`: the runtime names that for every server whose address is a number.
  */
 function identityOf(hosts: readonly string[]) {
   return (host: string, certificate: PeerCertificate): Error | undefined => {

@@ -14,8 +14,8 @@ import type { SharedJournal } from "../shared_journal.ts";
 import type { NatsSnapshots } from "./snapshots.ts";
 
 /**
- * A reader (a consumer, in NATS) is made within this time (ms), or another one is tried. JetStream
- * puts a reader on a server of its choice; for half a minute that may be one that has died.
+ * A reader (a consumer, in NATS) is made within this time (ms), or another one is tried: for half a
+ * minute JetStream may put readers on a server that has died.
  */
 const READER_MADE_MS = 1_000;
 /** A reader that sends neither messages nor heartbeats for this long (ms) is lost. */
@@ -29,7 +29,7 @@ const RETRY_MS = 250;
 /** A snapshot that must be there is looked for this often. */
 const RELOADS_MAX = 20;
 
-/** A stream that is open, by its name. */
+/** A stream in NATS. */
 export interface OpenStream {
   readonly name: string;
   readonly connection: NatsConnection;
@@ -55,7 +55,7 @@ export async function followStream(stream: OpenStream, journal: SharedJournal): 
   }
 }
 
-/** Reads with one reader, until it is lost. `purged`: the next message is not in the stream. */
+/** Reads with one reader, until it is lost or finds that the next message was purged. */
 async function read(
   { name, manager }: OpenStream,
   journal: SharedJournal,
@@ -91,7 +91,6 @@ async function read(
   }
 }
 
-/** Hands the next message to the journal. Throws {@link JournalError}. */
 function receive(journal: SharedJournal, message: JsMsg): void {
   try {
     journal.receive(message.seq, message.string(), message.info.pending);
@@ -102,9 +101,8 @@ function receive(journal: SharedJournal, message: JsMsg): void {
 }
 
 /**
- * Calls `heard` at each heartbeat of a reader. A heartbeat says how far the reader is: one that has
- * sent messages which were lost on their way, or skipped messages that were purged, is stopped, as in
- * a quiet chat no later message would show the gap.
+ * Calls `heard` at each heartbeat of a reader. It says how far the reader is. A reader whose messages
+ * were lost on their way, or purged, is stopped: in a quiet chat no later message shows the gap.
  */
 async function hearHeartbeats(
   messages: ConsumerMessages,

@@ -15,13 +15,10 @@ import { JournalError } from "../journal.ts";
 const READY_MS = 20_000;
 /** The pause between two tries (ms). */
 const RETRY_MS = 250;
-/** JetStream's error codes while its servers look for each other: too few are there, or no leader. */
+/** JetStream's error codes while too few of its servers are there, or they have no leader. */
 const NOT_READY: readonly number[] = [10005, 10008];
 
-/**
- * Asks JetStream again until it is ready. `waiting` is called once if it is not ready at first.
- * Rejects with the error of `ask` if that is another one, or after 20 s.
- */
+/** Asks again until JetStream is ready. `waiting` is called once, if it is not ready at first. */
 export async function askUntilReady<Answer>(
   ask: () => Promise<Answer>,
   waiting: (error: unknown) => void,
@@ -41,9 +38,8 @@ export async function askUntilReady<Answer>(
 }
 
 /**
- * Finds the stream, and checks it; makes it if there is none, unless it must exist. Rejects with a
- * {@link JournalError} if it can't be the stream of this chat, or was purged and the entry that names
- * its snapshot is missing.
+ * Finds the stream, or makes it unless it must exist. Rejects with a {@link JournalError} if it can't
+ * be the stream of this chat, or was purged and the entry that names its snapshot is missing.
  */
 export async function ensureStream(
   manager: JetStreamManager,
@@ -77,7 +73,7 @@ export async function ensureStream(
   );
 }
 
-/** The subject of a stream. Each message is the batch of one turn of a server's event loop. */
+/** The subject of a stream's messages, each of which is a batch. */
 export function subjectOf(stream: string): string {
   return `${stream}.turns`;
 }

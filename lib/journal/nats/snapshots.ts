@@ -1,7 +1,7 @@
 /**
  * Snapshots of a chat in NATS. Each is an object store of its own; one key-value entry names the one
- * that counts. The entry is a lease, too: a server that wants to write a snapshot first puts its name
- * there, at the revision that it has read. So one server writes at a time.
+ * that counts. The entry is a lease, too: a server that writes a snapshot first puts its name there,
+ * at the revision that it has read. So one server writes at a time.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type JetStreamManager, StorageType } from "@nats-io/jetstream";
@@ -19,11 +19,11 @@ import { restoreSnapshot, snapshotRows } from "../../chat/snapshot.ts";
 interface Current {
   /** The last message of the stream that the snapshot holds; 0 if there is no snapshot. */
   readonly through: number;
-  /** The object store of the snapshot. */
+  /** Its object store. */
   readonly bucket?: string | undefined;
   /** The object store of the snapshot before it, which another server may still be reading. */
   readonly last?: string | undefined;
-  /** The server that writes the next snapshot, and the object store of it. */
+  /** The member that writes the next snapshot, and the object store of that. */
   readonly writing?: { readonly member: string; readonly bucket: string } | undefined;
 }
 
@@ -35,9 +35,9 @@ export interface Snapshot {
 
 /** The key of the entry. */
 const KEY = "snapshot";
-/** The name of the only object in a store. */
+/** The only object in a store. */
 const OBJECT = "rows";
-/** A server that has not finished its snapshot after this time (ms) loses the lease. */
+/** A member that has not finished its snapshot after this time (ms) loses the lease. */
 const LEASE_MS = 60_000;
 /** A snapshot may be replaced while it is read: it is read this often, with a pause (ms) between. */
 const LOADS_MAX = 10;
@@ -50,7 +50,7 @@ export class NatsSnapshots {
   readonly #manager: JetStreamManager;
   readonly #options: ServerOptions;
   readonly #kv: KV;
-  /** The lease of another server, and since when this one knows it (ms, as `performance.now`). */
+  /** The lease of another member, and since when it is known here (ms, as `performance.now`). */
   #lease = { revision: 0, since: 0 };
 
   private constructor(manager: JetStreamManager, options: ServerOptions, kv: KV) {
@@ -67,10 +67,7 @@ export class NatsSnapshots {
     return new NatsSnapshots(manager, options, kv);
   }
 
-  /**
-   * Reads the snapshot that counts; `undefined` if there is none. Rejects with a {@link JournalError}
-   * if it can't be read.
-   */
+  /** Reads the snapshot that counts, if there is one. Rejects with a {@link JournalError}. */
   async load(): Promise<Snapshot | undefined> {
     for (let tries = 1;; tries++) {
       const { current: { through, bucket } } = await this.#look();
@@ -78,15 +75,14 @@ export class NatsSnapshots {
       try {
         return { state: await this.#read(bucket), through };
       } catch (error) {
-        if (tries < LOADS_MAX) {
-          // A newer snapshot may have replaced it meanwhile.
-          await sleep(LOAD_PAUSE_MS);
-          continue;
+        if (tries === LOADS_MAX) {
+          throw new JournalError(
+            `The snapshot OBJ_${bucket} in NATS, which KV_${this.#options.stream} names, can't be ` +
+              `read: ${messageOf(error)}. Where it is lost, restore it with the stream`,
+          );
         }
-        throw new JournalError(
-          `The snapshot OBJ_${bucket} in NATS, which KV_${this.#options.stream} names, can't be ` +
-            `read: ${messageOf(error)}. Where it is lost, restore it with the stream`,
-        );
+        // A newer snapshot may have replaced it meanwhile.
+        await sleep(LOAD_PAUSE_MS);
       }
     }
   }
@@ -97,16 +93,15 @@ export class NatsSnapshots {
    */
   async save({ state, through }: Snapshot, member: string): Promise<void> {
     const { current: before, revision } = await this.#look();
-    if (before.through >= through || this.#isLeased(before, revision, state, member)) return;
+    const { writing } = before;
+    if (before.through >= through) return;
+    if (writing && this.#isLeased(writing.member, revision, state, member)) return;
     // No other server uses this name: a server that fails removes its store.
     const bucket = `${this.#options.stream}-${through}-${member.slice(0, 8)}`;
-    let leased: number;
-    try {
-      leased = await this.#put({ ...before, writing: { member, bucket } }, revision);
-    } catch {
-      // Another server was faster.
-      return;
-    }
+    const lease = this.#put({ ...before, writing: { member, bucket } }, revision);
+    const leased = await lease.catch(() => undefined);
+    // Another server was faster.
+    if (leased === undefined) return;
     try {
       await this.#write(bucket, state);
     } catch (error) {
@@ -117,19 +112,12 @@ export class NatsSnapshots {
     await this.#put({ through, bucket, last: before.bucket }, leased);
     await this.#manager.streams.purge(this.#options.stream, { seq: through + 1 });
     await this.#destroy(before.last);
-    if (before.writing?.bucket !== bucket) await this.#destroy(before.writing?.bucket);
+    if (writing?.bucket !== bucket) await this.#destroy(writing?.bucket);
   }
 
-  /** Has another server the lease, and still time to finish its snapshot? */
-  #isLeased(
-    { writing }: Current,
-    revision: number,
-    { members }: ChatState,
-    member: string,
-  ): boolean {
-    const isFree = writing === undefined || writing.member === member ||
-      findMember(members, writing.member) === undefined;
-    if (isFree) return false;
+  /** Has another member the lease, and still time to finish its snapshot? */
+  #isLeased(owner: string, revision: number, { members }: ChatState, member: string): boolean {
+    if (owner === member || findMember(members, owner) === undefined) return false;
     const now = performance.now();
     if (this.#lease.revision !== revision) this.#lease = { revision, since: now };
     return now - this.#lease.since < LEASE_MS;
@@ -169,12 +157,8 @@ export class NatsSnapshots {
   }
 
   async #destroy(bucket: string | undefined): Promise<void> {
-    if (bucket === undefined) return;
-    try {
-      await this.#manager.streams.delete(`OBJ_${bucket}`);
-    } catch {
-      // It was never made, or was removed already.
-    }
+    // It may never have been made, or be removed already.
+    if (bucket !== undefined) await this.#manager.streams.delete(`OBJ_${bucket}`).catch(() => {});
   }
 }
 

@@ -11,7 +11,7 @@ import { followStream, type OpenStream } from "./follower.ts";
 import { askUntilReady, ensureStream, subjectOf, toSetupError } from "./setup.ts";
 import { NatsSnapshots } from "./snapshots.ts";
 
-/** JetStream answers a request within this time (ms). */
+/** JetStream answers within this time (ms). */
 const ANSWER_MS = 5_000;
 /** A batch may be lost if JetStream has not acknowledged it within this time (ms). */
 const PUBLISH_MS = 2_000;
@@ -20,7 +20,6 @@ const ASK_MS = 1_000;
 /** The pause between two questions to a member that is not there (ms). */
 const ASK_PAUSE_MS = 100;
 
-/** Gets the events of a stream. */
 export interface StreamListener {
   /** JetStream is not ready yet, and is asked again. */
   waiting(error: unknown): void;
@@ -49,10 +48,7 @@ export class NatsStream implements Carrier {
     stream.connection.closed().then((error) => this.#isClosed || listener.failed(error));
   }
 
-  /**
-   * Opens the stream. Makes it if there is none, unless it must exist. Rejects with a
-   * {@link JournalError}.
-   */
+  /** Opens the stream, or makes it unless it must exist. Rejects with a {@link JournalError}. */
   static async open(
     options: ServerOptions,
     listener: StreamListener,

@@ -18,14 +18,14 @@ export class BatchTable {
   /** Places that were free for too long: their rows are to be deleted. */
   #surplus: number[] = [];
 
-  constructor(database: DatabaseSync, reader: SqliteReader) {
+  constructor(database: DatabaseSync, { through, places }: SqliteReader) {
     this.#insert = database.prepare("INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)");
     this.#delete = database.prepare(
       "DELETE FROM batch WHERE place IN (SELECT value FROM json_each(?))",
     );
-    this.#through = reader.current().through;
-    this.#used = reader.places("after", this.#through);
-    this.#free = reader.places("up to", this.#through);
+    this.#through = through;
+    this.#used = [...places.after];
+    this.#free = [...places.before];
   }
 
   /** The number of the last batch; 0 before the first. */

@@ -20,7 +20,9 @@ const TABLES = `
      crc INTEGER NOT NULL, PRIMARY KEY (generation, part)) STRICT, WITHOUT ROWID;
    CREATE TABLE current (at INTEGER NOT NULL, generation INTEGER NOT NULL,
      through INTEGER NOT NULL) STRICT;
-   INSERT INTO current VALUES (0, 0, 0);`;
+   INSERT INTO current VALUES (0, 0, 0);
+   PRAGMA user_version = ${FORMAT};
+   PRAGMA application_id = ${APPLICATION_ID};`;
 
 /** The size of a page: a batch of 50 clients with a message each fits into it. */
 const PAGE_BYTES = 8_192;
@@ -42,7 +44,10 @@ export function openFile(path: string): OpenFile {
     opened.use(lockFile(path));
     const isNew = isEmptyFile(path);
     const database = opened.use(new DatabaseSync(nameOf(path)));
-    prepareFile(database, isNew);
+    // Both are fixed once the database has a table.
+    if (isNew) database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    if (isNew) database.exec(`BEGIN; ${TABLES} COMMIT`);
     return database;
   });
 }
@@ -86,7 +91,7 @@ function nameOf(path: string): string {
 }
 
 /**
- * As `isEmptyDatabase`. The file is opened to read, since a connection that may write changes a file
+ * As {@link isEmptyDatabase}. The file is opened to read, since a connection that may write changes it
  * when it closes.
  */
 function isEmptyFile(path: string): boolean {
@@ -131,18 +136,6 @@ function lockFile(path: string): Deno.FsFile {
   throw new JournalError(
     `${path} is in use by another server: stop that one, or choose another --data`,
   );
-}
-
-function prepareFile(database: DatabaseSync, isNew: boolean): void {
-  // Both are fixed once the database has a table.
-  if (isNew) database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
-  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-  if (isNew) {
-    database.exec(
-      `BEGIN; ${TABLES} PRAGMA user_version = ${FORMAT};
-       PRAGMA application_id = ${APPLICATION_ID}; COMMIT`,
-    );
-  }
 }
 
 /** Has the database no tables? Throws if it is anything else than empty or a whole journal. */

@@ -6,8 +6,18 @@ import type { Entry } from "../../chat/entry.ts";
 import type { Stored } from "../journal.ts";
 import { damaged, numberFrom, toJournalError } from "./file.ts";
 
-/** Its methods throw {@link JournalError}. */
+/** What a file holds now. Throws {@link JournalError}, also while its rows are read. */
 export class SqliteReader {
+  /** The size of the file. */
+  readonly bytes: number;
+  /** When something was last stored (ms since 1970). */
+  readonly at: number;
+  /** The last batch that the snapshot holds. */
+  readonly through: number;
+  /** The places of the batches up to that one, and of those after it, in the batches' order. */
+  readonly places: { readonly before: number[]; readonly after: number[] };
+  /** The generation of the snapshot; 0 if there is none. */
+  readonly #generation: number;
   readonly #path: string;
   readonly #database: DatabaseSync;
   readonly #progress: (rows: number) => void;
@@ -24,76 +34,50 @@ export class SqliteReader {
     this.#database = database;
     this.#progress = progress;
     this.#progressMs = progressMs;
+    const number = (query: string) => numberFrom(database, `SELECT ${query}`);
+    try {
+      this.bytes = number("page_count * page_size FROM pragma_page_count, pragma_page_size");
+      this.at = number(
+        "max(at) FROM (SELECT at FROM current UNION ALL SELECT max(at) FROM batch)",
+      );
+      this.through = number("through FROM current");
+      this.#generation = number("generation FROM current");
+      const before = placesOf(database, `id <= ${this.through}`);
+      this.places = { before, after: placesOf(database, `id > ${this.through}`) };
+    } catch (error) {
+      throw toJournalError(path, error);
+    }
   }
 
   /** The content of the file. Rows and batches are read one by one, as they are asked for. */
   read(): Required<Stored> {
-    const { generation, through } = this.current();
-    return {
-      rows: this.#snapshot(generation),
-      batches: this.#batches(this.places("after", through), through + 1),
-      at: this.size().at,
-    };
+    return { rows: this.#snapshot(), batches: this.#batches(), at: this.at };
   }
 
-  /** The generation of the snapshot that counts, and the last batch that it holds. */
-  current(): { generation: number; through: number } {
-    return {
-      generation: this.#number("SELECT generation FROM current"),
-      through: this.#number("SELECT through FROM current"),
-    };
-  }
-
-  /** The size of the file, and when something was last stored (ms since 1970). */
-  size(): { bytes: number; at: number } {
-    return {
-      bytes: this.#number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"),
-      at: this.#number(
-        "SELECT max(at) FROM (SELECT at FROM current UNION ALL SELECT max(at) FROM batch)",
-      ),
-    };
-  }
-
-  /** The places of the batches up to the one of this number, or after it, in the batches' order. */
-  places(which: "up to" | "after", batch: number): number[] {
-    const sign = which === "after" ? ">" : "<=";
-    const query =
-      `SELECT json_group_array(place ORDER BY id) AS places FROM batch WHERE id ${sign} ?`;
-    return this.#checked(() => {
-      const { places } = this.#database.prepare(query).get(batch) as { places: string };
-      return JSON.parse(places);
-    });
-  }
-
-  #number(query: string): number {
-    return this.#checked(() => numberFrom(this.#database, query));
-  }
-
-  *#snapshot(generation: number): Generator<string> {
+  *#snapshot(): Generator<string> {
     const query =
       "SELECT part AS number, body, crc FROM snapshot WHERE generation = ? ORDER BY part";
     let rows = 0;
-    for (const row of this.#bodies(this.#database.prepare(query).iterate(generation), 0)) {
+    for (const row of this.#bodies(query, this.#generation, 0)) {
       rows++;
       yield row;
     }
-    if (rows === 0 && generation > 0) throw damaged(this.#path);
+    if (rows === 0 && this.#generation > 0) throw damaged(this.#path);
   }
 
-  /** The batches at these places; the first of them has the number `first`. */
-  *#batches(places: readonly number[], first: number): Generator<readonly Entry[]> {
+  *#batches(): Generator<readonly Entry[]> {
     const query =
       "SELECT batch.id AS number, body, crc FROM json_each(?) CROSS JOIN batch ON place = value";
-    const rows = this.#database.prepare(query).iterate(JSON.stringify(places));
-    for (const body of this.#bodies(rows, first)) yield decodeEntries(body);
+    const places = JSON.stringify(this.places.after);
+    for (const body of this.#bodies(query, places, this.through + 1)) yield decodeEntries(body);
   }
 
   /** The bodies of rows, whose numbers must count up from `first`. */
-  *#bodies(rows: Iterable<unknown>, first: number): Generator<string> {
+  *#bodies(query: string, parameter: number | string, first: number): Generator<string> {
     let count = 0;
     let tellAt = performance.now() + this.#progressMs;
     try {
-      for (const row of rows) {
+      for (const row of this.#database.prepare(query).iterate(parameter)) {
         const { number, body, crc } = row as { number: number; body: string; crc: number };
         if (number !== first + count || crc32(body) !== crc) throw damaged(this.#path);
         count++;
@@ -107,12 +91,10 @@ export class SqliteReader {
       throw toJournalError(this.#path, error);
     }
   }
+}
 
-  #checked<Value>(read: () => Value): Value {
-    try {
-      return read();
-    } catch (error) {
-      throw toJournalError(this.#path, error);
-    }
-  }
+/** The places of these batches, in the batches' order. */
+function placesOf(database: DatabaseSync, which: string): number[] {
+  const query = `SELECT json_group_array(place ORDER BY id) AS places FROM batch WHERE ${which}`;
+  return JSON.parse(String(database.prepare(query).get()?.places));
 }

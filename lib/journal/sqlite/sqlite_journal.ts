@@ -53,7 +53,7 @@ export class SqliteJournal implements Journal {
     this.#schedule = schedule;
     const progress = (rows: number) => listener.progress(rows);
     this.#reader = new SqliteReader(path, database, progress, schedule.progressMs);
-    this.#at = this.#reader.size().at;
+    this.#at = this.#reader.at;
     this.#batches = new BatchTable(database, this.#reader);
     const failed = (error: unknown) => listener.snapshotFailed(error);
     this.#writer = new SnapshotWriter(database, this.#batches, schedule, failed);
