@@ -10,8 +10,8 @@ import type { Entry } from "../chat/entry.ts";
 const RESEND_MS = 500;
 
 /**
- * A commit took too long, and its result is not known yet. If its batch is stored later, it comes
- * with the origin `"late"`. If it can't be stored any more, `ended` gets its entries.
+ * A commit took too long. If its batch is stored later, it comes with the origin `"late"`. If it can't
+ * be stored any more, `ended` gets its entries.
  */
 export class LateError extends Error {}
 
@@ -19,13 +19,13 @@ export class LateError extends Error {}
 export interface SenderOptions {
   /** Puts a text at the end of the stream, and then calls back; with an error if it may have failed. */
   readonly send: (id: string, body: string, sent: (error?: unknown) => void) => void;
-  /** Calls back after this time (ms). Returns a function that prevents it. */
+  /** Calls back after this time (ms). Returns a function that prevents that. */
   readonly later: (ms: number, call: () => void) => () => void;
   /** A commit that has not come back is given up after this time (ms). */
   readonly timeoutMs: number;
 }
 
-/** Sends a text again and again. Returns a function that stops it. */
+/** Sends a text again and again. Returns a function that stops that. */
 export function sendRepeatedly(
   { send, later }: SenderOptions,
   id: string,
@@ -52,7 +52,6 @@ interface Commit {
   readonly cancel: () => void;
 }
 
-/** Sends the commits of one member. */
 export class BatchSender {
   readonly member: string;
   readonly #options: SenderOptions;
@@ -70,7 +69,6 @@ export class BatchSender {
     this.#options = options;
   }
 
-  /** Is no batch under way? */
   get isIdle(): boolean {
     return this.#sent === undefined;
   }

@@ -19,7 +19,7 @@ const BEHIND_BATCHES = 1_000;
 export type Origin = "own" | "late" | "foreign";
 
 export interface SharingListener {
-  /** The next batch of the common order has come, so it is stored. */
+  /** The next batch has come, so it is stored. */
   came(batch: readonly Entry[], origin: Origin): void;
   /** This server has missed batches: from now on the state is this one. */
   reset(state: ChatState): void;
@@ -45,7 +45,6 @@ export interface Carrier {
   close(): Promise<void>;
 }
 
-/** How a shared journal works. */
 export interface SharingOptions extends Pick<SenderOptions, "timeoutMs"> {
   /** The most characters (UTF-16 units) in the entries of a batch. */
   readonly bodyLengthMax: number;
@@ -67,12 +66,14 @@ interface Joining {
 }
 
 export class SharedJournal {
+  /** See {@link SharingOptions}. */
+  readonly bodyLengthMax: number;
   readonly #carrier: Carrier;
   readonly #options: SharingOptions;
   readonly #senderOptions: SenderOptions;
   #listener!: SharingListener;
   #joining: Joining | undefined;
-  /** Sends the batches of this member; `undefined` while this server takes no part. */
+  /** `undefined` while this server takes no part. */
   #sender: BatchSender | undefined;
   /** Stops sending the `join` or the `leave` of this member. */
   #stopSending = () => {};
@@ -88,6 +89,7 @@ export class SharedJournal {
     this.#carrier = carrier;
     this.#through = through;
     this.#options = options;
+    this.bodyLengthMax = options.bodyLengthMax;
     this.#senderOptions = {
       send: (id, body, sent) => carrier.send(id, body, sent),
       later: options.later ?? later,
@@ -108,11 +110,6 @@ export class SharedJournal {
   /** The number of the last message that has come. */
   get through(): number {
     return this.#through;
-  }
-
-  /** See {@link SharingOptions}. */
-  get bodyLengthMax(): number {
-    return this.#options.bodyLengthMax;
   }
 
   /** To be called once, before the first batch comes. */
@@ -146,7 +143,7 @@ export class SharedJournal {
     else failed(new Error("This server takes no part in the chat"));
   }
 
-  /** Gets the state after each batch, to store a snapshot from time to time. */
+  /** Gets the state after each batch. */
   published(state: ChatState): void {
     this.#lookForMember(state);
     const due = (this.#options.snapshotEntries ?? entriesPerSnapshot)(countUsersAndMail(state));

@@ -12,7 +12,6 @@ import { numberFrom } from "./file.ts";
 /** A slice deletes this many rows, or gives back this many pages, at most. */
 const SLICE_ROWS = 200;
 
-/** How a {@link SnapshotWriter} spreads its work over time. */
 export interface Slices {
   /** A slice of a snapshot takes about this long (ms); commits can run between two slices. */
   readonly sliceMs: number;
@@ -78,7 +77,6 @@ export class SnapshotWriter {
     }
   }
 
-  /** Stops writing, whatever is left to do. */
   stop(): void {
     clearTimeout(this.#timer);
   }

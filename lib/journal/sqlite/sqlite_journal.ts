@@ -16,19 +16,16 @@ export interface Schedule extends Slices {
 
 /** The schedule of a server. */
 export const SCHEDULE: Schedule = {
-  // The sooner a snapshot comes, the fewer rows are overwritten, and the more of them stay in the
-  // processor's cache.
   snapshotEntries: (alive) => entriesPerSnapshot(alive, 25_000),
   sliceMs: 4,
   restMs: 5_000,
   progressMs: 1_000,
 };
-/** A server that stops spends at most this long (ms) on a last snapshot: its entries are stored. */
+/** A server that stops spends at most this long (ms) on a last snapshot. */
 const CLOSE_MS = 2_000;
-/** A server that stops writes a snapshot if it replaces more entries than this share of its items. */
+/** It writes one if that replaces more entries than this share of its items. */
 const WORTH_SHARE = 0.1;
 
-/** Gets the events of a journal in a file. */
 export interface FileListener {
   /** This many rows were read, and there are more. */
   progress(rows: number): void;
