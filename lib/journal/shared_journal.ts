@@ -69,8 +69,7 @@ export class SharedJournal {
   /** See {@link SharingOptions}. */
   readonly bodyLengthMax: number;
   readonly #carrier: Carrier;
-  readonly #options: SharingOptions;
-  readonly #senderOptions: SenderOptions;
+  readonly #options: Required<SharingOptions> & SenderOptions;
   #listener!: SharingListener;
   #joining: Joining | undefined;
   /** `undefined` while this server takes no part. */
@@ -88,12 +87,12 @@ export class SharedJournal {
   constructor(carrier: Carrier, through: number, options: SharingOptions) {
     this.#carrier = carrier;
     this.#through = through;
-    this.#options = options;
     this.bodyLengthMax = options.bodyLengthMax;
-    this.#senderOptions = {
+    this.#options = {
+      snapshotEntries: entriesPerSnapshot,
+      later,
+      ...options,
       send: (id, body, sent) => carrier.send(id, body, sent),
-      later: options.later ?? later,
-      timeoutMs: options.timeoutMs,
     };
   }
 
@@ -129,7 +128,7 @@ export class SharedJournal {
     const id = newId();
     this.#carrier.answer(id, (session) => this.#listener.asked(session));
     const join: Entry = { kind: "join", at: Date.now(), member: id, rules: RULES, settings };
-    this.#stopSending = sendRepeatedly(this.#senderOptions, `${id} joins`, encodeEntries([join]));
+    this.#stopSending = sendRepeatedly(this.#options, `${id} joins`, encodeEntries([join]));
     this.#joining = { id, over };
     return over.promise;
   }
@@ -146,8 +145,7 @@ export class SharedJournal {
   /** Gets the state after each batch. */
   published(state: ChatState): void {
     this.#lookForMember(state);
-    const due = (this.#options.snapshotEntries ?? entriesPerSnapshot)(countUsersAndMail(state));
-    if (this.#entries < due) return;
+    if (this.#entries < this.#options.snapshotEntries(countUsersAndMail(state))) return;
     this.#entries = 0;
     this.#carrier.save(state, this.#through);
   }
@@ -186,7 +184,7 @@ export class SharedJournal {
     // If the batch under way is among the missing messages, its replies are lost.
     this.#sender.missed(lastBatch(state.members, member) ?? 0);
     this.#stopSending();
-    this.#stopSending = sendRepeatedly(this.#senderOptions, ...leaveOf(member));
+    this.#stopSending = sendRepeatedly(this.#options, ...leaveOf(member));
   }
 
   /** Ends the member, and closes the carrier. */
@@ -207,7 +205,7 @@ export class SharedJournal {
     if (this.#joining !== undefined && findMember(members, this.#joining.id) !== undefined) {
       const { id, over } = this.#joining;
       this.#joining = undefined;
-      this.#sender = new BatchSender(id, this.#senderOptions);
+      this.#sender = new BatchSender(id, this.#options);
       this.#stopSending();
       return over.resolve();
     }
