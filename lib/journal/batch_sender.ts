@@ -52,6 +52,7 @@ interface Commit {
   readonly cancel: () => void;
 }
 
+/** Numbers the commits of one member, and sends them. */
 export class BatchSender {
   readonly member: string;
   readonly #options: SenderOptions;

@@ -19,6 +19,7 @@ export interface Stored {
   readonly at?: number;
 }
 
+/** A place where one server stores its chat: memory or a file. */
 export interface Journal {
   /** To be called once, before the first commit. */
   read(): Stored;

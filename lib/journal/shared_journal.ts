@@ -15,7 +15,7 @@ import { entriesPerSnapshot, JournalError } from "./journal.ts";
 /** A server that has still to read this many batches does not serve. */
 const BEHIND_BATCHES = 1_000;
 
-/** A batch is of this member (`"own"`, or `"late"` if its commit was given up), or of another. */
+/** A batch is of this member (`"own"`, or `"late"` if its commit was given up), or `"foreign"`. */
 export type Origin = "own" | "late" | "foreign";
 
 export interface SharingListener {
@@ -65,6 +65,7 @@ interface Joining {
   readonly over: PromiseWithResolvers<void>;
 }
 
+/** The journal of one member of a shared chat. */
 export class SharedJournal {
   /** See {@link SharingOptions}. */
   readonly bodyLengthMax: number;

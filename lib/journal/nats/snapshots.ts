@@ -45,6 +45,7 @@ const LOAD_PAUSE_MS = 500;
 /** Reading a snapshot is given up after this long (ms) without data. */
 const STALL_MS = 2_000;
 
+/** The snapshots of one stream. */
 export class NatsSnapshots {
   readonly #manager: JetStreamManager;
   readonly #options: ServerOptions;

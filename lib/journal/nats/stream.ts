@@ -116,7 +116,7 @@ export class NatsStream implements Carrier {
   }
 
   save(state: ChatState, through: number): void {
-    if (this.#isSaving) return;
+    if (this.#isSaving || this.#isClosed) return;
     this.#isSaving = true;
     this.snapshots.save({ state, through }, this.#member)
       .catch((error) => this.#listener.snapshotFailed(error))

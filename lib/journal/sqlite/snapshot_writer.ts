@@ -22,6 +22,7 @@ export interface Slices {
 /** Each `yield` ends a slice, and gives the pause before the next one (ms). */
 type Work = Generator<number, void>;
 
+/** Works in the background, and at a stop in one go. */
 export class SnapshotWriter {
   readonly #database: DatabaseSync;
   readonly #batches: BatchTable;

@@ -33,6 +33,7 @@ export interface FileListener {
   snapshotFailed(error: unknown): void;
 }
 
+/** A journal in a file. */
 export class SqliteJournal implements Journal {
   readonly #file: OpenFile;
   readonly #reader: SqliteReader;
