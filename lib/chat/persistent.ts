@@ -1,24 +1,12 @@
 /**
  * Persistent collections: a change gives a new collection, which shares the unchanged parts with
- * the old one. The maps are trees. Each level of a tree stands for a few bits of the key, and a
- * node is an array of its children that ends with its last child.
+ * the old one.
  */
 
-const NODE_BITS = 5;
-const NODE_SIZE = 1 << NODE_BITS;
+const NODE_SIZE = 32;
 const PLACE = NODE_SIZE - 1;
 
-/** A copy of the node that is at least `length` children long. */
-function copyOf<Child>(node: readonly Child[], length: number): (Child | undefined)[] {
-  const copy: (Child | undefined)[] = node.slice();
-  while (copy.length < length) copy.push(undefined);
-  return copy;
-}
-
-function isEmpty(node: readonly unknown[]): boolean {
-  return node.every((child) => child === undefined);
-}
-
+/** The children of a node of the tree, by 5 bits of the key. The array ends with the last child. */
 type IntNode<Value> = readonly (IntNode<Value> | Value | undefined)[];
 
 /** The index in a node of the child with this key, where each child holds `span` keys. */
@@ -106,92 +94,53 @@ function withValue<Value>(
   value: Value | undefined,
 ): IntNode<Value> | undefined {
   const place = indexOf(key, span);
-  const copy = copyOf(node, place + 1);
+  const copy = node.slice();
+  while (copy.length <= place) copy.push(undefined);
   copy[place] = span === 1
     ? value
     : withValue((copy[place] ?? []) as IntNode<Value>, span / NODE_SIZE, key, value);
-  return copy[place] === undefined && isEmpty(copy) ? undefined : copy;
+  return copy[place] === undefined && copy.every((child) => child === undefined) ? undefined : copy;
 }
 
-const HASH_BITS = 32;
+/** A text and its value. */
+interface TextEntry<Value> {
+  readonly text: string;
+  readonly value: Value;
+}
 
-/** Two array elements for each child: a text and its value, or `undefined` and a node. */
-type TextNode<Value> = readonly (string | Value | TextNode<Value> | undefined)[];
-
-/**
- * A persistent map from texts, in no order. A text stands at the first level of the tree at which
- * the bits of its hash differ from those of all other texts. Texts with the same hash share a node
- * below the last level.
- */
+/** A persistent map from texts, in no order. */
 export class TextMap<Value> {
-  readonly #root: TextNode<Value>;
+  /** By {@link bucketOf}: the few texts that share a bucket. */
+  readonly #buckets: IntMap<readonly TextEntry<Value>[]>;
 
-  private constructor(root: TextNode<Value>) {
-    this.#root = root;
+  private constructor(buckets: IntMap<readonly TextEntry<Value>[]>) {
+    this.#buckets = buckets;
   }
 
   static empty<Value>(): TextMap<Value> {
-    return new TextMap<Value>([]);
+    return new TextMap<Value>(IntMap.empty());
   }
 
   /** The value of a text; `undefined` if it has none. */
   get(text: string): Value | undefined {
-    const hash = hashOf(text);
-    let node: TextNode<Value> | undefined = this.#root;
-    for (let shift = 0; node !== undefined; shift += NODE_BITS) {
-      const place: number = placeOf(node, shift, hash, text);
-      const there = node[place];
-      if (there === text) return node[place + 1] as Value;
-      if (there !== undefined) return undefined;
-      node = node[place + 1] as TextNode<Value> | undefined;
-    }
+    const bucket = this.#buckets.get(bucketOf(text));
+    if (bucket === undefined) return undefined;
+    for (const entry of bucket) if (entry.text === text) return entry.value;
     return undefined;
   }
 
   /** A map in which the text has this value; `undefined` removes the text. */
   set(text: string, value: Value | undefined): TextMap<Value> {
-    if (value === undefined && this.get(text) === undefined) return this;
-    return new TextMap(withText(this.#root, 0, hashOf(text), text, value) ?? []);
+    const key = bucketOf(text);
+    const bucket = (this.#buckets.get(key) ?? []).filter((entry) => entry.text !== text);
+    if (value !== undefined) bucket.push({ text, value });
+    return new TextMap(this.#buckets.set(key, bucket.length === 0 ? undefined : bucket));
   }
 }
 
-/** The index in the node at which the text stands, or would stand. */
-function placeOf<Value>(
-  node: TextNode<Value>,
-  shift: number,
-  hash: number,
-  text: string,
-): number {
-  if (shift < HASH_BITS) return 2 * (hash >>> shift & PLACE);
-  for (let place = 0; place < node.length; place += 2) if (node[place] === text) return place;
-  const free = node.indexOf(undefined);
-  return free === -1 ? node.length : free;
-}
-
-/** A copy of the node with or without the text; `undefined` if the copy would be empty. */
-function withText<Value>(
-  node: TextNode<Value>,
-  shift: number,
-  hash: number,
-  text: string,
-  value: Value | undefined,
-): TextNode<Value> | undefined {
-  const place = placeOf(node, shift, hash, text);
-  const copy = copyOf(node, place + 2);
-  const [there, below] = [copy[place] as string | undefined, copy[place + 1]];
-  if (there === text || below === undefined) {
-    copy[place] = value === undefined ? undefined : text;
-    copy[place + 1] = value;
-  } else {
-    const next = shift + NODE_BITS;
-    // Another text that stands here moves one level down too.
-    const child = there === undefined
-      ? below as TextNode<Value>
-      : withText([], next, hashOf(there), there, below as Value)!;
-    copy[place] = undefined;
-    copy[place + 1] = withText(child, next, hash, text, value);
-  }
-  return copy[place + 1] === undefined && isEmpty(copy) ? undefined : copy;
+/** The last 20 bits of the hash: four levels of the tree, and a million buckets. */
+function bucketOf(text: string): number {
+  return hashOf(text) & 0xfffff;
 }
 
 /** A 32-bit hash of a text (FNV-1a of its UTF-16 units). */
