@@ -1,16 +1,10 @@
 /**
  * One mailbox. {@link isFull} is its limit: `send` in `commands` refuses a message to a full mailbox,
- * and `broadcast` in `mailboxes` leaves it out. Its mail is in two places:
- *
- * - in its own chain, which starts at the newest message;
- * - at the end of the log of broadcasts, which all mailboxes share: from the position `logFrom` on.
- *   These broadcasts are newer than the chain.
- *
- * Before a direct message is added, the broadcasts before it are copied from the log into the chain.
- * The same happens before the owner's own broadcast, which the mailbox skips. So the order stays
- * right.
+ * and `broadcast` in `mailboxes` leaves it out. Its mail is in two places: in a chain of its own, and
+ * behind that at the end of the log of broadcasts, which all mailboxes share. Before a direct message
+ * is added, the broadcasts before it are copied from the log into the chain, so the order stays.
  */
-import type { IntMap, Queue } from "./persistent.ts";
+import type { IntMap } from "./persistent.ts";
 import type { Mail } from "../protocol/reply.ts";
 
 /** A message in the chain, and a link to the one before it. */
@@ -31,16 +25,26 @@ export interface Mailbox {
   readonly taken: number;
 }
 
+/** The last broadcasts, at most as many as a mailbox may hold: each at its position modulo that. */
+export type Log = IntMap<Mail>;
+
 /** The broadcasts, as far as a mailbox reads them. */
 export interface BroadcastLog {
   /** The most messages in a mailbox. */
   readonly max: number;
-  /** The last broadcasts, at most `max`. */
-  readonly log: Queue<Mail>;
+  readonly log: Log;
   /** The position behind the last broadcast: the number of broadcasts that there ever were. */
   readonly end: number;
-  /** For the mailboxes that are full: by `fillsAt`, the log up to that position. */
-  readonly filled: IntMap<{ readonly log: Queue<Mail> }>;
+  /** By position: the mailboxes that are full since then. */
+  readonly filled: IntMap<Filled>;
+}
+
+/** The mailboxes that became full at one position of the log. */
+export interface Filled {
+  /** How many they are. */
+  readonly boxes: number;
+  /** The log up to that position. */
+  readonly log: Log;
 }
 
 /**
@@ -67,8 +71,8 @@ export function isFull({ end }: BroadcastLog, { fillsAt }: Mailbox): boolean {
 }
 
 /** The number of messages in the mailbox. */
-export function size(broadcasts: BroadcastLog, box: Mailbox): number {
-  return box.inChain + countInLog(broadcasts, box);
+export function size({ end }: BroadcastLog, { inChain, logFrom, fillsAt }: Mailbox): number {
+  return inChain + Math.max(0, Math.min(end, fillsAt) - logFrom);
 }
 
 /** The mail, oldest first. */
@@ -110,27 +114,25 @@ export function skipNextBroadcast(broadcasts: BroadcastLog, box: Mailbox): Mailb
   return { ...copied, logFrom: copied.logFrom + 1, fillsAt: copied.fillsAt + 1 };
 }
 
-/** The number of broadcasts in the mailbox that are not in its chain. */
-function countInLog({ end }: BroadcastLog, { fillsAt, logFrom }: Mailbox): number {
-  return Math.max(0, Math.min(end, fillsAt) - logFrom);
-}
-
-/** These broadcasts. */
+/** The broadcasts in the mailbox that are not in its chain. */
 function readLog(broadcasts: BroadcastLog, box: Mailbox): Mail[] {
-  const count = countInLog(broadcasts, box);
-  if (count === 0) return [];
-  const { log } = isFull(broadcasts, box) ? broadcasts.filled.get(box.fillsAt)! : broadcasts;
-  return log.drop(log.size - count).toArray();
+  const { max, end, filled } = broadcasts;
+  const log = isFull(broadcasts, box) ? filled.get(box.fillsAt)!.log : broadcasts.log;
+  const mail: Mail[] = [];
+  for (let position = box.logFrom; position < Math.min(end, box.fillsAt); position++) {
+    mail.push(log.get(position % max)!);
+  }
+  return mail;
 }
 
 /** The mailbox with all its mail in its chain. */
 function copyFromLog(broadcasts: BroadcastLog, box: Mailbox): Mailbox {
-  const mail = readLog(broadcasts, box);
-  if (mail.length === 0) return box;
+  const inLog = size(broadcasts, box) - box.inChain;
+  if (inLog === 0) return box;
   return {
     ...box,
-    newest: chain(mail, box.newest),
-    inChain: box.inChain + mail.length,
+    newest: chain(readLog(broadcasts, box), box.newest),
+    inChain: box.inChain + inLog,
     logFrom: broadcasts.end,
   };
 }

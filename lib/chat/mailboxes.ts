@@ -9,9 +9,7 @@
  *   before `nextFill`. Only a broadcast that reaches that position looks at all mailboxes.
  * - A full mailbox stays full until mail is taken out of it, and does not follow the log meanwhile.
  *   `filled` keeps the log as it was at that position, once for all mailboxes that became full
- *   there.
- * - So a mailbox that follows the log is at most `max` messages behind. Older broadcasts are
- *   dropped.
+ *   there. So the log itself may drop all that is older than `max` broadcasts.
  */
 import {
   addDirect,
@@ -25,7 +23,7 @@ import {
   takeOldest,
 } from "./mailbox.ts";
 import { Overlay } from "./overlay.ts";
-import { IntMap, Queue } from "./persistent.ts";
+import { IntMap } from "./persistent.ts";
 import type { Mail } from "../protocol/reply.ts";
 
 /** All mailboxes, each under the id of its user. */
@@ -46,15 +44,6 @@ interface Broadcasts extends BroadcastLog {
   readonly full: number;
 }
 
-interface Filled {
-  /** How many mailboxes became full at this position. */
-  readonly boxes: number;
-  /** The log up to this position. */
-  readonly log: Queue<Mail>;
-}
-
-const NO_MAIL = Queue.of<Mail>([]);
-
 /**
  * No mailboxes yet. Each will hold at most `max` messages. The log is empty, and the number of
  * broadcasts that there ever were is `end`.
@@ -62,7 +51,7 @@ const NO_MAIL = Queue.of<Mail>([]);
 export function emptyMailboxes(max: number, end = 0): Mailboxes {
   const broadcasts: Broadcasts = {
     max,
-    log: NO_MAIL,
+    log: IntMap.empty(),
     end,
     filled: IntMap.empty(),
     full: 0,
@@ -89,17 +78,12 @@ export function settle(
   };
 }
 
-/** Adds an empty mailbox under an id that has none. */
-export function openMailbox(all: Mailboxes, id: number): Mailboxes {
-  return restoreMailbox(all, id, [], 0);
-}
-
 /** Sets a mailbox: its mail, oldest first, and how many messages were ever taken out of it. */
-export function restoreMailbox(
+export function openMailbox(
   all: Mailboxes,
   id: number,
-  mail: readonly Mail[],
-  taken: number,
+  mail: readonly Mail[] = [],
+  taken = 0,
 ): Mailboxes {
   return setMailbox(all, id, mailboxOf(all.broadcasts, mail, taken));
 }
@@ -135,12 +119,11 @@ export function reader({ boxes, broadcasts }: Mailboxes, id: number): () => Mail
   return () => readMail(broadcasts, box);
 }
 
-/** Has the mailbox no room for another message? */
 export function isFull({ boxes, broadcasts }: Mailboxes, id: number): boolean {
   return isMailboxFull(broadcasts, boxes.get(id)!);
 }
 
-/** Adds a message to a mailbox, whether it is full or not. */
+/** Adds a message to a mailbox, also to a full one. */
 export function deliver(all: Mailboxes, to: number, mail: Mail): Mailboxes {
   return setMailbox(all, to, addDirect(all.broadcasts, all.boxes.get(to)!, mail));
 }
@@ -162,8 +145,7 @@ export function broadcast(all: Mailboxes, from: number, mail: Mail): Mailboxes {
   const { boxes, waiting, nextFill, broadcasts } = skipSender(all, from);
   const { max, filled, full } = broadcasts;
   const end = broadcasts.end + 1;
-  const grown = broadcasts.log.push(mail);
-  const log = grown.size > max ? grown.drop(1) : grown;
+  const log = broadcasts.log.set(broadcasts.end % max, mail);
   const fill = end < nextFill ? { fills: 0, nextFill } : countFills(boxes, end);
   return {
     boxes,
@@ -188,7 +170,7 @@ export function take(all: Mailboxes, id: number, messages: number): Mailboxes {
 export function resize({ boxes, broadcasts }: Mailboxes, max: number): Mailboxes {
   let resized = emptyMailboxes(max, broadcasts.end);
   for (const [id, box] of boxes) {
-    resized = restoreMailbox(resized, id, readMail(broadcasts, box), box.taken);
+    resized = openMailbox(resized, id, readMail(broadcasts, box), box.taken);
   }
   return resized;
 }
@@ -243,7 +225,7 @@ function fillOf(broadcasts: Broadcasts, box: Mailbox | undefined): number {
 function countFull(broadcasts: Broadcasts, box: Mailbox | undefined, change: 1 | -1): Broadcasts {
   if (box === undefined || !isMailboxFull(broadcasts, box)) return broadcasts;
   const { filled, full } = broadcasts;
-  const there = filled.get(box.fillsAt) ?? { boxes: 0, log: NO_MAIL };
+  const there = filled.get(box.fillsAt) ?? { boxes: 0, log: IntMap.empty() };
   const boxes = there.boxes + change;
   return {
     ...broadcasts,

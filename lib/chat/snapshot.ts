@@ -84,7 +84,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
       case "users":
         for (const { name, id, address, session, freeSince, taken } of row.users) {
           users = restoreUser(users, { name, id, address }, { session, freeSince });
-          mailboxes = boxes.restoreMailbox(mailboxes, id, [], taken);
+          mailboxes = boxes.openMailbox(mailboxes, id, [], taken);
         }
         break;
       case "sessions":

@@ -139,5 +139,5 @@ function putBack(state: ChatState, { user, id, mail }: Entry & { kind: "return" 
   const { mailboxes } = state;
   const all = [mail, ...boxes.read(mailboxes, id)];
   const taken = boxes.taken(mailboxes, id) + boxes.count(mailboxes, id);
-  return { ...state, mailboxes: boxes.restoreMailbox(mailboxes, id, all, taken) };
+  return { ...state, mailboxes: boxes.openMailbox(mailboxes, id, all, taken) };
 }

@@ -17,7 +17,7 @@ function texts(all: Mailboxes, id: number): string[] {
 }
 
 function open(max: number, ...ids: number[]): Mailboxes {
-  return ids.reduce(boxes.openMailbox, boxes.emptyMailboxes(max));
+  return ids.reduce((all, id) => boxes.openMailbox(all, id), boxes.emptyMailboxes(max));
 }
 
 /** No mailboxes, after this many broadcasts. */
@@ -102,7 +102,7 @@ describe("mailboxes", () => {
       all = broadcast(all, i % 3 === 0 ? Bob : Al, `${i}`);
       all = boxes.take(all, Cy, boxes.count(all, Cy));
       assert(all.broadcasts.log.size <= 10);
-      assert(all.broadcasts.filled.size <= 3);
+      assert(all.broadcasts.filling.size <= 3);
     }
   });
 

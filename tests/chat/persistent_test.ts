@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { hashOf, IntMap, Queue, TextMap } from "../../lib/chat/persistent.ts";
+import { hashOf, IntMap, TextMap } from "../../lib/chat/persistent.ts";
 import { pick, wholeBelow, withSeed } from "../random.ts";
 
 describe("IntMap", () => {
@@ -130,28 +130,6 @@ describe("TextMap", () => {
         if (versions.length > 10) versions.shift();
         for (const { map, model } of versions) {
           assertEquals(texts.map((text) => map.get(text)), texts.map((text) => model.get(text)));
-        }
-      }
-    });
-  });
-});
-
-describe("Queue", () => {
-  it("does what arrays would do, from any version", () => {
-    withSeed((random) => {
-      const versions = [{ queue: Queue.of<number>([]), model: [] as number[] }];
-      for (let round = 0; round < 5_000; round++) {
-        const { queue, model } = versions[wholeBelow(random, versions.length)]!;
-        const count = wholeBelow(random, model.length + 1);
-        versions.push(
-          random() < 0.7
-            ? { queue: queue.push(round), model: [...model, round] }
-            : { queue: queue.drop(count), model: model.slice(count) },
-        );
-        if (versions.length > 10) versions.shift();
-        for (const { queue, model } of versions) {
-          assertEquals(queue.size, model.length);
-          assertEquals(queue.toArray(), model);
         }
       }
     });
