@@ -73,8 +73,11 @@ export abstract class Commits {
   /** Stores what waits, within a bounded time, and closes the journal. */
   abstract close(): Promise<void>;
 
-  /** Forms a batch of what waits, and has it stored. */
-  protected abstract process(): void;
+  /**
+   * Forms a batch of what waits, and has it stored. What could not be stored before goes with it;
+   * with `isRetry` it is tried again even alone.
+   */
+  protected abstract process(isRetry?: boolean): void;
 
   /** The stored state. */
   get published(): ChatState {

@@ -3,27 +3,30 @@
  * `wait` without mail is parked here, and a command that another session blocks is held here.
  */
 import type { Item, Outcome } from "../chat/batch.ts";
+import { findMember } from "../chat/members.ts";
 import { isLongUnseen } from "../chat/state.ts";
-import type { SessionId } from "../chat/users.ts";
+import { NO_SESSION, type SessionId } from "../chat/users.ts";
 import { within } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Commits } from "./commits.ts";
-import { Peers } from "./peers.ts";
 import { type Answers, Pending, Session } from "./session.ts";
 import { Waiters } from "./waiters.ts";
 
 /** A session that blocks a command from the same address has this long to end (ms). */
 const GRACE_MS = 250;
+/** Another member that has not answered this many checks, one after another, is ended. */
+const SILENCES_MAX = 3;
 
 /** The engine of one chat. */
 export class Engine {
   readonly #commits: Commits;
   readonly #log: Log;
-  readonly #peers: Peers;
   readonly #waiters = new Waiters();
   /** The open sessions, by their count. */
   readonly #sessions = new Map<number, Session>();
+  /** How many of the last checks each other member has not answered. */
+  readonly #silences = new Map<string, number>();
   #opened = 0;
   #isStopping = false;
   #onEnded = () => {};
@@ -31,7 +34,6 @@ export class Engine {
   constructor(commits: Commits, log: Log) {
     this.#commits = commits;
     this.#log = log;
-    this.#peers = new Peers(commits, log);
     commits.listen({
       settled: (pending, outcome) => this.#settle(pending, outcome),
       changed: (changed) => this.#waiters.serve(commits.published, changed),
@@ -107,9 +109,23 @@ export class Engine {
     }
   }
 
-  /** Where servers share the chat: ends the members that are gone. */
-  checkPeers(): void {
-    this.#peers.checkAll();
+  /**
+   * Where servers share the chat: asks all other members whether they are there, and ends those that
+   * are silent. Their users would keep their names until another client wants them.
+   */
+  async checkPeers(): Promise<void> {
+    const { sharing, published } = this.#commits;
+    if (sharing?.member === undefined) return;
+    for (const { id } of published.members.all) {
+      if (id === sharing.member) continue;
+      const silences = await sharing.ask(id, NO_SESSION) ? 0 : (this.#silences.get(id) ?? 0) + 1;
+      this.#silences.set(id, silences);
+      if (silences >= SILENCES_MAX) this.#endMember(id);
+    }
+    const { members } = this.#commits.published;
+    for (const id of this.#silences.keys()) {
+      if (findMember(members, id) === undefined) this.#silences.delete(id);
+    }
   }
 
   /** Ends all waiting: for mail, and from now on for other sessions. */
@@ -181,10 +197,24 @@ export class Engine {
   async #hold(pending: Pending, other: SessionId): Promise<void> {
     if (!this.#isStopping) {
       if (other.member === this.#commits.member) await this.#giveUp(other);
-      else await this.#peers.ask(other);
+      else await this.#askOther(other);
     }
     pending.session.waitedFor = other;
     this.#commits.enter(pending);
+  }
+
+  /** Asks another member to give up a name of this session. One that does not answer is ended. */
+  async #askOther(session: SessionId): Promise<void> {
+    const { sharing, published } = this.#commits;
+    const member = published.members.all.find(({ number }) => number === session.member);
+    if (member === undefined || await sharing?.ask(member.id, session)) return;
+    await this.#endMember(member.id);
+  }
+
+  /** Resolves when the end is stored, or could not be stored. */
+  #endMember(member: string): Promise<void> {
+    this.#log.event("server-silent", { member });
+    return this.#commits.store({ kind: "leave", at: this.#commits.now(), member });
   }
 
   /** Gives a session {@link GRACE_MS} to end, as another one wants its name. */

@@ -25,7 +25,7 @@ export function openChat(settings: Settings, journal: Journal, log: Log, meter?:
   const state = replay(stored, settings);
   const why = conflict(state, settings);
   if (why !== undefined) throw new JournalError(`The stored chat can't go on: ${why}`);
-  const commits = new LocalCommits(state, journal, log, meter, stored.at);
+  const commits = new LocalCommits(state, stored.at ?? 0, journal, log, meter);
   commits.start(settings);
   return commits;
 }
@@ -35,8 +35,7 @@ class LocalCommits extends Commits {
   /** The next try while commits fail. */
   #retry: ReturnType<typeof setTimeout> | undefined;
 
-  /** `state` is what the journal holds, and `at` the time of its last commit (ms since 1970). */
-  constructor(state: ChatState, journal: Journal, log: Log, meter?: Meter, at = 0) {
+  constructor(state: ChatState, at: number, journal: Journal, log: Log, meter?: Meter) {
     super(state, log, meter, at);
     this.#journal = journal;
   }
@@ -53,17 +52,12 @@ class LocalCommits extends Commits {
 
   async close(): Promise<void> {
     while (this.queue.length > 0) this.process();
-    if (this.leading.length > 0) this.#process(true);
+    if (this.leading.length > 0) this.process(true);
     clearTimeout(this.#retry);
     await this.#journal.close(this.published);
   }
 
-  protected process(): void {
-    this.#process(false);
-  }
-
-  /** With `isRetry` what could not be stored is tried again even though no request changes anything. */
-  #process(isRetry: boolean): void {
+  protected process(isRetry = false): void {
     const begunAt = this.clock();
     const over = this.leadingOver;
     this.leadingOver = undefined;
@@ -109,7 +103,7 @@ class LocalCommits extends Commits {
     }
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined;
-      if (this.isFailing) this.#process(true);
+      if (this.isFailing) this.process(true);
     }, RETRY_MS);
     const refused = stepBatch(this.published, batch, at, "refuse");
     this.leading = [...refused.entries];

@@ -88,19 +88,12 @@ export class SharedCommits extends Commits {
 
   /** Resolves when nothing waits to be stored, or could not be stored once more. */
   async #idle(): Promise<void> {
-    this.#process(true);
+    this.process(true);
     while (this.#sent !== undefined) await this.#sent.over.promise;
   }
 
-  protected process(): void {
-    this.#process(false);
-  }
-
-  /**
-   * Answers what only reads, and sends a batch of the rest, unless one is under way. What the last
-   * batch could not store goes with the next one; with `isRetry` it is sent alone.
-   */
-  #process(isRetry: boolean): void {
+  /** Answers what only reads, and sends a batch of the rest, unless one is under way. */
+  protected process(isRetry = false): void {
     const at = this.now();
     const isBusy = this.#sent !== undefined;
     const pendings = isBusy ? this.queue : [...this.#unsent, ...this.queue];
