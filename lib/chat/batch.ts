@@ -108,7 +108,7 @@ export function stepBatch(
 export function followBatch(before: ChatState, batch: Batch): BatchResult | undefined {
   const [first] = batch.leading;
   const { members } = before;
-  if (first?.kind === "batch" && !isNextBatch(members, first.member, first.batch)) return undefined;
+  if (first?.kind === "batch" && !isNextBatch(members, first)) return undefined;
   const isTimed = first?.kind === "batch" || first?.kind === "join" || first?.kind === "leave";
   const at = isTimed ? Math.max(members.at, first.at) : members.at;
   return stepBatch({ ...before, members: { ...members, at } }, batch, at, "follow");

@@ -19,14 +19,11 @@ import type { Actor, User } from "./users.ts";
 /** One object for all, as it is the most frequent reply. */
 const SENT: Reply = { code: "sent" };
 
-/** The sender of a command, and the time of the command. */
-type ActorNow = Actor & { readonly at: number };
-
 /** The state after a command, and its reply. `at` is in milliseconds since 1970. */
 export function applyCommand(state: ChatState, actor: Actor, at: number, command: Command): Step {
   switch (command.name) {
     case "register":
-      return register(state, { ...actor, at }, command.user);
+      return register(state, actor, at, command.user);
     case "users":
       return { state, reply: { code: "users", users: state.users.byId } };
     case "send":
@@ -34,9 +31,10 @@ export function applyCommand(state: ChatState, actor: Actor, at: number, command
     case "sendall":
       return sendAll(state, actor, command.text);
     case "receive":
-      return receive(state, actor);
+      return showOwnMail(state, actor, true);
     case "wait":
-      return wait(state, actor);
+      // The mail stays in the mailbox until a `take` entry.
+      return showOwnMail(state, actor, false);
     case "ping":
       return { state, reply: { code: "pong" } };
     case "help":
@@ -60,14 +58,14 @@ export function strictEnding(
   return refusedRegister || refusedSend || code === "text-too-long" ? "close" : "open";
 }
 
-function register(state: ChatState, actor: ActorNow, name: string): Step {
+function register(state: ChatState, actor: Actor, at: number, name: string): Step {
   const { settings } = state;
   if (name === "") return refuse(state, { code: "name-empty" });
   if (hasMoreSymbols(name, settings.nameSymbolsMax)) {
     return refuse(state, { code: "name-too-long" });
   }
   const user = state.users.byName.get(name);
-  if (user !== undefined) return registerAgain(state, actor, user);
+  if (user !== undefined) return registerAgain(state, actor, at, user);
   const neighbours = users.atAddress(state.users, actor.address).size;
   if (settings.strict && neighbours > 0) {
     return refuse(state, { code: "address-used", peer: actor.peer });
@@ -79,28 +77,27 @@ function register(state: ChatState, actor: ActorNow, name: string): Step {
   const added = { name, id: state.users.nextId, address: actor.address };
   const grown = {
     ...state,
-    users: users.addUser(state.users, added, actor.at),
+    users: users.addUser(state.users, added, at),
     mailboxes: boxes.openMailbox(state.mailboxes, added.id),
   };
-  return { state: holdName(grown, actor, added), reply: { code: "welcome", user: name } };
+  return { state: holdName(grown, actor, at, added), reply: { code: "welcome", user: name } };
 }
 
 /** `register` with the name of a user who is registered already. */
-function registerAgain(state: ChatState, actor: ActorNow, user: User): Step {
+function registerAgain(state: ChatState, actor: Actor, at: number, user: User): Step {
   const { name, id, address } = user;
   if (address !== actor.address) return refuse(state, { code: "name-taken", user: name });
   const { session } = state.users.presence.get(id)!;
   if (session !== undefined && !users.isSameSession(session, actor.session)) {
     return refuse(state, { code: "name-taken", user: name }, session);
   }
-  return { state: holdName(state, actor, user), reply: { code: "welcome-back", user: name } };
+  return { state: holdName(state, actor, at, user), reply: { code: "welcome-back", user: name } };
 }
 
 /** In strict mode sessions hold no names. */
-function holdName(state: ChatState, { session, at }: ActorNow, user: User): ChatState {
-  return state.settings.strict
-    ? state
-    : withUsers(state, users.holdName(state.users, session, user, at));
+function holdName(state: ChatState, { session }: Actor, at: number, user: User): ChatState {
+  if (state.settings.strict) return state;
+  return withUsers(state, users.holdName(state.users, session, user, at));
 }
 
 function send(state: ChatState, actor: Actor, to: string, text: string): Step {
@@ -113,10 +110,8 @@ function send(state: ChatState, actor: Actor, to: string, text: string): Step {
   const { id } = receiver;
   if (boxes.isFull(mailboxes, id)) return refuse(state, { code: "mailbox-full", user: to });
   if (mailboxes.waiting >= settings.messagesMax) return refuse(state, { code: "server-full" });
-  return {
-    state: { ...state, mailboxes: boxes.deliver(mailboxes, id, { from: user.name, text }) },
-    reply: SENT,
-  };
+  const next = boxes.deliver(mailboxes, id, { from: user.name, text });
+  return { state: { ...state, mailboxes: next }, reply: SENT };
 }
 
 function sendAll(state: ChatState, actor: Actor, text: string): Step {
@@ -130,27 +125,15 @@ function sendAll(state: ChatState, actor: Actor, text: string): Step {
   }
   const reply: Reply = full === 0 ? SENT : { code: "sent-in-part", full };
   if (reached === 0) return { state, reply };
-  return {
-    state: {
-      ...state,
-      mailboxes: boxes.broadcast(mailboxes, user.id, { from: user.name, text }),
-    },
-    reply,
-  };
+  const next = boxes.broadcast(mailboxes, user.id, { from: user.name, text });
+  return { state: { ...state, mailboxes: next }, reply };
 }
 
-function receive(state: ChatState, actor: Actor): Step {
+function showOwnMail(state: ChatState, actor: Actor, takes: boolean): Step {
   const { user, blockedBy } = users.identify(state.users, actor);
   if (user === undefined) return notRegistered(state, blockedBy);
   const reply = showMail(state, user);
-  return { state: takeShown(state, reply.shown), reply };
-}
-
-/** The mail stays in the mailbox until a `take` entry. */
-function wait(state: ChatState, actor: Actor): Step {
-  const { user, blockedBy } = users.identify(state.users, actor);
-  if (user === undefined) return notRegistered(state, blockedBy);
-  return { state, reply: showMail(state, user) };
+  return { state: takes ? takeShown(state, reply.shown) : state, reply };
 }
 
 function logout(state: ChatState, actor: Actor): Step {
@@ -162,11 +145,7 @@ function logout(state: ChatState, actor: Actor): Step {
   return { state: next, reply, blockedBy };
 }
 
-function refuse(
-  state: ChatState,
-  reply: Reply,
-  blockedBy?: users.SessionId | undefined,
-): Step {
+function refuse(state: ChatState, reply: Reply, blockedBy?: users.SessionId): Step {
   return { state, reply, blockedBy };
 }
 

@@ -28,6 +28,12 @@ export interface Members {
   readonly at: number;
 }
 
+/** The number of a batch, and the id of its member. */
+interface BatchNumber {
+  readonly member: string;
+  readonly batch: number;
+}
+
 /** This many members that left are remembered. */
 const ENDED_MAX = 32;
 
@@ -48,16 +54,14 @@ export function lastBatch({ all, ended }: Members, id: string): number | undefin
  * Is this the member's next batch? `false` if it was counted before, if a batch before it is
  * missing, or if the member has left.
  */
-export function isNextBatch(members: Members, id: string, batch: number): boolean {
-  return findMember(members, id)?.batch === batch - 1;
+export function isNextBatch(members: Members, { member, batch }: BatchNumber): boolean {
+  return findMember(members, member)?.batch === batch - 1;
 }
 
 /** Counts a member's next batch. */
-export function countBatch(members: Members, id: string, batch: number): Members {
-  return {
-    ...members,
-    all: members.all.map((member) => member.id === id ? { ...member, batch } : member),
-  };
+export function countBatch(members: Members, { member: id, batch }: BatchNumber): Members {
+  const all = members.all.map((member) => member.id === id ? { ...member, batch } : member);
+  return { ...members, all };
 }
 
 /** Adds a member with an id that no other member has. */

@@ -7,10 +7,10 @@ import * as boxes from "./mailboxes.ts";
 import {
   emptyUsers,
   type Presence,
-  restoreSession,
   restoreUser,
   type SessionId,
   sessions,
+  setSession,
   type User,
 } from "./users.ts";
 
@@ -89,7 +89,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
         break;
       case "sessions":
         for (const [session, user] of row.sessions) {
-          users = restoreSession(users, session, user === null ? null : users.byId.get(user)!);
+          users = setSession(users, session, user === null ? null : users.byId.get(user)!);
         }
         break;
       case "mail":

@@ -1,13 +1,9 @@
-/**
- * The chat: `step` takes a state and an entry, and returns the next state and the reply. A state
- * never changes.
- */
+/** What each entry does to the state. A state never changes. */
 import * as boxes from "./mailboxes.ts";
 import { applyCommand } from "./commands.ts";
 import * as members from "./members.ts";
 import type { Entry } from "./entry.ts";
-import { differences } from "./settings.ts";
-import type { Settings } from "./settings.ts";
+import { differences, type Settings } from "./settings.ts";
 import {
   type ChatState,
   isLongUnseen,
@@ -36,9 +32,7 @@ export function step(state: ChatState, entry: Entry): Step {
     case "join":
       return { state: join(state, entry) };
     case "batch":
-      return {
-        state: { ...state, members: members.countBatch(state.members, entry.member, entry.batch) },
-      };
+      return { state: { ...state, members: members.countBatch(state.members, entry) } };
     case "leave":
       return { state: leave(state, entry) };
     case "raise":
@@ -73,7 +67,6 @@ function end(state: ChatState, { session, address, at }: Entry & { kind: "end" }
     : ended;
 }
 
-/** With `freeSince` the user is removed only if no session has held the name since then. */
 function forget(
   state: ChatState,
   { user: name, id, freeSince }: Entry & { kind: "forget" },
@@ -91,7 +84,7 @@ function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start
     rules,
     settings,
     members: state.members,
-    users: users.endAllSessions(state.users, at),
+    users: users.endSessions(state.users, at),
     mailboxes: boxes.resize(state.mailboxes, settings.mailboxMessagesMax),
   };
 }
@@ -120,7 +113,7 @@ function leave(state: ChatState, { member: id, at }: Entry & { kind: "leave" }):
   if (member === undefined) return state;
   return {
     ...state,
-    users: users.endMember(state.users, member.number, at),
+    users: users.endSessions(state.users, at, member.number),
     members: members.removeMember(state.members, member),
   };
 }
@@ -138,6 +131,6 @@ function putBack(state: ChatState, { user, id, mail }: Entry & { kind: "return" 
   if (state.users.byName.get(user)?.id !== id) return state;
   const { mailboxes } = state;
   const all = [mail, ...boxes.read(mailboxes, id)];
-  const taken = boxes.taken(mailboxes, id) + boxes.count(mailboxes, id);
+  const taken = boxes.through(mailboxes, id);
   return { ...state, mailboxes: boxes.openMailbox(mailboxes, id, all, taken) };
 }

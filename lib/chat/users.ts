@@ -1,10 +1,7 @@
 /**
  * The registered users, their addresses, and which session holds which user's name: {@link identify}
- * says which user a session acts as. Who may take a name is decided in `commands` (`register`). A
- * session from the same address that is in the way (`blockedBy`) gets 250 ms to end, in `#hold` of
- * `engine/engine`.
- *
- * In strict mode a user is an address: sessions hold no names.
+ * says which user a session acts as, and `register` in `commands` who may take a name. In strict
+ * mode a user is an address: sessions hold no names.
  */
 import { IntMap, TextMap } from "./persistent.ts";
 
@@ -24,12 +21,12 @@ export function isSameSession(one: SessionId | undefined, other: SessionId | und
   return one?.member === other?.member && one?.count === other?.count;
 }
 
-/**
- * The sender of a command: a session, its IP address, and `address:port` for replies that name it.
- */
+/** The sender of a command. */
 export interface Actor {
   readonly session: SessionId;
+  /** Its IP address. */
   readonly address: string;
+  /** `address:port`, for replies that name it. */
   readonly peer: string;
 }
 
@@ -58,10 +55,7 @@ export interface Users {
   readonly byAddress: TextMap<IntMap<User>>;
   /** By the id of the user. */
   readonly presence: IntMap<Presence>;
-  /**
-   * By member, then by the count of the session: the user that the session holds, see {@link
-   * userOf}.
-   */
+  /** By member, then by the count of the session: see {@link userOf}. */
   readonly byMember: IntMap<IntMap<User | null>>;
   /** The id of the next user. */
   readonly nextId: number;
@@ -93,13 +87,8 @@ export function* sessions({ byMember }: Users): Generator<readonly [SessionId, U
   }
 }
 
-/** The users that an address has registered. */
-export function atAddress(users: Users, address: string): IntMap<User> {
-  return users.byAddress.get(address) ?? NO_USERS;
-}
-
 /** The user as whom a session acts, or the other session that prevents it. */
-export interface Identity {
+interface Identity {
   readonly user?: User;
   /** A session from the same address that holds the user's name. */
   readonly blockedBy?: SessionId;
@@ -107,6 +96,11 @@ export interface Identity {
 
 const NO_USER: Identity = {};
 const NO_USERS = IntMap.empty<User>();
+
+/** The users that an address has registered. */
+export function atAddress(users: Users, address: string): IntMap<User> {
+  return users.byAddress.get(address) ?? NO_USERS;
+}
 
 /**
  * Finds the user as whom a session acts: the user whose name it holds. A session that never held a
@@ -161,56 +155,39 @@ export function holdName(users: Users, session: SessionId, user: User, at: numbe
   if (userOf(users, session)?.id === user.id) return users;
   const free = endSession(users, session, at);
   const { freeSince } = free.presence.get(user.id)!;
-  return {
-    ...free,
-    presence: free.presence.set(user.id, { session, freeSince }),
-    byMember: withSession(free, session, user),
-  };
+  const presence = free.presence.set(user.id, { session, freeSince });
+  return setSession({ ...free, presence }, session, user);
 }
 
-/**
- * Marks a session that holds no name as logged out: it acts as no user until it registers again.
- */
+/** A session that holds no name is logged out: it acts as no user until it registers again. */
 export function logOut(users: Users, session: SessionId): Users {
-  return userOf(users, session) === null
-    ? users
-    : { ...users, byMember: withSession(users, session, null) };
+  return userOf(users, session) === null ? users : setSession(users, session, null);
 }
 
-/** Adds a session from a snapshot: with the user that it holds, or `null` if it has logged out. */
-export function restoreSession(users: Users, session: SessionId, user: User | null): Users {
-  return { ...users, byMember: withSession(users, session, user) };
-}
-
-function withSession(
-  { byMember }: Users,
+/** Sets what {@link userOf} returns for a session. */
+export function setSession(
+  users: Users,
   { member, count }: SessionId,
   user: User | null | undefined,
-): Users["byMember"] {
-  const held = (byMember.get(member) ?? IntMap.empty()).set(count, user);
-  return byMember.set(member, held.size === 0 ? undefined : held);
+): Users {
+  const held = (users.byMember.get(member) ?? IntMap.empty()).set(count, user);
+  return { ...users, byMember: users.byMember.set(member, held.size === 0 ? undefined : held) };
 }
 
 /** Forgets a session that has ended. Its user stays registered. */
 export function endSession(users: Users, session: SessionId, at: number): Users {
   const held = userOf(users, session);
   if (held === undefined) return users;
-  const ended = { ...users, byMember: withSession(users, session, undefined) };
+  const ended = setSession(users, session, undefined);
   if (held === null) return ended;
-  const presence = users.presence.set(held.id, { session: undefined, freeSince: at });
-  return { ...ended, presence };
+  return { ...ended, presence: users.presence.set(held.id, { session: undefined, freeSince: at }) };
 }
 
-/** Forgets all sessions. */
-export function endAllSessions(users: Users, at: number): Users {
-  return Array.from(sessions(users)).reduce((left, [id]) => endSession(left, id, at), users);
-}
-
-/** Forgets all sessions of a member. */
-export function endMember(users: Users, member: number, at: number): Users {
+/** Forgets all sessions, or those of one member. */
+export function endSessions(users: Users, at: number, member?: number): Users {
   let left = users;
-  for (const [count] of users.byMember.get(member) ?? []) {
-    left = endSession(left, { member, count }, at);
+  for (const [id] of sessions(users)) {
+    if (member === undefined || id.member === member) left = endSession(left, id, at);
   }
   return left;
 }
