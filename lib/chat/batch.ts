@@ -3,14 +3,14 @@
  * carries it out: it returns the next state, the entries to store and what each session gets. A
  * replay of those entries, one by one, gives the same state.
  */
-import { strictEnding } from "./commands.ts";
+import { applyCommand, strictEnding } from "./commands.ts";
 import type { Entry } from "./entry.ts";
 import * as boxes from "./mailboxes.ts";
-import { type ChatState, mailFor, type Step } from "./state.ts";
+import { type ChatState, type CommandStep, mailFor } from "./state.ts";
 import { step } from "./step.ts";
 import { isNextBatch } from "./members.ts";
 import { type Actor, isSameSession, type SessionId } from "./users.ts";
-import type { CommandName } from "../protocol/command.ts";
+import type { Command, CommandName } from "../protocol/command.ts";
 import type { Item as ReadItem } from "../protocol/request_reader.ts";
 import type { Reply, Shown, TextReply } from "../protocol/reply.ts";
 
@@ -74,9 +74,7 @@ export interface BatchResult {
   readonly state: ChatState;
   /** The entries that changed the state, in their order: they have to be stored. */
   readonly entries: readonly Entry[];
-  /** The reply to each leading entry. */
   readonly leadingReplies: readonly (Reply | undefined)[];
-  /** The outcome of each request. */
   readonly outcomes: readonly Outcome[];
   readonly changed: Changed;
 }
@@ -89,7 +87,7 @@ export function stepBatch(
   mode: BatchMode,
 ): BatchResult {
   const stepper = new BatchStepper(before, at, mode);
-  const leadingReplies = leading.map((entry) => stepper.stepLeading(entry));
+  const leadingReplies = leading.map((entry) => stepper.stepEntry(entry));
   const outcomes = requests.map((request) => stepper.stepRequest(request));
   const { entries } = stepper;
   const { mailboxes, changed } = boxes.settle(before.mailboxes, stepper.state.mailboxes);
@@ -98,9 +96,8 @@ export function stepBatch(
 }
 
 /**
- * Carries out a batch that has come out of a shared journal. Its first leading entry is the first
- * entry there. All happens at one time, the time of that entry. If it is before the time of an earlier
- * batch, as clocks differ, it is the time of the earlier batch.
+ * Carries out a batch that has come out of a shared journal. All happens at the time of its first
+ * leading entry. Clocks differ: if an earlier batch was later, all happens at the time of that one.
  *
  * Returns `undefined` for a batch that has no effect: it was stepped before, an earlier batch of its
  * member is missing, or its member has left.
@@ -119,7 +116,6 @@ export function isWhole(item: Item): item is Item & { readonly kind: "command" |
   return item.kind === "command" || item.kind === "refused";
 }
 
-/** The name of a whole command. */
 export function nameOf(item: Item): CommandName | undefined {
   if (item.kind === "command") return item.command.name;
   return item.kind === "refused" ? item.name : undefined;
@@ -140,10 +136,13 @@ class BatchStepper {
     this.#mode = mode;
   }
 
-  stepLeading(entry: Entry): Reply | undefined {
+  stepEntry(entry: Entry): Reply | undefined {
     const isNow = this.#mode === "follow" && "at" in entry;
     const { state, reply } = step(this.state, isNow ? { ...entry, at: this.#at } : entry);
-    this.#goOn(entry, state);
+    if (state !== this.state) {
+      this.entries.push(entry);
+      this.state = state;
+    }
     return reply;
   }
 
@@ -157,15 +156,15 @@ class BatchStepper {
       if (shown !== undefined && isWhole(item)) shown = this.#take(actor, shown);
       let reply: Reply | undefined;
       if (item.kind === "end") {
-        this.#end(actor);
+        const { session: id, address } = actor;
+        this.stepEntry({ kind: "end", at: this.#at, session: id, address });
       } else if (item.kind === "command") {
-        const entry: Entry = { kind: "command", at: this.#at, actor, command: item.command };
-        const stepped = step(this.state, entry);
+        const stepped = applyCommand(this.state, actor, this.#at, item.command);
         const { blockedBy } = stepped;
         if (this.#mode !== "follow" && isBlocked(session, blockedBy)) {
           return { parkedReply, replies, shown, blockedBy, ending: "open" };
         }
-        reply = this.#accept(entry, stepped);
+        reply = this.#accept(actor, item.command, stepped);
         if (item.command.name === "wait") shown = shownBy(reply, shown);
       } else {
         reply = item.reply;
@@ -180,31 +179,19 @@ class BatchStepper {
   }
 
   /** Goes on with the state after a command, if that may be stored. Returns the reply. */
-  #accept(entry: Entry, { state, reply }: Step): Reply {
-    if (reply === undefined) throw new Error("A command has no reply");
+  #accept(actor: Actor, command: Command, { state, reply }: CommandStep): Reply {
     if (state === this.state) return reply;
     if (this.#mode === "refuse") return STORAGE_AWAY;
-    this.#goOn(entry, state);
+    this.entries.push({ kind: "command", at: this.#at, actor, command });
+    this.state = state;
     return reply;
   }
 
   /** Takes mail that was shown. Returns what the session is shown then. */
   #take(actor: Actor, shown: Shown): Shown | undefined {
     if (this.#mode === "refuse") return shown;
-    const entry: Entry = { kind: "take", actor, shown };
-    this.#goOn(entry, step(this.state, entry).state);
+    this.stepEntry({ kind: "take", actor, shown });
     return undefined;
-  }
-
-  #end({ session, address }: Actor): void {
-    const entry: Entry = { kind: "end", at: this.#at, session, address };
-    this.#goOn(entry, step(this.state, entry).state);
-  }
-
-  #goOn(entry: Entry, state: ChatState): void {
-    if (state === this.state) return;
-    this.entries.push(entry);
-    this.state = state;
   }
 }
 

@@ -12,7 +12,14 @@ import type { Settings } from "./settings.ts";
 import * as boxes from "./mailboxes.ts";
 import { hasMoreSymbols } from "../text/symbols.ts";
 import type { Reply } from "../protocol/reply.ts";
-import { type ChatState, removeUser, showMail, type Step, takeShown, withUsers } from "./state.ts";
+import {
+  type ChatState,
+  type CommandStep,
+  removeUser,
+  showMail,
+  takeShown,
+  withUsers,
+} from "./state.ts";
 import * as users from "./users.ts";
 import type { Actor, User } from "./users.ts";
 
@@ -20,7 +27,12 @@ import type { Actor, User } from "./users.ts";
 const SENT: Reply = { code: "sent" };
 
 /** The state after a command, and its reply. `at` is in milliseconds since 1970. */
-export function applyCommand(state: ChatState, actor: Actor, at: number, command: Command): Step {
+export function applyCommand(
+  state: ChatState,
+  actor: Actor,
+  at: number,
+  command: Command,
+): CommandStep {
   switch (command.name) {
     case "register":
       return register(state, actor, at, command.user);
@@ -58,7 +70,7 @@ export function strictEnding(
   return refusedRegister || refusedSend || code === "text-too-long" ? "close" : "open";
 }
 
-function register(state: ChatState, actor: Actor, at: number, name: string): Step {
+function register(state: ChatState, actor: Actor, at: number, name: string): CommandStep {
   const { settings } = state;
   if (name === "") return refuse(state, { code: "name-empty" });
   if (hasMoreSymbols(name, settings.nameSymbolsMax)) {
@@ -77,14 +89,14 @@ function register(state: ChatState, actor: Actor, at: number, name: string): Ste
   const added = { name, id: state.users.nextId, address: actor.address };
   const grown = {
     ...state,
-    users: users.addUser(state.users, added, at),
+    users: users.addUser(state.users, added, { session: undefined, freeSince: at }),
     mailboxes: boxes.openMailbox(state.mailboxes, added.id),
   };
   return { state: holdName(grown, actor, at, added), reply: { code: "welcome", user: name } };
 }
 
 /** `register` with the name of a user who is registered already. */
-function registerAgain(state: ChatState, actor: Actor, at: number, user: User): Step {
+function registerAgain(state: ChatState, actor: Actor, at: number, user: User): CommandStep {
   const { name, id, address } = user;
   if (address !== actor.address) return refuse(state, { code: "name-taken", user: name });
   const { session } = state.users.presence.get(id)!;
@@ -100,7 +112,7 @@ function holdName(state: ChatState, { session }: Actor, at: number, user: User):
   return withUsers(state, users.holdName(state.users, session, user, at));
 }
 
-function send(state: ChatState, actor: Actor, to: string, text: string): Step {
+function send(state: ChatState, actor: Actor, to: string, text: string): CommandStep {
   const { settings, mailboxes } = state;
   if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
   const { user, blockedBy } = users.identify(state.users, actor);
@@ -114,7 +126,7 @@ function send(state: ChatState, actor: Actor, to: string, text: string): Step {
   return { state: { ...state, mailboxes: next }, reply: SENT };
 }
 
-function sendAll(state: ChatState, actor: Actor, text: string): Step {
+function sendAll(state: ChatState, actor: Actor, text: string): CommandStep {
   const { settings, mailboxes } = state;
   if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
   const { user, blockedBy } = users.identify(state.users, actor);
@@ -129,14 +141,14 @@ function sendAll(state: ChatState, actor: Actor, text: string): Step {
   return { state: { ...state, mailboxes: next }, reply };
 }
 
-function showOwnMail(state: ChatState, actor: Actor, takes: boolean): Step {
+function showOwnMail(state: ChatState, actor: Actor, takes: boolean): CommandStep {
   const { user, blockedBy } = users.identify(state.users, actor);
   if (user === undefined) return notRegistered(state, blockedBy);
   const reply = showMail(state, user);
   return { state: takes ? takeShown(state, reply.shown) : state, reply };
 }
 
-function logout(state: ChatState, actor: Actor): Step {
+function logout(state: ChatState, actor: Actor): CommandStep {
   const { user, blockedBy } = users.identify(state.users, actor);
   const reply = { code: "logged-out" } as const;
   const removed = user === undefined ? state : removeUser(state, user);
@@ -145,15 +157,15 @@ function logout(state: ChatState, actor: Actor): Step {
   return { state: next, reply, blockedBy };
 }
 
-function refuse(state: ChatState, reply: Reply, blockedBy?: users.SessionId): Step {
+function refuse(state: ChatState, reply: Reply, blockedBy?: users.SessionId): CommandStep {
   return { state, reply, blockedBy };
 }
 
-function notRegistered(state: ChatState, blockedBy: users.SessionId | undefined): Step {
+function notRegistered(state: ChatState, blockedBy: users.SessionId | undefined): CommandStep {
   return refuse(state, { code: "not-registered" }, blockedBy);
 }
 
-function tooLong(state: ChatState): Step {
+function tooLong(state: ChatState): CommandStep {
   return refuse(state, { code: "text-too-long", max: state.settings.textSymbolsMax });
 }
 

@@ -2,7 +2,7 @@
  * Entries: all that can happen to a chat. A journal stores them in their order. A replay of the
  * same entries in the same order gives the same state.
  *
- * Times are in milliseconds since 1970.
+ * Times are in milliseconds since 1970. `member` is the id of a server process that shares the chat.
  */
 import type { Command } from "../protocol/command.ts";
 import type { Mail, Shown } from "../protocol/reply.ts";
@@ -35,14 +35,10 @@ export type Entry =
   }
   /**
    * Strict mode only: a connection from this address is open at this time. So the user of the
-   * address is not forgotten yet. A server that shares its chat makes it at most once an hour per
-   * address.
+   * address is not forgotten yet. A member makes it at most once an hour per address.
    */
   | { readonly kind: "seen"; readonly at: number; readonly address: string }
-  /**
-   * Removes a user and its mail. The engine makes it for a user who was away for too long, and the
-   * `forget` subcommand for the user that it is told to remove.
-   */
+  /** Removes a user who was away for too long, or whom the `forget` subcommand names, and its mail. */
   | {
     readonly kind: "forget";
     readonly user: string;
@@ -51,19 +47,18 @@ export type Entry =
     readonly freeSince?: number;
   }
   /**
-   * A server with a journal of its own has started. It ends all sessions that are left from before,
-   * and sets the rules and the settings. It is the first entry of each process.
+   * A server with a journal of its own has started: its first entry. It ends all sessions that are
+   * left from before, and sets the rules, see `RULES` in `state.ts`, and the settings.
    */
   | {
     readonly kind: "start";
     readonly at: number;
-    /** The rules by which all later entries are decided, see `RULES` in `state.ts`. */
     readonly rules: number;
     readonly settings: Settings;
   }
   | SharedEntry;
 
-/** Entries of a chat that several servers share. `member` is the id of a server process. */
+/** Entries of a chat that several servers share. */
 export type SharedEntry =
   /**
    * A server process becomes a member. The first member ever sets the rules, and a member that is
@@ -78,9 +73,7 @@ export type SharedEntry =
     readonly rules: number;
     readonly settings: Settings;
   }
-  /**
-   * The first entry of each batch of a member. Its number tells whether the batch is the next one.
-   */
+  /** The first entry of each batch of a member. Its number tells whether the batch is the next one. */
   | {
     readonly kind: "batch";
     readonly at: number;
@@ -92,10 +85,7 @@ export type SharedEntry =
    * `raise` subcommand makes it for a member that does not answer.
    */
   | { readonly kind: "leave"; readonly at: number; readonly member: string }
-  /**
-   * Sets newer rules, if all members know them. The `raise` subcommand makes it, after all servers
-   * were updated.
-   */
+  /** Sets newer rules, if all members know them. The `raise` subcommand makes it. */
   | { readonly kind: "raise"; readonly rules: number }
   /**
    * Puts a message back to the front of a mailbox. A server makes it for mail that a `receive`

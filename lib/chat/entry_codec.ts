@@ -20,28 +20,32 @@ const FIELDS: { readonly [Of in Name]: readonly Field<Of>[] } = {
 };
 
 /**
- * Consecutive commands of one actor, with one name and at one time: member and count of the
- * session, address, peer, time after the batch's first command (ms), name, and the arguments of all
- * commands.
+ * Consecutive commands of one actor, with one name and at one time (ms after the batch's first
+ * command), and the arguments of all of them. A pipeline of messages is a quarter as long as its
+ * entries in JSON.
  */
-type Group = [number, number, string, string, number, Name, ...(string | number)[]];
-/** The index of a group's first argument. */
-const GROUP_ARGUMENTS = 6;
+type Group = [
+  member: number,
+  count: number,
+  address: string,
+  peer: string,
+  after: number,
+  name: Name,
+  ...args: (string | number)[],
+];
 /** The time of the first command (ms since 1970), and the entries in their order. */
 type Batch = [at: number, ...(Group | Entry)[]];
 
-/**
- * The text of a batch. For a pipeline of messages it is a quarter as long as the entries in JSON,
- * as the actor stands in it once.
- */
+/** The text of a batch. */
 export function encodeEntries(entries: readonly Entry[]): string {
   const start = entries.find((entry) => entry.kind === "command")?.at ?? 0;
   const batch: Batch = [start];
   let group: Group | undefined;
   let before: Entry | undefined;
   for (const entry of entries) {
-    if (entry.kind !== "command") batch.push(entry);
-    else {
+    if (entry.kind !== "command") {
+      batch.push(entry);
+    } else {
       if (group === undefined || !mayShareGroup(before, entry)) {
         const { actor: { session, address, peer }, at, command } = entry;
         group = [session.member, session.count, address, peer, at - start, command.name];
@@ -81,19 +85,12 @@ export function decodeEntries(text: string): Entry[] {
 
 /** Adds the commands of a group to `entries`. */
 function decodeGroup(entries: Entry[], group: Group, start: number): void {
-  const [member, count, address, peer, after, name] = group;
+  const [member, count, address, peer, after, name, ...args] = group;
   const actor: Actor = { session: { member, count }, address, peer };
-  let place = GROUP_ARGUMENTS;
+  let place = 0;
   do {
-    const command = commandAt(place, name, group);
-    entries.push({ kind: "command", at: start + after, actor, command });
-    place += FIELDS[name].length;
-  } while (place < group.length);
-}
-
-/** The command whose arguments begin at this place of a group. */
-function commandAt(place: number, name: Name, group: readonly unknown[]): Command {
-  const command: { name: Name; [field: string]: unknown } = { name };
-  for (const field of FIELDS[name]) command[field] = group[place++];
-  return command as Command;
+    const command: { name: Name; [field: string]: unknown } = { name };
+    for (const field of FIELDS[name]) command[field] = args[place++];
+    entries.push({ kind: "command", at: start + after, actor, command: command as Command });
+  } while (place < args.length);
 }

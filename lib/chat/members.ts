@@ -1,8 +1,4 @@
-/**
- * The members: the server processes (not the users) that share a chat, each with the number of its
- * last batch. A process that starts again is a new member.
- */
-
+/** A server process that shares a chat. A process that starts again is a new member. */
 export interface Member {
   /** Chosen by the process at random. */
   readonly id: string;
@@ -19,12 +15,9 @@ export interface Members {
   readonly all: readonly Member[];
   /** The number of the next member. */
   readonly next: number;
-  /**
-   * The last members that left. A process that was paused while it was made to leave learns here
-   * whether its last batch was accepted.
-   */
+  /** The last that left. One that was paused meanwhile sees here whether its last batch counts. */
   readonly ended: readonly Pick<Member, "id" | "batch">[];
-  /** The latest time in any batch so far, in milliseconds since 1970. */
+  /** The latest time in any batch so far (ms since 1970). */
   readonly at: number;
 }
 

@@ -1,15 +1,14 @@
+import type { IntMap } from "./persistent.ts";
+
 /**
  * The changes of one batch to a persistent map, beside the map: a batch often sets the same key again
  * and again. `set` changes the overlay itself, so nothing outside of the batch may see it.
  */
-import type { IntMap } from "./persistent.ts";
-
 export class Overlay<Value> {
   readonly #map: IntMap<Value>;
   readonly #changes = new Map<number, Value | undefined>();
   #size: number;
 
-  /** An overlay over this map, which stays as it is. */
   constructor(map: IntMap<Value>) {
     this.#map = map;
     this.#size = map.size;

@@ -3,9 +3,9 @@
  * sent before it is stepped, so none may depend on a reply in the same batch.
  */
 import { isBlocked, isWhole, type Item, type Request } from "./batch.ts";
+import { applyCommand } from "./commands.ts";
 import type { Entry } from "./entry.ts";
 import { type ChatState, isLongUnseen } from "./state.ts";
-import { step } from "./step.ts";
 import type { SessionId } from "./users.ts";
 import type { CommandName } from "../protocol/command.ts";
 
@@ -45,7 +45,7 @@ export function plan(
   // The reply to a parked `wait` may show mail, and the first item takes that.
   for (const item of parked === undefined ? items : []) {
     if (item.kind === "command") {
-      const { blockedBy } = step(state, { kind: "command", at, actor, command: item.command });
+      const { blockedBy } = applyCommand(state, actor, at, item.command);
       // It waits before it is sent. Items before it may change that.
       if (isBlocked(session, blockedBy)) {
         return { items: items.slice(0, count), entries, blockedBy };

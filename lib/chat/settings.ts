@@ -1,5 +1,4 @@
 /** The settings of a chat: its mode and its limits. Flags set them, and the state holds them. */
-
 export interface Settings {
   /** Behave exactly as the original server: a user is an IP address. */
   readonly strict: boolean;
@@ -35,10 +34,7 @@ const NAMES = Object.keys(DEFAULT_SETTINGS) as (keyof Settings)[];
 
 /** The settings among the options of a server. */
 export function settingsOf(options: Settings): Settings {
-  return NAMES.reduce(
-    (settings, name) => ({ ...settings, [name]: options[name] }),
-    DEFAULT_SETTINGS,
-  );
+  return NAMES.reduce((all, name) => ({ ...all, [name]: options[name] }), DEFAULT_SETTINGS);
 }
 
 /** The names of the settings that differ between two chats. */

@@ -5,9 +5,9 @@
 import type { ChatState } from "./state.ts";
 import * as boxes from "./mailboxes.ts";
 import {
+  addUser,
   emptyUsers,
   type Presence,
-  restoreUser,
   type SessionId,
   sessions,
   setSession,
@@ -83,7 +83,7 @@ export function restoreSnapshot(rows: Iterable<string>): ChatState | undefined {
         break;
       case "users":
         for (const { name, id, address, session, freeSince, taken } of row.users) {
-          users = restoreUser(users, { name, id, address }, { session, freeSince });
+          users = addUser(users, { name, id, address }, { session, freeSince });
           mailboxes = boxes.openMailbox(mailboxes, id, [], taken);
         }
         break;

@@ -7,11 +7,10 @@ import * as users from "./users.ts";
 import type { User } from "./users.ts";
 
 /**
- * The version of the rules: how this release decides what an entry does.
- *
- * Raise it with every change of `step` after which some entry leads to another state, and with
- * every new kind of entry or command. Keep the old decision for states whose `rules` are older:
- * otherwise a replay of an older journal gives another chat than the one that its users saw.
+ * The version of the rules: how this release decides what an entry does. Raise it with every change
+ * of `step` after which some entry leads to another state, and with every new kind of entry or
+ * command. Keep the old decision for states whose `rules` are older: otherwise a replay of an older
+ * journal gives another chat than the one that its users saw.
  */
 export const RULES = 1;
 
@@ -38,7 +37,9 @@ export interface Step {
   readonly blockedBy?: users.SessionId | undefined;
 }
 
-/** A chat without users. */
+/** The result of a command. */
+export type CommandStep = Step & { readonly reply: Reply };
+
 export function emptyChat(settings: Settings): ChatState {
   return {
     rules: RULES,
@@ -66,10 +67,7 @@ export function removeUser(state: ChatState, user: User): ChatState {
 /** In strict mode the presence of an address is noted at most once in this time (ms). */
 const SEEN_MS = 3_600_000;
 
-/**
- * In strict mode: was the user of this address last noted {@link SEEN_MS} before this time (ms since
- * 1970), or before that?
- */
+/** In strict mode: has the presence of this address to be noted at this time (ms since 1970)? */
 export function isLongUnseen({ settings, users: all }: ChatState, address: string, at: number) {
   const [user] = settings.strict ? users.atAddress(all, address).values() : [];
   return user !== undefined && at - all.presence.get(user.id)!.freeSince >= SEEN_MS;
@@ -96,9 +94,8 @@ export function showMail({ mailboxes }: ChatState, { name, id }: User): Reply & 
   };
 }
 
-/** Takes mail that was shown out of its mailbox, unless it was taken before. */
-export function takeShown(state: ChatState, { user, id, through }: Shown): ChatState {
-  if (state.users.byName.get(user)?.id !== id) return state;
+/** Takes mail that was shown to a user out of the mailbox, unless it was taken before. */
+export function takeShown(state: ChatState, { id, through }: Shown): ChatState {
   // At most all of it: a file that lost batches still opens, so that the rest of it can be read.
   const messages = Math.min(
     through - boxes.taken(state.mailboxes, id),

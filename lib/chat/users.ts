@@ -118,14 +118,8 @@ export function identify(users: Users, { session, address }: Actor): Identity {
   return holder === undefined ? { user } : { blockedBy: holder };
 }
 
-/** Adds a user with a new name and the next id. No session holds the name yet. */
-export function addUser(users: Users, user: User, at: number): Users {
-  const added = restoreUser(users, user, { session: undefined, freeSince: at });
-  return { ...added, nextId: user.id + 1 };
-}
-
-/** Adds a user from a snapshot. */
-export function restoreUser(users: Users, user: User, presence: Presence): Users {
+/** Adds a user with a new name and a new id. */
+export function addUser(users: Users, user: User, presence: Presence): Users {
   const { name, id, address } = user;
   return {
     ...users,
@@ -133,6 +127,7 @@ export function restoreUser(users: Users, user: User, presence: Presence): Users
     byName: users.byName.set(name, user),
     byAddress: users.byAddress.set(address, atAddress(users, address).set(id, user)),
     presence: users.presence.set(id, presence),
+    nextId: Math.max(users.nextId, id + 1),
   };
 }
 

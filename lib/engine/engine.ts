@@ -20,6 +20,8 @@ const SILENCES_MAX = 3;
 
 /** The engine of one chat. */
 export class Engine {
+  /** Closes all connections: it is called when this member has ended. */
+  onEnded = () => {};
   readonly #commits: Commits;
   readonly #log: Log;
   readonly #waiters = new Waiters();
@@ -29,7 +31,6 @@ export class Engine {
   readonly #silences = new Map<string, number>();
   #opened = 0;
   #isStopping = false;
-  #onEnded = () => {};
 
   constructor(commits: Commits, log: Log) {
     this.#commits = commits;
@@ -37,14 +38,9 @@ export class Engine {
     commits.listen({
       settled: (pending, outcome) => this.#settle(pending, outcome),
       changed: (changed) => this.#waiters.serve(commits.published, changed),
-      ended: () => this.#onEnded(),
+      ended: () => this.onEnded(),
       asked: (session) => this.#giveUp(session),
     });
-  }
-
-  /** Sets the function that closes all connections: it is called when this member has ended. */
-  set onEnded(end: () => void) {
-    this.#onEnded = end;
   }
 
   /** Opens a session for a connection from `address`; `peer` is its `address:port`. */
