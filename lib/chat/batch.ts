@@ -1,7 +1,6 @@
 /**
  * A batch: what came from all sessions in one turn of the event loop, in its order. `stepBatch`
- * carries it out: it returns the next state, the entries to store and what each session gets. A
- * replay of those entries, one by one, gives the same state.
+ * carries it out. A replay of the entries that it returns, one by one, gives the same state.
  */
 import { applyCommand, strictEnding } from "./commands.ts";
 import type { Entry } from "./entry.ts";
@@ -39,7 +38,6 @@ export interface Request {
 
 /** The result of one request. */
 export interface Outcome {
-  /** The reply to the parked `wait`. */
   readonly parkedReply?: Reply | undefined;
   /** The replies to the first items; `undefined` for an item that has none. The rest is not done. */
   readonly replies: readonly (Reply | undefined)[];
@@ -69,7 +67,6 @@ export interface Batch {
   readonly requests: readonly Request[];
 }
 
-/** The result of a batch. */
 export interface BatchResult {
   readonly state: ChatState;
   /** The entries that changed the state, in their order: they have to be stored. */

@@ -47,10 +47,7 @@ export interface Filled {
   readonly log: Log;
 }
 
-/**
- * A mailbox with this mail, oldest first; `taken` messages were taken out before. If it holds more than
- * there is room for, it is full.
- */
+/** A mailbox with this mail, oldest first, also with too much; `taken` messages were taken out before. */
 export function mailboxOf(
   { end, max }: BroadcastLog,
   mail: readonly Mail[],
@@ -108,8 +105,9 @@ export function takeOldest(broadcasts: BroadcastLog, box: Mailbox, messages: num
   return mailboxOf(broadcasts, left, box.taken + messages);
 }
 
-/** The mailbox, which will not get the next broadcast. It must not be full. */
+/** The mailbox, which will not get the next broadcast. */
 export function skipNextBroadcast(broadcasts: BroadcastLog, box: Mailbox): Mailbox {
+  if (isFull(broadcasts, box)) return box;
   const copied = copyFromLog(broadcasts, box);
   return { ...copied, logFrom: copied.logFrom + 1, fillsAt: copied.fillsAt + 1 };
 }

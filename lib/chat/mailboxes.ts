@@ -1,9 +1,7 @@
 /**
- * All mailboxes. Every function returns new mailboxes, and the old ones stay as they are. `commands`
- * checks the limits; here is counted what it needs for that.
- *
- * `sendall` costs the same for 10 users as for 10,000: a broadcast is stored once, in a log, and
- * each mailbox has a position in that log. Three rules keep this cheap and the log short:
+ * All mailboxes. `commands` checks the limits; here is counted what it needs for that. `sendall`
+ * costs the same for 10 users as for 10,000: a broadcast is stored once, in a log, and each mailbox
+ * has a position in that log. Three rules keep this cheap and the log short:
  *
  * - A mailbox knows beforehand at which position of the log it is full: `fillsAt`. No mailbox fills
  *   before `nextFill`. Only a broadcast that reaches that position looks at all mailboxes.
@@ -38,16 +36,11 @@ export interface Mailboxes {
 
 /** What all mailboxes share. Most direct messages do not change it. */
 interface Broadcasts extends BroadcastLog {
-  /** By position: the mailboxes that are full since then. */
-  readonly filled: IntMap<Filled>;
   /** The number of full mailboxes. */
   readonly full: number;
 }
 
-/**
- * No mailboxes yet. Each will hold at most `max` messages. The log is empty, and the number of
- * broadcasts that there ever were is `end`.
- */
+/** No mailboxes, for at most `max` messages each, after `end` broadcasts. */
 export function emptyMailboxes(max: number, end = 0): Mailboxes {
   const broadcasts: Broadcasts = {
     max,
@@ -129,10 +122,7 @@ export function deliver(all: Mailboxes, to: number, mail: Mail): Mailboxes {
 }
 
 /** How many mailboxes a broadcast reaches, and how many it misses because they are full. */
-export function reach(
-  { boxes, broadcasts }: Mailboxes,
-  from: number,
-): { reached: number; full: number } {
+export function reach({ boxes, broadcasts }: Mailboxes, from: number) {
   const senderIsFull = isMailboxFull(broadcasts, boxes.get(from)!);
   const full = broadcasts.full - (senderIsFull ? 1 : 0);
   return { reached: boxes.size - 1 - full, full };
@@ -142,7 +132,8 @@ export function reach(
 export function broadcast(all: Mailboxes, from: number, mail: Mail): Mailboxes {
   const { reached } = reach(all, from);
   if (reached === 0) return all;
-  const { boxes, waiting, nextFill, broadcasts } = skipSender(all, from);
+  const sender = skipNextBroadcast(all.broadcasts, all.boxes.get(from)!);
+  const { boxes, waiting, nextFill, broadcasts } = setMailbox(all, from, sender);
   const { max, filled, full } = broadcasts;
   const end = broadcasts.end + 1;
   const log = broadcasts.log.set(broadcasts.end % max, mail);
@@ -173,14 +164,6 @@ export function resize({ boxes, broadcasts }: Mailboxes, max: number): Mailboxes
     resized = openMailbox(resized, id, readMail(broadcasts, box), box.taken);
   }
   return resized;
-}
-
-/** The mailboxes before a broadcast that its sender does not get. */
-function skipSender(all: Mailboxes, from: number): Mailboxes {
-  const { boxes, broadcasts } = all;
-  const box = boxes.get(from)!;
-  if (isMailboxFull(broadcasts, box)) return all;
-  return setMailbox(all, from, skipNextBroadcast(broadcasts, box));
 }
 
 /** How many mailboxes are full from this position on, and the next position that fills one. */

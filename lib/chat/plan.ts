@@ -14,8 +14,8 @@ const CHANGING: ReadonlySet<CommandName> = new Set<CommandName>(
   ["register", "send", "sendall", "receive", "logout"],
 );
 
-/** The first items of a request that one batch may hold. */
 export interface Plan {
+  /** The first items of the request: those that the batch may hold. */
   readonly items: readonly Item[];
   /** The entries of these items. Without any the items only read, and nothing has to be sent. */
   readonly entries: readonly Entry[];
@@ -23,7 +23,6 @@ export interface Plan {
   readonly blockedBy?: SessionId | undefined;
 }
 
-/** May this item change the state? */
 export function mayChange(item: Item): boolean {
   return item.kind === "command" && CHANGING.has(item.command.name);
 }

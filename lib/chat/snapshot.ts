@@ -1,7 +1,4 @@
-/**
- * The state of a chat as rows of text, and back. A journal decides when it stores them:
- * `entriesPerSnapshot` in `journal/journal`.
- */
+/** The state of a chat as rows of text, and back. */
 import type { ChatState } from "./state.ts";
 import * as boxes from "./mailboxes.ts";
 import {
@@ -38,10 +35,12 @@ type Row =
     readonly mail: readonly (readonly [from: string, text: string])[];
   };
 
-/** The rows of a state, made one by one. States that behave alike have the same rows. */
+/**
+ * The rows of a state, made one by one. States that behave alike have the same rows, so the order of
+ * all fields is fixed.
+ */
 export function* snapshotRows(state: ChatState): Generator<string> {
   const { rules, settings, users, mailboxes, members } = state;
-  // The order of all fields is fixed, as rows are compared as texts.
   const row = (value: Row) => JSON.stringify(value);
   yield row({ kind: "chat", rules, settings, members, nextId: users.nextId });
   for (const slice of slices(users.byId.values())) {

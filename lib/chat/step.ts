@@ -124,8 +124,8 @@ function raise(state: ChatState, rules: number): ChatState {
 }
 
 /**
- * Mail that a `wait` is showing now counts as new afterwards, and is shown again: the returned
- * message stands before it, so a `take` by its place would take the wrong messages.
+ * Mail that a `wait` is showing now counts as new afterwards: the returned message stands before it,
+ * so a `take` by its place would take the wrong messages.
  */
 function putBack(state: ChatState, { user, id, mail }: Entry & { kind: "return" }): ChatState {
   if (state.users.byName.get(user)?.id !== id) return state;

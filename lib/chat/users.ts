@@ -5,7 +5,7 @@
  */
 import { IntMap, TextMap } from "./persistent.ts";
 
-/** Names one connection while it is open. Both numbers are whole, and below 2^53. */
+/** Names one connection while it is open. */
 export interface SessionId {
   /** The number of its member. A server that does not share its chat is member 0. */
   readonly member: number;
@@ -43,7 +43,7 @@ export interface User {
 export interface Presence {
   /** The session that holds the name. */
   readonly session: SessionId | undefined;
-  /** The time since which no session holds the name, in milliseconds since 1970. */
+  /** The time since which no session holds the name (ms since 1970). */
   readonly freeSince: number;
 }
 

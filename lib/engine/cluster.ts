@@ -1,8 +1,4 @@
-/**
- * Opens a chat in NATS JetStream that several servers share, joins it, and raises its rules. The stream
- * in NATS gives the batches of all servers one order, and each server steps them in it: see
- * `SharedJournal` in `journal/shared_journal` and `SharedCommits` in `shared_commits`.
- */
+/** Opens a chat in NATS JetStream that several servers share, joins it, and raises its rules. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { conflict } from "../chat/step.ts";
 import type { SharedEntry } from "../chat/entry.ts";
@@ -22,10 +18,9 @@ import { NO_SESSION } from "../chat/users.ts";
 
 /** While the stream is read at the start, its progress is logged at this interval (ms). */
 const PROGRESS_MS = 1_000;
-/** While the stream is read at the start, it is checked at this interval for its end (ms). */
+/** Meanwhile it is checked for its end at this interval (ms). */
 const CATCH_UP_CHECK_MS = 10;
 
-/** The parts of the program that the chat uses. */
 export interface NatsContext {
   readonly log: Log;
   readonly meter?: Meter | undefined;
@@ -143,10 +138,10 @@ async function catchUp({ journal, log }: Reading, end: number): Promise<void> {
 /** Stores an entry that belongs to no member, and waits until it has come back. */
 async function append(reading: Reading, entry: SharedEntry): Promise<void> {
   const { stream } = reading;
-  await new Promise<void>((resolve, reject) => {
-    const sent = (error: unknown) => error === undefined ? resolve() : reject(error);
-    stream.send(crypto.randomUUID(), encodeEntries([entry]), sent);
-  });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const sent = (error: unknown) => error === undefined ? resolve() : reject(error);
+  stream.send(crypto.randomUUID(), encodeEntries([entry]), sent);
+  await promise;
   await catchUp(reading, await stream.end());
 }
 

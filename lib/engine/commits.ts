@@ -1,10 +1,7 @@
 /**
- * Group commit: the items that come in one turn of the event loop are a batch, and what the batch
- * changes is stored as one commit. A reply leaves when its batch is stored.
- *
- * `LocalCommits` makes the order of the batches itself: it steps a batch, stores it and publishes the
- * next state. `SharedCommits` sends a batch to the journal that several servers share, and steps it
- * when it comes back. Both step it by the same function, `stepBatch` in `chat/batch`.
+ * Group commit: what a batch changes is stored as one commit, and its replies leave then.
+ * `LocalCommits` steps a batch, stores it and publishes the next state. `SharedCommits` sends a batch
+ * to the journal that several servers share, and steps it when it comes back.
  */
 import type { Changed, Outcome } from "../chat/batch.ts";
 import type { Entry } from "../chat/entry.ts";
@@ -16,12 +13,8 @@ import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import type { Pending } from "./session.ts";
 
-/** Gets what the commits have made of a chat. */
 export interface CommitsListener {
-  /**
-   * A batch has made this of the items of a session. Returns `true` if items are left that go into
-   * the next batch.
-   */
+  /** Takes what a batch has made of items. Returns `true` if some are left for the next batch. */
   settled(pending: Pending, outcome: Outcome): boolean;
   /** The stored state has other mail in these mailboxes. */
   changed(changed: Changed): void;
@@ -116,7 +109,6 @@ export abstract class Commits {
     return this.leadingOver.promise;
   }
 
-  /** Calls `process` at the end of this turn of the event loop. */
   protected processAfterTurn(): void {
     if (this.#isPlanned) return;
     this.#isPlanned = true;

@@ -1,4 +1,3 @@
-/** The commits of a server that has its chat alone, in memory or in a file. */
 import { type Batch, type BatchResult, type Request, stepBatch } from "../chat/batch.ts";
 import type { Entry } from "../chat/entry.ts";
 import { conflict } from "../chat/step.ts";
@@ -30,6 +29,7 @@ export function openChat(settings: Settings, journal: Journal, log: Log, meter?:
   return commits;
 }
 
+/** The commits of a server that has its chat alone, in memory or in a file. */
 class LocalCommits extends Commits {
   readonly #journal: Journal;
   /** The next try while commits fail. */

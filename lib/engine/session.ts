@@ -1,15 +1,10 @@
-/** A session, and the items of it that wait for their replies. */
 import type { Item, Outcome, Request, SessionView } from "../chat/batch.ts";
 import type { Reply, Shown } from "../protocol/reply.ts";
 import type { Actor, SessionId } from "../chat/users.ts";
 
 /** The replies to items that came together. */
-export interface Answers {
+export interface Answers extends Pick<Outcome, "replies" | "ending"> {
   readonly items: readonly Item[];
-  /** The replies to the first items; `undefined` for an item that has none. */
-  readonly replies: readonly (Reply | undefined)[];
-  /** Strict mode: what the last reply does. */
-  readonly ending: Outcome["ending"];
   /** The answers to the other items, where they come later. */
   readonly rest?: Promise<Answers>;
   /** The last item is a `wait` that goes on waiting: its reply is not among `replies`. */
@@ -20,7 +15,7 @@ export interface Answers {
 export interface Parked {
   /** The user whose mail it waits for, and how much mail that user had got before. */
   readonly shown: Shown;
-  /** Ends the `wait` after its seconds. */
+  /** Ends it after its seconds. */
   readonly timer: ReturnType<typeof setTimeout>;
   /** Hands the reply to the connection. */
   readonly resolve: (reply: Reply) => void;

@@ -1,8 +1,3 @@
-/**
- * The commits of a server that shares its chat with others. The journal puts the batches of all
- * servers in one order, and each server steps them in that order. One batch of this server is under
- * way at a time; items that only read the state do not wait for it.
- */
 import {
   followBatch,
   type Item,
@@ -49,7 +44,11 @@ interface Sent {
   readonly at: number;
 }
 
-/** The commits of one member of a shared chat. */
+/**
+ * The commits of a server that shares its chat with others. The journal puts the batches of all
+ * servers in one order, and each server steps them in that order. One batch of this server is under
+ * way at a time; items that only read the state do not wait for it.
+ */
 export class SharedCommits extends Commits {
   readonly sharing: SharedJournal;
   /** The batch that is under way. */
@@ -57,7 +56,6 @@ export class SharedCommits extends Commits {
   /** The items that wait for the batch after it. */
   #unsent: Pending[] = [];
 
-  /** `state` is what the journal has given so far. */
   constructor(state: ChatState, journal: SharedJournal, log: Log, meter?: Meter) {
     super(state, log, meter, 0);
     this.sharing = journal;

@@ -1,22 +1,19 @@
-/**
- * The sessions that wait for mail.
- *
- * A `wait` ends with the first mail, when its seconds are over, when its user is removed, with the
- * session's next command, with the end of its stream, and when the server stops.
- */
 import type { Changed } from "../chat/batch.ts";
 import { type ChatState, mailFor } from "../chat/state.ts";
 import type { Parked, Session } from "./session.ts";
 
-/** The sessions that wait for the mail of one user. */
 interface Line {
-  /** The one that has waited longest is first. */
+  /** The sessions that wait for the mail of one user, in the order in which they began. */
   readonly sessions: Set<Session>;
   /** The number of the last message of the user that was shown to one of them, or was there before. */
   through: number;
 }
 
-/** All sessions that wait for mail. */
+/**
+ * All sessions that wait for mail. A `wait` ends with the first mail, when its seconds are over, when
+ * its user is removed, with the session's next command, with the end of its stream, and when the
+ * server stops.
+ */
 export class Waiters {
   /** By the id of the user whose mail they wait for. */
   readonly #lines = new Map<number, Line>();

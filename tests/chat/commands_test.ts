@@ -416,7 +416,7 @@ describe("in default mode, the user of a connection", () => {
     chat.end(3);
     assertEquals(chat.state.users, { ...emptyUsers(), nextId: 2 });
     assertEquals(chat.state.mailboxes.boxes.size, 0);
-    assertEquals(chat.state.mailboxes.broadcasts.filling.size, 0);
+    assertEquals(chat.state.mailboxes.broadcasts.filled.size, 0);
   });
 });
 

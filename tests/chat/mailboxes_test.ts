@@ -102,7 +102,7 @@ describe("mailboxes", () => {
       all = broadcast(all, i % 3 === 0 ? Bob : Al, `${i}`);
       all = boxes.take(all, Cy, boxes.count(all, Cy));
       assert(all.broadcasts.log.size <= 10);
-      assert(all.broadcasts.filling.size <= 3);
+      assert(all.broadcasts.filled.size <= 3);
     }
   });
 
