@@ -62,13 +62,14 @@ export function raiseRules(options: ServerOptions, context: NatsContext): Promis
   return withReading(options, { ...context, mustExist: true }, async (reading) => {
     const { stream, commits } = reading;
     const { rules } = commits.published;
+    if (rules < RULES) {
+      await endSilent(reading);
+      await append(reading, { kind: "raise", rules: RULES });
+    }
+    await stream.close();
     if (rules === RULES) {
-      await stream.close();
       return `The rules of ${options.stream} are ${rules} already: there is nothing to raise`;
     }
-    if (rules < RULES) await endSilent(reading);
-    await append(reading, { kind: "raise", rules: RULES });
-    await stream.close();
     const { all } = commits.published.members;
     const old = all.filter((member) => member.rules < RULES).length;
     if (old === 0) return `The rules of ${options.stream} were ${rules}, and are ${RULES} now`;

@@ -123,14 +123,23 @@ export abstract class Commits {
     return this.meter === undefined ? 0 : performance.now();
   }
 
-  /** A commit has ended: goes on with the stored state, or notes the error. */
-  protected noteOutcome(outcome: ChatState | Error): void {
-    if (!(outcome instanceof Error)) {
-      this.#published = outcome;
-      if (this.#isFailing) this.log.event("journal-recovered", {});
-    } else if (!this.#isFailing) {
-      this.log.event("journal-failed", { error: messageOf(outcome) });
-    }
-    this.#isFailing = outcome instanceof Error;
+  /** Goes on with a state that is stored. */
+  protected publish(state: ChatState): void {
+    this.#published = state;
+    if (this.#isFailing) this.log.event("journal-recovered", {});
+    this.#isFailing = false;
+  }
+
+  /** Notes the error of a commit. */
+  protected noteFailure(error: unknown): void {
+    if (!this.#isFailing) this.log.event("journal-failed", { error: messageOf(error) });
+    this.#isFailing = true;
+  }
+
+  /** Hands over the outcomes of items. What is left of them goes into the next batch. */
+  protected settle(pendings: readonly Pending[], outcomes: readonly Outcome[]): void {
+    pendings.forEach((pending, i) => {
+      if (this.listener.settled(pending, outcomes[i]!)) this.enter(pending);
+    });
   }
 }

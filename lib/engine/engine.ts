@@ -58,9 +58,9 @@ export class Engine {
   enter(session: Session, items: readonly Item[]): Promise<Answers> {
     const { promise, resolve } = Promise.withResolvers<Answers>();
     session.waitedFor = undefined;
-    session.isEnding ||= isEnd(items[0]) || isEnd(items.at(-1));
+    session.isEnding ||= items.at(-1)?.kind === "end";
     // The client can't take the mail that is there now.
-    if (isEnd(items[0])) {
+    if (items[0]?.kind === "end") {
       const parked = this.#waiters.remove(session);
       parked?.resolve({ code: "mail", count: 0, mail: () => [], shown: parked.shown });
     }
@@ -231,8 +231,4 @@ export class Engine {
     for (const notify of onEnd ?? []) notify();
     if (shown !== undefined) this.#waiters.serveAgain(this.#commits.published, shown.id);
   }
-}
-
-function isEnd(item: Item | undefined): boolean {
-  return item?.kind === "end";
 }

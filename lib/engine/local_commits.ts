@@ -64,9 +64,7 @@ class LocalCommits extends Commits {
     const { pendings, requests } = this.#takeRequests();
     const batch = { leading: this.leading, requests };
     const { outcomes, changed } = this.#carryOut(batch, isRetry || over !== undefined);
-    pendings.forEach((pending, i) => {
-      if (this.listener.settled(pending, outcomes[i]!)) this.enter(pending);
-    });
+    this.settle(pendings, outcomes);
     this.listener.changed(changed);
     over?.resolve();
     this.meter?.batched(this.clock() - begunAt);
@@ -113,14 +111,13 @@ class LocalCommits extends Commits {
 
   #commit(entries: readonly Entry[], next: ChatState): void {
     const from = this.clock();
-    let outcome: ChatState | Error = next;
     try {
       this.#journal.commit(entries);
+      this.publish(next);
     } catch (error) {
-      outcome = error instanceof Error ? error : new Error(String(error));
+      this.noteFailure(error);
     }
     forgetLoopTime();
     this.meter?.committed(this.clock() - from);
-    this.noteOutcome(outcome);
   }
 }

@@ -62,7 +62,7 @@ export class SharedCommits extends Commits {
     journal.follow({
       came: (entries, origin) => this.#receive(entries, origin),
       reset: (next) => {
-        this.noteOutcome(requireKnownRules(next));
+        this.publish(requireKnownRules(next));
         this.listener.changed("all");
       },
       ended: (lost) => this.#memberEnded(lost),
@@ -177,7 +177,7 @@ export class SharedCommits extends Commits {
     };
     const result = followBatch(this.published, batch);
     if (result === undefined) return;
-    this.noteOutcome(requireKnownRules(result.state));
+    this.publish(requireKnownRules(result.state));
     if (sent !== undefined) this.#settle(sent, result.outcomes);
     if (origin === "late") this.#returnMail(result.leadingReplies);
     this.listener.changed(result.changed);
@@ -188,7 +188,7 @@ export class SharedCommits extends Commits {
 
   /** The batch was not stored. After a `LateError` it may still come. */
   #fail(sent: Sent, error: Error): void {
-    this.noteOutcome(error);
+    this.noteFailure(error);
     if (!(error instanceof LateError)) {
       this.leading.unshift(...entriesOf(sent).filter(({ kind }) => OWED.includes(kind)));
     }
@@ -206,8 +206,7 @@ export class SharedCommits extends Commits {
         this.#unsent.push(pending);
         continue;
       }
-      const [outcome] = this.#refuse([pending.request(Infinity)]) as [Outcome];
-      if (this.listener.settled(pending, outcome)) this.enter(pending);
+      this.settle([pending], this.#refuse([pending.request(Infinity)]));
     }
   }
 
@@ -226,9 +225,7 @@ export class SharedCommits extends Commits {
     const ms = this.clock() - at;
     this.meter?.committed(ms);
     this.meter?.batched(ms);
-    parts.forEach(({ pending }, i) => {
-      if (this.listener.settled(pending, outcomes[i]!)) this.enter(pending);
-    });
+    this.settle(parts.map(({ pending }) => pending), outcomes);
     over.resolve();
   }
 
