@@ -103,8 +103,7 @@ export function followBatch(before: ChatState, batch: Batch): BatchResult | unde
   const [first] = batch.leading;
   const { members } = before;
   if (first?.kind === "batch" && !isNextBatch(members, first)) return undefined;
-  const isTimed = first?.kind === "batch" || first?.kind === "join" || first?.kind === "leave";
-  const at = isTimed ? Math.max(members.at, first.at) : members.at;
+  const at = first !== undefined && "at" in first ? Math.max(members.at, first.at) : members.at;
   return stepBatch({ ...before, members: { ...members, at } }, batch, at, "follow");
 }
 
@@ -153,8 +152,8 @@ class BatchStepper {
       if (shown !== undefined && isWhole(item)) shown = this.#take(actor, shown);
       let reply: Reply | undefined;
       if (item.kind === "end") {
-        const { session: id, address } = actor;
-        this.stepEntry({ kind: "end", at: this.#at, session: id, address });
+        const { session, address } = actor;
+        this.stepEntry({ kind: "end", at: this.#at, session, address });
       } else if (item.kind === "command") {
         const stepped = applyCommand(this.state, actor, this.#at, item.command);
         const { blockedBy } = stepped;

@@ -25,14 +25,12 @@ export interface Mailbox {
   readonly taken: number;
 }
 
-/** The last broadcasts, at most as many as a mailbox may hold: each at its position modulo that. */
-export type Log = IntMap<Mail>;
-
 /** The broadcasts, as far as a mailbox reads them. */
 export interface BroadcastLog {
   /** The most messages in a mailbox. */
   readonly max: number;
-  readonly log: Log;
+  /** The last broadcasts, at most `max`: each under its position modulo `max`. */
+  readonly log: IntMap<Mail>;
   /** The position behind the last broadcast: the number of broadcasts that there ever were. */
   readonly end: number;
   /** By position: the mailboxes that are full since then. */
@@ -40,11 +38,11 @@ export interface BroadcastLog {
 }
 
 /** The mailboxes that became full at one position of the log. */
-export interface Filled {
+interface Filled {
   /** How many they are. */
   readonly boxes: number;
   /** The log up to that position. */
-  readonly log: Log;
+  readonly log: IntMap<Mail>;
 }
 
 /** A mailbox with this mail, oldest first, also with too much; `taken` messages were taken out before. */

@@ -54,7 +54,11 @@ export function emptyMailboxes(max: number, end = 0): Mailboxes {
 
 /** The same mailboxes for the steps of a batch, until {@link settle}. */
 export function withOverlay({ boxes, ...rest }: Mailboxes): Mailboxes {
-  return { ...rest, boxes: boxes instanceof IntMap ? new Overlay(boxes) : boxes };
+  return { ...rest, boxes: new Overlay(settled(boxes)) };
+}
+
+function settled(boxes: Mailboxes["boxes"]): IntMap<Mailbox> {
+  return boxes instanceof IntMap ? boxes : boxes.settled();
 }
 
 /** The mailboxes after the steps of a batch, and the ids under which they differ from those before. */
@@ -63,11 +67,11 @@ export function settle(
   { boxes, ...rest }: Mailboxes,
 ): { mailboxes: Mailboxes; changed: Iterable<number> | "all" } {
   // Mailboxes for another number of messages are new ones, without an overlay.
-  if (boxes instanceof IntMap) return { mailboxes: { ...rest, boxes }, changed: "all" };
+  const hasOverlay = boxes instanceof Overlay;
   const hasBroadcast = rest.broadcasts.end !== before.broadcasts.end;
   return {
-    mailboxes: { ...rest, boxes: boxes.settled() },
-    changed: hasBroadcast ? "all" : boxes.keys(),
+    mailboxes: { ...rest, boxes: settled(boxes) },
+    changed: hasOverlay && !hasBroadcast ? boxes.keys() : "all",
   };
 }
 
@@ -160,7 +164,7 @@ export function take(all: Mailboxes, id: number, messages: number): Mailboxes {
 /** The same mail in mailboxes for `max` messages. One that holds more than that is full. */
 export function resize({ boxes, broadcasts }: Mailboxes, max: number): Mailboxes {
   let resized = emptyMailboxes(max, broadcasts.end);
-  for (const [id, box] of boxes) {
+  for (const [id, box] of settled(boxes)) {
     resized = openMailbox(resized, id, readMail(broadcasts, box), box.taken);
   }
   return resized;
@@ -173,7 +177,7 @@ function countFills(
 ): { fills: number; nextFill: number } {
   let fills = 0;
   let nextFill = Infinity;
-  for (const { fillsAt } of boxes.values()) {
+  for (const { fillsAt } of settled(boxes).values()) {
     if (fillsAt === position) fills++;
     else if (fillsAt > position) nextFill = Math.min(nextFill, fillsAt);
   }

@@ -41,14 +41,4 @@ export class Overlay<Value> {
   keys(): Iterable<number> {
     return this.#changes.keys();
   }
-
-  /** The values, in the order of the keys. */
-  values(): Value[] {
-    return this.settled().values();
-  }
-
-  /** The keys and their values, in the order of the keys. */
-  [Symbol.iterator](): Iterator<[number, Value]> {
-    return this.settled()[Symbol.iterator]();
-  }
 }

@@ -57,11 +57,10 @@ export function plan(
     if (item.kind === "command" && mayChange(item)) {
       entries.push({ kind: "command", at, actor, command: item.command });
     }
-    if (
-      item.kind === "end" &&
-      (isKnown || entries.length > 0 || isLongUnseen(state, actor.address, at))
-    ) {
-      entries.push({ kind: "end", at, session: actor.session, address: actor.address });
+    if (item.kind === "end") {
+      const { session, address } = actor;
+      const isEntry = isKnown || entries.length > 0 || isLongUnseen(state, address, at);
+      if (isEntry) entries.push({ kind: "end", at, session, address });
     }
     count++;
     if (isDecisive(item, state.settings.strict)) break;

@@ -14,16 +14,14 @@ import {
 /** The most users, sessions or messages in a row. Each row is made and stored in one go. */
 const ROW_ITEMS_MAX = 500;
 
-/** The first row: the chat without its users and their mail. */
+/** The chat without its users and their mail. */
 type Frame = Omit<ChatState, "users" | "mailboxes">;
-
-/** A user, and the number of messages that were ever taken out of the mailbox. */
-type UserRow = User & Presence & { readonly taken: number };
 
 /** Users are named by their ids in the rows of sessions and mail. */
 type Row =
   | Frame & { readonly kind: "chat"; readonly nextId: number }
-  | { readonly kind: "users"; readonly users: readonly UserRow[] }
+  /** With the number of messages that were ever taken out of each mailbox. */
+  | { readonly kind: "users"; readonly users: readonly (User & Presence & { taken: number })[] }
   | {
     readonly kind: "sessions";
     readonly sessions: readonly (readonly [SessionId, user: number | null])[];
