@@ -162,7 +162,9 @@ export function take(all: Mailboxes, id: number, messages: number): Mailboxes {
 }
 
 /** The same mail in mailboxes for `max` messages. One that holds more than that is full. */
-export function resize({ boxes, broadcasts }: Mailboxes, max: number): Mailboxes {
+export function resize(all: Mailboxes, max: number): Mailboxes {
+  const { boxes, broadcasts } = all;
+  if (max === broadcasts.max) return all;
   let resized = emptyMailboxes(max, broadcasts.end);
   for (const [id, box] of settled(boxes)) {
     resized = openMailbox(resized, id, readMail(broadcasts, box), box.taken);

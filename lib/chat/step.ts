@@ -62,16 +62,13 @@ function take(state: ChatState, { actor, shown }: Entry & { kind: "take" }): Cha
 
 function end(state: ChatState, { session, address, at }: Entry & { kind: "end" }): ChatState {
   const ended = withUsers(state, users.endSession(state.users, session, at));
-  return isLongUnseen(ended, address, at)
-    ? withUsers(ended, users.seeAddress(ended.users, address, at))
-    : ended;
+  if (!isLongUnseen(ended, address, at)) return ended;
+  return withUsers(ended, users.seeAddress(ended.users, address, at));
 }
 
-function forget(
-  state: ChatState,
-  { user: name, id, freeSince }: Entry & { kind: "forget" },
-): ChatState {
-  const user = state.users.byName.get(name);
+function forget(state: ChatState, entry: Entry & { kind: "forget" }): ChatState {
+  const { id, freeSince } = entry;
+  const user = state.users.byName.get(entry.user);
   if (user?.id !== id) return state;
   const presence = state.users.presence.get(id)!;
   const isAway = presence.session === undefined && presence.freeSince === freeSince;
@@ -101,9 +98,7 @@ function join(state: ChatState, { member, rules, settings }: Entry & { kind: "jo
     ...state,
     rules: isFirstEver ? rules : state.rules,
     settings,
-    mailboxes: isAlone
-      ? boxes.resize(state.mailboxes, settings.mailboxMessagesMax)
-      : state.mailboxes,
+    mailboxes: boxes.resize(state.mailboxes, settings.mailboxMessagesMax),
     members: members.addMember(state.members, member, rules),
   };
 }

@@ -3,7 +3,6 @@
  * `wait` without mail is parked here, and a command that another session blocks is held here.
  */
 import type { Item, Outcome } from "../chat/batch.ts";
-import { findMember } from "../chat/members.ts";
 import { isLongUnseen } from "../chat/state.ts";
 import { NO_SESSION, type SessionId } from "../chat/users.ts";
 import { within } from "../clock.ts";
@@ -28,7 +27,7 @@ export class Engine {
   /** The open sessions, by their count. */
   readonly #sessions = new Map<number, Session>();
   /** How many of the last checks each other member has not answered. */
-  readonly #silences = new Map<string, number>();
+  #silences = new Map<string, number>();
   #opened = 0;
   #isStopping = false;
 
@@ -112,16 +111,14 @@ export class Engine {
   async checkPeers(): Promise<void> {
     const { sharing, published } = this.#commits;
     if (sharing?.member === undefined) return;
+    const silences = new Map<string, number>();
     for (const { id } of published.members.all) {
       if (id === sharing.member) continue;
-      const silences = await sharing.ask(id, NO_SESSION) ? 0 : (this.#silences.get(id) ?? 0) + 1;
-      this.#silences.set(id, silences);
-      if (silences >= SILENCES_MAX) this.#endMember(id);
+      const count = await sharing.ask(id, NO_SESSION) ? 0 : (this.#silences.get(id) ?? 0) + 1;
+      silences.set(id, count);
+      if (count >= SILENCES_MAX) this.#endMember(id);
     }
-    const { members } = this.#commits.published;
-    for (const id of this.#silences.keys()) {
-      if (findMember(members, id) === undefined) this.#silences.delete(id);
-    }
+    this.#silences = silences;
   }
 
   /** Ends all waiting: for mail, and from now on for other sessions. */
