@@ -1,3 +1,7 @@
+import type { Entry } from "./entry.ts";
+
+type BatchEntry = Entry & { kind: "batch" };
+
 /** A server process that shares a chat. A process that starts again is a new member. */
 export interface Member {
   /** Chosen by the process at random. */
@@ -21,12 +25,6 @@ export interface Members {
   readonly at: number;
 }
 
-/** The number of a batch, and the id of its member. */
-interface BatchNumber {
-  readonly member: string;
-  readonly batch: number;
-}
-
 /** This many members that left are remembered. */
 const ENDED_MAX = 32;
 
@@ -43,16 +41,13 @@ export function lastBatch({ all, ended }: Members, id: string): number | undefin
   return [...all, ...ended].find((member) => member.id === id)?.batch;
 }
 
-/**
- * Is this the member's next batch? `false` if it was counted before, if a batch before it is
- * missing, or if the member has left.
- */
-export function isNextBatch(members: Members, { member, batch }: BatchNumber): boolean {
+/** Is this the next batch of its member? `false` also if the member has left. */
+export function isNextBatch(members: Members, { member, batch }: BatchEntry): boolean {
   return findMember(members, member)?.batch === batch - 1;
 }
 
 /** Counts a member's next batch. */
-export function countBatch(members: Members, { member: id, batch }: BatchNumber): Members {
+export function countBatch(members: Members, { member: id, batch }: BatchEntry): Members {
   const all = members.all.map((member) => member.id === id ? { ...member, batch } : member);
   return { ...members, all };
 }

@@ -26,8 +26,6 @@ export interface NatsContext {
   readonly meter?: Meter | undefined;
   /** Called when this server can't take part in the chat any more. */
   readonly failed: (error: Error) => void;
-  /** If the stream does not exist, it is not made, and the chat can't be opened. */
-  readonly mustExist?: boolean;
   /** See {@link SharingOptions}. */
   readonly snapshotEntries?: SharingOptions["snapshotEntries"];
 }
@@ -42,7 +40,7 @@ interface Reading {
 
 /** Joins the chat in the stream of these options. Throws {@link JournalError}. */
 export function openNats(options: ServerOptions, context: NatsContext): Promise<SharedCommits> {
-  return withReading(options, context, async (reading) => {
+  return withReading(options, context, false, async (reading) => {
     const { journal, commits } = reading;
     const settings = settingsOf(options);
     checkEntryLength(reading, options);
@@ -59,7 +57,7 @@ export function openNats(options: ServerOptions, context: NatsContext): Promise<
  * done. Throws {@link JournalError}, also where a member does not know these rules.
  */
 export function raiseRules(options: ServerOptions, context: NatsContext): Promise<string> {
-  return withReading(options, { ...context, mustExist: true }, async (reading) => {
+  return withReading(options, context, true, async (reading) => {
     const { stream, commits } = reading;
     const { rules } = commits.published;
     if (rules < RULES) {
@@ -81,15 +79,17 @@ export function raiseRules(options: ServerOptions, context: NatsContext): Promis
 }
 
 /**
- * Reads the stream to its end, follows it, and calls `work`. The stream is closed where that fails,
- * and stays open where it succeeds. Throws {@link JournalError}.
+ * Reads the stream to its end, follows it, and calls `work`. The stream is made if it does not exist,
+ * unless it must exist. It is closed where that fails, and stays open where it succeeds. Throws
+ * {@link JournalError}.
  */
 async function withReading<Result>(
   options: ServerOptions,
   context: NatsContext,
+  mustExist: boolean,
   work: (reading: Reading) => Promise<Result>,
 ): Promise<Result> {
-  const { log, meter, mustExist = false, snapshotEntries } = context;
+  const { log, meter, snapshotEntries } = context;
   const failed = (error: unknown) => context.failed(toJournalError(error));
   const logs = (event: string) => (error: unknown) =>
     log.event(event, { error: toJournalError(error).message });
