@@ -26,7 +26,7 @@ import type { Actor, User } from "./users.ts";
 /** One object for all, as it is the most frequent reply. */
 const SENT: Reply = { code: "sent" };
 
-/** The state after a command, and its reply. `at` is in milliseconds since 1970. */
+/** Steps a command of an actor at a time (ms since 1970). */
 export function applyCommand(
   state: ChatState,
   actor: Actor,

@@ -169,7 +169,7 @@ export function setSession(
   return { ...users, byMember: users.byMember.set(member, held.size === 0 ? undefined : held) };
 }
 
-/** Forgets a session that has ended. Its user stays registered. */
+/** Forgets a session. Its user stays registered. */
 export function endSession(users: Users, session: SessionId, at: number): Users {
   const held = userOf(users, session);
   if (held === undefined) return users;

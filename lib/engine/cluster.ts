@@ -154,7 +154,7 @@ async function endSilent(reading: Reading): Promise<void> {
   }
 }
 
-/** The settings that differ from those of the members, as a text; `undefined` where none does. */
+/** Says how the settings differ from those of the members; `undefined` where they do not. */
 function differingSettings({ published }: SharedCommits, settings: Settings): string | undefined {
   if (published.members.all.length === 0) return undefined;
   const names = differences(published.settings, settings);

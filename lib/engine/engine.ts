@@ -1,7 +1,3 @@
-/**
- * The engine: enters the items of all sessions into batches, and gives each session its replies. A
- * `wait` without mail is parked here, and a command that another session blocks is held here.
- */
 import type { Item, Outcome } from "../chat/batch.ts";
 import { isLongUnseen } from "../chat/state.ts";
 import { NO_SESSION, type SessionId } from "../chat/users.ts";
@@ -17,7 +13,10 @@ const GRACE_MS = 250;
 /** Another member that has not answered this many checks, one after another, is ended. */
 const SILENCES_MAX = 3;
 
-/** The engine of one chat. */
+/**
+ * The engine of one chat: enters the items of all sessions into batches, and gives each session its
+ * replies. It parks a `wait` without mail, and holds a command that another session blocks.
+ */
 export class Engine {
   /** Closes all connections: it is called when this member has ended. */
   onEnded = () => {};

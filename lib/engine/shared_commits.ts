@@ -28,7 +28,7 @@ const CLOSE_MS = 2_000;
 /** Entries of these kinds have to be stored even if their batch was not. */
 const OWED: readonly Entry["kind"][] = ["end", "seen", "return"];
 
-/** The part of a batch that one session has. */
+/** What one session has in a batch. */
 interface Part {
   readonly pending: Pending;
   readonly request: Request;
@@ -45,9 +45,8 @@ interface Sent {
 }
 
 /**
- * The commits of a server that shares its chat with others. The journal puts the batches of all
- * servers in one order, and each server steps them in that order. One batch of this server is under
- * way at a time; items that only read the state do not wait for it.
+ * The commits of a server that shares its chat with others. All servers step the batches of all in
+ * one order. One batch of this server is under way at a time; items that only read do not wait for it.
  */
 export class SharedCommits extends Commits {
   readonly sharing: SharedJournal;
