@@ -2,6 +2,7 @@
  * The commands and their arguments: one table, by which commands are read. What they do to the chat
  * is in `chat/commands`.
  */
+import type { Frames } from "./frame.ts";
 import { nameFinder } from "./name_finder.ts";
 import type { TextCode, TextReply } from "./reply.ts";
 import type { Decode } from "./utf8.ts";
@@ -116,9 +117,9 @@ export function commandNames(strict: boolean): readonly CommandName[] {
 
 const findName = nameFinder(NAMES);
 
-/** The command whose name is this frame; `undefined` if the server knows none. */
-function findCommand(frame: Uint8Array, strict: boolean): CommandName | undefined {
-  const name = findName(frame);
+/** The command whose name is the frame at index `at`; `undefined` if the server knows none. */
+function findCommand(frames: Frames, at: number, strict: boolean): CommandName | undefined {
+  const name = findName(frames.bytes, frames.start(at), frames.end(at));
   return name !== undefined && (COMMANDS[name].isOriginal || !strict) ? name : undefined;
 }
 
@@ -150,28 +151,32 @@ export type CommandAt =
 
 /** Reads the command whose name is the frame at index `at`. */
 export function readCommand(
-  frames: readonly Uint8Array[],
+  frames: Frames,
   at: number,
   strict: boolean,
   decode: Decode,
 ): CommandAt {
   if (at === frames.length) return { kind: "begun", command: undefined, expected: "command" };
-  const name = findCommand(frames[at]!, strict);
+  const name = findCommand(frames, at, strict);
   if (name === undefined) return { kind: "unknown" };
   const spec = COMMANDS[name];
   const expected = spec.arguments[frames.length - at - 1];
   if (expected !== undefined) return { kind: "begun", command: name, expected };
   // Two variables: an array would double the time of this function.
   const [first, second] = spec.arguments;
-  const one = first === undefined ? "" : decode(frames[at + 1]!);
+  const one = first === undefined ? "" : textAt(frames, at + 1, decode);
   const length = 1 + spec.arguments.length;
-  if (one === undefined) return refused(name, first!, length, frames[at + length - 1]!);
-  const two = second === undefined ? "" : decode(frames[at + 2]!);
-  if (two === undefined) return refused(name, second!, length, frames[at + length - 1]!);
+  if (one === undefined) return refused(name, first!, length, frames.payload(at + length - 1));
+  const two = second === undefined ? "" : textAt(frames, at + 2, decode);
+  if (two === undefined) return refused(name, second!, length, frames.payload(at + length - 1));
   const command = spec.build(one, two);
-  if (command === undefined) return refused(name, first!, length, frames[at + length - 1]!);
+  if (command === undefined) return refused(name, first!, length, frames.payload(at + length - 1));
   const lastArgument = first === undefined ? undefined : second === undefined ? one : two;
   return { kind: "command", command, length, lastArgument };
+}
+
+function textAt(frames: Frames, at: number, decode: Decode): string | undefined {
+  return decode(frames.bytes, frames.start(at), frames.end(at));
 }
 
 function refused(

@@ -38,12 +38,67 @@ export function encodeFrames(payloads: Iterable<string | Uint8Array>): Uint8Arra
   return concat(Array.from(payloads, encodeFrame));
 }
 
+/** Complete frames that lie one behind the other in memory. Only the end of each one is stored. */
+export class Frames implements Iterable<Uint8Array> {
+  /** The frames, their lengths included. */
+  readonly bytes: Uint8Array;
+  readonly #ends: readonly number[];
+
+  /**
+   * @param bytes The frames, their lengths included. They are not copied.
+   * @param ends The offset behind each frame.
+   */
+  constructor(bytes: Uint8Array, ends: readonly number[]) {
+    this.bytes = bytes;
+    this.#ends = ends;
+  }
+
+  /** The number of frames. */
+  get length(): number {
+    return this.#ends.length;
+  }
+
+  /** The offset in `bytes` at which the payload of a frame begins. */
+  start(index: number): number {
+    return (index === 0 ? 0 : this.#ends[index - 1]!) + LENGTH_BYTES;
+  }
+
+  /** The offset in `bytes` behind a frame. */
+  end(index: number): number {
+    return this.#ends[index]!;
+  }
+
+  /** A view of the payload of a frame. */
+  payload(index: number): Uint8Array {
+    return this.bytes.subarray(this.start(index), this.end(index));
+  }
+
+  /** A copy of the frames from `index` on, followed by those of `more`. */
+  copyFrom(index: number, more: Frames = NO_FRAMES): Frames {
+    const begin = index === 0 ? 0 : this.end(index - 1);
+    const shift = this.bytes.length - begin;
+    const ends = [
+      ...this.#ends.slice(index).map((end) => end - begin),
+      ...more.#ends.map((end) => end + shift),
+    ];
+    return new Frames(concat([this.bytes.subarray(begin), more.bytes]), ends);
+  }
+
+  /** Views of the payloads. */
+  *[Symbol.iterator](): Generator<Uint8Array> {
+    for (let index = 0; index < this.length; index++) yield this.payload(index);
+  }
+}
+
+/** An empty list of frames. */
+export const NO_FRAMES = new Frames(NOTHING, []);
+
 /** The frames that a chunk of bytes completed, and the bytes behind them. */
 export interface Split {
   /** The length of the chunk in bytes. */
   readonly size: number;
-  /** The payloads of the complete frames. They are views of the chunk. */
-  readonly frames: readonly Uint8Array[];
+  /** The complete frames. They are views of the chunk: use them before its memory is reused. */
+  readonly frames: Frames;
   /** A copy of the bytes behind the last complete frame: the beginning of the next one. */
   readonly rest: Uint8Array;
   /** The rest begins with a length over the limit, so no frame can follow. */
@@ -53,25 +108,29 @@ export interface Split {
 /**
  * Splits a chunk of bytes into frames.
  *
- * @param before The `rest` of the split before; empty for the first chunk.
+ * @param rest The `rest` of the split before; empty for the first chunk.
  * @param chunk The bytes that follow it.
  * @param bytesMax The limit of a payload in bytes. A length over it ends the splitting; the frames
  *   before it are returned.
  */
-export function splitFrames(before: Uint8Array, chunk: Uint8Array, bytesMax: number): Split {
-  const bytes: Uint8Array = before.length === 0 ? chunk : concat([before, chunk]);
-  const frames: Uint8Array[] = [];
+export function splitFrames(rest: Uint8Array, chunk: Uint8Array, bytesMax: number): Split {
+  const bytes = rest.length === 0 ? chunk : concat([rest, chunk]);
+  const ends: number[] = [];
   let offset = 0;
   let isOverLimit = false;
   while (bytes.length - offset >= LENGTH_BYTES) {
     const length = readLength(bytes, offset);
     isOverLimit = length > bytesMax;
-    const start = offset + LENGTH_BYTES;
-    const end = start + length;
+    const end = offset + LENGTH_BYTES + length;
     if (isOverLimit || end > bytes.length) break;
-    frames.push(bytes.subarray(start, end));
+    ends.push(end);
     offset = end;
   }
-  const rest = offset === bytes.length ? NOTHING : bytes.slice(offset);
-  return { size: chunk.length, frames, rest, isOverLimit };
+  const isWhole = offset === bytes.length;
+  return {
+    size: chunk.length,
+    frames: new Frames(isWhole ? bytes : bytes.subarray(0, offset), ends),
+    rest: isWhole ? NOTHING : bytes.slice(offset),
+    isOverLimit,
+  };
 }

@@ -9,7 +9,7 @@ const NOTHING = new Uint8Array(0);
 
 /** The size of the first buffer. */
 const READ_BYTES_MIN = 512;
-/** A read that fills its buffer makes the next buffer larger, up to this size. */
+/** A read that fills the buffer makes the next buffer larger, up to this size. */
 const READ_BYTES_MAX = 16_384;
 
 /** A source of bytes, such as a `Deno.Conn`. */
@@ -51,8 +51,9 @@ export function readerOf(stream: ReadableStream<Uint8Array>): Reader {
  * A stream of frames over a source of bytes. Each split holds the frames of one read.
  *
  * The source is read when the consumer asks (high-water mark 0), so a consumer that waits for its
- * writes stops the reading (back-pressure). All bytes behind a length over
- * `frameBytesMax` are dropped.
+ * writes stops the reading (back-pressure). All reads share one buffer, and a split is valid until the
+ * next call of {@link read}: new memory for each read, as in `conn.readable`, halves the requests a
+ * second. All bytes behind a length over `frameBytesMax` are dropped.
  */
 export class FrameStream implements AsyncIterable<Split> {
   readonly #stream: ReadableStream<Split>;
@@ -63,20 +64,18 @@ export class FrameStream implements AsyncIterable<Split> {
    * @param frameBytesMax The limit of a frame's payload in bytes.
    */
   constructor(source: Reader, frameBytesMax: number) {
-    let bufferBytes = READ_BYTES_MIN;
+    let buffer = new Uint8Array(READ_BYTES_MIN);
     let rest: Uint8Array = NOTHING;
     let isOverLimit = false;
     const pull = async (controller: ReadableStreamDefaultController<Split>) => {
-      let buffer: Uint8Array;
       let length: number | null;
       do {
-        buffer = new Uint8Array(bufferBytes);
         length = await source.read(buffer);
         if (length === null) return controller.close();
       } while (isOverLimit);
       const split = splitFrames(rest, buffer.subarray(0, length), frameBytesMax);
       ({ rest, isOverLimit } = split);
-      bufferBytes = nextBufferBytes(bufferBytes, length);
+      buffer = nextBuffer(buffer, length);
       controller.enqueue(split);
     };
     this.#stream = new ReadableStream({ pull }, { highWaterMark: 0 });
@@ -103,8 +102,11 @@ export class FrameStream implements AsyncIterable<Split> {
   }
 }
 
-/** The size of the next buffer, after a read of `length` bytes into one of this size. */
-function nextBufferBytes(size: number, length: number): number {
-  if (length === size) return Math.min(4 * size, READ_BYTES_MAX);
-  return 8 * length < size ? READ_BYTES_MIN : size;
+/** The buffer for the next read, after one of `length` bytes: larger, smaller or the same. */
+function nextBuffer(buffer: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+  if (length === buffer.length && length < READ_BYTES_MAX) {
+    return new Uint8Array(Math.min(4 * length, READ_BYTES_MAX));
+  }
+  const isMuchTooLarge = 8 * length < buffer.length && buffer.length > READ_BYTES_MIN;
+  return isMuchTooLarge ? new Uint8Array(READ_BYTES_MIN) : buffer;
 }

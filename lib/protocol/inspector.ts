@@ -6,7 +6,14 @@
  */
 import { clip, hasMoreSymbols } from "../text/symbols.ts";
 import { type Item, RequestReader, type RequestReaderOptions } from "./request_reader.ts";
-import { encodeFrame, LENGTH_BYTES, readLength, type Split, splitFrames } from "./frame.ts";
+import {
+  encodeFrame,
+  LENGTH_BYTES,
+  NO_FRAMES,
+  readLength,
+  type Split,
+  splitFrames,
+} from "./frame.ts";
 import { expectedFrame } from "./mistake.ts";
 import { hex, quoted } from "../text/printable.ts";
 import { isRefusal, type Reply, replyText } from "./reply.ts";
@@ -74,11 +81,12 @@ export class RequestInspector {
       if (!this.#isOver) lines.push(this.#frameLine(encodeFrame(payload)));
     }
     if (this.#isOver) return lines;
-    this.#reader.feed({ ...split, frames: [] });
+    this.#reader.feed({ ...split, frames: NO_FRAMES });
     if (split.isOverLimit) {
       const meaning = `not ${expectedFrame(this.#reader.begun)}`;
       lines.push(this.#mistakeLine(this.#reader.next(), split.rest, meaning));
     }
+    this.#reader.copyUnread();
     return lines;
   }
 

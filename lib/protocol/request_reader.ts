@@ -7,7 +7,7 @@ import {
   readCommand,
 } from "./command.ts";
 import type { Evidence } from "./mistake_evidence.ts";
-import { encodeFrame, LENGTH_BYTES, type Split } from "./frame.ts";
+import { encodeFrame, NO_FRAMES, type Split } from "./frame.ts";
 import { explain, type Mistake } from "./mistake.ts";
 import type { Reply } from "./reply.ts";
 import { type Decode, decodeUtf8 } from "./utf8.ts";
@@ -40,7 +40,7 @@ const NOTHING = new Uint8Array(0);
 export class RequestReader {
   readonly #options: RequestReaderOptions;
   readonly #decode: Decode;
-  #frames: readonly Uint8Array[] = [];
+  #frames = NO_FRAMES;
   /** The index of the first frame that is not read. */
   #position = 0;
   /** The bytes behind the frames: see {@link Split}. */
@@ -62,13 +62,20 @@ export class RequestReader {
     this.#hasSent = hasSent;
   }
 
-  /** Adds the frames of a split. */
+  /** Adds the frames of a split. They are not copied, unless older ones are unread. */
   feed({ frames, rest, isOverLimit }: Split): void {
     const isAllRead = this.#position === this.#frames.length;
-    this.#frames = isAllRead ? frames : [...this.#unread, ...frames];
+    this.#frames = isAllRead ? frames : this.#frames.copyFrom(this.#position, frames);
     this.#position = 0;
     this.#rest = rest;
     this.#isOverLimit = isOverLimit;
+  }
+
+  /** Copies the unread frames. Call it before the memory of the last split is reused. */
+  copyUnread(): void {
+    const isAllRead = this.#position === this.#frames.length;
+    this.#frames = isAllRead ? NO_FRAMES : this.#frames.copyFrom(this.#position);
+    this.#position = 0;
   }
 
   /** Are there unread bytes? Once {@link next} returns `undefined` they begin a command. */
@@ -76,10 +83,10 @@ export class RequestReader {
     return this.#position < this.#frames.length || this.#rest.length > 0;
   }
 
-  /** All that has arrived and is not read. */
+  /** A copy of all that has arrived and is not read. */
   get pending(): Split {
-    const frames = this.#unread;
-    const size = frames.reduce((sum, { length }) => sum + LENGTH_BYTES + length, this.#rest.length);
+    const frames = this.#frames.copyFrom(this.#position);
+    const size = frames.bytes.length + this.#rest.length;
     return { size, frames, rest: this.#rest, isOverLimit: this.#isOverLimit };
   }
 
@@ -115,18 +122,15 @@ export class RequestReader {
     return typeof argument === "string" ? encoder.encode(argument) : argument;
   }
 
-  get #unread(): readonly Uint8Array[] {
-    return this.#frames.slice(this.#position);
-  }
-
   #readCommand(): CommandAt {
     return readCommand(this.#frames, this.#position, this.#options.strict, this.#decode);
   }
 
   /** The mistake in the bytes behind the frames, where the frame `expected` should be. */
   #mistakeAtEnd(kind: Evidence["kind"], { command, expected }: BegunCommand): MistakeItem {
-    const [, ...argumentsBefore] = this.#unread;
-    const previous = command === undefined ? this.#previous : argumentsBefore.at(-1);
+    const last = this.#frames.length - 1;
+    const argument = last > this.#position ? this.#frames.payload(last) : undefined;
+    const previous = command === undefined ? this.#previous : argument;
     return this.#mistake({ kind, expected, command, bytes: this.#rest, previous });
   }
 
@@ -135,7 +139,7 @@ export class RequestReader {
       kind: "unknown-command",
       expected: "command",
       command: undefined,
-      bytes: encodeFrame(this.#frames[this.#position]!),
+      bytes: encodeFrame(this.#frames.payload(this.#position)),
       previous: this.#previous,
     });
   }

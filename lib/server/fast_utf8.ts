@@ -12,7 +12,7 @@ const utf8Slice: (this: Uint8Array, start: number, end: number) => string = Refl
  * Decodes as {@link decodeUtf8} does. `utf8Slice` writes U+FFFD for bytes that are not UTF-8, but a
  * text may also hold that symbol.
  */
-export const decodeFast: Decode = (payload) => {
-  const text = utf8Slice.call(payload, 0, payload.length);
-  return text.includes("\ufffd") ? decodeUtf8(payload) : text;
+export const decodeFast: Decode = (bytes, start, end) => {
+  const text = utf8Slice.call(bytes, start, end);
+  return text.includes("\ufffd") ? decodeUtf8(bytes, start, end) : text;
 };

@@ -36,6 +36,8 @@ export class Inbox {
   /** Resolves to the next chunk. Rejects with the error of the connection, or when it is given up. */
   read(): Promise<ReadableStreamReadResult<Split>> {
     this.isReading = true;
+    // The chunk before lies in memory that this read uses again.
+    this.#requests.copyUnread();
     return this.#frames.read();
   }
 

@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { commandNames } from "../../lib/protocol/command.ts";
 import { nameFinder } from "../../lib/protocol/name_finder.ts";
@@ -17,14 +18,15 @@ describe("nameFinder()", () => {
         const bytes = encoder.encode(name + "\xe9".repeat(wholeBelow(random, 2)));
         const payload = bytes.subarray(wholeBelow(random, 2));
         if (random() < 0.5) payload[wholeBelow(random, payload.length)] = wholeBelow(random, 256);
-        const expected = names.find((each) => each === decodeUtf8(payload));
-        assertEquals(find(payload), expected);
+        const expected = names.find((each) => each === decodeUtf8(payload, 0, payload.length));
+        const behind = concat([Uint8Array.of(115), payload, Uint8Array.of(115)]);
+        assertEquals(find(behind, 1, 1 + payload.length), expected);
       }
     });
   });
 
   it("finds no name in an empty frame", () => {
-    assertEquals(find(new Uint8Array(0)), undefined);
+    assertEquals(find(new Uint8Array(0), 0, 0), undefined);
   });
 
   it("refuses names that it would confuse", () => {

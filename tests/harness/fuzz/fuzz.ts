@@ -96,7 +96,7 @@ function checkReplies(bytes: Uint8Array, words: readonly Words[] | undefined): v
   let at = 0;
   for (const [name] of words) {
     check(at < frames.length, `the reply to '${name}' is missing`);
-    const first = new TextDecoder().decode(frames[at]);
+    const first = new TextDecoder().decode(frames.payload(at));
     const count = /^\d+$/.test(first) ? Number(first) : 0;
     const perItem = name === "users" ? 1 : name === "receive" || name === "wait" ? 2 : 0;
     at += 1 + perItem * count;

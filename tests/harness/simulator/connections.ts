@@ -188,6 +188,7 @@ export class Connections {
   #read(connection: Connection): boolean {
     const { reader, chunks } = connection;
     const chunk = chunks.shift();
+    reader.copyUnread();
     if (chunk === undefined) {
       if (!connection.isEnded) return false;
       const items = reader.isBegun ? [reader.breakOff("cut-off")] : [];
