@@ -138,9 +138,9 @@ export class TextMap<Value> {
   }
 }
 
-/** The last 20 bits of the hash: four levels of the tree, and a million buckets. */
+/** The last 15 bits of the hash: three levels of the tree, and 32,768 buckets. */
 function bucketOf(text: string): number {
-  return hashOf(text) & 0xfffff;
+  return hashOf(text) & 0x7fff;
 }
 
 /** A 32-bit hash of a text (FNV-1a of its UTF-16 units). */
