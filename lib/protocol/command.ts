@@ -149,7 +149,10 @@ export type CommandAt =
   | BegunCommand
   | { readonly kind: "unknown" };
 
-/** Reads the command whose name is the frame at index `at`. */
+/**
+ * Reads the command whose name is the frame at index `at`. In strict mode a first argument that is not
+ * valid is refused before the second has come, as the original server reads one after the other.
+ */
 export function readCommand(
   frames: Frames,
   at: number,
@@ -161,7 +164,12 @@ export function readCommand(
   if (name === undefined) return { kind: "unknown" };
   const spec = COMMANDS[name];
   const expected = spec.arguments[frames.length - at - 1];
-  if (expected !== undefined) return { kind: "begun", command: name, expected };
+  if (expected !== undefined) {
+    const hasFirst = at + 1 < frames.length;
+    const isRefused = strict && hasFirst && textAt(frames, at + 1, decode) === undefined;
+    if (isRefused) return refused(name, spec.arguments[0]!, 2, frames.payload(at + 1));
+    return { kind: "begun", command: name, expected };
+  }
   // Two variables: an array would double the time of this function.
   const [first, second] = spec.arguments;
   const one = first === undefined ? "" : textAt(frames, at + 1, decode);
