@@ -16,7 +16,7 @@ async function echoRaw(conn: Deno.TcpConn): Promise<void> {
 
 /** Splits each chunk into frames, and joins them again. */
 async function echoFrames(conn: Deno.TcpConn): Promise<void> {
-  const connection = new TcpConnection(conn);
+  const connection = new TcpConnection(conn, true);
   const out = new Uint8Array(16_384);
   for await (const { frames } of new FrameStream(connection, 4096)) {
     let end = 0;

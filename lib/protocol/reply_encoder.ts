@@ -1,10 +1,17 @@
 /** Makes the frames of replies. Pure. */
-import { encodeFrames } from "./frame.ts";
+import { encodeFrame, encodeFrames } from "./frame.ts";
 import { type Mail, type Reply, replyText, type UserList } from "./reply.ts";
 
 /** The frames of a reply, one behind the other. */
 export function encodeReply(reply: Reply): Uint8Array {
   return encodeFrames(replyTexts(reply));
+}
+
+/** The frames of replies, each by itself. */
+export function* framesOf(replies: readonly Reply[]): Iterable<Uint8Array> {
+  for (const reply of replies) {
+    for (const text of replyTexts(reply)) yield encodeFrame(text);
+  }
 }
 
 /** The texts of the frames of a reply. */

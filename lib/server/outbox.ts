@@ -10,6 +10,7 @@ import type { Log } from "../log.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Meter } from "../meter.ts";
 import { isRefusal, type Reply, replyText } from "../protocol/reply.ts";
+import { framesOf } from "../protocol/reply_encoder.ts";
 import { constantReply, packReplies } from "../protocol/reply_packer.ts";
 import type { Actor } from "../chat/users.ts";
 
@@ -73,9 +74,18 @@ export class Outbox {
     this.isWriting = true;
     const constant = leaving.length === 1 ? constantReply(leaving[0]!) : undefined;
     if (constant !== undefined) return this.#piece = constant;
-    this.#scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
-    this.#pieces = packReplies(leaving, this.#scratch)[Symbol.iterator]();
+    this.#pieces = this.#encode(leaving)[Symbol.iterator]();
     return this.#nextPiece();
+  }
+
+  /**
+   * In strict mode each frame is a piece, as each was a write of the original server: there are clients
+   * that read the count of a list with room for more, and rely on it coming alone.
+   */
+  #encode(replies: readonly Reply[]): Iterable<Uint8Array> {
+    if (this.#context.options.strict) return framesOf(replies);
+    this.#scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
+    return packReplies(replies, this.#scratch);
   }
 
   /**

@@ -104,9 +104,10 @@ export class Server {
   }
 
   async #accept(): Promise<void> {
+    const { log, options: { strict } } = this.#context;
     while (!this.#stopping) {
       try {
-        const connection = new TcpConnection(await this.#listener.accept());
+        const connection = new TcpConnection(await this.#listener.accept(), !strict);
         // This server may have fallen behind while it waited for a connection: that one waits too.
         while (this.isBehind && !this.#stopping) await sleep(BEHIND_CHECK_MS);
         this.#welcome(connection);
@@ -114,7 +115,7 @@ export class Server {
         if (this.#stopping) return;
         if (isGone(error)) continue;
         const fields = { error: messageOf(error), connections: this.#connectionCount };
-        this.#context.log.refused("", "accept-failed", fields);
+        log.refused("", "accept-failed", fields);
         await sleep(ACCEPT_AGAIN_MS);
       }
     }

@@ -19,14 +19,14 @@ export class TcpConnection implements Connection {
   readonly peer: string;
   readonly #conn: Deno.TcpConn;
 
-  constructor(conn: Deno.TcpConn) {
+  /** `noDelay`: written bytes leave at once, even while earlier ones are not acknowledged. */
+  constructor(conn: Deno.TcpConn, noDelay: boolean) {
     this.#conn = conn;
     const { address, peer } = remoteOf(conn.remoteAddr);
     this.address = address;
     this.peer = peer;
     try {
-      // Without it a reply may wait for more bytes.
-      conn.setNoDelay(true);
+      conn.setNoDelay(noDelay);
     } catch {
       // The connection is reset already: the first read throws the reason.
     }
