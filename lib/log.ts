@@ -1,6 +1,6 @@
 /** The log: one line for each event, written in the background and in order. */
 import { within } from "./clock.ts";
-import { printable, quoted } from "./text/printable.ts";
+import { quoted } from "./text/printable.ts";
 
 /** The fields of an event. Strings may come from the wire, so they are escaped. */
 export type Fields = Readonly<Record<string, string | number | undefined>>;
@@ -101,7 +101,7 @@ export class Log {
 
 function formatLine(format: string, event: string, fields: Fields): string {
   const time = new Date().toISOString();
-  if (format === "json") return `${printable(JSON.stringify({ time, event, ...fields }))}\n`;
+  if (format === "json") return `${quoted({ time, event, ...fields })}\n`;
   let line = `${time} ${event}`;
   for (const [key, value] of Object.entries(fields)) {
     if (value === undefined) continue;

@@ -28,7 +28,7 @@ const WINGS: readonly Wing[] = [
   { name: "server", packages: [SLEEP, "@std/bytes", "node:buffer", "node:v8", "node:vm"] },
   { name: "http", packages: ["node:crypto", "node:module", "prom-client"] },
   { name: "client", packages: [], wings: ["text", "protocol", ""] },
-  { name: "cli", packages: [SLEEP, "@std/bytes", "node:process", "node:readline"] },
+  { name: "cli", packages: [SLEEP, "@std/bytes", "node:process", "node:readline", "node:stream"] },
 ];
 
 /** The one file of a pure wing that awaits. */

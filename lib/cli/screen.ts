@@ -1,51 +1,70 @@
 /** The input and output of the terminal client: a terminal with a line editor, or pipes. */
 import { createInterface, type Interface } from "node:readline";
 import process from "node:process";
-import { printable } from "../text/printable.ts";
+import { ExitError, messageOf } from "../errors.ts";
+import { printableName } from "../text/printable.ts";
+import { type Line, scriptLines } from "./script_lines.ts";
+import { DO_NOT_MARK_PASTES, MARK_PASTES, TypedInput } from "./typed_input.ts";
 
 /** Colours of the 256 of a terminal that are readable on a dark and on a light background. */
 const COLOURS = [33, 37, 64, 70, 99, 125, 130, 136, 161, 166, 172, 204];
+
+const encoder = new TextEncoder();
 
 /** A screen that prints messages above the line that the user is typing. */
 export class Screen {
   readonly isTerminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
   readonly #hasColours = Deno.stdout.isTerminal() && !Deno.noColor;
-  readonly #editor: Interface;
+  /** The line editor; `undefined` for pipes. */
+  readonly #editor: Interface | undefined;
   /** The lines of the input. While many wait the editor takes no further ones. */
-  readonly #lines: AsyncIterator<string>;
+  readonly #lines: AsyncIterator<string | Line>;
   #isClosed = false;
 
   /** `interrupt` is called at Ctrl-C. */
   constructor(interrupt: () => void) {
-    this.#editor = createInterface({
-      input: process.stdin,
-      ...(this.isTerminal ? { output: process.stdout, terminal: true, prompt: "> " } : {}),
+    if (!this.isTerminal) {
+      this.#lines = scriptLines(Deno.stdin.readable);
+      return;
+    }
+    const editor = this.#editor = createInterface({
+      input: process.stdin.pipe(new TypedInput()),
+      output: process.stdout,
+      terminal: true,
+      prompt: "> ",
     });
-    this.#lines = this.#editor[Symbol.asyncIterator]();
-    this.#editor.on("line", () => this.#showPrompt());
-    this.#editor.on("SIGINT", interrupt);
+    this.#lines = editor[Symbol.asyncIterator]();
+    editor.on("line", () => editor.prompt(true));
+    editor.on("SIGINT", interrupt);
     // Else the editor answers Ctrl-Z with a signal to itself, which needs one more permission.
-    this.#editor.on("SIGTSTP", () => {});
-    this.#editor.on("close", () => {
-      if (this.isTerminal) this.#overwriteInput("");
+    editor.on("SIGTSTP", () => {});
+    editor.on("close", () => {
+      this.#overwriteInput(editor, DO_NOT_MARK_PASTES);
       this.#isClosed = true;
     });
-    this.#showPrompt();
+    process.stdout.write(MARK_PASTES);
+    editor.prompt(true);
   }
 
   /** The next line of the input; `undefined` at its end. */
-  async readLine(): Promise<string | undefined> {
+  async readLine(): Promise<Line | undefined> {
     const { done, value } = await this.#lines.next();
-    return done ? undefined : value;
+    if (done) return undefined;
+    return typeof value === "string" ? { text: value } : value;
   }
 
-  /** Prints a line above the user's input. Text from other users must be {@link printable}. */
+  /**
+   * Prints a line above the user's input. Text from other users must be escaped.
+   *
+   * @throws {ExitError} If nothing can be printed any more.
+   */
   print(line: string): void {
-    if (!this.isTerminal || this.#isClosed) return console.log(line);
-    this.#overwriteInput(`${line}\r\n`);
+    const editor = this.#editor;
+    if (editor === undefined || this.#isClosed) return writeLine(line);
+    this.#overwriteInput(editor, `${line}\r\n`);
     // Else the editor would clear the rows of its old input, where the printed line stands now.
-    Reflect.set(this.#editor, "prevRows", 0);
-    this.#showPrompt();
+    Reflect.set(editor, "prevRows", 0);
+    editor.prompt(true);
   }
 
   /** Prints a line about the program itself. For a script it goes to stderr, apart from messages. */
@@ -56,7 +75,7 @@ export class Screen {
 
   /** A name that is safe to print, always in the same colour. */
   colouredName(name: string): string {
-    const shown = printable(name);
+    const shown = printableName(name);
     if (!this.#hasColours) return shown;
     let hash = 0;
     for (const symbol of name) hash = (hash * 31 + symbol.codePointAt(0)!) % 65_521;
@@ -65,17 +84,23 @@ export class Screen {
 
   /** Ends the line editor, which restores the state of the terminal. */
   close(): void {
-    this.#editor.close();
-  }
-
-  #showPrompt(): void {
-    if (this.isTerminal) this.#editor.prompt(true);
+    this.#editor?.close();
   }
 
   /** Writes a text in the place of the user's input. */
-  #overwriteInput(text: string): void {
-    const { rows } = this.#editor.getCursorPos();
+  #overwriteInput(editor: Interface, text: string): void {
+    const { rows } = editor.getCursorPos();
     const up = rows > 0 ? `\x1b[${rows}A` : "";
     process.stdout.write(`${up}\r\x1b[J${text}`);
+  }
+}
+
+/** `console.log` would say nothing where the reader has gone, or the disk is full. */
+function writeLine(line: string): void {
+  try {
+    let left = encoder.encode(`${line}\n`);
+    while (left.length > 0) left = left.subarray(Deno.stdout.writeSync(left));
+  } catch (error) {
+    throw new ExitError(`The client ends, as its output can't be written: ${messageOf(error)}`);
   }
 }

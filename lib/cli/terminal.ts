@@ -6,8 +6,8 @@ import { ExitError, messageOf, UsageError } from "../errors.ts";
 import { HELP_FLAG, parseFlags, parseHostPort, printHelp, text } from "../flags.ts";
 import type { Mail } from "../protocol/reply.ts";
 import { type Action, parseLine } from "../text/input_line.ts";
-import { sentence } from "../text/phrases.ts";
-import { printable } from "../text/printable.ts";
+import { counted, sentence } from "../text/phrases.ts";
+import { printable, printableName } from "../text/printable.ts";
 import { tooLong } from "../text/symbols.ts";
 import { Screen } from "./screen.ts";
 
@@ -50,6 +50,8 @@ class Terminal {
   #client: Client | undefined;
   /** Resolves to the registered client, when there is one. */
   #ready = Promise.withResolvers<Client>();
+  #lineCount = 0;
+  #refusedCount = 0;
   /** The user leaves: the end of the connection is no loss. */
   #isLeaving = false;
 
@@ -72,16 +74,24 @@ class Terminal {
 
   async #performLines(): Promise<void> {
     const client = await this.#join();
+    // The commands of a script would take the mail that waited before it is printed.
+    if (!this.#screen.isTerminal) await this.#showFirst(client);
     this.#showMail(client).catch(this.#end.reject);
     while (!this.#isLeaving) {
       const line = await this.#screen.readLine();
-      if (line === undefined) return await this.#showLastMail();
-      const action = parseLine(line);
-      if (action.kind === "quit") return;
-      const done = this.#perform(action, line);
+      if (line === undefined) break;
+      this.#lineCount++;
+      const { text, wrong } = line;
+      const action: Action = wrong === undefined
+        ? parseLine(text)
+        : { kind: "wrong", why: `${wrong}. It was not sent` };
+      const done = this.#perform(action, text);
       // A person may type the next line, or leave, while the server does not answer.
       if (!this.#screen.isTerminal || action.kind === "logout") await done;
     }
+    if (this.#screen.isTerminal) return;
+    if (!this.#isLeaving) await this.#showLastMail();
+    if (this.#refusedCount > 0) throw new Error(`${counted(this.#refusedCount, "line")} refused`);
   }
 
   /** Connects and registers. Where the server refuses the name, asks the user for another one. */
@@ -105,8 +115,9 @@ class Terminal {
     for (;;) {
       this.#screen.print("Your name?");
       const line = await this.#screen.readLine();
-      if (line === undefined || parseLine(line).kind === "quit") throw new Error("No name given");
-      if (line.trim() !== "") return line.trim();
+      const action = parseLine(line?.text ?? "/quit");
+      if (action.kind === "quit") throw new Error("No name given");
+      if (action.kind !== "nothing") return line!.text.trim();
     }
   }
 
@@ -121,10 +132,19 @@ class Terminal {
       if (result.code !== "address-used") throw new RefusedError(result.text);
       throw new RefusedError("The server knows your address under another name: use that one");
     }
-    this.#screen.printNote(`${printable(result.text)}. /help tells what you can type.`);
+    this.#screen.printNote(`${printableName(result.text)}. /help tells what you can type.`);
     this.#client = client;
     this.#ready.resolve(client);
     return client;
+  }
+
+  /** Shows the mail that waited. Where the connection is lost, {@link #showMail} connects again. */
+  async #showFirst(client: Client): Promise<void> {
+    try {
+      await this.#showNext(client, 0);
+    } catch (error) {
+      if (error instanceof ExitError) throw error;
+    }
   }
 
   /** Shows mail as it arrives, and reconnects when the connection is lost. */
@@ -132,7 +152,9 @@ class Terminal {
     while (!this.#isLeaving) {
       try {
         await this.#showNext(client);
+        if (!this.#dialer.hasWait) await sleep(POLL_MS);
       } catch (error) {
+        if (error instanceof ExitError) throw error;
         if (this.#isLeaving) return;
         this.#forgetClient(client);
         this.#warn(`${sentence(messageOf(error))} Connecting again ...`);
@@ -141,15 +163,14 @@ class Terminal {
     }
   }
 
-  async #showNext(client: Client): Promise<void> {
+  async #showNext(client: Client, seconds = WAIT_S): Promise<void> {
     const { hasWait } = this.#dialer;
     const result = hasWait
-      ? await this.#dialer.replyWithin(1000 * WAIT_S + SILENCE_MS, client.wait(WAIT_S))
+      ? await this.#dialer.replyWithin(1000 * seconds + SILENCE_MS, client.wait(seconds))
       : await this.#dialer.replyWithin(SILENCE_MS, client.receive());
     if (!result.ok && result.code === "not-registered") throw new Error("Your name was removed");
     if (!result.ok) throw new Error(result.text);
     this.#printMail(result.mail);
-    if (!hasWait) await sleep(POLL_MS);
   }
 
   /** Tries until the user is registered again. Only a script gives up, and throws. */
@@ -177,20 +198,24 @@ class Terminal {
     this.#ready = Promise.withResolvers();
   }
 
-  async #perform(action: Exclude<Action, { kind: "quit" }>, line: string): Promise<void> {
+  async #perform(action: Action, line: string): Promise<void> {
     if (action.kind === "nothing") return;
+    if (action.kind === "quit") {
+      this.#isLeaving = true;
+      return;
+    }
     if (action.kind === "help") return this.#screen.print(HELP);
-    if (action.kind === "wrong") return this.#warn(action.why);
+    if (action.kind === "wrong") return this.#refuse(action.why);
     const { limits } = this.#dialer;
     const long = ("to" in action ? tooLong("name", action.to, limits.name) : undefined) ??
       ("text" in action ? tooLong("text", action.text, limits.text) : undefined);
-    if (long !== undefined) return this.#warn(long);
+    if (long !== undefined) return this.#refuse(long);
     // A script waits until the client is connected again. A person is told that it is not.
     const client = this.#screen.isTerminal ? this.#client : await this.#ready.promise;
     if (client === undefined) return this.#warn(`Not connected, so this was not sent: ${line}`);
     try {
       const result = await this.#request(action, client);
-      if (!result.ok) this.#warn(result.text);
+      if (!result.ok) this.#refuse(printableName(result.text));
     } catch (error) {
       if (!(error instanceof DisconnectedError)) throw error;
       this.#forgetClient(client);
@@ -221,19 +246,27 @@ class Terminal {
     }
   }
 
-  /** Shows the mail that is there at the end of a script. */
+  /** Shows the mail that is there at the end of a script. It is taken when it is printed. */
   async #showLastMail(): Promise<void> {
-    if (this.#screen.isTerminal) return;
     const client = await this.#ready.promise;
+    const { hasWait } = this.#dialer;
     this.#isLeaving = true;
-    const result = await this.#dialer.replyWithin(SILENCE_MS, client.receive());
+    const mail = hasWait ? client.wait(0) : client.receive();
+    const result = await this.#dialer.replyWithin(SILENCE_MS, mail);
     if (result.ok) this.#printMail(result.mail);
+    if (hasWait) await this.#dialer.replyWithin(SILENCE_MS, client.ping());
   }
 
   #printMail(mail: readonly Mail[]): void {
     for (const { from, text } of mail) {
       this.#screen.print(`${this.#screen.colouredName(from)}: ${printable(text)}`);
     }
+  }
+
+  /** Says that a line was not sent, or its command was refused. A script ends with an error then. */
+  #refuse(why: string): void {
+    this.#refusedCount++;
+    this.#warn(this.#screen.isTerminal ? why : `Line ${this.#lineCount}: ${why}`);
   }
 
   #warn(text: string): void {

@@ -1,37 +1,49 @@
-/** Parses the lines that a user types, in the terminal and on the page. */
+/**
+ * Parses the lines that a user types, in the terminal and on the page. A line that begins with `/` or
+ * `@` is never a message to all, also where symbols stand before it that can't be seen.
+ */
 import { nearest } from "./nearest.ts";
 
-/** A message: to all users, to one user, or not valid (`why` is for the user). */
-export type Message =
+/** A line as an action: a message to all users or to one, a word behind a slash, or an error. */
+export type Action =
   | { readonly kind: "all"; readonly text: string }
   | { readonly kind: "one"; readonly to: string; readonly text: string }
-  | { readonly kind: "wrong"; readonly why: string };
-
-/** The words that may follow a slash. */
-const WORDS = ["users", "help", "logout", "quit"] as const;
-
-/** A line of the terminal: a message, a word behind a slash, or nothing. */
-export type Action =
-  | Message
   | { readonly kind: "nothing" }
   | { readonly kind: "users" }
   | { readonly kind: "help" }
   | { readonly kind: "logout" }
-  | { readonly kind: "quit" };
+  | { readonly kind: "quit" }
+  /** The line is not valid; `why` is for the user. */
+  | { readonly kind: "wrong"; readonly why: string };
+
+/** The words that may follow a slash; `msg` is followed by a name and a text. */
+const WORDS = ["users", "help", "logout", "quit", "msg"] as const;
 
 /** Tells the user how to write a message to one person. */
 export const TO_ONE = 'To one person: @Bob hi, or @"A b" hi for a name with blanks';
 
-/** Parses a line of the terminal. `//hi` is the text `/hi`, `@@hi` the text `@hi`. */
+/** What shows nothing at the beginning of a line: blanks, controls, byte order marks, joiners, marks. */
+const INVISIBLE = /^[\s\u2800\ufffc\ufffd\p{Cc}\p{Cf}\p{M}\p{Default_Ignorable_Code_Point}]+/u;
+
+/** Parses a line. `//hi` is the text `/hi`, `@@hi` the text `@hi`. */
 export function parseLine(line: string): Action {
-  if (line === "") return { kind: "nothing" };
-  if (line.startsWith("//")) return { kind: "all", text: line.slice(1) };
-  return line.startsWith("/") ? parseWord(line.slice(1).trim().toLowerCase()) : parseMessage(line);
+  const visible = line.replace(INVISIBLE, "");
+  if (visible === "") return { kind: "nothing" };
+  // The wide forms of East Asian keyboards are the same signs.
+  const [sign, next] = visible.slice(0, 2).normalize("NFKC");
+  if (sign !== "/" && sign !== "@") return { kind: "all", text: line };
+  const rest = visible.slice(1);
+  if (next === sign) return { kind: "all", text: rest };
+  return sign === "/" ? parseWord(rest) : parseDirect(rest);
 }
 
-function parseWord(word: string): Action {
-  const kind = WORDS.find((known) => known === word);
-  if (kind !== undefined) return { kind };
+/** Parses what stands behind a slash. */
+function parseWord(rest: string): Action {
+  const [, word = "", more = ""] = /^(\S*) ?(.*)$/su.exec(rest)!;
+  const kind = WORDS.find((known) => known === word.toLowerCase());
+  if (kind === "msg") return parseDirect(more);
+  if (kind !== undefined && more.trim() === "") return { kind };
+  if (kind !== undefined) return { kind: "wrong", why: `Nothing may follow /${kind}` };
   const near = nearest(word, WORDS);
   const hint = near === undefined
     ? "/help lists what there is, and // begins a text with a slash"
@@ -39,14 +51,9 @@ function parseWord(word: string): Action {
   return { kind: "wrong", why: `There is no /${word}: ${hint}` };
 }
 
-/** Parses a line that is a message. `@@hi` is the text `@hi`. */
-export function parseMessage(line: string): Message {
-  if (line.startsWith("@@")) return { kind: "all", text: line.slice(1) };
-  return line.startsWith("@") ? parseDirect(line) : { kind: "all", text: line };
-}
-
-function parseDirect(line: string): Message {
-  const match = /^@(?:("(?:[^"\\]|\\.)*")|([^\s"]\S*)) (.*)$/u.exec(line);
+/** Parses a name, a blank and a text. */
+function parseDirect(rest: string): Action {
+  const match = /^(?:("(?:[^"\\]|\\.)*")|([^\s"]\S*)) (.*)$/su.exec(rest);
   if (match === null) return { kind: "wrong", why: TO_ONE };
   const [, quoted = "", plain, text = ""] = match;
   try {

@@ -32,6 +32,37 @@ describe("the chat of the page", () => {
     await al.page.getByLabel("To everyone").waitFor();
   });
 
+  itNeeds(CHROMIUM, "never sends to all what begins with a slash or an at sign", async () => {
+    await using server = serveWeb();
+    await using al = await Visitor.open(server.url);
+    using bob = await Peer.connect(server.port);
+    using eve = await Peer.connect(server.port);
+    await bob.ask("register", "Bob");
+    await eve.ask("register", "Eve\u200d");
+    await join(al.page, "Al");
+    const alert = (text: string) => al.page.getByRole("alert").getByText(text).waitFor();
+    const notice = (text: string) => al.page.locator(".notice").getByText(text).waitFor();
+    await say(al.page, "/msg Bob one");
+    await messages(al.page, 1);
+    await say(al.page, " @Bob two");
+    await messages(al.page, 2);
+    await say(al.page, "\u200b\u3000@Bob three");
+    await messages(al.page, 3);
+    await say(al.page, "/help");
+    await notice("To one person: @Bob hi");
+    await say(al.page, " /users");
+    await notice("3 here: Bob, Eve\\u200d, Al");
+    await al.page.getByRole("button", { name: "Eve\\u200d" }).waitFor();
+    await say(al.page, "/hlep");
+    await alert("There is no /hlep: did you mean /help?");
+    await say(al.page, " @Bob");
+    await alert("To one person: @Bob hi");
+    await say(al.page, "/quit");
+    await al.page.getByLabel("Your name").waitFor();
+    assertEquals(await bob.mail("receive"), ["Al: one", "Al: two", "Al: three"]);
+    assertEquals(await eve.mail("receive"), []);
+  });
+
   itNeeds(
     CHROMIUM,
     "shows a refusal beside its field, and keeps the text in the field",
@@ -88,7 +119,7 @@ describe("the chat of the page", () => {
       await messages(al.page, 1);
       await say(al.page, '@"A b" just you');
       await messages(al.page, 2);
-      await say(al.page, "/users");
+      await say(al.page, "//users");
       assertEquals(await messages(al.page, 3), ["@Ann hi", "just you", "/users"]);
       assertEquals(await ann.mail("receive"), ["Al: @Ann hi", "Al: /users"]);
       assertEquals(await ab.mail("receive"), ["Al: @Ann hi", "Al: just you", "Al: /users"]);

@@ -70,6 +70,14 @@ export class Terminal implements AsyncDisposable {
     await tmux("send-keys", "-t", `${this.#session}:`, "-l", "--", text);
   }
 
+  /** Pastes a text, as a terminal does: with marks around it if the program has asked for them. */
+  async paste(text: string): Promise<void> {
+    const buffer = `b${this.#session}`;
+    await tmux("set-buffer", "-b", buffer, "--", text);
+    // -r keeps line feeds as they are.
+    await tmux("paste-buffer", "-p", "-r", "-b", buffer, "-t", `${this.#session}:`);
+  }
+
   /** Presses keys, by their names in tmux. */
   async press(...keys: string[]): Promise<void> {
     await tmux("send-keys", "-t", `${this.#session}:`, ...keys);

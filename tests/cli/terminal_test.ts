@@ -37,6 +37,28 @@ describe("the terminal client", () => {
     await alice.showsPart("\n/quit        leave; your name stays, and mail waits for you\n");
   });
 
+  itNeeds(TERMINAL, "sends a pasted text of several lines as one line", async () => {
+    await using server = serve();
+    await using alice = await Terminal.enter(server.port, "Alice");
+    using bob = await Peer.connect(server.port);
+    using eve = await Peer.connect(server.port);
+    await bob.ask("register", "Bob");
+    await eve.ask("register", "Eve");
+    await alice.type("@Bob ");
+    await alice.paste("my\nsecret\r\nis\u2028this\n");
+    await alice.showsPart("> @Bob my secret is this");
+    await alice.press("Enter");
+    await alice.paste("  @Bob and\nthis");
+    await alice.press("Enter");
+    await alice.type("@Bob or\u2028that");
+    await alice.press("Enter");
+    await alice.enter("/users");
+    await alice.showsPart("3 here: Alice, Bob, Eve\n");
+    assertEquals(await eve.mail("receive"), []);
+    const texts = ["my secret is this ", "and this", "or that"];
+    assertEquals(await bob.mail("receive"), texts.map((text) => `Alice: ${text}`));
+  });
+
   itNeeds(TERMINAL, "shows a message above the line that is being typed", async () => {
     await using server = serve();
     await using bob = await Terminal.enter(server.port, "Bob");

@@ -1,14 +1,14 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertNotEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { type Action, parseLine, parseMessage } from "../../lib/text/input_line.ts";
+import { type Action, parseLine } from "../../lib/text/input_line.ts";
 
 const HOW = 'To one person: @Bob hi, or @"A b" hi for a name with blanks';
 
 const LINES: readonly { readonly line: string; readonly means: Action }[] = [
   { line: "", means: { kind: "nothing" } },
   { line: "hello", means: { kind: "all", text: "hello" } },
-  { line: " ", means: { kind: "all", text: " " } },
-  { line: " /users", means: { kind: "all", text: " /users" } },
+  { line: " hello", means: { kind: "all", text: " hello" } },
+  { line: " \t\u00a0\u200b", means: { kind: "nothing" } },
   { line: "a @Bob", means: { kind: "all", text: "a @Bob" } },
   { line: "//users", means: { kind: "all", text: "/users" } },
   { line: "//", means: { kind: "all", text: "/" } },
@@ -37,6 +37,11 @@ const LINES: readonly { readonly line: string; readonly means: Action }[] = [
   { line: '@"" hi', means: { kind: "one", to: "", text: "hi" } },
   { line: '@"a\\"b\\\\" hi', means: { kind: "one", to: 'a"b\\', text: "hi" } },
   { line: '@"a\\u001b" hi', means: { kind: "one", to: "a\u001b", text: "hi" } },
+  { line: "/msg Bob hi", means: { kind: "one", to: "Bob", text: "hi" } },
+  { line: '/MSG "A b" hi', means: { kind: "one", to: "A b", text: "hi" } },
+  { line: "/msg Bob", means: { kind: "wrong", why: HOW } },
+  { line: "/users now", means: { kind: "wrong", why: "Nothing may follow /users" } },
+  { line: "@Bob one\ntwo", means: { kind: "one", to: "Bob", text: "one\ntwo" } },
   { line: "@Bob", means: { kind: "wrong", why: HOW } },
   { line: "@ hi", means: { kind: "wrong", why: HOW } },
   { line: '@"A b hi', means: { kind: "wrong", why: HOW } },
@@ -54,16 +59,46 @@ describe("parseLine()", () => {
   }
 });
 
-describe("parseMessage()", () => {
-  for (const { line, means } of LINES.filter(({ line }) => line.startsWith("@"))) {
-    it(`reads ${JSON.stringify(line)} as parseLine() does`, () => {
-      assertEquals(parseMessage(line), means);
+describe("parseLine() never sends to all", () => {
+  const orders = ["@Bob secret", "@Bob", "@", "/msg Bob secret", "/users", "/nonsense", "/"];
+  // A blank, a tab, blanks of other scripts, marks of order and direction, joiners, what a UTF-16
+  // file leaves, and line separators.
+  const before = [
+    " ",
+    "\t",
+    "\u00a0",
+    "\u3000",
+    "\u2800",
+    "\ufeff",
+    "\u200b",
+    "\u200d",
+    "\ufe0f",
+    "\u202e",
+    "\u2066",
+    "\0",
+    "\x1b",
+    "\x7f",
+    "\u2028",
+    "\u2029",
+    "\u3164",
+    "\u{e0041}",
+    "\u0301",
+    "\ufff9",
+    "\ufffd",
+    " \ufeff ",
+  ];
+  for (const order of orders) {
+    it(`what begins with ${JSON.stringify(order)}, whatever stands before it that shows nothing`, () => {
+      for (const symbols of before) assertEquals(parseLine(symbols + order), parseLine(order));
+      assertNotEquals(parseLine(order).kind, "all");
     });
   }
 
-  it("reads a line that begins with a slash as a text", () => {
-    for (const text of ["/users", "//", "/"]) {
-      assertEquals(parseMessage(text), { kind: "all", text });
-    }
-  });
+  for (
+    const [wide, order] of [["＠Bob hi", "@Bob hi"], ["／users", "/users"], ["﹫Bob hi", "@Bob hi"]]
+  ) {
+    it(`${wide}, which an East Asian keyboard writes for ${order}`, () => {
+      assertEquals(parseLine(wide!), parseLine(order!));
+    });
+  }
 });

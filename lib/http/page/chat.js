@@ -1,14 +1,15 @@
 // @ts-check
 /// <reference lib="dom" />
 /** The chat view: it joins, shows messages and users, and sends. */
-import { add, clearHistory, receiverOf, scrollDown } from "./history.js";
+import { add, addNote, clearHistory, receiverOf, scrollDown } from "./history.js";
 import { browserStorage, element, make, setText, tabStorage, updateChildren } from "./page.js";
 import { ChatClient } from "./chat_client.js";
-import { printable } from "../../text/printable.ts";
-import { parseMessage, TO_ONE } from "../../text/input_line.ts";
+import { printableName } from "../../text/printable.ts";
+import { parseLine, TO_ONE } from "../../text/input_line.ts";
 import { countSymbols, tooLong } from "../../text/symbols.ts";
 
 /** @import { Mail, State } from "./chat_client.js" */
+/** @import { Action } from "../../text/input_line.ts" */
 
 /** At most this many users have a button. `@name` writes to any user. */
 const BUTTONS_MAX = 200;
@@ -18,6 +19,10 @@ const COUNTED_SYMBOLS_MAX = 20;
 const SETTINGS_MS_MAX = 10_000;
 /** The page asks again this long after it got no settings (ms). */
 const SETTINGS_AGAIN_MS = 2_000;
+const HELP = [
+  `${TO_ONE}. //hi begins with a slash, @@hi with an at sign`,
+  "/users shows who is registered. /quit leaves, and mail waits for you. /logout removes your name",
+];
 const NAME_KEY = "asvt-chat.name";
 
 const join = element("join", HTMLFormElement);
@@ -48,6 +53,9 @@ let receiver;
 /** The name that this user has or asks for; empty before. */
 let ownName = "";
 let isConnected = false;
+/** The registered users.
+ * @type {readonly string[]} */
+let names = [];
 
 nameField.value = browserStorage.getItem(NAME_KEY) ?? "";
 join.addEventListener("submit", (event) => {
@@ -67,11 +75,7 @@ textField.addEventListener("input", updateCounter);
 allButton.addEventListener("click", () => writeTo(undefined));
 element("leave", HTMLElement).addEventListener("click", leave);
 element("retry", HTMLElement).addEventListener("click", () => client.retry());
-element("rename", HTMLElement).addEventListener("click", () => {
-  client.stop();
-  showJoin(status.textContent);
-  loadSettings();
-});
+element("rename", HTMLElement).addEventListener("click", quit);
 // A close tells the server at once that the page is gone.
 addEventListener("pagehide", () => client.stop());
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
@@ -111,7 +115,7 @@ async function loadSettings() {
  */
 function enter(name, isBack) {
   ownName = name;
-  element("me", HTMLElement).textContent = printable(name);
+  element("me", HTMLElement).textContent = printableName(name);
   tabStorage.setItem(NAME_KEY, name);
   client.join(name, isBack);
 }
@@ -126,18 +130,18 @@ function showState(state) {
       else pause.textContent = "Trying now …";
       break;
     case "here":
-      setText(status, printable(state.greeting));
+      setText(status, printableName(state.greeting));
       showAway(false);
       browserStorage.setItem(NAME_KEY, ownName);
       if (room.hidden) showRoom(true);
       break;
     case "away":
-      setText(status, `${printable(state.why).replace(/[.!]$/, "")}.`);
+      setText(status, `${printableName(state.why).replace(/[.!]$/, "")}.`);
       pause.textContent = `Trying again in ${state.seconds} s.`;
       showAway(true);
       break;
     case "refused":
-      showJoin(printable(state.why));
+      showJoin(printableName(state.why));
       break;
     case "left":
       clearHistory();
@@ -183,8 +187,9 @@ function showMail(mail) {
   add(...mail.map(({ from, text, again }) => ({ at: Date.now(), from, text, again })));
 }
 
-/** @param {readonly string[]} names */
-function showUsers(names) {
+/** @param {readonly string[]} all */
+function showUsers(all) {
+  names = all;
   setText(element("users-count", HTMLElement), String(names.length));
   const receivers = names.filter((name) => name !== ownName);
   updateChildren(users, receivers.slice(0, BUTTONS_MAX), userItem);
@@ -194,7 +199,7 @@ function showUsers(names) {
 
 /** @param {string} name */
 function userItem(name) {
-  const button = make("button", "", make("bdi", "", printable(name)));
+  const button = make("button", "", make("bdi", "", printableName(name)));
   button.type = "button";
   button.setAttribute("aria-pressed", String(receiver === name));
   button.addEventListener("click", () => writeTo(name));
@@ -218,16 +223,19 @@ function setReceiver(name) {
   }
 }
 
-/** The receiver and the text in the field; `why` says what keeps it from being sent. */
+/**
+ * What the line in the field means, and for a message its receiver and text.
+ * @returns {{ action: Action, to?: string | undefined, text: string }}
+ */
 function parseField() {
-  const message = parseMessage(textField.value);
-  if (message.kind === "wrong") return { why: message.why, text: "" };
-  const { text } = message;
-  const to = message.kind === "one" ? message.to : receiver;
-  const why = message.kind === "one" && text === ""
+  const action = parseLine(textField.value);
+  if (action.kind !== "all" && action.kind !== "one") return { action, text: "" };
+  const { text } = action;
+  const to = action.kind === "one" ? action.to : receiver;
+  const why = action.kind === "one" && text === ""
     ? TO_ONE
     : tooLong("text", text, settings.textSymbolsMax);
-  return { to, text, why };
+  return { action: why === undefined ? action : { kind: "wrong", why }, to, text };
 }
 
 function updateCounter() {
@@ -243,9 +251,9 @@ function updateCounter() {
 
 async function submit() {
   const value = textField.value;
-  const { to, text, why } = parseField();
-  if (why !== undefined) return showTextError(why);
-  if (text === "") return;
+  const { action, to, text } = parseField();
+  if (action.kind === "wrong") return showTextError(action.why);
+  if (action.kind !== "all" && action.kind !== "one") return await performWord(action.kind);
   if (!isConnected) return showTextError("You are not connected. It stays here until you are.");
   showTextError("");
   textField.value = "";
@@ -254,11 +262,28 @@ async function submit() {
     const reply = await client.send(text, to);
     if (!reply.startsWith("Message added to storage!")) return giveBack(value, reply);
     add({ at: Date.now(), from: "", text, to, mine: true });
-    const note = reply.slice("Message added to storage!".length).trim();
-    if (note !== "") add({ at: Date.now(), from: "", text: note, note: true });
+    const more = reply.slice("Message added to storage!".length).trim();
+    if (more !== "") addNote(more);
   } catch {
     giveBack(value, "The connection was lost: this may have been sent, or not.");
   }
+}
+
+/** @param {Exclude<Action["kind"], "all" | "one" | "wrong">} word */
+async function performWord(word) {
+  textField.value = "";
+  updateCounter();
+  if (word === "help") HELP.forEach(addNote);
+  if (word === "users") addNote(`${names.length} here: ${names.map(printableName).join(", ")}`);
+  if (word === "quit") quit();
+  if (word === "logout") await leave();
+}
+
+/** Leaves, so that the name and its mail stay. */
+function quit() {
+  client.stop();
+  showJoin(status.textContent);
+  loadSettings();
 }
 
 /**
@@ -268,14 +293,14 @@ async function submit() {
  */
 function giveBack(value, why) {
   if (textField.value === "") textField.value = value;
-  else add({ at: Date.now(), from: "", text: `Perhaps not sent: ${value}`, note: true });
+  else addNote(`Perhaps not sent: ${value}`);
   updateCounter();
   showTextError(why);
 }
 
 /** @param {string} why */
 function showTextError(why) {
-  textError.textContent = printable(why);
+  textError.textContent = printableName(why);
   markInvalid(textField, textError);
 }
 

@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 /** The messages that the page shows. The newest outlast a reload. */
 import { element, make, tabStorage } from "./page.js";
-import { printable } from "../../text/printable.ts";
+import { printable, printableName } from "../../text/printable.ts";
 
 /** The page shows at most this many messages: more than a mailbox holds by default. */
 const MESSAGES_MAX = 2_000;
@@ -41,6 +41,14 @@ export function add(...entries) {
 }
 
 /**
+ * Adds a note of the page.
+ * @param {string} text
+ */
+export function addNote(text) {
+  add({ at: Date.now(), from: "", text, note: true });
+}
+
+/**
  * The newest entries that may be stored, as JSON.
  * @param {readonly Entry[]} entries
  */
@@ -65,7 +73,7 @@ export function scrollDown() {
 function messageOf({ at, from, text, to, mine, again, note }) {
   if (note) return make("p", "notice", printable(text));
   const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const other = make("bdi", "", mine ? receiverOf(to) : printable(from));
+  const other = make("bdi", "", mine ? receiverOf(to) : printableName(from));
   const who = mine ? ["You to ", other] : [other];
   const meta = make("div", "meta", make("span", "", ...who), make("span", "", time));
   if (again) meta.append(make("span", "", "perhaps shown before"));
@@ -86,5 +94,5 @@ export function clearHistory() {
  * @param {string | undefined} name
  */
 export function receiverOf(name) {
-  return name === undefined ? "everyone" : `@${printable(name)}`;
+  return name === undefined ? "everyone" : `@${printableName(name)}`;
 }

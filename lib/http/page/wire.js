@@ -2,7 +2,7 @@
 /// <reference lib="dom" />
 /** The wire view: it watches the frames of a connection. */
 import { element, make, setText, tabStorage, updateChildren } from "./page.js";
-import { printable } from "../../text/printable.ts";
+import { printable, printableName } from "../../text/printable.ts";
 
 /**
  * An event of a watched connection, as lib/http/wire_view.ts sends it: one JSON object per line.
@@ -100,7 +100,7 @@ async function updateList() {
   const connections = await response.json();
   const labels = new Map([["next", "the next one that connects"]]);
   for (const { connection, peer, user } of connections) {
-    const suffix = user === null ? "" : `, ${printable(user)}`;
+    const suffix = user === null ? "" : `, ${printableName(user)}`;
     labels.set(String(connection), `${connection}: ${peer}${suffix}`);
   }
   updateChildren(choice, [...labels.keys()], (value) => new Option("", value));
