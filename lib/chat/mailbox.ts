@@ -33,11 +33,11 @@ export interface BroadcastLog {
   readonly log: IntMap<Mail>;
   /** The position behind the last broadcast: the number of broadcasts that there ever were. */
   readonly end: number;
-  /** By position: the mailboxes that are full since then. */
+  /** By position: the mailboxes that a broadcast has made full there, while they have mail in the log. */
   readonly filled: IntMap<Filled>;
 }
 
-/** The mailboxes that became full at one position of the log. */
+/** The mailboxes that one broadcast has made full. */
 interface Filled {
   /** How many they are. */
   readonly boxes: number;
@@ -58,6 +58,11 @@ export function mailboxOf(
     fillsAt: end + max - mail.length,
     taken,
   };
+}
+
+/** Has the mailbox mail in the log, or will it get the next broadcasts there? */
+export function followsLog({ logFrom, fillsAt }: Mailbox): boolean {
+  return logFrom < fillsAt;
 }
 
 /** Has the mailbox no room for another message? */
@@ -112,6 +117,7 @@ export function skipNextBroadcast(broadcasts: BroadcastLog, box: Mailbox): Mailb
 
 /** The broadcasts in the mailbox that are not in its chain. */
 function readLog(broadcasts: BroadcastLog, box: Mailbox): Mail[] {
+  if (!followsLog(box)) return [];
   const { max, end, filled } = broadcasts;
   const log = isFull(broadcasts, box) ? filled.get(box.fillsAt)!.log : broadcasts.log;
   const mail: Mail[] = [];

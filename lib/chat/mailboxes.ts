@@ -12,6 +12,7 @@
 import {
   addDirect,
   type BroadcastLog,
+  followsLog,
   isFull as isMailboxFull,
   type Mailbox,
   mailboxOf,
@@ -195,13 +196,12 @@ function setMailbox(
   const old = boxes.get(id);
   const before = old === undefined ? 0 : size(broadcasts, old);
   const after = box === undefined ? 0 : size(broadcasts, box);
-  const isSameFill = old?.fillsAt === box?.fillsAt;
-  const without = isSameFill ? broadcasts : countFull(broadcasts, old, -1);
   return {
     boxes: boxes.set(id, box),
     waiting: waiting + after - before,
     nextFill: Math.min(nextFill, fillOf(broadcasts, box)),
-    broadcasts: isSameFill ? broadcasts : countFull(without, box, 1),
+    // First the new one: the last mailbox of a position takes the log with it.
+    broadcasts: countFull(countFull(broadcasts, box, 1), old, -1),
   };
 }
 
@@ -213,12 +213,14 @@ function fillOf(broadcasts: Broadcasts, box: Mailbox | undefined): number {
 /** Counts one full mailbox more, or one less. Others do not count. */
 function countFull(broadcasts: Broadcasts, box: Mailbox | undefined, change: 1 | -1): Broadcasts {
   if (box === undefined || !isMailboxFull(broadcasts, box)) return broadcasts;
-  const { filled, full } = broadcasts;
-  const there = filled.get(box.fillsAt) ?? { boxes: 0, log: IntMap.empty() };
+  const full = broadcasts.full + change;
+  if (!followsLog(box)) return { ...broadcasts, full };
+  const { filled } = broadcasts;
+  const there = filled.get(box.fillsAt)!;
   const boxes = there.boxes + change;
   return {
     ...broadcasts,
-    full: full + change,
+    full,
     filled: filled.set(box.fillsAt, boxes === 0 ? undefined : { ...there, boxes }),
   };
 }
