@@ -1,9 +1,9 @@
 /** The metrics in the format of Prometheus. `docs/metrics.md` describes each of them. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { CommandName } from "../protocol/command.ts";
+import { type CommandName, commandNames } from "../protocol/command.ts";
 import type { Meter } from "../meter.ts";
-import type { MistakeCode } from "../protocol/mistake.ts";
-import type { Reply } from "../protocol/reply.ts";
+import { MISTAKE_CODES, type MistakeCode } from "../protocol/mistake.ts";
+import { COMMAND_REPLY_CODES, type Reply } from "../protocol/reply.ts";
 import type { Server } from "../server/server.ts";
 
 /** The upper bounds of the buckets of each histogram (s): from 50 µs to 5 s. */
@@ -33,6 +33,11 @@ export class Metrics implements Meter {
   readonly #commit = this.#histogram("commit", "Storing a batch's entries");
 
   constructor(version: string) {
+    // An alert sees the first increase of a counter only if the counter was there before, at 0.
+    for (const command of commandNames(false)) {
+      for (const result of COMMAND_REPLY_CODES) this.#commands.inc({ command, result }, 0);
+    }
+    for (const code of MISTAKE_CODES) this.#mistakes.inc({ code }, 0);
     this.#gauge("resident_memory_bytes", "Memory of the process", () => Deno.memoryUsage().rss);
     this.#gauge("heap_used_bytes", "Memory of JavaScript's objects", () => {
       return Deno.memoryUsage().heapUsed;

@@ -71,6 +71,9 @@ const ACCEPTED: ReadonlySet<string> = new Set<TextCode>(
 /** All codes of texts. */
 export const TEXT_CODES = Object.keys(TEXTS) as TextCode[];
 
+/** All codes of replies to commands. */
+export const COMMAND_REPLY_CODES = [...TEXT_CODES, "users", "mail", "help"] as const;
+
 /** The codes of all refusals. */
 export const REFUSALS = TEXT_CODES.filter((code) => !ACCEPTED.has(code));
 

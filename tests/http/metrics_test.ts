@@ -3,6 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
+import { commandNames } from "../../lib/protocol/command.ts";
+import { MISTAKE_CODES } from "../../lib/protocol/mistake.ts";
+import { REFUSALS } from "../../lib/protocol/reply.ts";
 import { serveWeb, type TestWeb, until } from "../support.ts";
 import { get } from "./requests.ts";
 
@@ -45,6 +48,21 @@ describe("the metrics", () => {
         "asvt_chat_batch_seconds_count 5",
       ]
     ) assert(lines.includes(line), `${line} is not in\n${lines.join("\n")}`);
+  });
+
+  itNeeds(NET, "begin at 0, so that an alert sees the first increase of each counter", async () => {
+    await using server = serveWeb();
+    const lines = (await get(`${server.url}/metrics`)).text.split("\n");
+    const expected = [
+      ...commandNames(false).flatMap((command) =>
+        ["storage-away", "sent", "users", "mail", "help", ...REFUSALS].map((result) =>
+          `asvt_chat_commands_total{command="${command}",result="${result}"} 0`
+        )
+      ),
+      ...MISTAKE_CODES.map((code) => `asvt_chat_mistakes_total{code="${code}"} 0`),
+      ...["in", "out"].map((way) => `asvt_chat_bytes_total{direction="${way}"} 0`),
+    ];
+    assertEquals(expected.filter((line) => !lines.includes(line)), []);
   });
 
   itNeeds(
