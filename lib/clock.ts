@@ -1,4 +1,4 @@
-/** The clock of the event loop, and a time limit for promises. */
+/** The clock of the event loop, jumps of the wall clock, and a time limit for promises. */
 
 let now: number | undefined;
 
@@ -14,6 +14,23 @@ export function loopTime(): number {
 /** Makes the next {@link loopTime} read the clock. Call it after work that may take long. */
 export function forgetLoopTime(): void {
   now = undefined;
+}
+
+/** The wall clock has jumped when it has gained this much on the monotonic clock (ms). */
+const JUMP_MS = 600_000;
+
+/** Compares the wall clock with the monotonic one, which no time server changes. */
+export class ClockWatch {
+  /** The wall clock was this much ahead of the monotonic one (ms) after the last jump. */
+  #lead = Date.now() - performance.now();
+
+  /** How far the wall clock has jumped ahead since the look before (ms); 0 if it has not. */
+  look(): number {
+    const lead = Date.now() - performance.now();
+    const gain = lead - this.#lead;
+    if (gain < 0 || gain > JUMP_MS) this.#lead = lead;
+    return gain > JUMP_MS ? gain : 0;
+  }
 }
 
 /** The value of a promise, or `undefined` after `ms` milliseconds. Throws the promise's error. */

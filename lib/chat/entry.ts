@@ -34,8 +34,9 @@ export type Entry =
     readonly address: string;
   }
   /**
-   * Strict mode only: a connection from this address is open at this time. So the user of the
-   * address is not forgotten yet. A member makes it at most once an hour per address.
+   * The users of this address count as here at this time, so they are not forgotten yet. In strict
+   * mode a member makes it for an open connection, at most once an hour per address; in both modes a
+   * server makes it for all absent users when its clock has jumped ahead.
    */
   | { readonly kind: "seen"; readonly at: number; readonly address: string }
   /** Removes a user who was away for too long, or whom the `forget` subcommand names, and its mail. */

@@ -40,6 +40,8 @@ export abstract class Commits {
   protected leading: Entry[] = [];
   /** Resolves when the batch of `leading` is over. */
   protected leadingOver: PromiseWithResolvers<void> | undefined;
+  /** When the last entry before this server's own was made (ms since 1970); 0 if there is none. */
+  storedAt: number;
   #published: ChatState;
   #isFailing = false;
   /** The latest time that `now` has returned, or that is stored (ms since 1970). */
@@ -51,7 +53,7 @@ export abstract class Commits {
     this.#published = state;
     this.log = log;
     this.meter = meter;
-    this.#at = at;
+    this.#at = this.storedAt = at;
   }
 
   /** The shared journal; `undefined` where this server shares its chat with no other. */
@@ -130,9 +132,9 @@ export abstract class Commits {
     this.#isFailing = false;
   }
 
-  /** Notes the error of a commit. */
-  protected noteFailure(error: unknown): void {
-    if (!this.#isFailing) this.log.event("journal-failed", { error: messageOf(error) });
+  /** Notes the error of a commit. The first of several in a row is logged. */
+  protected noteFailure(error: unknown, isLogged = !this.#isFailing): void {
+    if (isLogged) this.log.event("journal-failed", { error: messageOf(error) });
     this.#isFailing = true;
   }
 

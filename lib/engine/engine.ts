@@ -103,6 +103,15 @@ export class Engine {
     }
   }
 
+  /** Counts all absent users as here at this time (ms since 1970): how long they were away is not known. */
+  keepAbsent(at: number): void {
+    const { byId, presence } = this.#commits.published.users;
+    const absent = byId.values().filter(({ id }) => presence.get(id)!.session === undefined);
+    const addresses = new Set(absent.map(({ address }) => address));
+    const entries = Array.from(addresses, (address) => ({ kind: "seen", at, address } as const));
+    if (entries.length > 0) this.#commits.store(...entries);
+  }
+
   /**
    * Where servers share the chat: asks all other members whether they are there, and ends those that
    * are silent. Their users would keep their names until another client wants them.

@@ -4,6 +4,7 @@
  */
 import { Fairness } from "./fairness.ts";
 import { type ConnectionContext, ConnectionHandler } from "./connection.ts";
+import { ClockWatch } from "../clock.ts";
 import { closeQuietly, type Connection } from "./transport.ts";
 import { drain } from "./drain.ts";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -32,6 +33,8 @@ const REFUSING_MS = 2_000;
 const STOP_MS_MAX = 4_000;
 /** A server that is behind the other members checks at this interval whether it still is (ms). */
 const BEHIND_CHECK_MS = 50;
+/** After a jump of the clock users are not forgotten for this long (ms). */
+const KEEP_MS = 24 * 3_600_000;
 /** Users who were absent too long, and members that are gone, are looked for at this interval (ms). */
 const CHECK_MS = 60_000;
 
@@ -51,6 +54,9 @@ export class Server {
   /** The bytes of connections that have ended. */
   readonly #endedBytes = { in: 0, out: 0 };
   readonly #checking: ReturnType<typeof setInterval>;
+  readonly #clock = new ClockWatch();
+  /** No user is forgotten before this time (ms, as `performance.now`). */
+  #keepsUntil = 0;
   #stopping = false;
 
   /** Serves the chat of `commits` from now on. Throws `ExitError` where it can't listen. */
@@ -67,10 +73,10 @@ export class Server {
       return Deno.listen({ hostname, port, tcpBacklog: BACKLOG_MAX });
     });
     this.#accept();
-    this.#checking = setInterval(() => {
-      engine.checkPeers();
-      this.forgetAbsent(commits.now());
-    }, CHECK_MS);
+    const downMs = Date.now() - commits.storedAt;
+    const expireMs = 3_600_000 * options.usersExpireH;
+    if (commits.storedAt > 0 && downMs > Math.min(KEEP_MS, expireMs)) this.#keepUsers(downMs);
+    this.#checking = setInterval(() => this.check(), CHECK_MS);
   }
 
   /** The address that the server listens on. */
@@ -78,10 +84,34 @@ export class Server {
     return this.#listener.addr;
   }
 
+  /** Looks for members that are gone, and for users who have been absent too long. */
+  check(): void {
+    this.#context.engine.checkPeers();
+    const jumpMs = this.#clock.look();
+    if (jumpMs > 0) this.#keepUsers(jumpMs);
+    // Not the time of entries, which stays ahead for as long as a clock was once ahead.
+    this.forgetAbsent(Date.now());
+  }
+
   /** Forgets users who have been absent too long at this time (ms since 1970). */
   forgetAbsent(at: number): void {
     const { engine, options: { usersExpireH } } = this.#context;
-    if (usersExpireH > 0) engine.forgetAbsent(at, 3_600_000 * usersExpireH);
+    const ms = performance.now() < this.#keepsUntil ? Infinity : 3_600_000 * usersExpireH;
+    if (usersExpireH > 0) engine.forgetAbsent(at, ms);
+  }
+
+  /** The clock is this much later (ms) than it was, and that may be wrong: no user is forgotten now. */
+  #keepUsers(ms: number): void {
+    const { engine, log, options: { usersExpireH } } = this.#context;
+    if (usersExpireH === 0) return;
+    this.#keepsUntil = performance.now() + KEEP_MS;
+    // It is stored, so that the other servers know it, and this one when it starts again.
+    engine.keepAbsent(this.#commits.now());
+    const explanation =
+      "The clock is later by this many seconds than when it was looked at before, " +
+      "or than the last thing that was stored. It may be wrong, so all absent users count as " +
+      "here now, and none is forgotten for 24 hours. If it is wrong, set it right";
+    log.event("clock-ahead", { seconds: Math.round(ms / 1_000), explanation });
   }
 
   /** Stops accepting, answers commands that have arrived, closes all connections and the journal. */

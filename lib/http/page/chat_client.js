@@ -193,7 +193,7 @@ export class ChatClient {
    */
   async #receive(connection) {
     await this.#updateUsers(connection);
-    let updatedAt = Date.now();
+    let updatedAt = performance.now();
     for (let isFirst = true;; isFirst = false) {
       const words = this.#strict ? ["receive"] : ["wait", String(WAIT_S)];
       const [count = "", ...frames] = await this.#request(connection, ...words);
@@ -202,9 +202,9 @@ export class ChatClient {
       const isNew = frames.some((name, at) => at % 2 === 0 && !this.#users.includes(name));
       // Never sent while a `wait` is open: it would take the mail that the `wait` returns, and that
       // reply may still get lost.
-      if (isNew || Date.now() - updatedAt >= USERS_MS) {
+      if (isNew || performance.now() - updatedAt >= USERS_MS) {
         await this.#updateUsers(connection);
-        updatedAt = Date.now();
+        updatedAt = performance.now();
       }
       if (this.#strict) await sleep(POLL_MS);
     }
