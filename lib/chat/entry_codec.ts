@@ -87,10 +87,11 @@ export function decodeEntries(text: string): Entry[] {
 function decodeGroup(entries: Entry[], group: Group, start: number): void {
   const [member, count, address, peer, after, name, ...args] = group;
   const actor: Actor = { session: { member, count }, address, peer };
+  const fields = FIELDS[name];
   let place = 0;
   do {
     const command: { name: Name; [field: string]: unknown } = { name };
-    for (const field of FIELDS[name]) command[field] = args[place++];
+    for (const field of fields) command[field] = args[place++];
     entries.push({ kind: "command", at: start + after, actor, command: command as Command });
-  } while (place < args.length);
+  } while (place < args.length && fields.length > 0);
 }

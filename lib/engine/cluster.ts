@@ -47,6 +47,7 @@ export function openNats(options: ServerOptions, context: NatsContext): Promise<
     if (differingSettings(commits, settings) !== undefined) await endSilent(reading);
     const why = differingSettings(commits, settings) ?? conflict(commits.published, settings);
     if (why !== undefined) throw new JournalError(`The chat in NATS can't go on: ${why}`);
+    commits.storedAt = commits.published.members.at;
     await journal.join();
     return commits;
   });
@@ -91,10 +92,14 @@ async function withReading<Result>(
 ): Promise<Result> {
   const { log, meter, snapshotEntries } = context;
   const failed = (error: unknown) => context.failed(toJournalError(error));
-  const logs = (event: string) => (error: unknown) =>
-    log.event(event, { error: toJournalError(error).message });
-  const [waiting, snapshotFailed] = [logs("waiting-for-nats"), logs("snapshot-failed")];
-  const stream = await NatsStream.open(options, { waiting, snapshotFailed, failed }, mustExist);
+  const logs = (event: string) => (error: unknown) => log.event(event, { error: messageOf(error) });
+  const listener = {
+    waiting: logs("waiting-for-nats"),
+    snapshotFailed: logs("snapshot-failed"),
+    refused: (why: string) => log.refused("", "not-stored", { error: why }),
+    failed,
+  };
+  const stream = await NatsStream.open(options, listener, mustExist);
   try {
     const settings = settingsOf(options);
     const { state, through } = await stream.snapshots.load() ??
@@ -129,6 +134,7 @@ async function withReading<Result>(
 async function catchUp({ journal, log }: Reading, end: number): Promise<void> {
   let progressAt = performance.now() + PROGRESS_MS;
   while (journal.through < end) {
+    if (journal.lost !== undefined) throw journal.lost;
     await sleep(CATCH_UP_CHECK_MS);
     if (performance.now() < progressAt) continue;
     progressAt += PROGRESS_MS;
@@ -173,7 +179,7 @@ function checkEntryLength({ stream: { bodyLengthMax } }: Reading, options: Serve
   throw new JournalError(
     `A message of NATS has room for an entry of ${bodyLengthMax} characters, and with ` +
       `--text-symbols-max ${options.textSymbolsMax} it may need ${needed}: choose a lower one, or ` +
-      "raise max_payload of NATS",
+      "raise max_payload of NATS and max_msg_size of the stream",
   );
 }
 

@@ -66,6 +66,12 @@ export class SharedCommits extends Commits {
       },
       ended: (lost) => this.#memberEnded(lost),
       asked: (session) => this.listener.asked(session),
+      skipped: (message) => {
+        const explanation = "It is no batch of this chat, so all servers pass over it: which " +
+          "program may write to the stream in NATS?";
+        log.refused("", "stream-message", { message, explanation });
+      },
+      lost: (error) => this.noteFailure(error, true),
     });
   }
 

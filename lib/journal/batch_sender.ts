@@ -19,6 +19,8 @@ export class LateError extends Error {}
 export interface SenderOptions {
   /** Puts a text at the end of the stream, and then calls back; with an error if it may have failed. */
   readonly send: (id: string, body: string, sent: (error?: unknown) => void) => void;
+  /** Why the last message was not stored; `undefined` where it was, or that is not known. */
+  readonly refusal: () => string | undefined;
   /** Calls back after this time (ms). Returns a function that prevents that. */
   readonly later: (ms: number, call: () => void) => () => void;
   /** A commit that has not come back is given up after this time (ms). */
@@ -142,7 +144,10 @@ export class BatchSender {
   }
 
   #giveUp(commit: Commit): void {
-    const why = `The stream has not stored it within ${this.#options.timeoutMs / 1_000} s`;
+    const { timeoutMs, refusal } = this.#options;
+    const words = refusal() ?? "";
+    const why = `The stream has not stored it within ${timeoutMs / 1_000} s` +
+      (words && `. ${words}`);
     const { failed } = commit;
     commit.failed = undefined;
     if (this.#next !== commit) return failed?.(new LateError(why));

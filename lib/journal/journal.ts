@@ -39,6 +39,12 @@ export const memoryJournal: Journal = {
   close: () => Promise.resolve(),
 };
 
+/** A journal that can't be used. */
+export class JournalError extends ExitError {}
+
+/** The stream of a shared chat is not the one that this server joined, or has lost messages. */
+export class LostStreamError extends JournalError {}
+
 /** At least this many entries lie between two snapshots of a large chat. */
 const SNAPSHOT_ENTRIES = 100_000;
 
@@ -50,9 +56,6 @@ const SNAPSHOT_ENTRIES = 100_000;
 export function entriesPerSnapshot(alive: number, least = SNAPSHOT_ENTRIES): number {
   return Math.max(alive, Math.min(least + 4 * alive, SNAPSHOT_ENTRIES));
 }
-
-/** A journal that can't be used. */
-export class JournalError extends ExitError {}
 
 /**
  * The state after everything that is stored, or an empty chat with `settings` if nothing is stored.

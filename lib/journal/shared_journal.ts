@@ -3,14 +3,16 @@
  * too, and steps them in their order. The stream has to keep what it has acknowledged, and to give
  * every server the same.
  */
-import { decodeEntries, encodeEntries } from "../chat/entry_codec.ts";
+import { readSharedBatch } from "../chat/batch_check.ts";
+import { encodeEntries } from "../chat/entry_codec.ts";
 import type { Entry } from "../chat/entry.ts";
 import { findMember, lastBatch } from "../chat/members.ts";
 import type { Settings } from "../chat/settings.ts";
 import { type ChatState, countUsersAndMail, RULES } from "../chat/state.ts";
 import type { SessionId } from "../chat/users.ts";
+import { messageOf } from "../errors.ts";
 import { BatchSender, type SenderOptions, sendRepeatedly } from "./batch_sender.ts";
-import { entriesPerSnapshot, JournalError } from "./journal.ts";
+import { entriesPerSnapshot, JournalError, type LostStreamError } from "./journal.ts";
 
 /** A server that has still to read this many batches does not serve. */
 const BEHIND_BATCHES = 1_000;
@@ -30,6 +32,10 @@ export interface SharingListener {
   ended(lost: readonly Entry[]): void;
   /** Another member wants the name that this session holds. Resolves when it has ended, or stays. */
   asked(session: SessionId): Promise<void>;
+  /** The message of this number is no batch. No member takes anything from it. */
+  skipped(number: number): void;
+  /** The stream is not the one that this server joined: from now on no commit is stored. */
+  lost(error: LostStreamError): void;
 }
 
 /** The stream as a shared journal uses it. */
@@ -82,6 +88,9 @@ export class SharedJournal {
   #entries = 0;
   /** The number of messages in the stream after the last that has come. */
   #pending = 0;
+  /** Why the last message was not stored; `undefined` where it was. */
+  #refusal: string | undefined;
+  #lost: LostStreamError | undefined;
   #isClosed = false;
 
   /** The state so far holds the messages up to the one of the number `through`. */
@@ -93,7 +102,12 @@ export class SharedJournal {
       snapshotEntries: entriesPerSnapshot,
       later,
       ...options,
-      send: (id, body, sent) => carrier.send(id, body, sent),
+      refusal: () => this.#refusal,
+      send: (id, body, sent) =>
+        carrier.send(id, body, (error) => {
+          this.#refusal = error === undefined ? undefined : messageOf(error);
+          sent(error);
+        }),
     };
   }
 
@@ -112,14 +126,19 @@ export class SharedJournal {
     return this.#through;
   }
 
+  /** Why this server can't go on with the stream; `undefined` while it can. */
+  get lost(): LostStreamError | undefined {
+    return this.#lost;
+  }
+
   /** To be called once, before the first batch comes. */
   follow(listener: SharingListener): void {
     this.#listener = listener;
   }
 
-  /** See {@link Carrier}. */
-  ask(member: string, session: SessionId): Promise<boolean> {
-    return this.#carrier.ask(member, session);
+  /** See {@link Carrier}. Where the stream is lost the others are not to be judged. */
+  async ask(member: string, session: SessionId): Promise<boolean> {
+    return this.#lost !== undefined || await this.#carrier.ask(member, session);
   }
 
   /** Becomes a new member. Rejects with a {@link JournalError} if the members have other settings. */
@@ -139,7 +158,8 @@ export class SharedJournal {
    * calls back. After a {@link LateError} they may still come.
    */
   commit(entries: readonly Entry[], failed: (error: Error) => void): void {
-    if (this.#sender !== undefined && !this.#isClosed) this.#sender.commit(entries, failed);
+    if (this.#lost !== undefined) failed(this.#lost);
+    else if (this.#sender !== undefined && !this.#isClosed) this.#sender.commit(entries, failed);
     else failed(new Error("This server takes no part in the chat"));
   }
 
@@ -153,9 +173,10 @@ export class SharedJournal {
 
   /** Takes the next message of the stream; `pending` messages are there after it. */
   receive(number: number, body: string, pending: number): void {
-    const batch = decodeEntries(body);
+    const batch = readSharedBatch(body);
     this.#through = number;
     this.#pending = pending;
+    if (batch === undefined) return this.#listener.skipped(number);
     this.#entries += batch.length;
     const [first] = batch;
     const sender = this.#sender;
@@ -188,12 +209,26 @@ export class SharedJournal {
     this.#stopSending = sendRepeatedly(this.#options, ...leaveOf(member));
   }
 
+  /**
+   * The stream is not the one that this server joined, or not all of it: this server sends nothing
+   * into it any more, and its commits fail.
+   */
+  lose(error: LostStreamError): void {
+    if (this.#lost !== undefined || this.#isClosed) return;
+    this.#lost = error;
+    this.#pending = 0;
+    this.#stopSending();
+    this.#listener.lost(error);
+    this.#joining?.over.reject(error);
+    this.#sender?.end(error.message);
+  }
+
   /** Ends the member, and closes the carrier. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stopSending();
     this.#sender?.close();
-    if (this.#sender?.isIdle) {
+    if (this.#sender?.isIdle && this.#lost === undefined) {
       const { member } = this.#sender;
       // If this is lost, the other members find out by asking.
       await new Promise<void>((resolve) => this.#carrier.send(...leaveOf(member), () => resolve()));
@@ -216,7 +251,9 @@ export class SharedJournal {
     this.#sender = undefined;
     const why = "This member is over: the server did not answer the others, or was too far behind";
     this.#listener.ended(sender.end(why, lastBatch(members, sender.member)));
-    this.join().catch(this.#options.failed);
+    this.join().catch((error) => {
+      if (this.#lost === undefined) this.#options.failed(error);
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 /** Real nats-servers for the tests, on loopback, with their store in a temporary folder. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { jetstream, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { openNats } from "../../lib/engine/cluster.ts";
 import type { Log } from "../../lib/log.ts";
@@ -261,6 +261,45 @@ export class Nats implements AsyncDisposable {
     const { account_details: accounts = [] }: Facts =
       await (await this.nodes[0]!.look("jsz?streams=true")).json();
     return accounts[0]!.stream_detail!.find(({ name }) => name === "asvt-chat")!;
+  }
+
+  /** Publishes a message in the stream, as another program might. */
+  async publish(body: string | Uint8Array): Promise<void> {
+    const connection = await connect({ servers: this.urls });
+    await jetstream(connection).publish("asvt-chat.turns", body);
+    await connection.close();
+  }
+
+  /** Changes the configuration of the stream. */
+  async configure(config: Partial<StreamConfig>): Promise<void> {
+    const connection = await connect({ servers: this.urls });
+    await (await jetstreamManager(connection)).streams.update("asvt-chat", config);
+    await connection.close();
+  }
+
+  /** The folder in which the first server keeps its streams. */
+  get #store(): string {
+    return `${this.#folder}/0/jetstream`;
+  }
+
+  /** Ends the only server, and removes all that it keeps. */
+  async loseStore(): Promise<void> {
+    await this.nodes[0]!.end();
+    await Deno.remove(this.#store, { recursive: true });
+  }
+
+  /** Copies what the only server keeps. Returns a function that ends it and puts the copy back. */
+  async copyStore(): Promise<() => Promise<void>> {
+    const copy = `${this.#folder}/copy`;
+    const copying = new Deno.Command("cp", { args: ["-a", this.#store, copy] });
+    await this.nodes[0]!.end("SIGTERM");
+    await copying.output();
+    this.nodes[0]!.start();
+    await this.ready();
+    return async () => {
+      await this.loseStore();
+      await Deno.rename(copy, this.#store);
+    };
   }
 
   /** Removes a stream. */

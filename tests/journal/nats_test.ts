@@ -102,7 +102,7 @@ describe("main.ts raise", () => {
   async function joinAs(nats: Nats, rules: number): Promise<NatsStream> {
     const options = { ...parseServerOptions([]), journal: nats.urls };
     const ignore = () => {};
-    const listener = { waiting: ignore, snapshotFailed: ignore, failed: ignore };
+    const listener = { waiting: ignore, snapshotFailed: ignore, refused: ignore, failed: ignore };
     const other = await NatsStream.open(options, listener);
     other.answer("other", () => Promise.resolve());
     const join: Entry = {

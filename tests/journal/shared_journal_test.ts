@@ -7,7 +7,7 @@ import { settingsOf } from "../../lib/chat/settings.ts";
 import { emptyChat, RULES } from "../../lib/chat/state.ts";
 import { followBatch } from "../../lib/chat/batch.ts";
 import { LateError } from "../../lib/journal/batch_sender.ts";
-import { JournalError } from "../../lib/journal/journal.ts";
+import { JournalError, LostStreamError } from "../../lib/journal/journal.ts";
 import { type Carrier, type Origin, SharedJournal } from "../../lib/journal/shared_journal.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 
@@ -85,6 +85,8 @@ function openWorld() {
     reset: (next) => state = next,
     ended: (lost) => heard.push(["ended, lost:", ...lost.map(({ kind }) => kind)].join(" ")),
     asked: () => Promise.resolve(),
+    skipped: (number) => heard.push(`skipped ${number}`),
+    lost: (error) => heard.push(`lost: ${error.message}`),
   });
   return {
     ...{ journal, carrier, heard },
@@ -252,6 +254,46 @@ describe("a journal that several servers share", () => {
     miss(carrier.body);
     await joined;
     assertEquals(journal.member, "member1");
+  });
+
+  it("skips a message that is no batch, and takes the next one", () => {
+    const { journal, come, comeBack, commit, heard } = openJoined();
+    for (const body of ["", "{}", "\ufffd\0", "[0,{}]"]) come(body);
+    assertEquals([journal.through, journal.isBehind], [5, false]);
+    commit("Al");
+    comeBack();
+    assertEquals(heard.slice(0, 2), ["skipped 2", "skipped 3"]);
+    assertEquals(heard.slice(4), ["own batch,command"]);
+  });
+
+  it("says in the error of a commit why the stream does not store it", () => {
+    const { journal, carrier, heard, pass } = openJoined();
+    journal.commit([], (error) => heard.push(error.message));
+    carrier.tell(new Error("maximum bytes exceeded"));
+    pass(5_000);
+    assertEquals(heard, ["The stream has not stored it within 5 s. maximum bytes exceeded"]);
+  });
+
+  it("sends nothing into a stream that is lost, and stores nothing any more", async () => {
+    const { journal, carrier, commit, heard, pass } = openJoined();
+    commit("Al");
+    const sent = carrier.sent.length;
+    journal.lose(new LostStreamError("made anew"));
+    commit("Bob");
+    carrier.tell();
+    pass(500);
+    assertEquals(heard, ["lost: made anew", "Al: late", "Bob: failed"]);
+    // No other member is ended because it does not answer.
+    assertEquals(await journal.ask("other", { member: 2, count: 1 }), true);
+    await journal.close();
+    assertEquals([carrier.sent.length, carrier.isClosed], [sent, true]);
+  });
+
+  it("does not join a stream that is lost", async () => {
+    const { journal } = openWorld();
+    const joined = journal.join();
+    journal.lose(new LostStreamError("made anew"));
+    await assertRejects(() => joined, LostStreamError, "made anew");
   });
 
   it("leaves when it is closed", async () => {

@@ -9,8 +9,9 @@ import {
 } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { within } from "../../clock.ts";
-import { JournalError } from "../journal.ts";
+import { JournalError, LostStreamError } from "../journal.ts";
 import type { SharedJournal } from "../shared_journal.ts";
+import { type FoundStream, lastMessage, wentBack } from "./setup.ts";
 import type { NatsSnapshots } from "./snapshots.ts";
 
 /**
@@ -29,9 +30,14 @@ const RETRY_MS = 250;
 /** A snapshot that must be there is looked for this often. */
 const RELOADS_MAX = 20;
 
+/**
+ * A stream that ends before what was read of it for this long (ms) has lost messages. A NATS server
+ * that was paused may take itself for the leader for a moment, and not know the last ones.
+ */
+const SHORT_MS = 10_000;
+
 /** A stream in NATS. */
-export interface OpenStream {
-  readonly name: string;
+export interface OpenStream extends FoundStream {
   readonly connection: NatsConnection;
   readonly manager: JetStreamManager;
   readonly snapshots: NatsSnapshots;
@@ -39,27 +45,40 @@ export interface OpenStream {
 
 /**
  * Hands each message to the journal, in their order, until the connection is closed. If messages were
- * purged before they were read, the journal goes on with a snapshot. Rejects with a
- * {@link JournalError} if it can't go on.
+ * purged before they were read, the journal goes on with a snapshot. If the stream is not the one
+ * that was opened, the journal is told, and nothing is read any more. Rejects with a
+ * {@link JournalError} if it can't go on otherwise.
  */
 export async function followStream(stream: OpenStream, journal: SharedJournal): Promise<void> {
-  for (;;) {
+  let short: { readonly since: number; readonly error: LostStreamError } | undefined;
+  while (journal.lost === undefined) {
     try {
-      if (await read(stream, journal) === "purged") await reload(stream, journal);
+      const result = await read(stream, journal);
+      if (result === "purged") await reload(stream, journal);
+      if (!(result instanceof LostStreamError)) short = undefined;
+      else short ??= { since: performance.now(), error: result };
     } catch (error) {
+      if (error instanceof LostStreamError) return journal.lose(error);
       if (error instanceof JournalError) throw error;
       // NATS is away, and will come back.
+    }
+    if (short !== undefined && performance.now() - short.since > SHORT_MS) {
+      return journal.lose(short.error);
     }
     if (stream.connection.isClosed()) return;
     await sleep(RETRY_MS);
   }
 }
 
-/** Reads with one reader, until it is lost or finds that the next message was purged. */
+/**
+ * Reads with one reader, until it is lost or finds that the next message was purged; or not at all
+ * where the stream is shorter than what was read.
+ */
 async function read(
-  { name, manager }: OpenStream,
+  stream: OpenStream,
   journal: SharedJournal,
-): Promise<"purged" | "lost"> {
+): Promise<"purged" | "lost" | LostStreamError> {
+  const { name, manager } = stream;
   const next = journal.through + 1;
   const making = manager.consumers.add(name, {
     ack_policy: AckPolicy.None,
@@ -71,6 +90,9 @@ async function read(
   });
   const made = await within(READER_MADE_MS, making);
   if (made === undefined) return "lost";
+  // The reader ends with its stream: one that is older than this look reads the stream of before.
+  const last = await lastMessage(manager, stream);
+  if (last < journal.through) return wentBack(name, last, journal.through);
   // A reader begins with the first message that is still there. It stands before it now.
   if (made.delivered.stream_seq >= next) return "purged";
   const messages = await manager.jetstream().consumers.getConsumerFromInfo(made)
@@ -79,6 +101,7 @@ async function read(
   hearHeartbeats(messages, journal, () => silence.refresh());
   try {
     for await (const message of messages) {
+      if (journal.lost !== undefined) return "lost";
       silence.refresh();
       // The message before was lost on its way, or purged just now: another reader finds out.
       if (message.seq > journal.through + 1) return "lost";
@@ -121,9 +144,11 @@ async function hearHeartbeats(
  * Goes on with a snapshot that holds the missing messages. A NATS server that was paused may not know
  * it at once.
  */
-async function reload({ name, snapshots }: OpenStream, journal: SharedJournal): Promise<void> {
+async function reload(stream: OpenStream, journal: SharedJournal): Promise<void> {
+  const { name, manager, snapshots } = stream;
   for (let tries = 0; tries < RELOADS_MAX; tries++) {
     const snapshot = await snapshots.load();
+    await lastMessage(manager, stream);
     if (snapshot !== undefined && snapshot.through > journal.through) {
       return journal.reset(snapshot.state, snapshot.through);
     }

@@ -9,7 +9,16 @@ import {
 import { TimeoutError } from "@nats-io/transport-node";
 import { messageOf } from "../../errors.ts";
 import type { ServerOptions } from "../../options.ts";
-import { JournalError } from "../journal.ts";
+import { JournalError, LostStreamError } from "../journal.ts";
+
+/** A stream as it was when this server joined it. */
+export interface FoundStream {
+  readonly name: string;
+  /** When it was made (ms since 1970): one that was made anew has another time. */
+  readonly createdAt: number;
+  /** The most bytes in a message, if the stream has a limit of its own. */
+  readonly messageBytesMax: number;
+}
 
 /** JetStream may take this long (ms) to get ready. */
 const READY_MS = 20_000;
@@ -45,12 +54,12 @@ export async function ensureStream(
   manager: JetStreamManager,
   { stream: name, replicas }: ServerOptions,
   mustExist: boolean,
-): Promise<void> {
+): Promise<FoundStream> {
   const found = await findStream(manager, name);
   if (found === undefined && mustExist) {
     throw new JournalError(`There is no stream ${name} in NATS: is --stream right?`);
   }
-  const { config, state } = found ?? await manager.streams.add({
+  const { config, state, created } = found ?? await manager.streams.add({
     name,
     subjects: [subjectOf(name)],
     num_replicas: replicas,
@@ -66,11 +75,54 @@ export async function ensureStream(
         `${replicas}: start it with the same`,
     );
   }
-  if (state.first_seq <= 1 || await findStream(manager, `KV_${name}`) !== undefined) return;
+  if (state.first_seq <= 1 || await findStream(manager, `KV_${name}`) !== undefined) {
+    const { max_msg_size } = config;
+    const messageBytesMax = max_msg_size > 0 ? max_msg_size : Infinity;
+    return { name, createdAt: Date.parse(created), messageBytesMax };
+  }
   throw new JournalError(
     `The stream ${name} in NATS begins at message ${state.first_seq}, and KV_${name}, which says ` +
       "where the snapshot of what came before is, is not there: restore it with the stream",
   );
+}
+
+/**
+ * The number of the stream's last message. Rejects with a {@link LostStreamError} if it was made anew
+ * since `found`.
+ */
+export async function lastMessage(manager: JetStreamManager, found: FoundStream): Promise<number> {
+  const { name, createdAt } = found;
+  const { created, state } = await manager.streams.info(name);
+  if (Date.parse(created) === createdAt) return state.last_seq;
+  throw new LostStreamError(
+    `The stream ${name} in NATS was made anew at ${created}, and this server joined one of ` +
+      `${new Date(createdAt).toISOString()}: ${afterLoss(name)}`,
+  );
+}
+
+/** The error of a stream whose last message has this number, where `through` messages were read. */
+export function wentBack(name: string, last: number, through: number): LostStreamError {
+  return new LostStreamError(
+    `The stream ${name} in NATS ends at message ${last}, and this server has read ${through}: NATS ` +
+      `lost messages, or an older copy was restored; ${afterLoss(name)}`,
+  );
+}
+
+/** What a server does that has lost its stream, and what its operator can do. */
+function afterLoss(name: string): string {
+  return `it stores nothing any more. Stop all servers of ${name}, restore the stream from a copy if ` +
+    "there is one, and start them again: they go on with what the stream holds then";
+}
+
+/** Turns an error of a message that was not stored into a sentence that says what JetStream needs. */
+export function refusalOf(error: unknown, stream: string): string {
+  const message = messageOf(error);
+  if (error instanceof TimeoutError) return `NATS does not answer (${message})`;
+  if (!(error instanceof JetStreamApiError)) return `NATS says "${message}"`;
+  const hint = /maximum|exceed|resource|storage/i.test(message)
+    ? `: give the stream ${stream} or JetStream more room`
+    : "";
+  return `JetStream says "${message}"${hint}`;
 }
 
 /** The subject of a stream's messages, each of which is a batch. */

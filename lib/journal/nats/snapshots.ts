@@ -11,6 +11,7 @@ import { within } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
 import type { ServerOptions } from "../../options.ts";
 import { JournalError } from "../journal.ts";
+import { type FoundStream, lastMessage } from "./setup.ts";
 import type { ChatState } from "../../chat/state.ts";
 import { findMember } from "../../chat/members.ts";
 import { restoreSnapshot, snapshotRows } from "../../chat/snapshot.ts";
@@ -50,21 +51,32 @@ export class NatsSnapshots {
   readonly #manager: JetStreamManager;
   readonly #options: ServerOptions;
   readonly #kv: KV;
+  readonly #found: FoundStream;
   /** The lease of another member, and since when it is known here (ms, as `performance.now`). */
   #lease = { revision: 0, since: 0 };
 
-  private constructor(manager: JetStreamManager, options: ServerOptions, kv: KV) {
+  private constructor(
+    manager: JetStreamManager,
+    options: ServerOptions,
+    kv: KV,
+    found: FoundStream,
+  ) {
     this.#manager = manager;
     this.#options = options;
     this.#kv = kv;
+    this.#found = found;
   }
 
   /** Opens the key-value bucket of the stream, or makes it. */
-  static async open(manager: JetStreamManager, options: ServerOptions): Promise<NatsSnapshots> {
+  static async open(
+    manager: JetStreamManager,
+    options: ServerOptions,
+    found: FoundStream,
+  ): Promise<NatsSnapshots> {
     const { stream, replicas } = options;
     const kv = await new Kvm(manager.jetstream())
       .create(stream, { history: 1, replicas, allow_direct: false });
-    return new NatsSnapshots(manager, options, kv);
+    return new NatsSnapshots(manager, options, kv, found);
   }
 
   /** Reads the snapshot that counts, if there is one. Rejects with a {@link JournalError}. */
@@ -89,10 +101,13 @@ export class NatsSnapshots {
 
   /**
    * Writes a snapshot that replaces the last, and purges the messages that it holds from the stream.
-   * Does nothing if another server writes one, or the last holds as much.
+   * Does nothing if another server writes one, or the last holds as much. Rejects with a
+   * `LostStreamError` if the stream was made anew: the snapshot of another stream would replace its
+   * messages.
    */
   async save({ state, through }: Snapshot, member: string): Promise<void> {
     const { current: before, revision } = await this.#look();
+    await lastMessage(this.#manager, this.#found);
     const { writing } = before;
     if (before.through >= through) return;
     if (writing && this.#isLeased(writing.member, revision, state, member)) return;
@@ -108,6 +123,7 @@ export class NatsSnapshots {
       await this.#destroy(bucket);
       throw error;
     }
+    await lastMessage(this.#manager, this.#found);
     // If this fails it may still have been done. The next snapshot removes what is left over.
     await this.#put({ through, bucket, last: before.bucket }, leased);
     await this.#manager.streams.purge(this.#options.stream, { seq: through + 1 });

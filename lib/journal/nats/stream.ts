@@ -8,7 +8,15 @@ import type { ServerOptions } from "../../options.ts";
 import type { Carrier, SharedJournal } from "../shared_journal.ts";
 import { connectNats } from "./connection.ts";
 import { followStream, type OpenStream } from "./follower.ts";
-import { askUntilReady, ensureStream, subjectOf, toSetupError } from "./setup.ts";
+import {
+  askUntilReady,
+  ensureStream,
+  lastMessage,
+  refusalOf,
+  subjectOf,
+  toSetupError,
+  wentBack,
+} from "./setup.ts";
 import { NatsSnapshots } from "./snapshots.ts";
 
 /** JetStream answers within this time (ms). */
@@ -25,6 +33,8 @@ export interface StreamListener {
   waiting(error: unknown): void;
   /** A snapshot could not be written. The batches are all stored. */
   snapshotFailed(error: unknown): void;
+  /** NATS does not store what is sent, for this reason. Called when the reason changes. */
+  refused(why: string): void;
   /** The stream can't be followed any more. */
   failed(error: unknown): void;
 }
@@ -37,6 +47,9 @@ export class NatsStream implements Carrier {
   readonly #listener: StreamListener;
   #answering: Subscription | undefined;
   #member = "";
+  #journal: SharedJournal | undefined;
+  /** Why the last message was not stored; `undefined` where it was. */
+  #refusal: string | undefined;
   #isSaving = false;
   #isClosed = false;
 
@@ -57,9 +70,9 @@ export class NatsStream implements Carrier {
     const connection = await connectNats(options);
     const open = async () => {
       const manager = await jetstreamManager(connection, { timeout: ANSWER_MS });
-      await ensureStream(manager, options, mustExist);
-      const snapshots = await NatsSnapshots.open(manager, options);
-      return new NatsStream({ name: options.stream, connection, manager, snapshots }, listener);
+      const found = await ensureStream(manager, options, mustExist);
+      const snapshots = await NatsSnapshots.open(manager, options, found);
+      return new NatsStream({ ...found, connection, manager, snapshots }, listener);
     };
     try {
       return await askUntilReady(open, (error) => listener.waiting(error));
@@ -71,19 +84,30 @@ export class NatsStream implements Carrier {
 
   /** The longest text (UTF-16 units) that fits into a message, whatever symbols it holds. */
   get bodyLengthMax(): number {
+    const { connection, messageBytesMax } = this.#stream;
     // A unit takes at most 3 bytes in UTF-8. The fourth is room for what NATS itself adds.
-    return Math.floor((this.#stream.connection.info?.max_payload ?? 0) / 4);
+    return Math.floor(Math.min(connection.info?.max_payload ?? 0, messageBytesMax) / 4);
   }
 
-  /** The number of the last message. */
-  async end(): Promise<number> {
-    const { manager, name } = this.#stream;
-    return (await manager.streams.info(name)).state.last_seq;
+  /** The number of the last message. Rejects where the stream was made anew, see `lastMessage`. */
+  end(): Promise<number> {
+    return lastMessage(this.#stream.manager, this.#stream);
   }
 
   send(id: string, body: string, sent: (error?: unknown) => void): void {
+    const { name } = this.#stream;
     const options = { msgID: id, timeout: PUBLISH_MS, retries: 0 };
-    this.#client.publish(subjectOf(this.#stream.name), body, options).then(() => sent(), sent);
+    const through = this.#journal?.through ?? 0;
+    this.#client.publish(subjectOf(name), body, options).then(({ seq, duplicate }) => {
+      this.#refusal = undefined;
+      sent();
+      if (!duplicate && seq <= through) this.#journal?.lose(wentBack(name, seq, through));
+    }, (error) => {
+      const why = refusalOf(error, name);
+      if (why !== this.#refusal && !this.#isClosed) this.#listener.refused(why);
+      this.#refusal = why;
+      sent(why);
+    });
   }
 
   async ask(member: string, session: SessionId): Promise<boolean> {
@@ -125,6 +149,7 @@ export class NatsStream implements Carrier {
 
   /** Hands each message to the journal, in their order, until the stream is closed. */
   follow(journal: SharedJournal): void {
+    this.#journal = journal;
     followStream(this.#stream, journal).catch((error) => this.#listener.failed(error));
   }
 
