@@ -233,6 +233,24 @@ describe("a user of the page", () => {
     await server[Symbol.asyncDispose]();
   });
 
+  itNeeds(NET, "sees who has come, though the clock of the machine was set back", async () => {
+    await using server = serveWeb();
+    await using al = await new User(server.url).join("Al");
+    using bob = await Peer.connect(server.port);
+    await bob.ask("register", "Bob");
+    const [{ now }, steady] = [Date, performance.now];
+    Date.now = () => now() - 3_600_000;
+    // The interval between two looks at the users is over.
+    performance.now = () => steady.call(performance) + 6_000;
+    try {
+      await al.client.send("note to myself", "Al");
+      await until(() => al.users.includes("Bob"), "the list is new");
+    } finally {
+      Date.now = now;
+      performance.now = steady;
+    }
+  });
+
   itNeeds(NET, "leaves for good: the name is free, and the client does not come back", async () => {
     await using server = serveWeb();
     await using al = await new User(server.url).join("Al");
