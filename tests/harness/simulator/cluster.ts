@@ -22,6 +22,9 @@ const REST_ROUNDS = 120;
 const REST_MS = 600;
 /** After this many checks by its peers a member that does not answer has ended. */
 const PEER_CHECKS = 3;
+/** A message of another program: it looks like a batch of a member, but its last entry is none. */
+const FOREIGN = encodeEntries([{ kind: "batch", at: 1, member: "m1", batch: 1 }])
+  .replace("]", ',{"kind":"later"}]');
 const FIRST: First = { kind: "servers", count: 2, lengthMax: 100_000, settings: SETTINGS };
 
 /** Executes the steps. Throws if a server differs from the naive chat. */
@@ -251,6 +254,9 @@ class World implements Environment {
       case "is heard late":
       case "is not heard":
         return await this.#carryPacket(oldest, event);
+      case "meets a foreign message":
+        this.stream.bodies.push(FOREIGN);
+        return this.oracle.appendForeign();
       case "seems to skip a batch":
         return this.#skipBatch();
       case "is cut off":
@@ -362,7 +368,8 @@ class World implements Environment {
 
   /** Adds a batch to the stream whose number is not the member's next. */
   #skipBatch(): void {
-    const [first, ...rest] = decodeEntries(this.stream.bodies.at(-1) ?? "[0]");
+    const last = this.stream.bodies.findLast((text) => text !== FOREIGN);
+    const [first, ...rest] = decodeEntries(last ?? "[0]");
     if (first?.kind !== "batch") return;
     const body = encodeEntries([{ ...first, batch: first.batch + 2 }, ...rest]);
     this.stream.bodies.push(body);

@@ -55,6 +55,7 @@ const SERVER_EVENTS = [
   "checks its peers",
   "stores its snapshot",
   "seems to skip a batch",
+  "meets a foreign message",
 ] as const;
 const SERVER_AMOUNTS = ["reads", "moves its clock by", "forgets after"] as const;
 const EVENTS = ["the stream is purged", "all goes on"] as const;

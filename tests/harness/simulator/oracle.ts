@@ -102,6 +102,12 @@ export class Oracle {
     this.#noteArrived(waiting);
   }
 
+  /** Notes a message of another program, which changes nothing. */
+  appendForeign(): void {
+    this.#ends.push(this.#ends.at(-1)!);
+    this.#rows.push(this.#rows.at(-1));
+  }
+
   /** Checks that a process has the state of the messages that it has read. */
   checkState(process: Process): void {
     const { published } = process.commits;

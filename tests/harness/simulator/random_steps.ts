@@ -167,6 +167,7 @@ function randomServerStep(random: Random, server: number, settings: ModelSetting
     () => event("stores its snapshot"),
     () => event("stores its snapshot"),
     () => event("seems to skip a batch"),
+    () => event("meets a foreign message"),
     () => ({
       ...{ kind: "moves its clock by", server },
       amount: pick(random, [-3_600_000, -10, 10, 3_600_000]),
