@@ -2,6 +2,7 @@
 import type { Program } from "./lib/cli/serve.ts";
 import { ExitError, messageOf, UsageError } from "./lib/errors.ts";
 import { sentence } from "./lib/text/phrases.ts";
+import { shown } from "./lib/text/shell.ts";
 import config from "./deno.json" with { type: "json" };
 
 /**
@@ -32,7 +33,9 @@ async function main([subcommand = "serve", ...args]: string[]): Promise<void> {
       return await (await import("./lib/cli/serve.ts")).raise(args, program);
   }
   throw new UsageError(
-    `Unknown subcommand "${subcommand}": it is serve, client, ping, inspect, dump, forget or raise, see --help`,
+    `Unknown subcommand ${
+      shown(subcommand)
+    }: it is serve, client, ping, inspect, dump, forget or raise, see --help`,
   );
 }
 
@@ -55,7 +58,11 @@ function stopOnSignal(stop: (signal: Deno.Signal) => Promise<void>): Promise<voi
 /** Ends the program. An error that its user can act on is one line, any other is shown whole. */
 function fail(error: unknown): never {
   const told = isMissingModule(error) ? downloadError(error) : error;
-  console.error(told instanceof ExitError ? told.message : told);
+  try {
+    console.error(told instanceof ExitError ? told.message : told);
+  } catch {
+    // Where stderr can't be written, the exit code tells it alone.
+  }
   Deno.exit(told instanceof ExitError ? told.code : 1);
 }
 

@@ -1,8 +1,11 @@
 /** The grammar of flags: kinds of values, a parser for command lines, and the lines of `--help`. */
 import { parseArgs } from "node:util";
 import { UsageError } from "./errors.ts";
+import { print } from "./program.ts";
 import { type SocketAddress, wrongNetwork } from "./protocol/ip.ts";
 import { nearest } from "./text/nearest.ts";
+import { printable } from "./text/printable.ts";
+import { shown } from "./text/shell.ts";
 
 /** One flag. */
 interface Flag<Value extends string | number | boolean> {
@@ -12,6 +15,8 @@ interface Flag<Value extends string | number | boolean> {
   readonly meaning: string;
   /** What is wrong with a text, as the end of a sentence; `undefined` if it is a value. */
   readonly wrong: (text: string) => string | undefined;
+  /** The value of a right text, if that is another one. */
+  readonly read?: (text: string) => Value;
 }
 
 /** The flags of a subcommand, by the names of their options. */
@@ -30,19 +35,29 @@ export function text(value: string, meaning: string, initial = ""): Flag<string>
   return { value, default: initial, meaning, wrong };
 }
 
+/** The address of a host; IPv6 may stand in brackets, as in a URL. */
+export function host(meaning: string, initial: string): Flag<string> {
+  const read = (given: string) => given.replace(/^\[(.*)\]$/, "$1");
+  return { ...text("ADDRESS", meaning, initial), read };
+}
+
 /** A TCP port, or none by default. */
 export function port(meaning: string): Flag<string> {
-  return { ...whole(0, 0, 65_535, meaning), default: "" };
+  return { ...text("N", meaning), wrong: whole(0, 0, 65_535, meaning).wrong };
 }
 
 /** Origins of web pages, separated by commas; none by default. */
 export function origins(meaning: string): Flag<string> {
-  const isOrigin = (given: string) => URL.canParse(given) && new URL(given).origin === given;
   const wrong = unless(
     (given) => given.split(",").every(isOrigin),
     "is no list of origins, as in http://10.0.0.5:8080,https://chat.example",
   );
   return { value: "LIST", default: "", meaning, wrong };
+}
+
+/** Is this an origin that a list of origins may hold, as in `https://chat.example`? */
+export function isOrigin(given: string): boolean {
+  return URL.canParse(given) && new URL(given).origin === given && !given.includes(",");
 }
 
 /** URLs of NATS servers, separated by commas; none by default. */
@@ -119,7 +134,8 @@ export function flagName(option: string): string {
 
 /**
  * Parses a command line by a table of flags. Of equal flags the last one counts; arguments behind
- * `--` are no flags. Throws {@link UsageError}.
+ * `--` are no flags, but a first `--` before a flag of the table is dropped. Throws
+ * {@link UsageError}.
  */
 export function parseFlags<Table extends Flags>(
   table: Table,
@@ -130,7 +146,7 @@ export function parseFlags<Table extends Flags>(
   const options = Object.fromEntries(
     Object.entries(table).map(([option, flag]) => [option, flag.default]),
   );
-  for (const token of tokensOf(table, args)) {
+  for (const token of tokensOf(table, withoutDashesOfTask([...names.keys()], args))) {
     if (token.kind === "positional") positionals.push(token.value);
     if (token.kind !== "option") continue;
     const name = token.rawName === "-h" ? "--help" : token.rawName;
@@ -139,6 +155,20 @@ export function parseFlags<Table extends Flags>(
     options[option] = parseValue(name, table[option]!, token.value);
   }
   return { options: options as Values<Table>, positionals };
+}
+
+/**
+ * The arguments without the `--` that `deno task start -- --port 1` passes on: with a flag behind it, or
+ * what is nearly one, it guards no argument.
+ */
+function withoutDashesOfTask(names: readonly string[], args: readonly string[]) {
+  const at = args.indexOf("--");
+  const isFlag = (arg: string) => {
+    const [name = ""] = arg.split("=", 1);
+    return name === "-h" || name.startsWith("--") &&
+        (names.includes(name) || nearest(name, names) !== undefined);
+  };
+  return at >= 0 && args.slice(at + 1).some(isFlag) ? args.toSpliced(at, 1) : args;
 }
 
 function tokensOf(table: Flags, args: readonly string[]) {
@@ -153,7 +183,7 @@ function tokensOf(table: Flags, args: readonly string[]) {
 function unknownFlag(name: string, names: readonly string[]): UsageError {
   const near = name.startsWith("--") ? nearest(name, names) : undefined;
   const hint = near === undefined ? "--help lists them" : `did you mean ${near}?`;
-  return new UsageError(`Unknown flag ${name}: ${hint}`);
+  return new UsageError(`Unknown flag ${printable(name)}: ${hint}`);
 }
 
 function parseValue(
@@ -163,16 +193,16 @@ function parseValue(
 ): string | number | boolean {
   if (flag.value === undefined) {
     if (given === undefined) return true;
-    throw new UsageError(`Cannot parse ${name}: it takes no value, "${given}" was given`);
+    throw new UsageError(`Cannot parse ${name}: it takes no value, ${shown(given)} was given`);
   }
   if (given === undefined) {
     throw new UsageError(`Cannot parse ${name}: it needs a value, ${name} ${flag.value}`);
   }
   const why = flag.wrong(given);
-  if (why === undefined) return typeof flag.default === "number" ? Number(given) : given;
-  // The login in a URL stays secret: other people may see the screen.
-  const shown = given.replace(/\/\/.*@/g, "//***@");
-  throw new UsageError(`Cannot parse ${name}: "${shown}" ${why}`);
+  if (why === undefined) {
+    return flag.read?.(given) ?? (typeof flag.default === "number" ? Number(given) : given);
+  }
+  throw new UsageError(`Cannot parse ${name}: ${shown(given)} ${why}`);
 }
 
 /** The lines of `--help`, one for each flag: name, value, meaning, default. */
@@ -186,7 +216,7 @@ export function helpLines(table: Flags): string {
 
 /** Prints what a subcommand is for, and its flags. */
 export function printHelp(about: string, table: Flags): void {
-  console.log(`${about}\n\n${helpLines(table)}`);
+  print(`${about}\n\n${helpLines(table)}`);
 }
 
 /**
@@ -197,7 +227,9 @@ export function parseHostPort(given: string): SocketAddress {
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d+)$/.exec(given);
   const port = Number(match?.[3]);
   if (match === null || port < 1 || port > 65_535) {
-    throw new UsageError(`Cannot parse "${given}": it is not host:port, as in 127.0.0.1:31337`);
+    throw new UsageError(
+      `Cannot parse ${shown(given)}: it is not host:port, as in 127.0.0.1:31337`,
+    );
   }
   return { hostname: match[1] ?? (match[2] || "127.0.0.1"), port };
 }

@@ -5,6 +5,7 @@ import {
   choice,
   flagName,
   HELP_FLAG,
+  host,
   hours,
   natsServers,
   networks,
@@ -18,10 +19,11 @@ import {
   type Values,
   whole,
 } from "./flags.ts";
+import { shown } from "./text/shell.ts";
 
 /** The flags of the server. */
 export const SERVER_FLAGS = {
-  hostname: text("ADDRESS", "the address to listen on", "0.0.0.0"),
+  hostname: host("the address to listen on", "0.0.0.0"),
   port: whole(31337, 0, 65_535, "the TCP port; 0 picks a free one"),
   data: text("FILE", "the file that keeps the chat; without it the chat ends with the server"),
   journal: natsServers("NATS servers that keep the chat, shared by several chat servers"),
@@ -70,7 +72,7 @@ export const SERVER_FLAGS = {
   ),
   proxyProtocol: networks("proxies that send the user's address in a PROXY protocol v2 header"),
   http: port("the port of the web page, health and metrics; 0 picks a free one"),
-  httpHostname: text("ADDRESS", "the address that the web page listens on", "127.0.0.1"),
+  httpHostname: host("the address that the web page listens on", "127.0.0.1"),
   httpOrigins: origins("further origins whose pages may chat, separated by commas"),
   adminToken: text("TOKEN", "the token for the wire view and metrics; without one: loopback only"),
   wireTexts: toggle("the wire view shows the texts of messages"),
@@ -101,7 +103,7 @@ export function parseServerOptions(args: readonly string[]): ServerOptions {
     ? parseFlags(SERVER_FLAGS, [...STRICT_ARGS, ...args])
     : given;
   if (argument !== undefined) {
-    throw new UsageError(`Unexpected "${argument}": the server takes only flags, see --help`);
+    throw new UsageError(`Unexpected ${shown(argument)}: the server takes only flags, see --help`);
   }
   if (options.data !== "" && options.journal !== "") {
     throw new UsageError("--data and --journal are two places for one chat: choose one of them");

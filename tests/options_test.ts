@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { parseServerOptions, SERVER_FLAGS } from "../lib/options.ts";
-import { helpLines, parseHostPort } from "../lib/flags.ts";
+import { HELP_FLAG, helpLines, parseFlags, parseHostPort } from "../lib/flags.ts";
 import { UsageError } from "../lib/errors.ts";
 
 function wrong(...args: string[]): string {
@@ -26,6 +26,37 @@ describe("parseServerOptions()", () => {
     assertEquals(parseServerOptions(["--port", "4000"]).port, 4000);
     assertEquals(parseServerOptions(["--port=4000"]).port, 4000);
     assertEquals(parseServerOptions(["--idle-timeout-s", "0.5"]).idleTimeoutS, 0.5);
+  });
+
+  it("drops the -- that a task passes on before flags, but not one before other arguments", () => {
+    assertEquals(parseServerOptions(["--", "--port", "4000"]).port, 4000);
+    assertEquals(parseServerOptions(["--data", "x", "--", "--port=4000"]).port, 4000);
+    assertEquals(wrong("--", "--prot", "1"), "Unknown flag --prot: did you mean --port?");
+    const parsed = (...args: string[]) => parseFlags(HELP_FLAG, args);
+    assertEquals(parsed("--", "-x").positionals, ["-x"]);
+    assertEquals(parsed("a", "--", "--x").positionals, ["a", "--x"]);
+    assertEquals(parsed("--", "--help").options.help, true);
+    assertEquals(parsed("--", "--", "--help").positionals, ["--help"]);
+  });
+
+  it("takes an IPv6 address with brackets and without", () => {
+    for (const flag of ["--hostname", "--http-hostname"]) {
+      for (const given of ["::1", "[::1]"]) {
+        const { hostname, httpHostname } = parseServerOptions([flag, given]);
+        assertEquals(flag === "--hostname" ? hostname : httpHostname, "::1");
+      }
+    }
+  });
+
+  it("hides a login in any argument that it refuses", () => {
+    for (
+      const args of [["--port", "chat:s3cret@h"], ["--journal", "chat:s3cret@h:1"], [
+        "nats://chat:s3cret@h",
+      ]]
+    ) {
+      const message = wrong(...args);
+      assertEquals(message.includes("s3cret"), false, message);
+    }
   });
 
   it("refuses flags for NATS without --journal, and a certificate without its key", () => {

@@ -8,16 +8,18 @@ import { JournalError, replay } from "../journal/journal.ts";
 import { openFileToRead, requireExists } from "../journal/sqlite/file.ts";
 import { SqliteReader } from "../journal/sqlite/reader.ts";
 import { SqliteJournal } from "../journal/sqlite/sqlite_journal.ts";
+import { print, PROGRAM } from "../program.ts";
 import { counted } from "../text/phrases.ts";
-import { printable } from "../text/printable.ts";
+import { parsePrintableName, printable, printableName } from "../text/printable.ts";
 import { requireFiles } from "./permissions.ts";
 
 const DUMP_FLAGS = { json: toggle("print JSON"), ...HELP_FLAG };
 const ABOUT_DUMP =
-  `Show users and counts of a file of --data, never texts: main.ts dump FILE [flags]. A server may
+  `Show users and counts of a file of --data, never texts: ${PROGRAM} dump FILE [flags]. A server may
 be using the file`;
 const ABOUT_FORGET =
-  "Remove a user and the mail from a file of --data that no server uses: main.ts forget FILE NAME";
+  `Remove a user and the mail from a file of --data that no server uses: ${PROGRAM} forget FILE NAME.
+NAME stands as dump shows it: a\\u000ab for a name with a line feed, -x for one with a dash`;
 
 /** Prints the content of a file. Throws `ExitError` where it can't be read. */
 export function dump(args: string[]): void {
@@ -26,7 +28,7 @@ export function dump(args: string[]): void {
   if (path === undefined || more.length > 0) throw new UsageError("dump takes one argument, FILE");
   requireFiles(["read", "write"], [path]);
   const found = read(path);
-  console.log(options.json ? JSON.stringify(found, null, 2) : table(found));
+  print(options.json ? JSON.stringify(found, null, 2) : table(found));
 }
 
 /** The content of a file, which a server may be using, without the texts of mail. */
@@ -60,7 +62,7 @@ function table(found: ReturnType<typeof read>): string {
   const { bytes, lastEntry, strict, rules, messages, users } = found;
   const rows = [["user", "address", "mail", "last here"]];
   for (const { name, address, messages, freeSince } of users) {
-    rows.push([printable(name), address, String(messages), freeSince ?? "now"]);
+    rows.push([printableName(name), address, String(messages), freeSince ?? "now"]);
   }
   const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
   const padded = rows.map((row) =>
@@ -76,22 +78,32 @@ function table(found: ReturnType<typeof read>): string {
  * where the file is in use or has no such user.
  */
 export async function forget(args: string[]): Promise<void> {
-  const { options, positionals: [path, name, ...more] } = parseFlags(HELP_FLAG, args);
+  const { options, positionals: [path, shown, ...more] } = parseFlags(HELP_FLAG, forgetArgs(args));
   if (options.help) return printHelp(ABOUT_FORGET, HELP_FLAG);
-  if (path === undefined || name === undefined || more.length > 0) {
+  if (path === undefined || shown === undefined || more.length > 0) {
     throw new UsageError("forget takes two arguments, FILE and NAME");
   }
   requireFiles(["read", "write"], [path]);
   requireExists(path);
+  const name = parsePrintableName(shown);
   const journal = SqliteJournal.open(path, { progress: () => {}, snapshotFailed: () => {} });
   const state = replay(journal.read(), DEFAULT_SETTINGS);
   const user = state.users.byName.get(name);
   if (user === undefined) {
     journal.abandon();
-    throw new JournalError(`${path} has no user '${printable(name)}': dump lists them`);
+    throw new JournalError(
+      `${printable(path)} has no user '${printableName(name)}': dump lists them`,
+    );
   }
   const entry = { kind: "forget", user: name, id: user.id } as const;
   journal.commit([entry]);
   await journal.close(step(state, entry).state);
-  console.log(`'${printable(name)}' is forgotten`);
+  print(`'${printableName(name)}' is forgotten`);
+}
+
+/** The arguments, with a `--` before a NAME that begins with a dash and is no flag. */
+function forgetArgs(args: string[]): string[] {
+  const [path = "", name = "", ...more] = args;
+  const isName = /^-(?!-help$|h$)/.test(name) && !path.startsWith("-") && more.length === 0;
+  return isName ? [path, "--", name] : args;
 }

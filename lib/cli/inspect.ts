@@ -3,9 +3,12 @@ import { concat } from "@std/bytes";
 import { messageOf, UsageError } from "../errors.ts";
 import { HELP_FLAG, parseFlags, printHelp, toggle, type Values } from "../flags.ts";
 import { parseServerOptions, SERVER_FLAGS } from "../options.ts";
+import { print, PROGRAM } from "../program.ts";
 import { splitFrames } from "../protocol/frame.ts";
 import { type Line, RequestInspector } from "../protocol/inspector.ts";
 import { counted } from "../text/phrases.ts";
+import { printable } from "../text/printable.ts";
+import { shown } from "../text/shell.ts";
 import { parseHex } from "./hex_text.ts";
 import { requireFiles } from "./permissions.ts";
 
@@ -16,7 +19,7 @@ const FLAGS = {
   ...HELP_FLAG,
 };
 const ABOUT =
-  `Explain the bytes of a client, frame by frame: main.ts inspect [FILE] [flags]. Without FILE, or
+  `Explain the bytes of a client, frame by frame: ${PROGRAM} inspect [FILE] [flags]. Without FILE, or
 for -, they come from stdin. The exit code is 0 if all are whole commands, else 1`;
 
 /** A longer input is refused: a user needs an explanation of a few frames. */
@@ -36,22 +39,24 @@ const TABLE_WIDTH = 80;
 export async function inspect(args: string[]): Promise<void> {
   const { options, positionals: [path = "-", ...more] } = parseFlags(FLAGS, args);
   if (options.help) return printHelp(ABOUT, FLAGS);
-  if (more.length > 0) throw new UsageError(`Unexpected "${more[0]}": inspect takes one FILE`);
+  if (more.length > 0) {
+    throw new UsageError(`Unexpected ${shown(more[0]!)}: inspect takes one FILE`);
+  }
   if (path !== "-") requireFiles(["read"], [path], []);
   const input = await read(path);
   const bytes = options.hex ? parseHex(new TextDecoder().decode(input)) : input;
   if (bytes.length === 0) throw new UsageError("There is nothing to inspect: not a byte came");
-  console.log(row([[" byte"], ["hex"], ["text"], ["meaning"]]));
+  print(row([[" byte"], ["hex"], ["text"], ["meaning"]]));
   let count = 0;
   let wrong: Line | undefined;
   for (const line of inspectBytes(bytes, options)) {
-    console.log(format(line));
+    print(format(line));
     count++;
     wrong = line.mistake && line;
   }
-  console.log("\n" + verdict(bytes.length, count, wrong, options.strict));
+  print("\n" + verdict(bytes.length, count, wrong, options.strict));
   if (wrong?.offset === 0 && !options.hex && isHex(bytes)) {
-    console.log("If this is how you write bytes in hex, add --hex.");
+    print("If this is how you write bytes in hex, add --hex.");
   }
   if (wrong !== undefined) Deno.exitCode = 1;
 }
@@ -67,7 +72,7 @@ async function read(path: string): Promise<Uint8Array> {
       if (size > INPUT_BYTES_MAX) break;
     }
   } catch (error) {
-    throw new UsageError(`Cannot read ${path}: ${messageOf(error)}`);
+    throw new UsageError(`Cannot read ${printable(path)}: ${messageOf(error)}`);
   }
   if (size <= INPUT_BYTES_MAX) return concat(chunks);
   throw new UsageError(

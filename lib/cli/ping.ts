@@ -4,12 +4,13 @@ import { dial, SILENCE_MS } from "../client/dialer.ts";
 import { within } from "../clock.ts";
 import { ExitError, messageOf, UsageError } from "../errors.ts";
 import { HELP_FLAG, parseFlags, parseHostPort, printHelp } from "../flags.ts";
+import { print, PROGRAM } from "../program.ts";
 import { formatHostPort } from "../protocol/ip.ts";
 import { counted } from "../text/phrases.ts";
 import { printable } from "../text/printable.ts";
 
 const ABOUT =
-  "Ask whether a server answers: main.ts ping HOST:PORT. The exit code is 0 if it does, else 1";
+  `Ask whether a server answers: ${PROGRAM} ping HOST:PORT. The exit code is 0 if it does, else 1`;
 
 /** Prints the number of users on a server. Throws {@link ExitError} where it does not answer. */
 export async function ping(args: string[]): Promise<void> {
@@ -20,6 +21,7 @@ export async function ping(args: string[]): Promise<void> {
   }
   const target = parseHostPort(given);
   const where = formatHostPort(target);
+  let count: number;
   try {
     const asked = dial(target).then((conn) => new Client(conn).users());
     const result = await within(SILENCE_MS, asked);
@@ -27,8 +29,9 @@ export async function ping(args: string[]): Promise<void> {
       throw new Error(`No answer from ${where} within ${SILENCE_MS / 1000} s`);
     }
     if (!result.ok) throw new Error(printable(result.text));
-    console.log(`${where} answers: ${counted(result.users.length, "user")}`);
+    count = result.users.length;
   } catch (error) {
     throw new ExitError(messageOf(error));
   }
+  print(`${where} answers: ${counted(count, "user")}`);
 }

@@ -7,10 +7,11 @@ import type { NatsContext } from "../engine/cluster.ts";
 import type { Commits } from "../engine/commits.ts";
 import { openChat } from "../engine/local_commits.ts";
 import { messageOf, UsageError } from "../errors.ts";
-import { helpLines } from "../flags.ts";
+import { helpLines, printHelp } from "../flags.ts";
 import { type Journal, memoryJournal } from "../journal/journal.ts";
 import { Log } from "../log.ts";
 import { parseServerOptions, SERVER_FLAGS, type ServerOptions } from "../options.ts";
+import { print, PROGRAM } from "../program.ts";
 import { formatHostPort, type SocketAddress } from "../protocol/ip.ts";
 import { collectAtRest } from "../server/gc.ts";
 import { Server } from "../server/server.ts";
@@ -19,20 +20,20 @@ import { requireFiles } from "./permissions.ts";
 const USAGE = `a chat server with mailboxes
 
 Usage:
-  main.ts [serve] [flags]                      serve
-  main.ts client [name] [--connect HOST:PORT]  chat in the terminal
-  main.ts ping HOST:PORT                       exit code 0 if a server answers there
-  main.ts inspect [FILE] [--hex]               what the bytes of a client mean, and what is wrong
-  main.ts dump FILE [--json]                   what a file of --data holds, without texts
-  main.ts forget FILE NAME                     remove a user from a file that no server uses
-  main.ts raise --journal URLS                 after an upgrade of all servers: use its new rules
+  ${PROGRAM} [serve] [flags]                      serve
+  ${PROGRAM} client [name] [--connect HOST:PORT]  chat in the terminal
+  ${PROGRAM} ping HOST:PORT                       exit code 0 if a server answers there
+  ${PROGRAM} inspect [FILE] [--hex]               what the bytes of a client mean, and what is wrong
+  ${PROGRAM} dump FILE [--json]                   what a file of --data holds, without texts
+  ${PROGRAM} forget FILE NAME                     remove a user from a file that no server uses
+  ${PROGRAM} raise --journal URLS                 after an upgrade of all servers: use its new rules
 
 Flags of serve:
 ${helpLines(SERVER_FLAGS)}`;
 
 const ABOUT_RAISE =
   `Make all servers that share a chat in NATS decide by the rules of this release, if all of them know
-these rules: main.ts raise --journal URLS, with the flags that the servers were started with`;
+these rules: ${PROGRAM} raise --journal URLS, with the flags that the servers were started with`;
 
 /** A stop waits at most this long (ms) until the last lines of the log are written. */
 const LAST_LINES_MS = 300;
@@ -56,8 +57,8 @@ export interface Program {
 export async function serve(args: string[], program: Program): Promise<void> {
   const options = parseServerOptions(args);
   const { version } = program;
-  if (options.help) return console.log(`asvt-chat ${version}: ${USAGE}`);
-  if (options.version) return console.log(version);
+  if (options.help) return print(`asvt-chat ${version}: ${USAGE}`);
+  if (options.version) return print(version);
   requireFiles(["read", "write"], [options.data]);
   requireNatsFiles(options);
   const log = openLog(options);
@@ -84,11 +85,11 @@ export async function serve(args: string[], program: Program): Promise<void> {
  */
 export async function raise(args: string[], { fail }: Program): Promise<void> {
   const options = parseServerOptions(args);
-  if (options.help) return console.log(ABOUT_RAISE);
+  if (options.help) return printHelp(ABOUT_RAISE, SERVER_FLAGS);
   if (options.journal === "") throw new UsageError("raise needs --journal: where the chat is");
   requireNatsFiles(options);
   const { raiseRules } = await import("../engine/cluster.ts");
-  console.log(await raiseRules(options, { log: openLog(options), failed: fail }));
+  print(await raiseRules(options, { log: openLog(options), failed: fail }));
 }
 
 function requireNatsFiles({ natsCreds, natsCa, natsCert, natsKey }: ServerOptions): void {

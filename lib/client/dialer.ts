@@ -1,6 +1,7 @@
 /** Connects to a server, and finds out its mode and limits. */
 import { within } from "../clock.ts";
 import { messageOf } from "../errors.ts";
+import { START } from "../program.ts";
 import { formatHostPort, type SocketAddress } from "../protocol/ip.ts";
 import { Client, DisconnectedError } from "./client.ts";
 
@@ -86,7 +87,7 @@ export async function dial(target: SocketAddress): Promise<Deno.TcpConn> {
     return conn;
   } catch (error) {
     const why = error instanceof Deno.errors.ConnectionRefused
-      ? `No server answers at ${formatHostPort(target)} (deno task start starts one)`
+      ? `No server answers at ${formatHostPort(target)} (${START} starts one)`
       : `Cannot reach ${formatHostPort(target)}: ${messageOf(error)}`;
     throw new Error(why, { cause: error });
   }

@@ -2,12 +2,15 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { within } from "../clock.ts";
 import { messageOf } from "../errors.ts";
+import { isOrigin } from "../flags.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ServerOptions } from "../options.ts";
 import { openPort } from "../server/listen.ts";
 import type { Server } from "../server/server.ts";
 import { counted } from "../text/phrases.ts";
+import { printable } from "../text/printable.ts";
+import { shellWord } from "../text/shell.ts";
 import { formatHost, formatHostPort } from "../protocol/ip.ts";
 import { remoteOf } from "../server/tcp.ts";
 import type { Remote } from "../server/transport.ts";
@@ -145,7 +148,7 @@ export class HttpServer {
     if (origin !== null && !this.#origins.has(origin)) {
       return plain(
         403,
-        `A page from ${origin} may not chat here: start the server with --http-origins ${origin}`,
+        `A page from ${printable(origin)} may not chat here: ${adviceOn(origin)}`,
       );
     }
     if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
@@ -209,8 +212,16 @@ export class HttpServer {
     // DNS rebinding: a foreign page may let its own host name point to this machine.
     return this.#origins.has(origin)
       ? undefined
-      : plain(403, `${origin} is no name of this server: add it by --http-origins ${origin}`);
+      : plain(403, `${origin} is no name of this server: ${adviceOn(origin)}`);
   }
+}
+
+/** How a page of this origin may use the server, as the end of a sentence. */
+function adviceOn(origin: string): string {
+  if (isOrigin(origin)) return `start the server with --http-origins ${shellWord(origin)}`;
+  return "no flag allows that, since it is no address of a web server, as http://10.0.0.5:8080 is. " +
+    "Load the page from one, instead of a file, a sandbox or an extension, and allow that one; a " +
+    "program that is no page leaves the header Origin out";
 }
 
 /** Compares in a time that does not depend on how many letters are right. */

@@ -63,7 +63,7 @@ export class WireView {
     const { connection, peer } = handler.facts;
     watcher.add({ kind: "connected", connection, peer });
     const known = this.#observers.get(handler);
-    const observer = known ?? new WireObserver(this.#options);
+    const observer = known ?? new WireObserver(this.#options, handler.isProxied);
     observer.watchers.add(watcher);
     if (known === undefined) {
       this.#observers.set(handler, observer);
@@ -150,8 +150,8 @@ class WireObserver implements Observer {
   readonly #options: InspectorOptions;
   #requests: RequestInspector | undefined;
 
-  constructor(options: ServerOptions) {
-    this.#options = { ...options, showTexts: options.wireTexts };
+  constructor(options: ServerOptions, isProxied: boolean) {
+    this.#options = { ...options, showTexts: options.wireTexts, isProxied };
   }
 
   received(split: Split, offset: number): void {

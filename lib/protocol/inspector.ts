@@ -52,6 +52,8 @@ export type InspectorOptions = RequestReaderOptions & {
   readonly nameSymbolsMax: number;
   /** Show the texts of mail, even if they are part of a mistake. */
   readonly showTexts: boolean;
+  /** The header of a proxy came before these bytes, and was read. */
+  readonly isProxied?: boolean;
 };
 
 const NOTHING = new Uint8Array(0);
@@ -71,7 +73,10 @@ export class RequestInspector {
   constructor(options: InspectorOptions, offset = 0) {
     this.#options = options;
     this.#offset = offset;
-    this.#reader = new RequestReader(options, decodeUtf8, offset > 0);
+    this.#reader = new RequestReader(options, decodeUtf8, {
+      hasSent: offset > 0,
+      isProxied: options.isProxied ?? false,
+    });
   }
 
   /** The lines of the frames of a split. A mistake is the last line: no others follow it. */

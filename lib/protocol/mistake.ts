@@ -74,7 +74,7 @@ export function explain(seen: Evidence): Mistake {
 }
 
 /** The mistake of a client that speaks another protocol. */
-function otherProtocol({ bytes, command }: Evidence): Mistake | undefined {
+function otherProtocol({ bytes, command, isProxied }: Evidence): Mistake | undefined {
   if (isTls(bytes)) {
     const text =
       "This is a TLS hello, but this port speaks the plain protocol. Connect without TLS";
@@ -86,9 +86,12 @@ function otherProtocol({ bytes, command }: Evidence): Mistake | undefined {
     return { code: "http", text };
   }
   if (command === undefined && isProxyHeader(bytes)) {
-    const text =
-      "So begins a header of the PROXY protocol, but your address is not in --proxy-protocol. If it " +
-      "is a proxy's, add it to that list; a client begins with the length of a command";
+    const text = isProxied
+      ? "So begins a second header of the PROXY protocol, but one was read already, and only the " +
+        "proxy next to this server may send it. Behind another proxy it must read that one's header " +
+        "itself (accept-proxy in HAProxy), and send this server the user's address in its own"
+      : "So begins a header of the PROXY protocol, but your address is not in --proxy-protocol. If " +
+        "it is a proxy's, add it to that list; a client begins with the length of a command";
     return { code: "proxy-header", text };
   }
   return undefined;

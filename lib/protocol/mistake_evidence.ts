@@ -24,6 +24,8 @@ export interface Evidence {
   readonly bytesMax: number;
   /** The time that a client has for a whole command (s). */
   readonly seconds: number;
+  /** The connection began with the header of a proxy, which has been read. */
+  readonly isProxied: boolean;
 }
 
 export const NUL = 0;

@@ -48,18 +48,25 @@ export class RequestReader {
   #isOverLimit = false;
   /** The last argument of the command that was read last, as in {@link CommandAt}. */
   #lastArgument: string | Uint8Array | undefined;
+  readonly #isProxied: boolean;
   /** The client has sent a mail before: bytes that are not the protocol may be part of its text. */
   #hasSent: boolean;
 
   /**
    * @param options The options of the server.
    * @param decode Decodes the arguments.
-   * @param hasSent The client may have sent a mail before the first frame that the reader gets.
+   * @param past What came before the first frame that the reader gets: `hasSent` if that may have
+   *   been a mail, `isProxied` if it was the header of a proxy.
    */
-  constructor(options: RequestReaderOptions, decode: Decode = decodeUtf8, hasSent = false) {
+  constructor(
+    options: RequestReaderOptions,
+    decode: Decode = decodeUtf8,
+    { hasSent = false, isProxied = false } = {},
+  ) {
     this.#options = options;
     this.#decode = decode;
     this.#hasSent = hasSent;
+    this.#isProxied = isProxied;
   }
 
   /** Adds the frames of a split. They are not copied, unless older ones are unread. */
@@ -144,9 +151,11 @@ export class RequestReader {
     });
   }
 
-  #mistake(seen: Omit<Evidence, "commands" | "bytesMax" | "seconds">): MistakeItem {
+  #mistake(seen: Omit<Evidence, "commands" | "bytesMax" | "seconds" | "isProxied">): MistakeItem {
     const { strict, frameBytesMax: bytesMax, commandTimeoutS: seconds } = this.#options;
-    const mistake = explain({ ...seen, commands: commandNames(strict), bytesMax, seconds });
+    const commands = commandNames(strict);
+    const isProxied = this.#isProxied;
+    const mistake = explain({ ...seen, commands, bytesMax, seconds, isProxied });
     const reply = strict
       ? seen.kind === "over-limit" ? this.#tooLongReply(seen.command) : undefined
       : { code: "mistake", mistake } as const;

@@ -97,6 +97,11 @@ export class ConnectionHandler {
     return { connection, peer, since: this.#since, bytesIn, bytesOut };
   }
 
+  /** Was the header of a proxy read first? */
+  get isProxied(): boolean {
+    return this.#connection.isProxied ?? false;
+  }
+
   /** Sets the observer of the connection, or removes it. */
   observe(observer: Observer | undefined): void {
     this.#inbox.observe(observer);

@@ -18,7 +18,8 @@ export class Inbox {
 
   constructor(connection: Connection, options: ServerOptions) {
     this.#frames = new FrameStream(connection, options.frameBytesMax);
-    this.#requests = new RequestReader(options, decodeFast);
+    const { isProxied = false } = connection;
+    this.#requests = new RequestReader(options, decodeFast, { isProxied });
   }
 
   /** Has a command begun that is not complete? */

@@ -74,6 +74,7 @@ export async function readProxyHeader(
         return {
           address,
           peer,
+          isProxied: true,
           read: readAfter(bytes.subarray(header.size), connection),
           write: (piece) => connection.write(piece),
           closeWrite: () => connection.closeWrite(),

@@ -7,6 +7,8 @@ export interface Remote {
   readonly address: string;
   /** Its `address:port`. */
   readonly peer: string;
+  /** Did a proxy tell these in a header, which has been read? */
+  readonly isProxied?: boolean;
 }
 
 /** A stream of bytes in both directions. */

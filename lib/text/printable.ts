@@ -12,7 +12,7 @@ const UNSAFE =
   /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]|(?![\u200c\u200d\ufe00-\ufe0f\u{e0020}-\u{e007f}])\p{Default_Ignorable_Code_Point}/gu;
 
 /** All symbols that show nothing, joiners too, and every blank but the one of the space bar. */
-const INVISIBLE =
+export const INVISIBLE =
   /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\ufffc]|[^\P{Zs} ]/gu;
 
 /** Blanks that cannot be seen: at an end, or behind another blank. */

@@ -103,6 +103,86 @@ describe("--data", () => {
   );
 
   itNeeds(
+    { ...NEEDS, programs: ["bash"] },
+    "prints a command that works when it is pasted into a shell, whatever the path is",
+    () =>
+      withFolder(async (folder) => {
+        const paths = [
+          "a b.db",
+          "it's",
+          "$HOME",
+          '"',
+          "\\",
+          "a\nb",
+          "-x.db",
+          "a,b.db",
+          ",",
+          "d,e/f,g",
+        ];
+        await Deno.mkdir(`${folder}/d,e`);
+        for (const path of paths) {
+          const options = { cwd: folder };
+          const args = ["run", "--no-prompt", "--allow-net", MAIN, "--port=0", "--data", path];
+          const { code, stderr } = await runDeno(args, "", options);
+          assertEquals([code, stderr.split("\n").length], [2, 2], stderr);
+          const command = stderr.trimEnd().split("Run: ")[1]!
+            .replace("deno run", `${Deno.execPath()} run --no-prompt`).replace("main.ts", MAIN);
+          const shell = new Deno.Command("bash", {
+            args: ["-c", `exec ${command}`],
+            ...options,
+            stdin: "null",
+            stdout: "piped",
+            stderr: "null",
+          });
+          await using server = await ServerProcess.of(shell.spawn());
+          assertMatch(server.line, /listens on/, command);
+          assert((await Deno.stat(`${folder}/${path}`)).isFile);
+        }
+      }),
+  );
+
+  itNeeds(
+    NEEDS,
+    "never repeats a token in the command that it prints",
+    () =>
+      withFolder(async (folder) => {
+        for (const token of [["--admin-token", "s3cret"], ["--admin-token=s3cret"]]) {
+          const { stderr } = await run(folder, ["--data", `${folder}/chat.db`, ...token], false);
+          assert(!stderr.includes("s3cret"), stderr);
+          assertStringIncludes(stderr, "Set ADMIN_TOKEN to the token first. ");
+          assertMatch(stderr, /--admin-token[ =]"\$\{ADMIN_TOKEN:\?\}"\n$/);
+        }
+      }),
+  );
+
+  itNeeds(
+    NEEDS,
+    "has a file whose users forget takes as dump shows them",
+    () =>
+      withFolder(async (folder) => {
+        const path = `${folder}/chat.db`;
+        const names = ["a\nb", "-x", "a\\nb", "--json", "B\u200db"];
+        const server = await serve(folder);
+        const peers = [];
+        for (const name of names) {
+          const peer = await Peer.connect(server.port);
+          assertEquals(await peer.ask("register", name), `Hello, ${name}`);
+          peers.push(peer);
+        }
+        for (const peer of peers) peer.close();
+        assertEquals(await server.end("SIGTERM"), 0);
+        const rows = (await run(folder, ["dump", path])).stdout.trimEnd().split("\n").slice(2);
+        const shown = rows.map((row) => row.split(" ", 1)[0]!);
+        assertEquals(shown, ["a\\u000ab", "-x", "a\\\\nb", "--json", "B\\u200db"]);
+        for (const name of shown) {
+          const { stdout, stderr } = await run(folder, ["forget", path, name]);
+          assertEquals([stdout, stderr], [`'${name}' is forgotten\n`, ""]);
+        }
+        assertMatch((await run(folder, ["dump", path])).stdout, /^0 users/);
+      }),
+  );
+
+  itNeeds(
     NEEDS,
     "refuses an empty name of a file, and forgets no user in a file that does not exist",
     () =>

@@ -86,6 +86,36 @@ describe("main.ts", () => {
     }
   });
 
+  itNeeds(
+    { ...NEEDS, programs: ["sh"] },
+    "ends quietly where the reader of its output has gone, and in one line where a disk is full",
+    async () => {
+      for (const args of ["--help", "dump --help", "--version", "inspect /dev/null --help"]) {
+        const command = `${Deno.execPath()} ${RUN.join(" ")} ${args}`;
+        const sh = async (script: string) => {
+          const { code, stderr } = await new Deno.Command("sh", { args: ["-c", script] }).output();
+          return { code, stderr: new TextDecoder().decode(stderr) };
+        };
+        assertEquals(await sh(`${command} | true`), { code: 0, stderr: "" });
+        const full = await sh(`exec ${command} > /dev/full`);
+        assertEquals(full.code, 1);
+        assertMatch(full.stderr, /^Cannot write to stdout: [^\n]*\n$/);
+      }
+    },
+  );
+
+  for (const args of [["--port", "0"], ["--", "--port", "0"]]) {
+    itNeeds(NEEDS, `serves for deno task start ${args.join(" ")}`, async () => {
+      await using server = await ServerProcess.startDeno(["task", "start", ...args]);
+      assertMatch(server.line, /listens on 0\.0\.0\.0:/);
+      using peer = await Peer.connect(server.port);
+      await peer.ask("ping");
+      // The task is the parent of the server: a signal to it reaches both.
+      server.child.kill("SIGTERM");
+      await server.child.status;
+    });
+  }
+
   itNeeds(NEEDS, "says in one line that the port is in use, and exits with 1", async () => {
     await using server = await ServerProcess.start();
     const { code, stderr } = await run("--port", `${server.port}`);

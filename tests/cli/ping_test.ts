@@ -1,10 +1,10 @@
 /** `ping` as a process. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { encodeFrame } from "../../lib/protocol/frame.ts";
 import { itNeeds } from "../needs.ts";
 import { serve } from "../support.ts";
-import { closedPort, run } from "./program.ts";
+import { closedPort, RUN, run } from "./program.ts";
 
 const PIPES = { permissions: ["net", "run", "read"] } as const;
 
@@ -19,6 +19,23 @@ describe("main.ts ping", () => {
       });
     });
   }
+
+  itNeeds(
+    { ...PIPES, programs: ["sh"] },
+    "says that stdout can't be written where the disk behind it is full",
+    async () => {
+      await using server = serve();
+      const ping = [Deno.execPath(), ...RUN, "ping", `127.0.0.1:${server.port}`].join(" ");
+      const { code, stderr } = await new Deno.Command("sh", {
+        args: ["-c", `exec ${ping} > /dev/full`],
+      }).output();
+      assertEquals(code, 1);
+      assertMatch(
+        new TextDecoder().decode(stderr),
+        /^Cannot write to stdout: No space left on device[^\n]*\n$/,
+      );
+    },
+  );
 
   itNeeds(PIPES, "ends with 1 where no server listens", async () => {
     const port = await closedPort();

@@ -1,6 +1,13 @@
 /** The command line of the harnesses and of the benchmark: flags, `--help`, exit codes. */
-import { UsageError } from "../../lib/errors.ts";
-import { type Flags, helpLines, parseFlags, toggle, type Values, whole } from "../../lib/flags.ts";
+import { ExitError, UsageError } from "../../lib/errors.ts";
+import {
+  type Flags,
+  HELP_FLAG,
+  parseFlags,
+  printHelp,
+  type Values,
+  whole,
+} from "../../lib/flags.ts";
 import { wholeBelow } from "../random.ts";
 
 const SEED_MAX = 2 ** 31 - 1;
@@ -25,18 +32,16 @@ export async function runProgram<Table extends Flags>(
   table: Table,
   work: (options: Values<Table>) => Promise<boolean>,
 ): Promise<void> {
-  if (Deno.args.includes("--help")) {
-    const help = toggle("print this help");
-    return console.log(`${summary}\n\n${helpLines({ ...table, help })}`);
-  }
   try {
-    const { options, positionals: [argument] } = parseFlags(table, Deno.args);
+    const all = { ...table, ...HELP_FLAG };
+    const { options, positionals: [argument] } = parseFlags(all, Deno.args);
+    if (options.help) return printHelp(summary, all);
     if (argument !== undefined) {
       throw new UsageError(`Unexpected "${argument}": only flags are taken, --help lists them`);
     }
     if (!await work(options)) Deno.exitCode = 1;
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
+    if (!(error instanceof ExitError)) throw error;
     console.error(error.message);
     Deno.exitCode = error.code;
   }

@@ -77,7 +77,7 @@ describe("access to the metrics and the wire", () => {
       assertEquals(
         await request(server, `GET ${path} HTTP/1.1`, `Host: evil.example:${port}`),
         `HTTP/1.1 403 Forbidden http://evil.example:${port} is no name of this server: ` +
-          `add it by --http-origins http://evil.example:${port}`,
+          `start the server with --http-origins http://evil.example:${port}`,
       );
     }
   });

@@ -1,5 +1,5 @@
 /** The chat over WebSockets. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
@@ -220,13 +220,25 @@ describe("a WebSocket", () => {
           "Origin: https://chat.example",
         ]
       ) assertEquals(await ask(origin), upgrade);
-      for (const origin of ["http://evil.example", `http://evil.example:${port}`, "null"]) {
+      for (const origin of ["http://evil.example", `http://evil.example:${port}`]) {
         assertEquals(
           await ask(`Origin: ${origin}`),
           `HTTP/1.1 403 Forbidden A page from ${origin} may not chat here: ` +
             `start the server with --http-origins ${origin}`,
         );
       }
+      for (
+        const origin of ["null", "chrome-extension://abc", "file://", "HTTP://X", "http://a,b"]
+      ) {
+        const refusal = await ask(`Origin: ${origin}`);
+        assertStringIncludes(
+          refusal,
+          `A page from ${origin} may not chat here: no flag allows that`,
+        );
+        assert(!refusal.includes("--http-origins"), refusal);
+      }
+      const odd = await ask("Origin: http://a;id");
+      assertMatch(odd, /start the server with --http-origins 'http:\/\/a;id'$/);
     },
   );
 });

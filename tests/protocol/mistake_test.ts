@@ -121,6 +121,7 @@ describe("explain()", () => {
     commands: ["users", "register"],
     bytesMax: 4096,
     seconds: 10,
+    isProxied: false,
   } as const;
 
   it("shows at most 32 bytes in hex", () => {

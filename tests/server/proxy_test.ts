@@ -45,6 +45,20 @@ describe("behind a trusted proxy", () => {
     assertEquals(await peer.ask("ping"), "pong");
   });
 
+  itNeeds(
+    NET,
+    "a second header is explained, and no advice leads to forged addresses",
+    async () => {
+      await using server = serve(...TRUSTED);
+      using peer = await connect(server, concat([from("192.0.2.7"), from("192.0.2.8")]));
+      const text = (await peer.frame())!;
+      assertStringIncludes(text, "a second header of the PROXY protocol, but one was read already");
+      assert(!/add it|--proxy-protocol/.test(text), text);
+      assertEquals(await peer.frame(), undefined);
+      assert(!logHas(server, "192.0.2.8")());
+    },
+  );
+
   itNeeds(NET, "a name belongs to the address of the header", async () => {
     await using server = serve(...TRUSTED);
     const al = await connect(server, from("192.0.2.7"));
