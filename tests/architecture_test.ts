@@ -26,7 +26,7 @@ const WINGS: readonly Wing[] = [
   { name: "journal", packages: [SLEEP, "node:sqlite", "node:tls", "node:zlib", ...NATS] },
   { name: "engine", packages: [SLEEP] },
   { name: "server", packages: [SLEEP, "@std/bytes", "node:buffer", "node:v8", "node:vm"] },
-  { name: "http", packages: ["node:crypto", "node:module", "prom-client"] },
+  { name: "http", packages: ["node:crypto", "prom-client"] },
   { name: "client", packages: [], wings: ["text", "protocol", ""] },
   { name: "cli", packages: [SLEEP, "@std/bytes", "node:process", "node:readline", "node:stream"] },
 ];
@@ -61,7 +61,7 @@ function wingOf(file: string): string {
 /** What a file runs: paths in `lib/`, or names of packages. What it reads as a text does not count. */
 function importsOf(file: string): string[] {
   const specifiers = read(file).matchAll(
-    /^(?:import|export)[^;]*? from "([^"]+)"(?! with \{ type: "text" \})|import\("([^"]+)"\)/gm,
+    /^(?:import|export)[^;]*? from "([^"]+)"(?! with \{ type: "json" \})|import\("([^"]+)"\)/gm,
   );
   return Array.from(specifiers, ([, still, later]) => (still ?? later)!)
     .map((name) =>

@@ -64,6 +64,25 @@ describe("main.ts", () => {
     },
   );
 
+  itNeeds(
+    { permissions: [...NEEDS.permissions, "write"] },
+    "serves its page without a permission to read where it is started through a link",
+    async () => {
+      const folder = await Deno.makeTempDir();
+      try {
+        await Deno.symlink(ROOT, `${folder}/current`);
+        const main = `${folder}/current/main.ts`;
+        const args = ["run", "--no-prompt", "--allow-net", main, "--port", "0", "--http", "0"];
+        await using server = await ServerProcess.startDeno(args, { cwd: folder });
+        const [, url] = /its page is (http:\S+)$/.exec(server.line) ?? [];
+        const page = await fetch(url!);
+        assertStringIncludes(await page.text(), "<title>asvt-chat</title>");
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+  );
+
   itNeeds(NEEDS, "serves with the subcommand serve too", async () => {
     await using server = await ServerProcess.startDeno([...RUN, "serve", "--port", "0"]);
     assertMatch(server.line, /listens on/);

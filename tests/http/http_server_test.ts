@@ -1,7 +1,8 @@
 /** The answers to HTTP requests: the page, health, settings, and who may see the rest. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { memoryJournal } from "../../lib/journal/journal.ts";
+import { makeBundle, readBundle } from "./page_bundle.ts";
 import { itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
 import { serveWeb, serveWebOn, until } from "../support.ts";
@@ -39,6 +40,12 @@ describe("the health of a server", () => {
     isFailing = false;
     await al.ask("send", "Al", "kept");
     assertEquals((await get(`${server.url}/healthz`)).status, 200);
+  });
+});
+
+describe("the bundle of the page", () => {
+  itNeeds({ permissions: ["read"] }, "holds its files as they are now: deno task dev:page", () => {
+    assert(readBundle() === makeBundle(), "run deno task dev:page");
   });
 });
 
