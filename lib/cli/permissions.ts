@@ -64,7 +64,8 @@ function notesOn(files: readonly string[]): string[] {
   const hereMain =
     new URL("main.ts", `file://${Deno.cwd().replace(/[%?#]/g, encodeURIComponent)}/`).href;
   return [
-    IS_BINARY && "This binary was compiled without that permission: compile it again.",
+    IS_BINARY &&
+    "This binary was compiled without that permission: compile it in the folder of its sources.",
     comma !== undefined &&
     "Deno can't grant a path with a comma, so this grants the folder that it is in.",
     !IS_BINARY && Deno.args.some((arg) => SECRET.test(arg)) &&
