@@ -13,4 +13,6 @@ export interface Meter {
   batched(ms: number): void;
   /** Storing a batch took this long (ms). */
   committed(ms: number): void;
+  /** The log of a journal's file (-wal) has this size (bytes). */
+  logBytes(bytes: number): void;
 }

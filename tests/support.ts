@@ -17,7 +17,12 @@ import { openChat } from "../lib/engine/local_commits.ts";
 import { HttpServer } from "../lib/http/http_server.ts";
 
 /** Ignores all that a file says of itself. */
-export const SILENT: FileListener = { progress: () => {}, snapshotFailed: () => {} };
+export const SILENT: FileListener = {
+  progress: () => {},
+  snapshotFailed: () => {},
+  checkpointFailed: () => {},
+  logBytes: () => {},
+};
 /** A log that writes nothing. */
 export const SILENT_LOG = new Log(Deno.stderr, { format: "off", linesMax: 0 });
 

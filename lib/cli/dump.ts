@@ -86,7 +86,12 @@ export async function forget(args: string[]): Promise<void> {
   requireFiles(["read", "write"], [path]);
   requireExists(path);
   const name = parsePrintableName(shown);
-  const journal = SqliteJournal.open(path, { progress: () => {}, snapshotFailed: () => {} });
+  const journal = SqliteJournal.open(path, {
+    progress: () => {},
+    snapshotFailed: () => {},
+    checkpointFailed: () => {},
+    logBytes: () => {},
+  });
   const state = replay(journal.read(), DEFAULT_SETTINGS);
   const user = state.users.byName.get(name);
   if (user === undefined) {

@@ -107,15 +107,20 @@ async function openStoredChat(options: ServerOptions, context: NatsContext): Pro
     return await openNats(options, context);
   }
   const { log, meter } = context;
-  return openChat(settingsOf(options), await openJournal(options, log), log, meter);
+  return openChat(settingsOf(options), await openJournal(options, context), log, meter);
 }
 
-async function openJournal({ data }: ServerOptions, log: Log): Promise<Journal> {
+async function openJournal(
+  { data }: ServerOptions,
+  { log, meter }: NatsContext,
+): Promise<Journal> {
   if (data === "") return memoryJournal;
   const { SqliteJournal } = await import("../journal/sqlite/sqlite_journal.ts");
   return SqliteJournal.open(data, {
     progress: (rows) => log.event("reading", { data, rows }),
     snapshotFailed: (error) => log.event("snapshot-failed", { error: messageOf(error) }),
+    checkpointFailed: (error, bytes) => log.event("checkpoint-failed", { error, bytes }),
+    logBytes: (bytes) => meter?.logBytes(bytes),
   });
 }
 

@@ -43,7 +43,8 @@ export abstract class Commits {
   /** When the last entry before this server's own was made (ms since 1970); 0 if there is none. */
   storedAt: number;
   #published: ChatState;
-  #isFailing = false;
+  /** Why the last batch could not be stored; `undefined` if it was. */
+  #failure: string | undefined;
   /** The latest time that `now` has returned, or that is stored (ms since 1970). */
   #at: number;
   #isPlanned = false;
@@ -81,7 +82,12 @@ export abstract class Commits {
 
   /** Could the last batch not be stored? */
   get isFailing(): boolean {
-    return this.#isFailing;
+    return this.#failure !== undefined;
+  }
+
+  /** Why the last batch could not be stored; `undefined` if it was. */
+  get failure(): string | undefined {
+    return this.#failure;
   }
 
   /**
@@ -128,14 +134,15 @@ export abstract class Commits {
   /** Goes on with a state that is stored. */
   protected publish(state: ChatState): void {
     this.#published = state;
-    if (this.#isFailing) this.log.event("journal-recovered", {});
-    this.#isFailing = false;
+    if (this.isFailing) this.log.event("journal-recovered", {});
+    this.#failure = undefined;
   }
 
   /** Notes the error of a commit. The first of several in a row is logged. */
-  protected noteFailure(error: unknown, isLogged = !this.#isFailing): void {
-    if (isLogged) this.log.event("journal-failed", { error: messageOf(error) });
-    this.#isFailing = true;
+  protected noteFailure(error: unknown, isLogged = !this.isFailing): void {
+    const failure = messageOf(error);
+    if (isLogged) this.log.event("journal-failed", { error: failure });
+    this.#failure = failure;
   }
 
   /** Hands over the outcomes of items. What is left of them goes into the next batch. */

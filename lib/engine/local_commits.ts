@@ -14,6 +14,8 @@ import type { Pending } from "./session.ts";
 const BATCH_ITEMS_MAX = 10_000;
 /** After a commit that failed, what has to be stored is tried again after this long (ms). */
 const RETRY_MS = 1_000;
+/** The journal is checked at this interval (ms). */
+const CHECK_MS = 1_000;
 
 /**
  * Opens the chat that the journal holds, with these settings; an empty journal begins a chat.
@@ -34,10 +36,12 @@ class LocalCommits extends Commits {
   readonly #journal: Journal;
   /** The next try while commits fail. */
   #retry: ReturnType<typeof setTimeout> | undefined;
+  readonly #checking: ReturnType<typeof setInterval> | undefined;
 
   constructor(state: ChatState, at: number, journal: Journal, log: Log, meter?: Meter) {
     super(state, log, meter, at);
     this.#journal = journal;
+    if (journal.check !== undefined) this.#checking = setInterval(() => this.#check(), CHECK_MS);
   }
 
   readonly sharing = undefined;
@@ -54,6 +58,7 @@ class LocalCommits extends Commits {
     while (this.queue.length > 0) this.process();
     if (this.leading.length > 0) this.process(true);
     clearTimeout(this.#retry);
+    clearInterval(this.#checking);
     await this.#journal.close(this.published);
   }
 
@@ -99,14 +104,27 @@ class LocalCommits extends Commits {
       this.leading = [];
       return result;
     }
-    this.#retry ??= setTimeout(() => {
-      this.#retry = undefined;
-      if (this.isFailing) this.process(true);
-    }, RETRY_MS);
+    this.#retryLater();
     const refused = stepBatch(this.published, batch, at, "refuse");
     this.leading = [...refused.entries];
     // The state that stands is the one of before.
     return { ...refused, changed: [] };
+  }
+
+  #retryLater(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      if (this.isFailing) this.process(true);
+    }, RETRY_MS);
+  }
+
+  #check(): void {
+    try {
+      this.#journal.check?.();
+    } catch (error) {
+      this.noteFailure(error);
+      this.#retryLater();
+    }
   }
 
   #commit(entries: readonly Entry[], next: ChatState): void {

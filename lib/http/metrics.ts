@@ -30,6 +30,7 @@ export class Metrics implements Meter {
     "batch",
     "From a batch's first command until its replies may leave",
   );
+  #logBytes = 0;
   readonly #commit = this.#histogram("commit", "Storing a batch's entries");
 
   constructor(version: string) {
@@ -42,6 +43,7 @@ export class Metrics implements Meter {
     this.#gauge("heap_used_bytes", "Memory of JavaScript's objects", () => {
       return Deno.memoryUsage().heapUsed;
     });
+    this.#gauge("wal_bytes", "Size of the log (-wal) of --data", () => this.#logBytes);
     new Gauge({
       name: "asvt_chat_build_info",
       help: "Always 1; the labels name the versions",
@@ -86,6 +88,10 @@ export class Metrics implements Meter {
 
   committed(ms: number): void {
     this.#commit.observe(ms / 1000);
+  }
+
+  logBytes(bytes: number): void {
+    this.#logBytes = bytes;
   }
 
   #histogram(name: string, help: string): Histogram {

@@ -25,6 +25,8 @@ export interface Journal {
   read(): Stored;
   /** Stores all entries of a batch. Throws if it can't, and has stored none then. */
   commit(entries: readonly Entry[]): void;
+  /** Throws where what it stores could be lost, or has no place. Called every second. */
+  check?(): void;
   /** Gets the state after each commit, to write a snapshot in the background. Never throws. */
   published(state: ChatState): void;
   /** Writes a last snapshot of the state if it is worth it and time allows, and closes. */

@@ -186,7 +186,9 @@ export class Server {
   /** Why a proxy should send no clients here; `undefined` where all is well. */
   get trouble(): string | undefined {
     if (this.#stopping) return "it is being stopped";
-    if (this.#commits.isFailing) return "it can't store what it is sent";
+    if (this.#commits.isFailing) {
+      return `it can't store what it is sent (${this.#commits.failure})`;
+    }
     return this.isBehind ? "it has not read yet what other servers did" : undefined;
   }
 

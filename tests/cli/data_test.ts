@@ -218,7 +218,7 @@ describe("--data", () => {
         assertMatch(folders.stderr, /^Cannot open .*chat\.db: Is a directory.*\n$/);
         const shown = await run(folder, ["dump", path]);
         assertEquals(shown.code, 1);
-        assertMatch(shown.stderr, /^Cannot use .*chat\.db: .*\n$/);
+        assertMatch(shown.stderr, /^Cannot open .*chat\.db: Is a directory.*\n$/);
       }),
   );
 

@@ -2,7 +2,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { DatabaseSync } from "node:sqlite";
-import { crc32 } from "node:zlib";
+import { checksum } from "../../lib/journal/sqlite/checksum.ts";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { type Journal, JournalError } from "../../lib/journal/journal.ts";
 import { itNeeds } from "../needs.ts";
@@ -141,11 +141,15 @@ function pretendLongUse(path: string): void {
     body: string;
   };
   const changed = JSON.stringify({ ...JSON.parse(body), nextId: 2 ** 32 + 1 });
-  database.prepare("UPDATE snapshot SET body = ?, crc = ? WHERE part = 0")
-    .run(changed, crc32(changed));
-  database.exec(
-    `DELETE FROM batch; UPDATE snapshot SET generation = ${2 ** 32 + 1};
-     UPDATE current SET generation = ${2 ** 32 + 1}, through = ${2 ** 32 + 1}`,
-  );
+  const high = 2 ** 32 + 1;
+  database.prepare("UPDATE snapshot SET body = ? WHERE part = 0").run(changed);
+  database.exec(`DELETE FROM batch; UPDATE snapshot SET generation = ${high}`);
+  for (const { part, body } of database.prepare("SELECT part, body FROM snapshot").all()) {
+    database.prepare("UPDATE snapshot SET crc = ? WHERE part = ?")
+      .run(checksum(String(body), Number(part), high), Number(part));
+  }
+  const { at, parts } = database.prepare("SELECT at, parts FROM current").get()!;
+  database.prepare("UPDATE current SET generation = ?, through = ?, crc = ?")
+    .run(high, high, checksum("", Number(at), high, high, Number(parts)));
   database.close();
 }

@@ -1,8 +1,8 @@
 /** The batches in a file, a row each. A new one overwrites a row that the snapshot holds. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { crc32 } from "node:zlib";
 import { encodeEntries } from "../../chat/entry_codec.ts";
 import type { Entry } from "../../chat/entry.ts";
+import { checksum } from "./checksum.ts";
 import type { SqliteReader } from "./reader.ts";
 
 /** Knows the place of every batch: the key of its row. */
@@ -33,12 +33,21 @@ export class BatchTable {
     return this.#through + this.#used.length;
   }
 
+  /** Does this connection see the last batch where it was stored? */
+  isSeenBy(reader: DatabaseSync): boolean {
+    const place = this.#used.at(-1);
+    if (place === undefined) return true;
+    const row = reader.prepare("SELECT id FROM batch WHERE place = ?").get(place);
+    return row?.id === this.last;
+  }
+
   /** Stores the next batch, at this time (ms since 1970). Throws SQLite's errors. */
   insert(entries: readonly Entry[], at: number): void {
     const body = encodeEntries(entries);
     // Where no place is free, SQLite adds a row behind the last one.
     const place = this.#free.at(-1) ?? null;
-    const { lastInsertRowid } = this.#insert.run(place, this.last + 1, at, body, crc32(body));
+    const id = this.last + 1;
+    const { lastInsertRowid } = this.#insert.run(place, id, at, body, checksum(body, id, at));
     this.#free.pop();
     this.#used.push(Number(lastInsertRowid));
   }

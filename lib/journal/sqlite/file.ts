@@ -2,6 +2,9 @@
 import { DatabaseSync } from "node:sqlite";
 import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
+import { checksum } from "./checksum.ts";
+import { isLogDamaged } from "./log_check.ts";
+import { Mark } from "./mark.ts";
 
 /** "asvt" in ASCII: marks a database as a journal. */
 const APPLICATION_ID = 0x61737674;
@@ -11,7 +14,8 @@ const FORMAT = 1;
 
 /**
  * `id` is the number of a batch; `place` says nothing about its order. A snapshot is all rows of one
- * generation; `current` names the one that counts, and `through`, the last batch that it holds.
+ * generation; `current` names the one that counts, the number of its rows (`parts`), and `through`,
+ * the last batch that it holds. The `crc` of each row is that of `checksum`.
  */
 const TABLES = `
    CREATE TABLE batch (place INTEGER PRIMARY KEY, id INTEGER NOT NULL, at INTEGER NOT NULL,
@@ -19,36 +23,49 @@ const TABLES = `
    CREATE TABLE snapshot (generation INTEGER NOT NULL, part INTEGER NOT NULL, body TEXT NOT NULL,
      crc INTEGER NOT NULL, PRIMARY KEY (generation, part)) STRICT, WITHOUT ROWID;
    CREATE TABLE current (at INTEGER NOT NULL, generation INTEGER NOT NULL,
-     through INTEGER NOT NULL) STRICT;
-   INSERT INTO current VALUES (0, 0, 0);
+     through INTEGER NOT NULL, parts INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT;
+   INSERT INTO current VALUES (0, 0, 0, 0, ${checksum("", 0, 0, 0, 0)});
    PRAGMA user_version = ${FORMAT};
    PRAGMA application_id = ${APPLICATION_ID};`;
 
 /** The size of a page: a batch of 50 clients with a message each fits into it. */
 const PAGE_BYTES = 8_192;
 
-// Error codes of SQLite.
-const DAMAGED = 11;
-const NO_DATABASE = 26;
+/** The owner alone may read the file. SQLite gives the same mode to -wal and -shm. */
+const PRIVATE_MODE = 0o600;
+
+/** SQLite's codes for errors of locks and of shared memory, which all have the same message. */
+const NO_LOCKS_IO = [2058, 2314, 3850, 4618, 4874, 5130, 5386];
+
 /** The size of a database's header. SQLite takes some files that are shorter for empty databases. */
 const HEADER_BYTES = 100;
 
 export interface OpenFile {
   readonly database: DatabaseSync;
+  readonly mark: Mark;
   close(): void;
 }
 
 /** Opens a file, or creates it. Other processes may only read it. Throws {@link JournalError}. */
 export function openFile(path: string): OpenFile {
   return openAll(path, (opened) => {
-    opened.use(lockFile(path));
-    const isNew = isEmptyFile(path);
+    if (isThere(path)) requireFile(path);
+    const file = opened.use(lockFile(path));
+    const mark = new Mark(file);
+    const isNew = isEmptyFile(path, mark);
+    if (makePrivate(path)) {
+      using database = new DatabaseSync(nameOf(path));
+      numberFrom(database, "SELECT count(*) FROM sqlite_schema");
+    }
     const database = opened.use(new DatabaseSync(nameOf(path)));
     // Both are fixed once the database has a table.
     if (isNew) database.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL`);
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-    if (isNew) database.exec(`BEGIN; ${TABLES} COMMIT`);
-    return database;
+    // This fails where the file or its log can only be read.
+    database.exec("BEGIN IMMEDIATE");
+    if (isNew) database.exec(TABLES);
+    database.exec("COMMIT");
+    return { database, mark };
   });
 }
 
@@ -56,21 +73,33 @@ export function openFile(path: string): OpenFile {
 export function openFileToRead(path: string): OpenFile {
   requireExists(path);
   return openAll(path, (opened) => {
+    // A lock of SQLite ends when its process closes the file: this one stays open as long.
+    const mark = new Mark(opened.use(Deno.openSync(path)));
+    const acknowledged = mark.read();
     const database = opened.use(new DatabaseSync(nameOf(path), { readOnly: true }));
     // From its first query on, a transaction sees the file as it is then.
     database.exec("BEGIN");
     if (isEmptyDatabase(path, database)) throw noJournal(path);
-    return database;
+    requireBatches(path, database, acknowledged);
+    return { database, mark };
   });
 }
 
+/** A second reader of an open file sees what any other program would see. */
+export function openReader(path: string): DatabaseSync {
+  return new DatabaseSync(nameOf(path), { readOnly: true });
+}
+
 /** Calls `open`. What that adds to `opened` is closed with the file, or at once if it throws. */
-function openAll(path: string, open: (opened: DisposableStack) => DatabaseSync): OpenFile {
+function openAll(
+  path: string,
+  open: (opened: DisposableStack) => Omit<OpenFile, "close">,
+): OpenFile {
   using opened = new DisposableStack();
   try {
-    const database = open(opened);
+    const file = open(opened);
     const kept = opened.move();
-    return { database, close: () => kept.dispose() };
+    return { ...file, close: () => kept.dispose() };
   } catch (error) {
     throw toJournalError(path, error);
   }
@@ -78,10 +107,44 @@ function openAll(path: string, open: (opened: DisposableStack) => DatabaseSync):
 
 /** Throws {@link JournalError} if there is no such file, which `openFile` would create. */
 export function requireExists(path: string): void {
+  if (!isThere(path)) throw new JournalError(`Cannot read ${path}: there is no such file`);
+  requireFile(path);
+}
+
+function isThere(path: string): boolean {
   try {
     Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw new JournalError(`Cannot use ${path}: ${messageOf(error)}`);
+  }
+}
+
+/** Throws {@link JournalError} for a folder, a device or a pipe. */
+function requireFile(path: string): void {
+  const { isFile, isDirectory } = Deno.statSync(path);
+  if (isFile) return;
+  throw new JournalError(
+    isDirectory
+      ? `Cannot open ${path}: Is a directory, where a file is needed`
+      : `Cannot use ${path}: it is a device or a pipe, where a file is needed`,
+  );
+}
+
+/**
+ * Takes the file from the reach of other users. Returns whether it was in their reach: then -wal and
+ * -shm are, too, and SQLite makes them anew when it has closed the file once.
+ */
+function makePrivate(path: string): boolean {
+  const { mode } = Deno.statSync(path);
+  if (Deno.build.os === "windows" || mode === null || (mode & 0o077) === 0) return false;
+  try {
+    Deno.chmodSync(path, PRIVATE_MODE);
+    return true;
   } catch {
-    throw new JournalError(`Cannot read ${path}: there is no such file`);
+    // The file of another user, who has let this one write it.
+    return false;
   }
 }
 
@@ -91,24 +154,61 @@ function nameOf(path: string): string {
 }
 
 /**
- * As {@link isEmptyDatabase}. The file is opened to read, since a connection that may write changes it
+ * As {@link isEmptyDatabase}, and throws where acknowledged batches are missing. The file is opened to read, since a connection that may write changes it
  * when it closes.
  */
-function isEmptyFile(path: string): boolean {
+function isEmptyFile(path: string, mark: Mark): boolean {
   const { size } = Deno.statSync(path);
   if (size === 0) return true;
   if (size < HEADER_BYTES) throw noJournal(path);
-  using database = new DatabaseSync(nameOf(path), { readOnly: true });
-  return isEmptyDatabase(path, database);
+  if (isLogDamaged(`${path}-wal`)) throw damaged(path);
+  using database = openReader(path);
+  const acknowledged = mark.read();
+  const isEmpty = isEmptyDatabase(path, database);
+  if (!isEmpty) requireBatches(path, database, acknowledged);
+  // The log, which is lost, had all that there was.
+  else if (acknowledged > 0) throw lacking(path, acknowledged);
+  return isEmpty;
+}
+
+/** Throws {@link JournalError} if batches up to this one were acknowledged, and are not all there. */
+function requireBatches(path: string, database: DatabaseSync, acknowledged: number): void {
+  const last = numberFrom(
+    database,
+    "SELECT max(through, ifnull((SELECT max(id) FROM batch), 0)) FROM current",
+  );
+  if (last < acknowledged) throw lacking(path, acknowledged - last);
+}
+
+function lacking(path: string, count: number): JournalError {
+  return new JournalError(
+    `${path} lacks ${count > 1 ? "batches" : "a batch"} that clients were told is ` +
+      `stored: ${path}-wal is damaged, or was removed. Put that file back, or a copy of a good ` +
+      "one, or give up what is missing: start on a copy of the file (cp)",
+  );
 }
 
 /** Turns an error of SQLite or the system into a {@link JournalError} of one line. */
 export function toJournalError(path: string, error: unknown): JournalError {
   if (error instanceof JournalError) return error;
-  const { message, errcode } = error as Error & { errcode?: number };
-  if (errcode === NO_DATABASE) return noJournal(path);
-  if (errcode === DAMAGED) return damaged(path);
-  return new JournalError(`Cannot use ${path}: ${message}`);
+  // Only some errors of SQLite have a code.
+  const { message, errcode = 0 } = error as Error & { errcode?: number };
+  if (message.includes("not a database")) return noJournal(path);
+  if (message.includes("malformed")) return damaged(path);
+  return new JournalError(`Cannot use ${path}: ${adviceOf(path, message, errcode)}`);
+}
+
+/** The cause of an error of SQLite and how to mend it, or else its own message. */
+function adviceOf(path: string, message: string, code: number): string {
+  if (message.includes("locking protocol") || NO_LOCKS_IO.includes(code)) {
+    return "its file system has no locks or no shared memory: choose a folder on a local disk";
+  }
+  if (message.includes("locked")) return "another program writes it: end that program";
+  if (/readonly|unable to open/.test(message)) {
+    return `this user must be able to read and write it, ${path}-wal and ${path}-shm, and to ` +
+      "create files in its folder (ls -l shows whose they are)";
+  }
+  return message;
 }
 
 function noJournal(path: string): JournalError {
@@ -127,11 +227,20 @@ export function damaged(path: string): JournalError {
 function lockFile(path: string): Deno.FsFile {
   let file: Deno.FsFile;
   try {
-    file = Deno.openSync(path, { read: true, write: true, create: true });
+    file = Deno.openSync(path, { read: true, write: true, create: true, mode: PRIVATE_MODE });
   } catch (error) {
     throw new JournalError(`Cannot open ${path}: ${messageOf(error)}`);
   }
-  if (file.tryLockSync(true)) return file;
+  let isLocked: boolean;
+  try {
+    isLocked = file.tryLockSync(true);
+  } catch (error) {
+    file.close();
+    throw new JournalError(
+      `Cannot lock ${path} (${messageOf(error)}): choose a folder on a local disk`,
+    );
+  }
+  if (isLocked) return file;
   file.close();
   throw new JournalError(
     `${path} is in use by another server: stop that one, or choose another --data`,

@@ -3,10 +3,10 @@
  * new snapshot replaces. `SqliteJournal` says when one is due.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { crc32 } from "node:zlib";
 import { snapshotRows } from "../../chat/snapshot.ts";
 import type { ChatState } from "../../chat/state.ts";
 import type { BatchTable } from "./batch_table.ts";
+import { checksum } from "./checksum.ts";
 import { numberFrom } from "./file.ts";
 
 /** A slice deletes this many rows, or gives back this many pages, at most. */
@@ -107,15 +107,17 @@ export class SnapshotWriter {
       let late = this.#beginSlice();
       let part = 0;
       for (const row of snapshotRows(state)) {
-        insert.run(generation, part++, row, crc32(row));
+        insert.run(generation, part, row, checksum(row, part, generation));
+        part++;
         if (performance.now() < late) continue;
         database.exec("COMMIT");
         yield 0;
         late = this.#beginSlice();
       }
       // With its last rows the snapshot counts.
-      database.prepare("UPDATE current SET at = ?, generation = ?, through = ?")
-        .run(at, generation, through);
+      const values = [at, generation, through, part];
+      database.prepare("UPDATE current SET at = ?, generation = ?, through = ?, parts = ?, crc = ?")
+        .run(...values, checksum("", ...values));
       database.exec("COMMIT");
     } catch (error) {
       // SQLite itself ends the transaction for some errors, such as a full disk.

@@ -4,10 +4,11 @@ import { type ChatState, countUsersAndMail } from "../../chat/state.ts";
 import { entriesPerSnapshot, type Journal, type Stored } from "../journal.ts";
 import { BatchTable } from "./batch_table.ts";
 import { type OpenFile, openFile, toJournalError } from "./file.ts";
+import { FileGuard, type GuardListener, LOG_LIMITS, type LogLimits } from "./guard.ts";
 import { SqliteReader } from "./reader.ts";
 import { type Slices, SnapshotWriter } from "./snapshot_writer.ts";
 
-export interface Schedule extends Slices {
+export interface Schedule extends Slices, LogLimits {
   /** The number of entries after which a snapshot is due; `alive` is the number of users and messages. */
   readonly snapshotEntries: (alive: number) => number;
   /** While much is read, the listener is told at this interval (ms). */
@@ -20,13 +21,14 @@ export const SCHEDULE: Schedule = {
   sliceMs: 4,
   restMs: 5_000,
   progressMs: 1_000,
+  ...LOG_LIMITS,
 };
 /** A server that stops spends at most this long (ms) on a last snapshot. */
 const CLOSE_MS = 2_000;
 /** It writes one if that replaces more entries than this share of its items. */
 const WORTH_SHARE = 0.1;
 
-export interface FileListener {
+export interface FileListener extends GuardListener {
   /** This many rows were read, and there are more. */
   progress(rows: number): void;
   /** A snapshot could not be written. The entries are all stored. */
@@ -39,6 +41,7 @@ export class SqliteJournal implements Journal {
   readonly #reader: SqliteReader;
   readonly #batches: BatchTable;
   readonly #writer: SnapshotWriter;
+  readonly #guard: FileGuard;
   readonly #schedule: Schedule;
   /** When something was last stored (ms since 1970). It never goes back. */
   #at: number;
@@ -53,6 +56,7 @@ export class SqliteJournal implements Journal {
     this.#reader = new SqliteReader(path, database, progress, schedule.progressMs);
     this.#at = this.#reader.at;
     this.#batches = new BatchTable(database, this.#reader);
+    this.#guard = new FileGuard(path, database, this.#batches, listener, schedule);
     const failed = (error: unknown) => listener.snapshotFailed(error);
     this.#writer = new SnapshotWriter(database, this.#batches, schedule, failed);
   }
@@ -74,8 +78,14 @@ export class SqliteJournal implements Journal {
   }
 
   commit(entries: readonly Entry[]): void {
+    this.#guard.require();
     this.#batches.insert(entries, this.#now());
+    this.#file.mark.write(this.#batches.last);
     this.#entries += entries.length;
+  }
+
+  check(): void {
+    this.#guard.look();
   }
 
   published(state: ChatState): void {

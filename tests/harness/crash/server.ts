@@ -6,7 +6,11 @@ import { settingsOf } from "../../../lib/chat/settings.ts";
 import type { Commits } from "../../../lib/engine/commits.ts";
 import { openChat } from "../../../lib/engine/local_commits.ts";
 import type { Journal } from "../../../lib/journal/journal.ts";
-import { type Schedule, SqliteJournal } from "../../../lib/journal/sqlite/sqlite_journal.ts";
+import {
+  SCHEDULE,
+  type Schedule,
+  SqliteJournal,
+} from "../../../lib/journal/sqlite/sqlite_journal.ts";
 import { Log } from "../../../lib/log.ts";
 import { parseServerOptions, type ServerOptions } from "../../../lib/options.ts";
 import { Server } from "../../../lib/server/server.ts";
@@ -27,6 +31,8 @@ export function serveFile(
   const journal = SqliteJournal.open(options.data, {
     progress: () => {},
     snapshotFailed: (error) => console.error(error),
+    checkpointFailed: (error) => console.error(error),
+    logBytes: () => {},
   }, schedule);
   const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
   const chat = openChat(settingsOf(options), {
@@ -50,6 +56,7 @@ export function serveChat(options: ServerOptions, log: Log, chat: Commits): void
 
 /** A snapshot is due after every 200 entries, and is written row by row. */
 const FREQUENT_SNAPSHOTS: Schedule = {
+  ...SCHEDULE,
   snapshotEntries: () => 200,
   sliceMs: 0,
   restMs: 100,

@@ -1,0 +1,7 @@
+/** What the journal's file adds to the checks of SQLite: SQLite has no checksum for its tables. */
+import { crc32 } from "node:zlib";
+
+/** The checksum of a row: of all its values but its place. */
+export function checksum(body: string, ...numbers: readonly number[]): number {
+  return crc32(body, crc32(numbers.join()));
+}
