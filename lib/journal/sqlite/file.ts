@@ -2,6 +2,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { messageOf } from "../../errors.ts";
 import { JournalError } from "../journal.ts";
+import { counted } from "../../text/phrases.ts";
 import { checksum } from "./checksum.ts";
 import { isLogDamaged } from "./log_check.ts";
 import { Mark } from "./mark.ts";
@@ -182,9 +183,11 @@ function requireBatches(path: string, database: DatabaseSync, acknowledged: numb
 
 function lacking(path: string, count: number): JournalError {
   return new JournalError(
-    `${path} lacks ${count > 1 ? "batches" : "a batch"} that clients were told is ` +
-      `stored: ${path}-wal is damaged, or was removed. Put that file back, or a copy of a good ` +
-      "one, or give up what is missing: start on a copy of the file (cp)",
+    `${path} lacks ${
+      counted(count, "commit")
+    } that clients were told of: ${path}-wal is damaged or ` +
+      "was removed. Put that file or a good copy of both in place, or start on a copy of this file " +
+      "(cp) and give up what is missing",
   );
 }
 
