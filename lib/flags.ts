@@ -13,7 +13,7 @@ interface Flag<Value extends string | number | boolean> {
   readonly value: string | undefined;
   readonly default: Value;
   readonly meaning: string;
-  /** What is wrong with a text, as the end of a sentence; `undefined` if it is a value. */
+  /** Says, as the end of a sentence, why a text is no value; `undefined` if it is one. */
   readonly wrong: (text: string) => string | undefined;
   /** The value of a right text, if that is another one. */
   readonly read?: (text: string) => Value;

@@ -90,7 +90,7 @@ export const SERVER_FLAGS = {
   ...HELP_FLAG,
 };
 
-/** What `--strict` means for flags that are not given. */
+/** The values that flags have with `--strict` where they are not given. */
 const STRICT_ARGS = ["--idle-timeout-s", "10"];
 
 /** The options of the server. */

@@ -1,4 +1,4 @@
-/** What each entry does to the state. A state never changes. */
+/** Steps: an entry and a state make the next state. A state never changes. */
 import * as boxes from "./mailboxes.ts";
 import { applyCommand } from "./commands.ts";
 import * as members from "./members.ts";

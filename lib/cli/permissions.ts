@@ -58,7 +58,7 @@ function shellArguments(args: readonly string[]): string[] {
   });
 }
 
-/** What a user has to know of the command: sentences. */
+/** Sentences about the command that its user has to know. */
 function notesOn(files: readonly string[]): string[] {
   const comma = files.find((path) => path.includes(","));
   const hereMain =

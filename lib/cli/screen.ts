@@ -95,7 +95,7 @@ export class Screen {
   }
 }
 
-/** `console.log` would say nothing where the reader has gone, or the disk is full. */
+/** `console.log` says nothing where the reader has gone: mail would be taken that no one sees. */
 function writeLine(line: string): void {
   try {
     let left = encoder.encode(`${line}\n`);

@@ -13,9 +13,14 @@ function utf8(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
+/** The arguments of Deno that run the client. */
+function clientArgs(port: number, ...name: string[]): string[] {
+  return [...RUN, "client", ...name, "--connect", `127.0.0.1:${port}`];
+}
+
 /** Runs the client with a text as its input. */
 async function pipe(input: string | Uint8Array, port: number, ...name: string[]) {
-  return await runDeno([...RUN, "client", ...name, "--connect", `127.0.0.1:${port}`], input);
+  return await runDeno(clientArgs(port, ...name), input);
 }
 
 describe("the terminal client as a script", () => {
@@ -137,14 +142,7 @@ describe("the terminal client as a script", () => {
     await using server = serve();
     using al = await Peer.connect(server.port);
     await al.ask("register", "Al");
-    const client = [
-      Deno.execPath(),
-      ...RUN,
-      "client",
-      "Bob",
-      "--connect",
-      `127.0.0.1:${server.port}`,
-    ];
+    const client = [Deno.execPath(), ...clientArgs(server.port, "Bob")];
     // The input stays open until the client ends.
     await using shell = new Deno.Command("sh", {
       args: ["-c", `sleep 60 | { "$@"; kill $$; } | head -n 1`, "sh", ...client],
@@ -172,14 +170,7 @@ describe("the terminal client as a script", () => {
     await bob.ask("register", "Bob");
     await al.ask("send", "Bob", "one");
     bob.close();
-    const client = [
-      Deno.execPath(),
-      ...RUN,
-      "client",
-      "Bob",
-      "--connect",
-      `127.0.0.1:${server.port}`,
-    ];
+    const client = [Deno.execPath(), ...clientArgs(server.port, "Bob")];
     const { code, stderr } = await new Deno.Command("sh", {
       args: ["-c", `"$@" < /dev/null > /dev/full`, "sh", ...client],
     }).output();

@@ -39,6 +39,13 @@ async function registerAndLeave(server: TestServer, name: string): Promise<void>
   await until(isGone, `${name} has left`);
 }
 
+/** The user Old has left before the wall clock jumps by 8 days, and the server has looked at it. */
+async function jumpAhead(server: TestServer, clocks: Clocks): Promise<void> {
+  await registerAndLeave(server, "Old");
+  clocks.wallMs = 8 * 24 * HOUR_MS;
+  server.server.check();
+}
+
 /** The number of users. */
 function countUsers({ server }: TestServer): number {
   return server.facts.users;
@@ -48,9 +55,7 @@ describe("a clock that jumps ahead", () => {
   itNeeds(NET, "lets no user be forgotten for a day, and the log says why", async () => {
     using clocks = new Clocks();
     await using server = serveOn(memoryJournal);
-    await registerAndLeave(server, "Old");
-    clocks.wallMs = 8 * 24 * HOUR_MS;
-    server.server.check();
+    await jumpAhead(server, clocks);
     assertEquals(countUsers(server), 1);
     await until(logHas(server, "clock-ahead seconds=691200 "), "the log says it");
     assertEquals(logHas(server, "none is forgotten for 24 hours")(), true);
@@ -72,9 +77,7 @@ describe("a clock that jumps ahead", () => {
     using file = new TempFile();
     {
       await using server = serveOn(file.open());
-      await registerAndLeave(server, "Old");
-      clocks.wallMs = 8 * 24 * HOUR_MS;
-      server.server.check();
+      await jumpAhead(server, clocks);
       // What is stored now has the wrong time.
       await registerAndLeave(server, "New");
       clocks.wallMs = 0;
@@ -120,9 +123,7 @@ describe("a clock that jumps ahead", () => {
     using file = new TempFile();
     {
       await using server = serveOn(file.open());
-      await registerAndLeave(server, "Old");
-      clocks.wallMs = 8 * 24 * HOUR_MS;
-      server.server.check();
+      await jumpAhead(server, clocks);
       await registerAndLeave(server, "New");
     }
     await using again = serveOn(file.open());
@@ -151,9 +152,7 @@ describe("a clock that jumps ahead", () => {
     await using nats = await Nats.start();
     await using here = await serveIn(nats);
     await using there = await serveIn(nats);
-    await registerAndLeave(here, "Old");
-    clocks.wallMs = 8 * 24 * HOUR_MS;
-    here.server.check();
+    await jumpAhead(here, clocks);
     await registerAndLeave(here, "New");
     {
       await using starting = await serveIn(nats);

@@ -108,7 +108,7 @@ export function wentBack(name: string, last: number, through: number): LostStrea
   );
 }
 
-/** What a server does that has lost its stream, and what its operator can do. */
+/** Says that the server stores nothing any more, and how its operator can mend that. */
 function afterLoss(name: string): string {
   return `it stores nothing any more. Stop all servers of ${name}, restore the stream from a copy if ` +
     "there is one, and start them again: they go on with what the stream holds then";

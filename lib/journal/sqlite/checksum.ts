@@ -1,4 +1,4 @@
-/** What the journal's file adds to the checks of SQLite: SQLite has no checksum for its tables. */
+/** The checksums of the rows in a journal's file. SQLite itself has none for its tables. */
 import { crc32 } from "node:zlib";
 
 /** The checksum of a row: of all its values but its place. */

@@ -77,7 +77,7 @@ export function openFileToRead(path: string): OpenFile {
     // A lock of SQLite ends when its process closes the file: this one stays open as long.
     const mark = new Mark(opened.use(Deno.openSync(path)));
     const acknowledged = mark.read();
-    const database = opened.use(new DatabaseSync(nameOf(path), { readOnly: true }));
+    const database = opened.use(openReader(path));
     // From its first query on, a transaction sees the file as it is then.
     database.exec("BEGIN");
     if (isEmptyDatabase(path, database)) throw noJournal(path);
@@ -86,7 +86,7 @@ export function openFileToRead(path: string): OpenFile {
   });
 }
 
-/** A second reader of an open file sees what any other program would see. */
+/** Opens a connection that only reads. It sees what any other program would see. */
 export function openReader(path: string): DatabaseSync {
   return new DatabaseSync(nameOf(path), { readOnly: true });
 }
@@ -155,8 +155,8 @@ function nameOf(path: string): string {
 }
 
 /**
- * As {@link isEmptyDatabase}, and throws where acknowledged batches are missing. The file is opened to read, since a connection that may write changes it
- * when it closes.
+ * As {@link isEmptyDatabase}, and throws where acknowledged batches are missing. The file is opened
+ * to read, since a connection that may write changes it when it closes.
  */
 function isEmptyFile(path: string, mark: Mark): boolean {
   const { size } = Deno.statSync(path);

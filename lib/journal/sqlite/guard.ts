@@ -2,7 +2,8 @@
 import type { DatabaseSync } from "node:sqlite";
 import { JournalError } from "../journal.ts";
 import type { BatchTable } from "./batch_table.ts";
-import { openReader, toJournalError } from "./file.ts";
+import { numberFrom, openReader, toJournalError } from "./file.ts";
+import { FRAME_HEADER_BYTES } from "./log_check.ts";
 
 export interface LogLimits {
   /** A log (-wal) of this size (bytes) is emptied. SQLite itself empties it at 8 MB, if it can. */
@@ -12,9 +13,6 @@ export interface LogLimits {
 }
 
 export const LOG_LIMITS: LogLimits = { emptyBytes: 32_000_000, bytesMax: 256_000_000 };
-
-/** The header of each page in a log (bytes). */
-const FRAME_HEADER_BYTES = 24;
 
 export interface GuardListener {
   /** The log can't be emptied, and grows. */
@@ -33,7 +31,7 @@ export class FileGuard {
   readonly #pageBytes: number;
   readonly #isOurs: (info: Deno.FileInfo) => boolean;
   #isTold = false;
-  /** What the last look has found. */
+  /** The error that the last look has found; `undefined` if it has found none. */
   #trouble: JournalError | undefined;
 
   constructor(
@@ -48,12 +46,12 @@ export class FileGuard {
     this.#batches = batches;
     this.#listener = listener;
     this.#limits = limits;
-    this.#pageBytes = Number(database.prepare("PRAGMA page_size").get()?.page_size);
+    this.#pageBytes = numberFrom(database, "PRAGMA page_size");
     const { dev, ino } = Deno.statSync(path);
     this.#isOurs = (info) => info.dev === dev && info.ino === ino;
   }
 
-  /** Throws what the last look has found. */
+  /** Throws the error that the last look has found. */
   require(): void {
     if (this.#trouble !== undefined) throw this.#trouble;
   }

@@ -4,7 +4,8 @@
  */
 
 const HEADER_BYTES = 32;
-const FRAME_HEADER_BYTES = 24;
+/** The header of each page in a log (bytes). */
+export const FRAME_HEADER_BYTES = 24;
 /** The first four bytes of a log; the lowest bit says that its checksums count in big-endian words. */
 const MAGIC = 0x377f0682;
 /** All sizes of pages (bytes): where the header is wrong, its size may be. */

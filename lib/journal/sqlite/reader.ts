@@ -9,7 +9,7 @@ import { damaged, numberFrom, toJournalError } from "./file.ts";
 /** `second` is the generation of a part of the snapshot, or the time of a batch. */
 type Row = { number: number; second: number; body: string; crc: number };
 
-/** What a file holds now. Throws {@link JournalError}, also while its rows are read. */
+/** Reads the content that a file has now. Throws {@link JournalError}, also while its rows are read. */
 export class SqliteReader {
   /** The size of the file. */
   readonly bytes: number;
