@@ -38,6 +38,7 @@ export function serveFile(
   const chat = openChat(settingsOf(options), {
     read: () => journal.read(),
     commit: commitBy((entries) => journal.commit(entries)),
+    check: () => journal.check(),
     published: (state) => journal.published(state),
     close: (state) => journal.close(state),
   }, log);
