@@ -209,11 +209,17 @@ describe("the file of a journal", () => {
 
   itNeeds(FILES, "can't be a device, a folder, or another user's log: one line says so", () => {
     using file = new TempFile();
-    for (const path of ["/dev/full", "/dev/null", "/proc/self/status", file.folder]) {
+    const refusalOf = (path: string) => {
       const place = Object.assign(new TempFile(), { path });
       const { message } = assertThrows(() => place.open(), JournalError);
-      assertMatch(message, /^Cannot (use|open) [^\n]+$/);
       Deno.removeSync(place.folder);
+      return message;
+    };
+    for (const path of ["/dev/full", "/dev/null", "/proc/self/status", file.folder]) {
+      assertMatch(refusalOf(path), /^Cannot (use|open) [^\n]+$/);
     }
+    assertMatch(refusalOf(`${file.path}/chat.db`), /^Cannot open [^\n]+$/);
+    const absent = `${file.folder}/none/chat.db`;
+    assertEquals(refusalOf(absent), `Cannot open ${absent}: its folder does not exist`);
   });
 });

@@ -208,10 +208,14 @@ function adviceOf(path: string, message: string, code: number): string {
   }
   if (message.includes("locked")) return "another program writes it: end that program";
   if (/readonly|unable to open/.test(message)) {
-    return `this user must be able to read and write it, ${path}-wal and ${path}-shm, and to ` +
-      "create files in its folder (ls -l shows whose they are)";
+    return needsAccess(path);
   }
   return message;
+}
+
+function needsAccess(path: string): string {
+  return `this user must be able to read and write it, ${path}-wal and ${path}-shm, and to create ` +
+    "files in its folder (ls -l shows whose they are)";
 }
 
 function noJournal(path: string): JournalError {
@@ -232,7 +236,12 @@ function lockFile(path: string): Deno.FsFile {
   try {
     file = Deno.openSync(path, { read: true, write: true, create: true, mode: PRIVATE_MODE });
   } catch (error) {
-    throw new JournalError(`Cannot open ${path}: ${messageOf(error)}`);
+    const why = error instanceof Deno.errors.PermissionDenied
+      ? needsAccess(path)
+      : error instanceof Deno.errors.NotFound
+      ? "its folder does not exist"
+      : messageOf(error);
+    throw new JournalError(`Cannot open ${path}: ${why}`);
   }
   let isLocked: boolean;
   try {
