@@ -90,3 +90,18 @@ export function isWithin(networks: readonly Network[], text: string): boolean {
       : network instanceof Address6 && address.isInSubnet(network)
   );
 }
+
+/**
+ * The network that limits for one sender count: an IPv4 address alone, the /64 of an IPv6 address,
+ * since one machine may have all of its addresses. `address` is as the system writes it.
+ */
+export function shareNetwork(address: string): string {
+  if (!address.includes(":")) return address;
+  const groupsOf = (text = "") => text.split(":").filter((group) => group !== "");
+  const [head, tail] = address.split("::").map(groupsOf) as [string[], string[]?];
+  // An IPv4 address at the end takes the place of two groups.
+  const size = head.length + (tail ?? []).length + (address.includes(".") ? 1 : 0);
+  const zeros = tail === undefined ? 0 : 8 - size;
+  const groups = [...head, ...Array<string>(zeros).fill("0"), ...tail ?? []].slice(0, 4);
+  return `${groups.join(":")}::/64`;
+}

@@ -5,6 +5,7 @@ import {
   formatHostPort,
   isWithin,
   parseNetworks,
+  shareNetwork,
   wrongNetwork,
 } from "../../lib/protocol/ip.ts";
 
@@ -119,4 +120,22 @@ describe("formatHostPort()", () => {
     assertEquals(formatHostPort({ hostname: "127.0.0.1", port: 1 }), "127.0.0.1:1");
     assertEquals(formatHostPort({ hostname: "::1", port: 31337 }), "[::1]:31337");
   });
+});
+
+describe("shareNetwork()", () => {
+  for (
+    const [address, network] of [
+      ["127.0.0.1", "127.0.0.1"],
+      ["2001:db8:1:2::5", "2001:db8:1:2::/64"],
+      ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+      ["2001:db8::5", "2001:db8:0:0::/64"],
+      ["::1", "0:0:0:0::/64"],
+      ["::3:4:5:6:7", "0:0:0:3::/64"],
+      ["64:ff9b::10.0.0.5", "64:ff9b:0:0::/64"],
+      ["::2:3:4:5:10.0.0.5", "0:0:2:3::/64"],
+      ["fe80::1%eth0", "fe80:0:0:0::/64"],
+    ] as const
+  ) {
+    it(`of ${address} is ${network}`, () => assertEquals(shareNetwork(address), network));
+  }
 });
