@@ -6,6 +6,7 @@ import { Fairness } from "./fairness.ts";
 import { type ConnectionContext, ConnectionHandler } from "./connection.ts";
 import { ClockWatch } from "../clock.ts";
 import { closeQuietly, type Connection } from "./transport.ts";
+import { Deadline } from "./deadline.ts";
 import { drain } from "./drain.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
@@ -122,14 +123,15 @@ export class Server {
     for (const connection of [...this.#refusing, ...this.#arriving]) closeQuietly(connection);
     this.#context.engine.stop();
     for (const handler of this.#handlers.keys()) handler.drain();
-    const timer = setTimeout(() => {
+    const deadline = new Deadline(() => {
       for (const handler of this.#handlers.keys()) handler.kill();
-    }, STOP_MS_MAX);
+    });
+    deadline.set(STOP_MS_MAX);
     const over = Promise.all(this.#handlers.values());
     await drain(() => this.#context.fairness.events, over);
     for (const handler of this.#handlers.keys()) handler.finish();
     await over;
-    clearTimeout(timer);
+    deadline.close();
     await this.#commits.close();
   }
 
@@ -260,7 +262,8 @@ export class Server {
       return closeQuietly(connection);
     }
     this.#refusing.add(connection);
-    const timer = setTimeout(() => closeQuietly(connection), REFUSING_MS);
+    const deadline = new Deadline(() => closeQuietly(connection));
+    deadline.set(REFUSING_MS);
     try {
       await connection.write(encodeFrame(replyText({ code: "server-full" })));
       await connection.closeWrite();
@@ -269,7 +272,7 @@ export class Server {
     } catch {
       // The client is gone, or its time is over.
     }
-    clearTimeout(timer);
+    deadline.close();
     closeQuietly(connection);
     this.#refusing.delete(connection);
   }

@@ -1,5 +1,6 @@
 /** A TCP connection, made by a client or by a proxy for a client. */
 import { concat, copy } from "@std/bytes";
+import { Deadline } from "./deadline.ts";
 import { closeQuietly, type Connection, type Remote } from "./transport.ts";
 import { formatHostPort, type SocketAddress, unmapped } from "../protocol/ip.ts";
 import { parseProxyHeader } from "../protocol/proxy_protocol.ts";
@@ -61,10 +62,11 @@ export async function readProxyHeader(
   const buffer = new Uint8Array(READ_BYTES);
   let bytes: Uint8Array = new Uint8Array(0);
   let end = "then the connection ended";
-  const timer = setTimeout(() => {
+  const deadline = new Deadline(() => {
     end = `then nothing more for ${seconds} s`;
     closeQuietly(connection);
-  }, 1000 * seconds);
+  });
+  deadline.set(1_000 * seconds);
   try {
     for (;;) {
       const header = parseProxyHeader(bytes);
@@ -88,7 +90,7 @@ export async function readProxyHeader(
   } catch {
     // The connection is lost, or its time is over.
   } finally {
-    clearTimeout(timer);
+    deadline.close();
   }
   return { wrong: `${bytes.length} bytes of a header came, ${end}` };
 }
