@@ -86,6 +86,7 @@ export const SERVER_FLAGS = {
   ),
   log: choice(["text", "json", "off"], "the format of the log, one line for each event, on stderr"),
   logLinesMax: whole(1_000, 1, 1_000_000, "lines of the log that may wait to be written"),
+  logLinesPerSMax: whole(100, 1, 1_000_000, "lines of the log a second that clients may cause"),
   version: toggle("print the version"),
   ...HELP_FLAG,
 };

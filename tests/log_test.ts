@@ -26,9 +26,9 @@ class Gate {
   }
 }
 
-function textLog(linesMax = 100) {
+function textLog(linesMax = 100, linesPerSMax = 100) {
   const gate = new Gate();
-  return { gate, log: new Log(gate, { format: "text", linesMax }) };
+  return { gate, log: new Log(gate, { format: "text", linesMax, linesPerSMax }) };
 }
 
 describe("Log", () => {
@@ -45,15 +45,43 @@ describe("Log", () => {
     const { gate, log } = textLog(3);
     log.event("first", {});
     await sleep(0);
-    for (let i = 0; i < 10; i++) log.event("later", { i });
+    for (let i = 0; i < 10; i++) log.event(`later-${i}`, {});
     await log.close(10);
     assertEquals(gate.text, "");
     gate.open();
     await log.close(1000);
-    assertEquals(gate.lines, ["first", "later i=0", "later i=1", "later i=2", "dropped lines=7"]);
+    assertEquals(gate.lines, ["first", "later-0", "later-1", "later-2", "dropped lines=7"]);
     log.event("last", {});
     await log.close(1000);
     assertEquals(gate.lines.at(-1), "last");
+  });
+
+  it("keeps half of the waiting lines free for what the server says of itself", async () => {
+    const { gate, log } = textLog(10);
+    for (let i = 0; i < 20; i++) log.clientEvent(`10.0.0.${i}`, "connected", { i });
+    for (let i = 0; i < 5; i++) log.event("journal-failed", { i });
+    await log.close(10);
+    gate.open();
+    await log.close(1000);
+    assertEquals(gate.lines, [
+      ...[0, 1, 2, 3, 4].map((i) => `connected i=${i}`),
+      ...[0, 1, 2, 3, 4].map((i) => `journal-failed i=${i}`),
+      "dropped lines=15",
+    ]);
+  });
+
+  it("lets clients cause a number of lines a second, of which 10 s may come at once", async () => {
+    const { gate, log } = textLog(10_000, 2);
+    gate.open();
+    for (let i = 0; i < 100; i++) log.clientEvent(`10.0.0.${i}`, "connected", { i });
+    log.event("journal-failed", {});
+    await log.close(1000);
+    assertEquals(gate.lines.length, 20 + 2);
+    assertEquals(gate.lines.slice(-2), ["journal-failed", "dropped lines=80"]);
+    await sleep(600);
+    log.clientEvent("10.0.0.1", "connected", {});
+    await log.close(1000);
+    assertEquals(gate.lines.at(-1), "connected");
   });
 
   it("loses the lines of a write that fails, and writes the next ones", async () => {
@@ -68,7 +96,7 @@ describe("Log", () => {
         return Promise.resolve(bytes.length);
       },
     };
-    const log = new Log(sink, { format: "text", linesMax: 10 });
+    const log = new Log(sink, { format: "text", linesMax: 10, linesPerSMax: 100 });
     const started = performance.now();
     for (const event of ["lost", "lost-too"]) {
       log.event(event, {});
@@ -90,7 +118,7 @@ describe("Log", () => {
         return Promise.resolve(Math.min(5, bytes.length));
       },
     };
-    const log = new Log(sink, { format: "text", linesMax: 10 });
+    const log = new Log(sink, { format: "text", linesMax: 10, linesPerSMax: 100 });
     log.event("a-long-event", {});
     await log.close(1000);
     assertMatch(text, / a-long-event\n$/);
@@ -109,18 +137,32 @@ describe("Log", () => {
     ]);
   });
 
-  it("keeps at most 1,000 sums, and one for the rest", async () => {
+  it("sums up every kind of event from one network", async () => {
+    const { gate, log } = textLog();
+    gate.open();
+    for (let i = 0; i < 8; i++) log.clientEvent(`2001:db8:1:2::${i}`, "came-back", { i });
+    for (let i = 0; i < 7; i++) log.event("journal-failed", { i });
+    await log.close(1000);
+    assertEquals(gate.lines, [
+      ...[0, 1, 2, 3, 4].map((i) => `came-back i=${i}`),
+      ...[0, 1, 2, 3, 4].map((i) => `journal-failed i=${i}`),
+      'came-back-again address="2001:db8:1:2::/64" times=3',
+      "journal-failed-again times=2",
+    ]);
+  });
+
+  it("keeps at most 400 sums, and one for the rest", async () => {
     const { gate, log } = textLog(10_000);
     gate.open();
-    for (let i = 0; i < 3000; i++) log.refused(`address-${i}`, "http", {});
+    for (let i = 0; i < 900; i++) log.refused(`address-${i}`, "http", {});
     await log.close(1000);
-    assertEquals(gate.lines.length, 1000 + 5 + 1);
-    assertEquals(gate.lines.at(-1), "refused-again times=1995");
+    assertEquals(gate.lines.length, 400 + 5 + 1);
+    assertEquals(gate.lines.at(-1), "others-again times=495");
   });
 
   it("writes nothing when it is off", async () => {
     const gate = new Gate();
-    const log = new Log(gate, { format: "off", linesMax: 10 });
+    const log = new Log(gate, { format: "off", linesMax: 10, linesPerSMax: 100 });
     gate.open();
     log.event("connected", {});
     log.refused("a", "b", {});

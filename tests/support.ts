@@ -24,7 +24,7 @@ export const SILENT: FileListener = {
   logBytes: () => {},
 };
 /** A log that writes nothing. */
-export const SILENT_LOG = new Log(Deno.stderr, { format: "off", linesMax: 0 });
+export const SILENT_LOG = new Log(Deno.stderr, { format: "off", linesMax: 0, linesPerSMax: 100 });
 
 /** The file of a journal, in a folder of its own that is removed with it. */
 export class TempFile implements Disposable {
@@ -118,7 +118,11 @@ function planServer(flags: readonly string[]): Plan {
       return Promise.resolve(bytes.length);
     },
   };
-  return { options, lines, log: new Log(sink, { format: options.log, linesMax: 100_000 }) };
+  return {
+    options,
+    lines,
+    log: new Log(sink, { format: options.log, linesMax: 100_000, linesPerSMax: 100 }),
+  };
 }
 
 function startServer(

@@ -97,8 +97,9 @@ function requireNatsFiles({ natsCreds, natsCa, natsCert, natsKey }: ServerOption
 }
 
 /** The log of a server, on stderr. */
-function openLog({ log: format, logLinesMax: linesMax }: ServerOptions): Log {
-  return new Log(Deno.stderr, { format, linesMax });
+function openLog({ log, logLinesMax, logLinesPerSMax }: ServerOptions): Log {
+  const limits = { linesMax: logLinesMax, linesPerSMax: logLinesPerSMax };
+  return new Log(Deno.stderr, { format: log, ...limits });
 }
 
 async function openStoredChat(options: ServerOptions, context: NatsContext): Promise<Commits> {

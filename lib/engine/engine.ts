@@ -99,7 +99,7 @@ export class Engine {
       if (session !== undefined || at - freeSince < ms) continue;
       if (settings.strict && present.has(address)) continue;
       this.#commits.store({ kind: "forget", user, id, freeSince });
-      this.#log.event("forgotten", { user });
+      this.#log.clientEvent("", "forgotten", { user });
     }
   }
 

@@ -112,7 +112,8 @@ export class ConnectionHandler {
   async run(): Promise<void> {
     const { engine, log } = this.#context;
     const { connection, peer } = this.facts;
-    log.event("connected", { connection, peer });
+    const { address } = this.#connection;
+    log.clientEvent(address, "connected", { connection, peer });
     let reason: string;
     try {
       reason = await this.#serve();
@@ -125,7 +126,8 @@ export class ConnectionHandler {
     this.#outbox.observer?.ended(reason);
     const { bytesIn, bytesOut } = this.facts;
     const commands = this.#commandCount;
-    log.event("disconnected", { connection, peer, reason, commands, bytesIn, bytesOut });
+    const sums = { commands, bytesIn, bytesOut };
+    log.clientEvent(address, "disconnected", { connection, peer, reason, ...sums });
   }
 
   /** The server stops. Commands that arrive are answered until {@link finish}. */

@@ -121,7 +121,7 @@ export class Outbox {
     const { address, peer, session: { count: connection } } = this.#actor;
     if (reply.code === "welcome" || reply.code === "welcome-back") {
       const event = reply.code === "welcome" ? "registered" : "came-back";
-      log.event(event, { connection, peer, user: reply.user });
+      log.clientEvent(address, event, { connection, peer, user: reply.user });
     } else if (isRefusal(reply)) {
       // A receiver that is too long for a name may be the text of a message, which is never logged.
       const isLong = hasMoreSymbols(reply.user ?? "", options.nameSymbolsMax);

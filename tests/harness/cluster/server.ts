@@ -20,7 +20,11 @@ function hashOf(state: ChatState): string {
 /** Serves by the arguments of the command line until SIGTERM. */
 export async function serveCluster([entries, ...flags]: readonly string[]): Promise<void> {
   const options = parseServerOptions(flags);
-  const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
+  const log = new Log(Deno.stderr, {
+    format: options.log,
+    linesMax: options.logLinesMax,
+    linesPerSMax: options.logLinesPerSMax,
+  });
   const failed = (error: Error) => {
     console.error(error.message);
     Deno.exit(1);

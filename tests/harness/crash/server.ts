@@ -34,7 +34,11 @@ export function serveFile(
     checkpointFailed: (error) => console.error(error),
     logBytes: () => {},
   }, schedule);
-  const log = new Log(Deno.stderr, { format: options.log, linesMax: options.logLinesMax });
+  const log = new Log(Deno.stderr, {
+    format: options.log,
+    linesMax: options.logLinesMax,
+    linesPerSMax: options.logLinesPerSMax,
+  });
   const chat = openChat(settingsOf(options), {
     read: () => journal.read(),
     commit: commitBy((entries) => journal.commit(entries)),

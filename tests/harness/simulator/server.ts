@@ -34,6 +34,7 @@ const SNAPSHOT_ENTRIES = 6;
 const SILENT = new Log({ write: (bytes) => Promise.resolve(bytes.length) }, {
   format: "off",
   linesMax: 0,
+  linesPerSMax: 100,
 });
 
 /** Deliberate faults. The tests use them to check that the simulator finds faults. */

@@ -31,6 +31,7 @@ export interface Faults {
 const SILENT = new Log({ write: (bytes) => Promise.resolve(bytes.length) }, {
   format: "off",
   linesMax: 0,
+  linesPerSMax: 100,
 });
 
 /** After this many rounds of the runtime all promises that are ready have run. */
