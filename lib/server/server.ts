@@ -24,6 +24,11 @@ import { userOf } from "../chat/users.ts";
 
 /** At most this many connections wait to be accepted: all clients of a class may start at once. */
 const BACKLOG_MAX = 4_096;
+/**
+ * After this many connections were accepted the event loop turns: the runtime would deliver all that
+ * wait, up to BACKLOG_MAX, before it delivers what came on open ones.
+ */
+const ACCEPTS_PER_TURN_MAX = 16;
 /** After a failed `accept` the next try is this much later (ms). */
 const ACCEPT_AGAIN_MS = 200;
 /** At most this many refused connections at a time are told why; further ones are only closed. */
@@ -137,8 +142,9 @@ export class Server {
 
   async #accept(): Promise<void> {
     const { log, options: { strict } } = this.#context;
-    while (!this.#stopping) {
+    for (let accepted = 1; !this.#stopping; accepted++) {
       try {
+        if (accepted % ACCEPTS_PER_TURN_MAX === 0) await sleep(0);
         const connection = new TcpConnection(await this.#listener.accept(), !strict);
         // This server may have fallen behind while it waited for a connection: that one waits too.
         while (this.isBehind && !this.#stopping) await sleep(BEHIND_CHECK_MS);
