@@ -315,7 +315,7 @@ async function idleMemory(): Promise<Figure> {
     const note = `needs \`ulimit -n ${IDLE_CONNECTIONS + 100}\``;
     return { name, value: NaN, unit: "KB", note };
   }
-  await using chat = await startChat();
+  await using chat = await startChat("--connections-per-address-max", `${IDLE_CONNECTIONS}`);
   await sleep(1000 * REST_S);
   const before = residentBytes(chat.pid);
   for (let i = 0; i < IDLE_CONNECTIONS; i++) connect(chat.hostname, chat.port);
@@ -343,7 +343,7 @@ function text(i: number): string {
 
 /** The memory that stays when 1,000 users have sent, received and left. */
 export async function leftover(): Promise<Figure[]> {
-  await using chat = await startChat();
+  await using chat = await startChat("--connections-per-address-max", `${IDLE_CONNECTIONS}`);
   await sleep(1000 * REST_S);
   const before = residentBytes(chat.pid);
   const client = new BlockingClient(chat);

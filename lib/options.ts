@@ -68,7 +68,7 @@ export const SERVER_FLAGS = {
     0,
     0,
     1_000_000,
-    "open connections from one IP address; 0: no limit",
+    "open connections from one IP address or IPv6 /64; 0: a tenth of --connections-max",
   ),
   proxyProtocol: networks("proxies that send the user's address in a PROXY protocol v2 header"),
   http: port("the port of the web page, health and metrics; 0 picks a free one"),

@@ -15,7 +15,13 @@ import { encodeFrame } from "../protocol/frame.ts";
 import { openPort } from "./listen.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
-import { isWithin, type Network, parseNetworks, type SocketAddress } from "../protocol/ip.ts";
+import {
+  isWithin,
+  type Network,
+  parseNetworks,
+  shareNetwork,
+  type SocketAddress,
+} from "../protocol/ip.ts";
 import type { ServerOptions } from "../options.ts";
 import { replyText } from "../protocol/reply.ts";
 import { readProxyHeader, TcpConnection } from "./tcp.ts";
@@ -31,10 +37,12 @@ const BACKLOG_MAX = 4_096;
 const ACCEPTS_PER_TURN_MAX = 16;
 /** After a failed `accept` the next try is this much later (ms). */
 const ACCEPT_AGAIN_MS = 200;
-/** At most this many refused connections at a time are told why; further ones are only closed. */
+/** At most this many refused connections are open; the next one takes the place of the oldest. */
 const REFUSING_MAX = 100;
 /** A refused connection is closed this long after it was told why (ms). */
 const REFUSING_MS = 2_000;
+/** At most this many connections of proxies are open whose header has not come. */
+const ARRIVING_MAX = 1_000;
 /** When the server stops, connections that are still open after this long are closed (ms). */
 const STOP_MS_MAX = 4_000;
 /** A server that is behind the other members checks at this interval whether it still is (ms). */
@@ -50,7 +58,10 @@ export class Server {
   readonly #commits: Commits;
   readonly #listener: Deno.TcpListener;
   readonly #handlers = new Map<ConnectionHandler, Promise<void>>();
-  readonly #perAddress = new Map<string, number>();
+  /** Open connections of each network that has a share of its own. */
+  readonly #perNetwork = new Map<string, number>();
+  /** The share: at most this many connections come from one network. */
+  readonly #networkMax: number;
   readonly #refusing = new Set<Connection>();
   readonly #proxies: readonly Network[];
   /** Connections of proxies whose header has not come yet. */
@@ -72,6 +83,8 @@ export class Server {
     this.#context = { engine, options, log, fairness, meter };
     this.#commits = commits;
     this.#proxies = parseNetworks(options.proxyProtocol);
+    const { connectionsMax, connectionsPerAddressMax } = options;
+    this.#networkMax = connectionsPerAddressMax || Math.ceil(connectionsMax / 10);
     engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };
@@ -161,9 +174,10 @@ export class Server {
 
   /** Admits a connection, but one of a proxy only when its header has come. */
   #welcome(connection: Connection): void {
-    const isProxy = isWithin(this.#proxies, connection.address);
-    if (isProxy && !this.#isFull && !this.#stopping) this.#awaitHeader(connection);
-    else this.admit(connection);
+    if (!isWithin(this.#proxies, connection.address) || this.#stopping) this.admit(connection);
+    else if (this.#isFull) this.#refuse(connection, "connections-max");
+    else if (this.#arriving.size >= ARRIVING_MAX) this.#refuse(connection, "arriving-max");
+    else this.#awaitHeader(connection);
   }
 
   async #awaitHeader(connection: Connection): Promise<void> {
@@ -207,21 +221,15 @@ export class Server {
   /** Serves a connection. One over a limit is told so, and closed. */
   admit(connection: Connection): void {
     if (this.#stopping) return closeQuietly(connection);
-    const { address, peer } = connection;
-    const { connectionsPerAddressMax } = this.#context.options;
-    const fromAddress = this.#perAddress.get(address) ?? 0;
-    const isFull = this.#isFull;
-    if (isFull || (connectionsPerAddressMax > 0 && fromAddress >= connectionsPerAddressMax)) {
-      const limit = isFull ? "connections-max" : "connections-per-address-max";
-      this.#context.log.refused(address, limit, { peer, connections: this.#connectionCount });
-      this.#refuse(connection);
-      return;
-    }
+    const network = shareNetwork(connection.address);
+    const open = this.#perNetwork.get(network) ?? 0;
+    if (this.#isFull) return this.#refuse(connection, "connections-max");
+    if (open >= this.#networkMax) return this.#refuse(connection, "connections-per-address-max");
     // A session without a member could never end.
     if (this.#commits.member === undefined) return closeQuietly(connection);
     const handler = new ConnectionHandler(connection, this.#context);
-    this.#perAddress.set(address, fromAddress + 1);
-    this.#handlers.set(handler, handler.run().then(() => this.#remove(handler, address)));
+    this.#perNetwork.set(network, open + 1);
+    this.#handlers.set(handler, handler.run().then(() => this.#remove(handler, network)));
     for (const notify of this.onNext) notify(handler);
     this.onNext.clear();
   }
@@ -252,21 +260,31 @@ export class Server {
     return this.#handlers.keys().find(({ facts }) => facts.connection === connection);
   }
 
-  #remove(handler: ConnectionHandler, address: string): void {
+  #remove(handler: ConnectionHandler, network: string): void {
     const { bytesIn, bytesOut } = handler.facts;
     this.#endedBytes.in += bytesIn;
     this.#endedBytes.out += bytesOut;
     this.#handlers.delete(handler);
-    const left = this.#perAddress.get(address)! - 1;
-    if (left === 0) this.#perAddress.delete(address);
-    else this.#perAddress.set(address, left);
+    const left = this.#perNetwork.get(network)! - 1;
+    if (left === 0) this.#perNetwork.delete(network);
+    else this.#perNetwork.set(network, left);
   }
 
-  /** Closes a connection over a limit; in default mode its client is told why. */
-  async #refuse(connection: Connection): Promise<void> {
-    if (this.#context.options.strict || this.#refusing.size >= REFUSING_MAX) {
-      return closeQuietly(connection);
+  /** Closes a connection over a limit; in default mode its client is told that the server is full. */
+  #refuse(connection: Connection, limit: string): void {
+    const { log, options: { strict } } = this.#context;
+    const { address, peer } = connection;
+    log.refused(address, limit, { peer, connections: this.#connectionCount });
+    if (strict) return closeQuietly(connection);
+    const [oldest] = this.#refusing;
+    if (this.#refusing.size >= REFUSING_MAX) {
+      this.#refusing.delete(oldest!);
+      closeQuietly(oldest!);
     }
+    this.#tellFull(connection);
+  }
+
+  async #tellFull(connection: Connection): Promise<void> {
     this.#refusing.add(connection);
     const deadline = new Deadline(() => closeQuietly(connection));
     deadline.set(REFUSING_MS);

@@ -147,23 +147,24 @@ describe("a server under load", () => {
       const idle = Math.min(IDLE, await openFilesMax() - OTHER_FILES);
       assert(idle > 0, "a process may open too few files here");
       if (idle < IDLE) console.log(`Only ${idle} idle connections: the limit of open files is low`);
-      await using server = serve("--connections-max", String(idle + 2), "--idle-timeout-s", "600");
-      const logged = (event: string) =>
-        server.lines.filter((line) => line.includes(` ${event} `)).length;
+      await using server = serve(
+        ...["--connections-max", `${idle + 2}`, "--connections-per-address-max", `${idle + 2}`],
+        ...["--idle-timeout-s", "600"],
+      );
+      const isOpen = (connections: number) => () => server.server.facts.connections === connections;
       using alice = await Peer.connect(server.port);
       using bob = await Peer.connect(server.port);
       assertEquals(await alice.ask("register", "Alice"), "Hello, Alice");
       assertEquals(await bob.ask("register", "Bob"), "Hello, Bob");
 
       const peers = await IdlePeers.connect(server.port, idle);
-      await until(() => logged("connected") === idle + 2, "all idle peers are connected");
-      assertEquals(logged("disconnected"), 0);
+      await until(isOpen(idle + 2), "all idle peers are connected");
       using surplus = await Peer.connect(server.port);
       assertEquals(await surplus.frame(), "Server is full!");
       await chat(alice, bob, 100);
 
       await peers.leave();
-      await until(() => logged("disconnected") === idle, "all idle peers are disconnected");
+      await until(isOpen(2), "all idle peers are disconnected");
       using late = await Peer.connect(server.port);
       assertEquals(await late.ask("users"), "2");
       await chat(alice, bob, 100);

@@ -81,6 +81,30 @@ describe("behind a trusted proxy", () => {
     assertEquals(await again.frame(), "Server is full!");
   });
 
+  itNeeds(NET, "the limit of connections counts a /64 of IPv6 as one address", async () => {
+    await using server = serve("--connections-per-address-max", "1", ...TRUSTED);
+    using al = await connect(server, header(0x21, 0x21, tcp6(DB8, 50_001)));
+    assertEquals(await al.ask("ping"), "pong");
+    using near = await connect(server, header(0x21, 0x21, tcp6(DB8.slice(0, -1) + "2", 50_001)));
+    assertEquals(await near.frame(), "Server is full!");
+    using far = await connect(
+      server,
+      header(0x21, 0x21, tcp6(DB8.replace("0db8", "0db9"), 50_001)),
+    );
+    assertEquals(await far.ask("ping"), "pong");
+  });
+
+  itNeeds(NET, "a proxy has no share of its own", async () => {
+    await using server = serve("--connections-per-address-max", "1", ...TRUSTED);
+    using silent = await Peer.connect(server.port);
+    using slow = await Peer.connect(server.port);
+    await until(() => server.server.facts.connections === 2, "both are accepted");
+    for (const [i, peer] of [silent, slow].entries()) {
+      await peer.write(from(`192.0.2.${i}`));
+      assertEquals(await peer.ask("ping"), "pong");
+    }
+  });
+
   itNeeds(
     NET,
     "commands in one piece with the header are answered, wherever it is cut",

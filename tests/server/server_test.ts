@@ -452,6 +452,32 @@ describe("the limit of connections", () => {
     assert(logHas(server, "reason=connections-per-address-max")());
   });
 
+  itNeeds(NET, "per address is a tenth of all, in strict mode too", async () => {
+    for (const mode of [[], ["--strict"]]) {
+      await using server = serve("--connections-max", "11", ...mode);
+      using first = await Peer.connect(server.port);
+      using second = await Peer.connect(server.port);
+      for (const peer of [first, second]) await peer.ask("users");
+      using third = await Peer.connect(server.port);
+      const told = mode.length > 0 ? undefined : "Server is full!";
+      assertEquals(await third.frame().catch(() => undefined), told);
+      assert(logHas(server, "reason=connections-per-address-max")());
+    }
+  });
+
+  itNeeds(NET, "is told to the next client, whatever refused ones do", async () => {
+    await using server = serve("--connections-max", "1");
+    using first = await Peer.connect(server.port);
+    await first.ask("ping");
+    const hanging: Peer[] = [];
+    for (let i = 0; i < 150; i++) {
+      const peer = await Peer.connect(server.port);
+      hanging.push(peer);
+      assertEquals(await peer.frame(), "Server is full!");
+    }
+    for (const peer of hanging) peer.close();
+  });
+
   itNeeds(NET, "closes a connection above it without a word in strict mode", async () => {
     await using server = serve("--connections-max", "1", "--strict");
     using first = await Peer.connect(server.port);
