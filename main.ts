@@ -51,7 +51,10 @@ function stopOnSignal(stop: (signal: Deno.Signal) => Promise<void>): Promise<voi
       } else if (performance.now() - first > SAME_SIGNAL_MS) Deno.exit(exitCode);
     });
   listen("SIGINT", 130);
-  if (Deno.build.os !== "windows") listen("SIGTERM", 143);
+  if (Deno.build.os === "windows") return promise;
+  listen("SIGTERM", 143);
+  // The terminal was closed. `nohup` ignores this signal, but Deno sets it back.
+  listen("SIGHUP", 129);
   return promise;
 }
 

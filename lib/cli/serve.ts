@@ -1,12 +1,13 @@
 /**
- * `serve`: the chat server with its journal and its page, until SIGTERM or SIGINT. `raise`: raises the
+ * `serve`: the chat server with its journal and its page, until SIGTERM, SIGINT or SIGHUP. `raise`: raises the
  * rules of a chat that several servers share.
  */
+import { within } from "../clock.ts";
 import { settingsOf } from "../chat/settings.ts";
 import type { NatsContext } from "../engine/cluster.ts";
 import type { Commits } from "../engine/commits.ts";
 import { openChat } from "../engine/local_commits.ts";
-import { messageOf, UsageError } from "../errors.ts";
+import { ExitError, messageOf, UsageError } from "../errors.ts";
 import { helpLines, printHelp } from "../flags.ts";
 import { type Journal, memoryJournal } from "../journal/journal.ts";
 import { Log } from "../log.ts";
@@ -35,6 +36,11 @@ const ABOUT_RAISE =
   `Make all servers that share a chat in NATS decide by the rules of this release, if all of them know
 these rules: ${PROGRAM} raise --journal URLS, with the flags that the servers were started with`;
 
+/**
+ * A stop that is not over after this time (ms) ends the process; `docker stop` would kill it 0.5 s
+ * later.
+ */
+const STOP_MS_MAX = 9_500;
 /** A stop waits at most this long (ms) until the last lines of the log are written. */
 const LAST_LINES_MS = 300;
 
@@ -52,7 +58,8 @@ export interface Program {
  * `ExitError` where the server can't start.
  *
  * A stop answers what has arrived and closes everything: the connections (at most 4 s), the journal (2 s
- * each for a last batch and a last snapshot), the page (1 s), the log (0.3 s).
+ * each for a last batch and a last snapshot), the page (1 s), the log (0.3 s), and never takes longer than
+ * STOP_MS_MAX.
  */
 export async function serve(args: string[], program: Program): Promise<void> {
   const options = parseServerOptions(args);
@@ -70,13 +77,29 @@ export async function serve(args: string[], program: Program): Promise<void> {
   collectAtRest();
   const stopped = program.stopOnSignal(async (signal) => {
     log.event("stopping", { signal });
-    await server.stop();
-    await http?.stop();
+    await endWithin(STOP_MS_MAX, log, program, async () => {
+      await server.stop();
+      await http?.stop();
+    });
     log.event("stopped", {});
     await log.close(LAST_LINES_MS);
   });
   await announce(options, server.address, http?.url);
   await stopped;
+}
+
+/** Runs `stop`. If it takes longer than `ms` milliseconds, logs that and ends the program. */
+export async function endWithin(
+  ms: number,
+  log: Log,
+  { fail }: Pick<Program, "fail">,
+  stop: () => Promise<void>,
+): Promise<void> {
+  const isOver = await within(ms, stop().then(() => true));
+  if (isOver) return;
+  log.event("stop-timeout", { seconds: ms / 1_000 });
+  await log.close(LAST_LINES_MS);
+  fail(new ExitError(`The stop was not over after ${ms / 1_000} s, so the server ends without it`));
 }
 
 /**

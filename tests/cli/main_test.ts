@@ -194,7 +194,7 @@ describe("main.ts", () => {
     );
   }
 
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     itNeeds(NEEDS, `answers what has arrived on ${signal}, and exits with 0`, async () => {
       await using server = await ServerProcess.start();
       using peer = await Peer.connect(server.port);
