@@ -83,6 +83,14 @@ export class Terminal implements AsyncDisposable {
     await tmux("send-keys", "-t", `${this.#session}:`, ...keys);
   }
 
+  /** Sends a signal to the client. */
+  async signal(name: string): Promise<void> {
+    const shell = await tmux("display-message", "-p", "-t", `${this.#session}:`, "#{pane_pid}");
+    const script = `kill -${name} $(pgrep -P ${shell.trimEnd()})`;
+    const { success } = await new Deno.Command("sh", { args: ["-c", script] }).output();
+    assert(success, `the client did not get ${name}`);
+  }
+
   /** Types a line and presses Enter. */
   async enter(line: string): Promise<void> {
     await this.type(line);

@@ -211,6 +211,31 @@ describe("the terminal client", () => {
     });
   }
 
+  for (const [signal, code] of [["INT", 130], ["TERM", 143], ["HUP", 129]] as const) {
+    itNeeds(TERMINAL, `leaves the terminal as it was at SIG${signal}`, async () => {
+      await using server = await serverProcess(0);
+      await using bob = await Terminal.enter(server.port, "Bob");
+      await bob.signal(signal);
+      assertEquals(await bob.code(), code);
+      await bob.paste("typed");
+      await bob.showsLast(`exit code: ${code}`, "typed");
+    });
+  }
+
+  itNeeds(TERMINAL, "frees the terminal at Ctrl-Z, and takes it back when it goes on", async () => {
+    await using server = await serverProcess(0);
+    await using bob = await Terminal.enter(server.port, "Bob");
+    const hint = "Ctrl-Z once more pauses the client, Enter goes on";
+    await bob.press("C-z");
+    await bob.paste("by the terminal");
+    await bob.showsLast(hint, "by the terminal");
+    await bob.press("C-u");
+    await bob.signal("CONT");
+    await bob.showsPart("\n>");
+    await bob.paste("/us\ners");
+    await bob.showsPart("> /us ers");
+  });
+
   itNeeds(TERMINAL, "comes back when the server was killed and starts again", async () => {
     const first = await serverProcess(0);
     const { port } = first;
