@@ -1,10 +1,10 @@
 /** The terminal client in a pseudo-terminal, as people use it. */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { after, describe } from "@std/testing/bdd";
 import { itNeeds } from "../needs.ts";
 import { Peer } from "../peer.ts";
 import { serve } from "../support.ts";
-import { ServerProcess } from "./program.ts";
+import { MAIN, ServerProcess } from "./program.ts";
 import { closeTerminals, greeting, Terminal } from "./terminal.ts";
 
 const TERMINAL = { permissions: ["net", "run", "read", "write"], programs: ["tmux"] } as const;
@@ -140,6 +140,32 @@ describe("the terminal client", () => {
     await bob.showsPart("Alice: plain");
     assertEquals((await bob.screen("-e"))[1], "Alice: plain");
   });
+
+  itNeeds(
+    { permissions: ["net", "run"], programs: ["script"] },
+    "gets no escape sequences where TERM is dumb, which it may know",
+    async () => {
+      await using server = serve();
+      const client = [Deno.execPath(), "run", "--quiet", "--allow-net", "--allow-env=TERM", MAIN]
+        .concat(["client", "Bob", "--connect", `127.0.0.1:${server.port}`]).join(" ");
+      for (const [term, hasEscapes] of [["dumb", false], ["xterm", true]] as const) {
+        const child = new Deno.Command("script", {
+          args: ["-qec", client, "/dev/null"],
+          env: { TERM: term },
+          stdin: "piped",
+          stdout: "piped",
+          stderr: "null",
+        }).spawn();
+        const input = child.stdin.getWriter();
+        await input.write(new TextEncoder().encode("hello\n/quit\n"));
+        const { stdout } = await child.output();
+        input.close().catch(() => {});
+        const shown = new TextDecoder().decode(stdout);
+        assertStringIncludes(shown, "Bob. /help tells what you can type.");
+        assertEquals(shown.includes("\x1b"), hasEscapes, shown);
+      }
+    },
+  );
 
   itNeeds(TERMINAL, "says what is too long by the server's limits, and sends nothing", async () => {
     await using server = serve("--text-symbols-max", "5");
