@@ -19,6 +19,7 @@ import {
   type Values,
   whole,
 } from "./flags.ts";
+import { LENGTH_BYTES } from "./protocol/frame.ts";
 import { shown } from "./text/shell.ts";
 
 /** The flags of the server. */
@@ -78,12 +79,13 @@ export const SERVER_FLAGS = {
   wireTexts: toggle("the wire view shows the texts of messages"),
   wireLinesMax: whole(1_000, 1, 1_000_000, "lines that may wait for a watcher of the wire"),
   watchersMax: whole(20, 1, 10_000, "watchers of the wire at once"),
-  wsBytesMax: whole(
-    65_536,
-    1_024,
-    1_073_741_824,
-    "bytes that may wait on a WebSocket, in each direction",
+  httpConnectionsMax: whole(
+    100,
+    1,
+    1_000_000,
+    "open connections to the web page, without WebSockets",
   ),
+  wsBytesMax: whole(65_536, 1_024, 1_073_741_824, "bytes in a message of a WebSocket"),
   log: choice(["text", "json", "off"], "the format of the log, one line for each event, on stderr"),
   logLinesMax: whole(1_000, 1, 1_000_000, "lines of the log that may wait to be written"),
   logLinesPerSMax: whole(100, 1, 1_000_000, "lines of the log a second that clients may cause"),
@@ -110,6 +112,14 @@ export function parseServerOptions(args: readonly string[]): ServerOptions {
     throw new UsageError("--data and --journal are two places for one chat: choose one of them");
   }
   checkNatsFlags(options);
+  const messageBytes = LENGTH_BYTES + options.frameBytesMax;
+  if (options.http !== "" && options.wsBytesMax < messageBytes) {
+    throw new UsageError(
+      `--ws-bytes-max ${options.wsBytesMax} is too small for --frame-bytes-max ` +
+        `${options.frameBytesMax}: a frame may come in one message of a WebSocket, with its length ` +
+        `of ${LENGTH_BYTES} bytes, so set it to ${messageBytes} or more`,
+    );
+  }
   for (const limit of ["nameSymbolsMax", "textSymbolsMax"] as const) {
     const needed = 4 * options[limit];
     if (needed > options.frameBytesMax) {

@@ -17,6 +17,10 @@ const NATS = ["transport-node", "jetstream", "kv", "obj"].map((name) => `@nats-i
 
 const SLEEP = "node:timers/promises";
 
+const NODE_HTTP = ["buffer", "crypto", "http", "net", "process", "stream", "stream/promises"].map(
+  (name) => `node:${name}`,
+);
+
 /** A wing imports the wings above it in this table, and nothing else. */
 const WINGS: readonly Wing[] = [
   { name: "text", packages: [], isPure: true },
@@ -26,7 +30,7 @@ const WINGS: readonly Wing[] = [
   { name: "journal", packages: [SLEEP, "node:sqlite", "node:tls", "node:zlib", ...NATS] },
   { name: "engine", packages: [SLEEP] },
   { name: "server", packages: [SLEEP, "@std/bytes", "node:buffer", "node:v8", "node:vm"] },
-  { name: "http", packages: ["node:crypto", "prom-client"] },
+  { name: "http", packages: [SLEEP, "@std/bytes", ...NODE_HTTP, "prom-client", "ws"] },
   { name: "client", packages: [], wings: ["text", "protocol", ""] },
   { name: "cli", packages: [SLEEP, "@std/bytes", "node:process", "node:readline", "node:stream"] },
 ];

@@ -113,6 +113,11 @@ describe("parseServerOptions()", () => {
         "--frame-bytes-max 4096 is too small for --text-symbols-max 2000: a symbol takes up to " +
         "4 bytes, so set it to 8000 or more",
       ],
+      [
+        ["--http", "0", "--frame-bytes-max", "65533"],
+        "--ws-bytes-max 65536 is too small for --frame-bytes-max 65533: a frame may come in one " +
+        "message of a WebSocket, with its length of 4 bytes, so set it to 65537 or more",
+      ],
     ] as const
   ) {
     it(`says what is wrong with ${args.join(" ")}`, () => {

@@ -1,66 +1,55 @@
 /** HTTP: the page, WebSockets, the wire view, health and metrics. */
 import { createHash, timingSafeEqual } from "node:crypto";
-import { within } from "../clock.ts";
-import { messageOf } from "../errors.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { isOrigin } from "../flags.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ServerOptions } from "../options.ts";
-import { openPort } from "../server/listen.ts";
 import type { Server } from "../server/server.ts";
 import { counted } from "../text/phrases.ts";
 import { printable } from "../text/printable.ts";
 import { shellWord } from "../text/shell.ts";
-import { formatHost, formatHostPort } from "../protocol/ip.ts";
-import { remoteOf } from "../server/tcp.ts";
+import { formatHost, formatHostPort, type SocketAddress } from "../protocol/ip.ts";
 import type { Remote } from "../server/transport.ts";
-import { webSocketConnection } from "../server/web_socket.ts";
+import { type Answer, json, lastResponse, plain, respond, writeAnswer } from "./answers.ts";
+import { HttpListener, streamOf } from "./http_listener.ts";
 import { WireView } from "./wire_view.ts";
 import { PAGE_FILES } from "./page_files.ts";
-
-const SECURITY_HEADERS = {
-  "content-security-policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
-    "require-trusted-types-for 'script'",
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-  "cache-control": "no-store",
-};
+import { WebSocketConnection, webSocketUpgrader } from "./web_socket.ts";
+import type { Upgrader } from "./ws.ts";
 
 /** A request with a longer URL is refused. */
 const URL_SYMBOLS_MAX = 2_048;
-/** After a failed accept the server listens again after this pause (ms). */
-const LISTEN_AGAIN_MS = 500;
-/** A stop waits at most this long for open requests (ms). */
-const STOP_MS_MAX = 1_000;
+/** A request with more headers is refused. */
+const HEADERS_MAX = 100;
 
 /** Serves HTTP for a chat server. */
 export class HttpServer {
   readonly #server: Server;
-  readonly #log: Log;
   readonly #options: ServerOptions;
   readonly #metrics: Metrics;
   readonly #wireView: WireView;
-  #http: Deno.HttpServer<Deno.NetAddr>;
-  #isStopping = false;
+  readonly #listener: HttpListener;
+  readonly #upgrader: Upgrader;
   /** Origins under which a browser may reach this server, as in `http://localhost:8080`. */
   readonly #origins: ReadonlySet<string>;
-  /** The number of WebSockets with an open TCP connection, also of those that have left the chat. */
-  #openSockets = 0;
-
   /** Listens at once on the port of `--http`. Throws `ExitError` where it can't. */
   constructor(server: Server, options: ServerOptions, metrics: Metrics, log: Log) {
     this.#server = server;
-    this.#log = log;
     this.#options = options;
     this.#metrics = metrics;
     this.#wireView = new WireView(server, options);
     metrics.observe(server);
-    this.#http = this.#listen(Number(options.http));
-    const { port } = this.#http.addr;
+    this.#upgrader = webSocketUpgrader(options.wsBytesMax);
+    this.#upgrader.on("wsClientError", (error, _, request) => {
+      const { message } = error;
+      this.#respondLast(request, plain(400, message, { "sec-websocket-version": "13" }));
+    });
+    this.#listener = new HttpListener(options, log, {
+      request: (request, response) => this.#respond(request, response),
+      upgrade: (request, head) => this.#upgrade(request, head),
+    });
+    const { port } = this.#listener.address;
     const hosts = ["localhost", "127.0.0.1", "[::1]", formatHost(options.httpHostname)];
     const own = hosts.map((host) => new URL(`http://${host}:${port}`).origin);
     const given = options.httpOrigins.split(",").filter((origin) => origin !== "");
@@ -69,53 +58,56 @@ export class HttpServer {
 
   /** The address of the page, as in `http://127.0.0.1:8080/`. */
   get url(): string {
-    return `http://${formatHostPort(this.#http.addr)}/`;
+    return `http://${formatHostPort(this.#listener.address)}/`;
   }
 
-  /** Ends all watchers and requests. To be called when the chat server has stopped. */
+  /**
+   * Ends all watchers, requests and WebSockets, within a bounded time. To be called when the chat
+   * server has stopped.
+   */
   async stop(): Promise<void> {
-    this.#isStopping = true;
     this.#wireView.close();
-    await within(STOP_MS_MAX, this.#http.shutdown());
+    await this.#listener.stop();
   }
 
-  #listen(port: number): Deno.HttpServer<Deno.NetAddr> {
-    const hostname = this.#options.httpHostname;
-    const http = openPort({ hostname, port }, "--http", (address) =>
-      Deno.serve({
-        ...address,
-        onListen: () => {},
-        onError: () => plain(500, "Something went wrong on the server"),
-      }, (request, info) => this.#handle(request, remoteOf(info.remoteAddr))));
-    // A failed accept, as when no file descriptor is free, rejects this promise.
-    http.finished.catch((error) => {
-      this.#log.refused("", "accept-failed", { error: messageOf(error) });
-      this.#listenAgain(http.addr.port);
-    });
-    return http;
-  }
-
-  #listenAgain(port: number): void {
-    setTimeout(() => {
-      if (this.#isStopping) return;
-      try {
-        this.#http = this.#listen(port);
-      } catch {
-        this.#listenAgain(port);
-      }
-    }, LISTEN_AGAIN_MS);
-  }
-
-  async #handle(request: Request, remote: Remote): Promise<Response> {
-    if (request.url.length > URL_SYMBOLS_MAX) return plain(414, "The address is too long");
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return plain(405, "Only GET is answered here", { allow: "GET, HEAD" });
+  async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let answer: Answer;
+    try {
+      const asked = readRequest(request, this.#listener.address);
+      answer = "status" in asked ? asked : await this.#answer(asked);
+    } catch {
+      answer = plain(500, "Something went wrong on the server");
     }
-    const url = URL.parse(request.url);
-    if (url === null) return plain(400, "The address or the host makes no sense");
+    await writeAnswer(response, answer);
+  }
+
+  /** Answers a request to upgrade; the connection ends with the answer. */
+  #respondLast(request: IncomingMessage, answer?: Answer): void {
+    const response = lastResponse(request, streamOf(request));
+    if (answer === undefined) this.#respond(request, response);
+    else writeAnswer(response, answer);
+  }
+
+  /** Makes a WebSocket of a request for one. Another is answered as if it did not ask to upgrade. */
+  #upgrade(request: IncomingMessage, head: Uint8Array): void {
+    const asked = readRequest(request, this.#listener.address);
+    if ("status" in asked || !isForWebSocket(asked)) return this.#respondLast(request);
+    const refusal = this.#refuseUpgrade(asked);
+    if (refusal !== undefined) return this.#respondLast(request, refusal);
+    const stream = streamOf(request);
+    this.#upgrader.handleUpgrade(request, stream, head, (socket) => {
+      this.#listener.leaveHttp(stream);
+      const closed = () => this.#listener.closes(stream);
+      this.#server.admit(new WebSocketConnection(socket, asked.remote, closed));
+    });
+  }
+
+  async #answer(request: HttpRequest): Promise<Answer> {
+    const { headers, url, remote } = request;
     switch (url.pathname) {
       case "/ws":
-        return this.#upgrade(request, remote);
+        return this.#refuseUpgrade(request) ??
+          plain(426, "This address is for a WebSocket", { upgrade: "websocket" });
       case "/healthz":
         return this.#health();
       case "/settings.json": {
@@ -124,13 +116,13 @@ export class HttpServer {
       }
       case "/metrics": {
         const { registry } = this.#metrics;
-        return this.#denyAccess(request, url, remote) ??
+        return this.#denyAccess(headers, url, remote) ??
           respond(200, await registry.metrics(), registry.contentType);
       }
       case "/wire":
-        return this.#denyAccess(request, url, remote) ?? this.#watch(request, url.searchParams);
+        return this.#denyAccess(headers, url, remote) ?? this.#watch(request);
       case "/wire/connections":
-        return this.#denyAccess(request, url, remote) ?? json(this.#server.connections());
+        return this.#denyAccess(headers, url, remote) ?? json(this.#server.connections());
     }
     const file = PAGE_FILES.get(url.pathname);
     return file === undefined
@@ -138,12 +130,13 @@ export class HttpServer {
       : respond(200, file.text, `${file.type}; charset=utf-8`);
   }
 
-  #health(): Response {
+  #health(): Answer {
     const { trouble } = this.#server;
     return trouble === undefined ? plain(200, "It serves") : plain(503, `Not now: ${trouble}`);
   }
 
-  #upgrade(request: Request, remote: Remote): Response {
+  /** The refusal of a request for a WebSocket, if any. */
+  #refuseUpgrade(request: HttpRequest): Answer | undefined {
     const origin = request.headers.get("origin");
     if (origin !== null && !this.#origins.has(origin)) {
       return plain(
@@ -151,35 +144,16 @@ export class HttpServer {
         `A page from ${printable(origin)} may not chat here: ${adviceOn(origin)}`,
       );
     }
-    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
-      return plain(426, "This address is for a WebSocket", { upgrade: "websocket" });
-    }
-    if (this.#openSockets >= this.#options.connectionsMax) return plain(503, "The server is full");
-    if (this.#server.isBehind) {
-      return plain(503, "The server has not read yet what other servers did: try again");
-    }
-    try {
-      const { socket, response } = Deno.upgradeWebSocket(request);
-      this.#admit(socket, remote);
-      return response;
-    } catch (error) {
-      return plain(400, messageOf(error));
-    }
+    // Not a WebSocket at all: that comes first.
+    if (!isForWebSocket(request)) return undefined;
+    return this.#server.isBehind
+      ? plain(503, "The server has not read yet what other servers did: try again")
+      : undefined;
   }
 
-  #admit(socket: WebSocket, remote: Remote): void {
-    const bytesMax = this.#options.wsBytesMax;
-    // A WebSocket whose client has gone before it opened fires no event.
-    socket.addEventListener("open", () => {
-      this.#openSockets++;
-      socket.addEventListener("close", () => this.#openSockets--);
-      this.#server.admit(webSocketConnection(socket, { ...remote, bytesMax }));
-    });
-  }
-
-  #watch({ method }: Request, params: URLSearchParams): Response {
+  #watch({ method, url }: HttpRequest): Answer {
     if (method === "HEAD") return plain(405, "HEAD is not answered here: the events are the body");
-    const connection = params.get("connection");
+    const connection = url.searchParams.get("connection");
     const { size } = this.#wireView;
     if (size >= this.#options.watchersMax) {
       return plain(503, `${counted(size, "watcher")} already, and --watchers-max allows no more`);
@@ -196,7 +170,7 @@ export class HttpServer {
    * The refusal of a request for metrics or the wire view; `undefined` where it may see them: with
    * the token of `--admin-token`, or without such a token from this machine.
    */
-  #denyAccess({ headers }: Request, { origin }: URL, { address }: Remote): Response | undefined {
+  #denyAccess(headers: Headers, { origin }: URL, { address }: Remote): Answer | undefined {
     const { adminToken } = this.#options;
     if (adminToken !== "") {
       const given = /^Bearer (.*)$/i.exec(headers.get("authorization") ?? "")?.[1];
@@ -216,6 +190,47 @@ export class HttpServer {
   }
 }
 
+/** A request that was read. */
+interface HttpRequest {
+  readonly method: string | undefined;
+  readonly url: URL;
+  readonly headers: Headers;
+  readonly remote: Remote;
+}
+
+/** Reads a request to the server at `address`; the refusal of one that makes no sense here. */
+function readRequest(request: IncomingMessage, address: SocketAddress): HttpRequest | Answer {
+  const { method, url: target = "", rawHeaders } = request;
+  if (target.length > URL_SYMBOLS_MAX) return plain(414, "The address is too long");
+  if (method !== "GET" && method !== "HEAD") {
+    return plain(405, "Only GET is answered here", { allow: "GET, HEAD" });
+  }
+  if (rawHeaders.length > 2 * HEADERS_MAX) return plain(400, `More than ${HEADERS_MAX} headers`);
+  const { host = formatHostPort(address) } = request.headers;
+  const isPath = target.startsWith("/");
+  // A host with a path would move the path of the request behind its own.
+  const url = /[/?#@\\]/.test(host) ? null : URL.parse(isPath ? `http://${host}${target}` : target);
+  if (url === null || url.host === "") return plain(400, "The address or the host makes no sense");
+  return { method, url, headers: headersOf(request), remote: remoteOf(request) };
+}
+
+/** The headers of a request. The values of a name that came several times are joined by commas. */
+function headersOf({ rawHeaders }: IncomingMessage): Headers {
+  const headers = new Headers();
+  for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i]!, rawHeaders[i + 1]!);
+  return headers;
+}
+
+/** The other end of the connection of a request. */
+function remoteOf(request: IncomingMessage): Remote {
+  return streamOf(request).remote;
+}
+
+/** Does a request ask for a WebSocket? */
+function isForWebSocket({ headers, url }: HttpRequest): boolean {
+  return url.pathname === "/ws" && headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
 /** How a page of this origin may use the server, as the end of a sentence. */
 function adviceOn(origin: string): string {
   if (isOrigin(origin)) return `start the server with --http-origins ${shellWord(origin)}`;
@@ -228,24 +243,4 @@ function adviceOn(origin: string): string {
 function isEqualSecret(given: string, expected: string): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(given), digest(expected));
-}
-
-function respond(
-  status: number,
-  body: BodyInit,
-  type: string,
-  headers: Record<string, string> = {},
-): Response {
-  return new Response(body, {
-    status,
-    headers: { ...SECURITY_HEADERS, "content-type": type, ...headers },
-  });
-}
-
-function plain(status: number, sentence: string, headers: Record<string, string> = {}): Response {
-  return respond(status, `${sentence}\n`, "text/plain; charset=utf-8", headers);
-}
-
-function json(value: unknown): Response {
-  return respond(200, JSON.stringify(value), "application/json");
 }

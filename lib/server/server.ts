@@ -303,7 +303,7 @@ export class Server {
 }
 
 /** Has the client left before its connection was accepted? */
-function isGone(error: unknown): boolean {
+export function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.NotConnected ||
     error instanceof Deno.errors.ConnectionAborted ||
     error instanceof Deno.errors.ConnectionReset;

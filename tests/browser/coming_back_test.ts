@@ -29,7 +29,14 @@ describe("the page", () => {
   });
 
   itNeeds(CHROMIUM, "has the newest part of a long history after a reload", async () => {
-    await using server = serveWeb("--text-symbols-max", "90000", "--frame-bytes-max", "400000");
+    await using server = serveWeb(
+      "--text-symbols-max",
+      "90000",
+      "--frame-bytes-max",
+      "400000",
+      "--ws-bytes-max",
+      "400004",
+    );
     await using al = await Visitor.open(server.url);
     await join(al.page, "Al");
     using bob = await Peer.connect(server.port);

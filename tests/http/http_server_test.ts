@@ -1,11 +1,12 @@
 /** The answers to HTTP requests: the page, health, settings, and who may see the rest. */
+import { concat } from "@std/bytes";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { memoryJournal } from "../../lib/journal/journal.ts";
 import { makeBundle, readBundle } from "./page_bundle.ts";
 import { itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
-import { serveWeb, serveWebOn, until } from "../support.ts";
+import { serveWeb, serveWebOn, type TestWeb, until } from "../support.ts";
 import { get, request } from "./requests.ts";
 
 describe("the health of a server", () => {
@@ -137,6 +138,91 @@ describe("HTTP", () => {
     ) assertStringIncludes(await request(server, ...lines), `HTTP/1.1 ${expected}`);
     assertEquals((await get(`${server.url}/healthz`)).status, 200);
     assertEquals((await get(`${server.url}/wire?connection=1`)).status, 404);
+  });
+
+  /** The bytes that come on a connection until it ends. */
+  async function rest(conn: Deno.TcpConn): Promise<string> {
+    const pieces: Uint8Array[] = [];
+    try {
+      for await (const piece of conn.readable) pieces.push(piece);
+    } catch {
+      // A connection that is destroyed with unread bytes is reset.
+    }
+    return new TextDecoder().decode(concat(pieces));
+  }
+
+  /** A connection on which this was sent. */
+  async function sent({ web }: TestWeb, text: string): Promise<Deno.TcpConn> {
+    const { hostname, port } = new URL(web.url);
+    const conn = await Deno.connect({ hostname, port: Number(port) });
+    await conn.write(new TextEncoder().encode(text));
+    return conn;
+  }
+
+  itNeeds(NET, "answers what is no request with 400, and what is too long with 431", async () => {
+    await using server = serveWeb("--command-timeout-s", "0.3");
+    assertMatch(
+      await rest(await sent(server, "nonsense\r\n\r\n")),
+      /^HTTP\/1.1 400 Bad Request\r\n/,
+    );
+    const long = `GET / HTTP/1.1\r\nHost: a\r\nX: ${"y".repeat(50_000)}\r\n\r\n`;
+    assertMatch(await rest(await sent(server, long)), /^HTTP\/1.1 431 /);
+  });
+
+  const SLOW = {
+    "is silent": "",
+    "sends headers for ever": "GET / HTTP/1.1\r\nHost: a\r\n",
+    "sends a body for ever": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n",
+    "asks to upgrade and never ends": "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n",
+    "is silent after an answer": "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+  };
+  for (const [what, text] of Object.entries(SLOW)) {
+    itNeeds(NET, `closes a connection that ${what}`, async () => {
+      await using server = serveWeb("--command-timeout-s", "0.3");
+      using conn = await sent(server, text);
+      // It goes on sending; that gives it no more time.
+      const trickle = setInterval(() => conn.write(Uint8Array.of(0x61)).catch(() => {}), 50);
+      if (text === "" || text.endsWith("\r\n\r\n") && !text.startsWith("POST")) {
+        clearInterval(trickle);
+      }
+      await rest(conn).finally(() => clearInterval(trickle));
+    });
+  }
+
+  itNeeds(
+    NET,
+    "closes the connection that has been silent for longest over the limit",
+    async () => {
+      await using server = serveWeb("--http-connections-max", "3");
+      const idle = [await sent(server, ""), await sent(server, ""), await sent(server, "")];
+      assertEquals(
+        await request(server, "GET /healthz HTTP/1.1", "Host: a"),
+        "HTTP/1.1 200 OK It serves",
+      );
+      assertEquals(await rest(idle[0]!), "");
+      for (const conn of idle.slice(1)) conn.close();
+    },
+  );
+
+  itNeeds(NET, "answers a request whose client has ended its side", async () => {
+    await using server = serveWeb();
+    using conn = await sent(server, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    await conn.closeWrite();
+    assertMatch(await rest(conn), /^HTTP\/1.1 200 OK\r\n[^]*It serves\n$/);
+  });
+
+  itNeeds(NET, "answers one request at a time, and ends a connection with more", async () => {
+    await using server = serveWeb("--command-timeout-s", "0.3");
+    const asked = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
+    using conn = await sent(server, asked);
+    assertEquals((await rest(conn)).match(/HTTP\/1.1 200 OK/g)?.length, 1);
+  });
+
+  itNeeds(NET, "serves a request with an upgrade that it does not know", async () => {
+    await using server = serveWeb();
+    const lines = ["Host: a", "Upgrade: h2c", "Connection: Upgrade"];
+    const answer = await request(server, "GET /healthz HTTP/1.1", ...lines);
+    assertEquals(answer, "HTTP/1.1 200 OK It serves");
   });
 
   itNeeds(NET, "tells the page the limits of the chat", async () => {
