@@ -20,7 +20,11 @@ import {
   whole,
 } from "./flags.ts";
 import { LENGTH_BYTES } from "./protocol/frame.ts";
+import { counted } from "./text/phrases.ts";
 import { shown } from "./text/shell.ts";
+
+/** A token of the operator has at least this many symbols. */
+const TOKEN_SYMBOLS_MIN = 16;
 
 /** The flags of the server. */
 export const SERVER_FLAGS = {
@@ -75,7 +79,12 @@ export const SERVER_FLAGS = {
   http: port("the port of the web page, health and metrics; 0 picks a free one"),
   httpHostname: host("the address that the web page listens on", "127.0.0.1"),
   httpOrigins: origins("further origins whose pages may chat, separated by commas"),
+  httpProxies: networks("proxies for HTTP that send the user's address in X-Forwarded-For"),
   adminToken: text("TOKEN", "the token for the wire view and metrics; without one: loopback only"),
+  adminTokenFile: text(
+    "FILE",
+    "a file with that token, which other users of this machine can't see",
+  ),
   wireTexts: toggle("the wire view shows the texts of messages"),
   wireLinesMax: whole(1_000, 1, 1_000_000, "lines that may wait for a watcher of the wire"),
   watchersMax: whole(20, 1, 10_000, "watchers of the wire at once"),
@@ -120,6 +129,12 @@ export function parseServerOptions(args: readonly string[]): ServerOptions {
         `of ${LENGTH_BYTES} bytes, so set it to ${messageBytes} or more`,
     );
   }
+  if (options.adminToken !== "") {
+    if (options.adminTokenFile !== "") {
+      throw new UsageError("--admin-token and --admin-token-file are two tokens: choose one");
+    }
+    requireLongToken("The token of --admin-token", options.adminToken);
+  }
   for (const limit of ["nameSymbolsMax", "textSymbolsMax"] as const) {
     const needed = 4 * options[limit];
     if (needed > options.frameBytesMax) {
@@ -130,6 +145,15 @@ export function parseServerOptions(args: readonly string[]): ServerOptions {
     }
   }
   return options;
+}
+
+/** Throws {@link UsageError} where a token is short enough to be guessed; `what` names it. */
+export function requireLongToken(what: string, token: string): void {
+  if (token.length >= TOKEN_SYMBOLS_MIN) return;
+  throw new UsageError(
+    `${what} has ${counted(token.length, "symbol")}, which can be guessed: ` +
+      `make one of ${TOKEN_SYMBOLS_MIN} or more, as openssl rand -hex 16 does`,
+  );
 }
 
 /** Throws where a flag for NATS stands without `--journal`: the chat would not be kept in NATS. */

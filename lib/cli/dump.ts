@@ -26,7 +26,7 @@ export function dump(args: string[]): void {
   const { options, positionals: [path, ...more] } = parseFlags(DUMP_FLAGS, args);
   if (options.help) return printHelp(ABOUT_DUMP, DUMP_FLAGS);
   if (path === undefined || more.length > 0) throw new UsageError("dump takes one argument, FILE");
-  requireFiles(["read", "write"], [path]);
+  requireFiles({ read: [path], write: [path] });
   const found = read(path);
   print(options.json ? JSON.stringify(found, null, 2) : table(found));
 }
@@ -83,7 +83,7 @@ export async function forget(args: string[]): Promise<void> {
   if (path === undefined || shown === undefined || more.length > 0) {
     throw new UsageError("forget takes two arguments, FILE and NAME");
   }
-  requireFiles(["read", "write"], [path]);
+  requireFiles({ read: [path], write: [path] });
   requireExists(path);
   const name = parsePrintableName(shown);
   const journal = SqliteJournal.open(path, {

@@ -42,7 +42,7 @@ export async function inspect(args: string[]): Promise<void> {
   if (more.length > 0) {
     throw new UsageError(`Unexpected ${shown(more[0]!)}: inspect takes one FILE`);
   }
-  if (path !== "-") requireFiles(["read"], [path], []);
+  if (path !== "-") requireFiles({ read: [path], write: [] }, []);
   const input = await read(path);
   const bytes = options.hex ? parseHex(new TextDecoder().decode(input)) : input;
   if (bytes.length === 0) throw new UsageError("There is nothing to inspect: not a byte came");

@@ -12,25 +12,32 @@ const SECRET = /^--admin-token(=.*)?$/s;
 const SECRET_VARIABLE = '"${ADMIN_TOKEN:?}"';
 
 /**
- * Throws {@link UsageError} where the program may not access the files as `names` says. An empty path
- * is no file. The message has the command line that works: with the permissions, and with `more`.
+ * Throws {@link UsageError} where the program may not read or write these files. An empty path is no
+ * file. The message has the command line that works: with the permissions, and with `more`.
  */
 export function requireFiles(
-  names: readonly Access[],
-  paths: readonly string[],
+  needs: Readonly<Record<Access, readonly string[]>>,
   more: readonly string[] = ["--allow-net"],
 ): void {
-  const files = paths.filter((path) => path !== "");
+  const names = (["read", "write"] as const).filter((name) => needs[name].some(isGiven));
+  const files = [...new Set(names.flatMap((name) => needs[name].filter(isGiven)))];
   const isDenied = (name: Access, path: string) =>
+    needs[name].includes(path) &&
     Deno.permissions.querySync({ name, path }).state !== "granted";
   const denied = names.filter((name) => files.some((path) => isDenied(name, path)));
   if (denied.length === 0) return;
   const where = files.filter((path) => names.some((name) => isDenied(name, path)));
   const what = `Not allowed to ${denied.join(" and ")} ${where.map(printable).join(", ")}`;
-  const granted = files.map(grantable);
-  const flags = [...more, ...names.map((name) => `--allow-${name}=${granted.join(",")}`)];
+  const grants = names.map((name) =>
+    `--allow-${name}=${needs[name].filter(isGiven).map(grantable).join(",")}`
+  );
+  const flags = [...more, ...grants];
   const notes = notesOn(files);
   throw new UsageError([`${what}.`, ...notes, `Run: ${commandWith(flags)}`].join(" "));
+}
+
+function isGiven(path: string): boolean {
+  return path !== "";
 }
 
 /** The path, or the nearest folder above it without a comma: Deno splits a list of paths there. */

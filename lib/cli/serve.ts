@@ -11,11 +11,17 @@ import { ExitError, messageOf, UsageError } from "../errors.ts";
 import { helpLines, printHelp } from "../flags.ts";
 import { type Journal, memoryJournal } from "../journal/journal.ts";
 import { Log } from "../log.ts";
-import { parseServerOptions, SERVER_FLAGS, type ServerOptions } from "../options.ts";
+import {
+  parseServerOptions,
+  requireLongToken,
+  SERVER_FLAGS,
+  type ServerOptions,
+} from "../options.ts";
 import { print, PROGRAM } from "../program.ts";
 import { formatHostPort, type SocketAddress } from "../protocol/ip.ts";
 import { collectAtRest } from "../server/gc.ts";
 import { Server } from "../server/server.ts";
+import { printable } from "../text/printable.ts";
 import { requireFiles } from "./permissions.ts";
 
 const USAGE = `a chat server with mailboxes
@@ -62,12 +68,12 @@ export interface Program {
  * STOP_MS_MAX.
  */
 export async function serve(args: string[], program: Program): Promise<void> {
-  const options = parseServerOptions(args);
+  const given = parseServerOptions(args);
   const { version } = program;
-  if (options.help) return print(`asvt-chat ${version}: ${USAGE}`);
-  if (options.version) return print(version);
-  requireFiles(["read", "write"], [options.data]);
-  requireNatsFiles(options);
+  if (given.help) return print(`asvt-chat ${version}: ${USAGE}`);
+  if (given.version) return print(version);
+  requireServerFiles(given);
+  const options = await withToken(given);
   const log = openLog(options);
   const page = options.http === "" ? undefined : await loadPage(version);
   const context = { log, meter: page?.metrics, failed: program.fail };
@@ -110,13 +116,29 @@ export async function raise(args: string[], { fail }: Program): Promise<void> {
   const options = parseServerOptions(args);
   if (options.help) return printHelp(ABOUT_RAISE, SERVER_FLAGS);
   if (options.journal === "") throw new UsageError("raise needs --journal: where the chat is");
-  requireNatsFiles(options);
+  requireServerFiles({ ...options, data: "", adminTokenFile: "" });
   const { raiseRules } = await import("../engine/cluster.ts");
   print(await raiseRules(options, { log: openLog(options), failed: fail }));
 }
 
-function requireNatsFiles({ natsCreds, natsCa, natsCert, natsKey }: ServerOptions): void {
-  requireFiles(["read"], [natsCreds, natsCa, natsCert, natsKey]);
+function requireServerFiles(options: ServerOptions): void {
+  const { data, adminTokenFile, natsCreds, natsCa, natsCert, natsKey } = options;
+  const read = [data, adminTokenFile, natsCreds, natsCa, natsCert, natsKey];
+  requireFiles({ read, write: [data] });
+}
+
+/** The options with the token that the file of `--admin-token-file` holds. */
+async function withToken(options: ServerOptions): Promise<ServerOptions> {
+  const { adminTokenFile } = options;
+  if (adminTokenFile === "") return options;
+  let adminToken: string;
+  try {
+    adminToken = (await Deno.readTextFile(adminTokenFile)).trim();
+  } catch (error) {
+    throw new ExitError(`Cannot read ${printable(adminTokenFile)}: ${messageOf(error)}`);
+  }
+  requireLongToken(`The token in ${printable(adminTokenFile)}`, adminToken);
+  return { ...options, adminToken };
 }
 
 /** The log of a server, on stderr. */

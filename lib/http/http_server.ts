@@ -1,16 +1,13 @@
 /** HTTP: the page, WebSockets, the wire view, health and metrics. */
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isOrigin } from "../flags.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Server } from "../server/server.ts";
 import { counted } from "../text/phrases.ts";
-import { printable } from "../text/printable.ts";
-import { shellWord } from "../text/shell.ts";
-import { formatHost, formatHostPort, type SocketAddress } from "../protocol/ip.ts";
-import type { Remote } from "../server/transport.ts";
+import { formatHostPort, type SocketAddress } from "../protocol/ip.ts";
+import { Access } from "./access.ts";
+import type { Arrival } from "./forwarded.ts";
 import { type Answer, json, lastResponse, plain, respond, writeAnswer } from "./answers.ts";
 import { HttpListener, streamOf } from "./http_listener.ts";
 import { WireView } from "./wire_view.ts";
@@ -31,8 +28,8 @@ export class HttpServer {
   readonly #wireView: WireView;
   readonly #listener: HttpListener;
   readonly #upgrader: Upgrader;
-  /** Origins under which a browser may reach this server, as in `http://localhost:8080`. */
-  readonly #origins: ReadonlySet<string>;
+  readonly #access: Access;
+
   /** Listens at once on the port of `--http`. Throws `ExitError` where it can't. */
   constructor(server: Server, options: ServerOptions, metrics: Metrics, log: Log) {
     this.#server = server;
@@ -49,11 +46,7 @@ export class HttpServer {
       request: (request, response) => this.#respond(request, response),
       upgrade: (request, head) => this.#upgrade(request, head),
     });
-    const { port } = this.#listener.address;
-    const hosts = ["localhost", "127.0.0.1", "[::1]", formatHost(options.httpHostname)];
-    const own = hosts.map((host) => new URL(`http://${host}:${port}`).origin);
-    const given = options.httpOrigins.split(",").filter((origin) => origin !== "");
-    this.#origins = new Set([...own, ...given]);
+    this.#access = new Access(options, this.#listener.address.port, log);
   }
 
   /** The address of the page, as in `http://127.0.0.1:8080/`. */
@@ -98,12 +91,12 @@ export class HttpServer {
     this.#upgrader.handleUpgrade(request, stream, head, (socket) => {
       this.#listener.leaveHttp(stream);
       const closed = () => this.#listener.closes(stream);
-      this.#server.admit(new WebSocketConnection(socket, asked.remote, closed));
+      this.#server.admit(new WebSocketConnection(socket, this.#access.userEnd(asked), closed));
     });
   }
 
   async #answer(request: HttpRequest): Promise<Answer> {
-    const { headers, url, remote } = request;
+    const { url } = request;
     switch (url.pathname) {
       case "/ws":
         return this.#refuseUpgrade(request) ??
@@ -116,13 +109,13 @@ export class HttpServer {
       }
       case "/metrics": {
         const { registry } = this.#metrics;
-        return this.#denyAccess(headers, url, remote) ??
+        return this.#access.denyAdmin(request) ??
           respond(200, await registry.metrics(), registry.contentType);
       }
       case "/wire":
-        return this.#denyAccess(headers, url, remote) ?? this.#watch(request);
+        return this.#access.denyAdmin(request) ?? this.#watch(request);
       case "/wire/connections":
-        return this.#denyAccess(headers, url, remote) ?? json(this.#server.connections());
+        return this.#access.denyAdmin(request) ?? json(this.#server.connections());
     }
     const file = PAGE_FILES.get(url.pathname);
     return file === undefined
@@ -137,13 +130,8 @@ export class HttpServer {
 
   /** The refusal of a request for a WebSocket, if any. */
   #refuseUpgrade(request: HttpRequest): Answer | undefined {
-    const origin = request.headers.get("origin");
-    if (origin !== null && !this.#origins.has(origin)) {
-      return plain(
-        403,
-        `A page from ${printable(origin)} may not chat here: ${adviceOn(origin)}`,
-      );
-    }
+    const refusal = this.#access.denyChat(request);
+    if (refusal !== undefined) return refusal;
     // Not a WebSocket at all: that comes first.
     if (!isForWebSocket(request)) return undefined;
     return this.#server.isBehind
@@ -165,42 +153,16 @@ export class HttpServer {
       ? plain(404, `There is no connection ${connection}: /wire/connections lists them`)
       : respond(200, watcher.stream, "application/x-ndjson");
   }
-
-  /**
-   * The refusal of a request for metrics or the wire view; `undefined` where it may see them: with
-   * the token of `--admin-token`, or without such a token from this machine.
-   */
-  #denyAccess(headers: Headers, { origin }: URL, { address }: Remote): Answer | undefined {
-    const { adminToken } = this.#options;
-    if (adminToken !== "") {
-      const given = /^Bearer (.*)$/i.exec(headers.get("authorization") ?? "")?.[1];
-      if (given !== undefined && isEqualSecret(given, adminToken)) return undefined;
-      const challenge = { "www-authenticate": 'Bearer realm="asvt-chat"' };
-      return plain(401, "This needs the token of --admin-token", challenge);
-    }
-    const isForwarded = headers.has("forwarded") || headers.has("x-forwarded-for");
-    if (isForwarded || !/^(127\.|::1$)/.test(address)) {
-      const sender = isForwarded ? "A request through a proxy" : address;
-      return plain(403, `${sender} may not see this: start the server with --admin-token`);
-    }
-    // DNS rebinding: a foreign page may let its own host name point to this machine.
-    return this.#origins.has(origin)
-      ? undefined
-      : plain(403, `${origin} is no name of this server: ${adviceOn(origin)}`);
-  }
 }
 
 /** A request that was read. */
-interface HttpRequest {
+interface HttpRequest extends Arrival {
   readonly method: string | undefined;
-  readonly url: URL;
-  readonly headers: Headers;
-  readonly remote: Remote;
 }
 
 /** Reads a request to the server at `address`; the refusal of one that makes no sense here. */
 function readRequest(request: IncomingMessage, address: SocketAddress): HttpRequest | Answer {
-  const { method, url: target = "", rawHeaders } = request;
+  const { method, url: target = "", rawHeaders, httpVersion } = request;
   if (target.length > URL_SYMBOLS_MAX) return plain(414, "The address is too long");
   if (method !== "GET" && method !== "HEAD") {
     return plain(405, "Only GET is answered here", { allow: "GET, HEAD" });
@@ -211,7 +173,8 @@ function readRequest(request: IncomingMessage, address: SocketAddress): HttpRequ
   // A host with a path would move the path of the request behind its own.
   const url = /[/?#@\\]/.test(host) ? null : URL.parse(isPath ? `http://${host}${target}` : target);
   if (url === null || url.host === "") return plain(400, "The address or the host makes no sense");
-  return { method, url, headers: headersOf(request), remote: remoteOf(request) };
+  const { remote } = streamOf(request);
+  return { method, url, httpVersion, headers: headersOf(request), remote };
 }
 
 /** The headers of a request. The values of a name that came several times are joined by commas. */
@@ -221,26 +184,7 @@ function headersOf({ rawHeaders }: IncomingMessage): Headers {
   return headers;
 }
 
-/** The other end of the connection of a request. */
-function remoteOf(request: IncomingMessage): Remote {
-  return streamOf(request).remote;
-}
-
 /** Does a request ask for a WebSocket? */
 function isForWebSocket({ headers, url }: HttpRequest): boolean {
   return url.pathname === "/ws" && headers.get("upgrade")?.toLowerCase() === "websocket";
-}
-
-/** How a page of this origin may use the server, as the end of a sentence. */
-function adviceOn(origin: string): string {
-  if (isOrigin(origin)) return `start the server with --http-origins ${shellWord(origin)}`;
-  return "no flag allows that, since it is no address of a web server, as http://10.0.0.5:8080 is. " +
-    "Load the page from one, instead of a file, a sandbox or an extension, and allow that one; a " +
-    "program that is no page leaves the header Origin out";
-}
-
-/** Compares in a time that does not depend on how many letters are right. */
-function isEqualSecret(given: string, expected: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
 }

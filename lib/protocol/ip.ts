@@ -46,6 +46,16 @@ export function unmapped(address: string): string {
   return address.startsWith("::ffff:") ? parse(address)?.correctForm() ?? address : address;
 }
 
+/** The address as IP addresses are written here; `undefined` if the text is none. */
+export function parseAddress(text: string): string | undefined {
+  return text.includes("/") ? undefined : parse(text)?.correctForm();
+}
+
+/** The host of `host`, `host:port`, `[host]` or `[host]:port`. */
+export function parseHost(text: string): string {
+  return /^\[(.*)\](?::\d+)?$/.exec(text)?.[1] ?? /^([^:]*):\d+$/.exec(text)?.[1] ?? text;
+}
+
 /** A host as it stands in a URL or before a port: an IPv6 address gets brackets. */
 export function formatHost(hostname: string): string {
   return hostname.includes(":") ? `[${hostname}]` : hostname;
@@ -93,9 +103,12 @@ export function isWithin(networks: readonly Network[], text: string): boolean {
 
 /**
  * The network that limits for one sender count: an IPv4 address alone, the /64 of an IPv6 address,
- * since one machine may have all of its addresses. `address` is as the system writes it.
+ * since one machine may have all of its addresses. `address` is as the system writes it; what stands
+ * behind a `#` tells users of one address apart, and does not count.
  */
 export function shareNetwork(address: string): string {
+  const end = address.indexOf("#");
+  if (end >= 0) return shareNetwork(address.slice(0, end));
   if (!address.includes(":")) return address;
   const groupsOf = (text = "") => text.split(":").filter((group) => group !== "");
   const [head, tail] = address.split("::").map(groupsOf) as [string[], string[]?];

@@ -75,7 +75,7 @@ describe("the wire view", () => {
   });
 
   itNeeds(CHROMIUM, "asks for the token, and says when it is wrong", async () => {
-    await using server = serveWeb("--admin-token", "s3cret");
+    await using server = serveWeb("--admin-token", "s3cret-of-the-teacher");
     using bob = await Peer.connect(server.port);
     await bob.ask("register", "Bob");
     await using teacher = await Visitor.open(`${server.url}/#wire`);
@@ -83,7 +83,9 @@ describe("the wire view", () => {
     await page.getByLabel("The token of").fill("wrong");
     await page.keyboard.press("Enter");
     await page.getByRole("alert").getByText("needs the token").waitFor();
-    await page.getByLabel("The token of").fill("s3cret");
+    // For a second after a wrong token none is judged.
+    await page.waitForTimeout(1_500);
+    await page.getByLabel("The token of").fill("s3cret-of-the-teacher");
     await page.keyboard.press("Enter");
     const watched = page.getByRole("combobox", { name: "Watch" });
     await watched.getByText("Bob").waitFor({ state: "attached" });

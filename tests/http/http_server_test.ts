@@ -50,47 +50,6 @@ describe("the bundle of the page", () => {
   });
 });
 
-describe("access to the metrics and the wire", () => {
-  const PRIVATE = ["/metrics", "/wire/connections", "/wire?connection=1"];
-
-  itNeeds(NET, "takes the token of --admin-token, where there is one", async () => {
-    await using server = serveWeb("--admin-token", "s3cret");
-    for (const path of PRIVATE) {
-      for (const given of ["", "Bearer ", "Bearer s3cre", "Bearer s3crets", "Basic s3cret"]) {
-        const { status, headers, text } = await get(server.url + path, { authorization: given });
-        assertEquals([status, text], [401, "This needs the token of --admin-token\n"]);
-        assertMatch(headers.get("www-authenticate")!, /^Bearer /);
-      }
-      const { status } = await get(server.url + path, { authorization: "Bearer s3cret" });
-      assertEquals(status, path.includes("?") ? 404 : 200);
-    }
-    assertEquals((await get(`${server.url}/healthz`)).status, 200);
-  });
-
-  itNeeds(NET, "is refused through a proxy, where there is no token", async () => {
-    await using server = serveWeb();
-    for (const header of ["x-forwarded-for", "forwarded"]) {
-      const { status, text } = await get(`${server.url}/metrics`, { [header]: "10.0.0.1" });
-      assertEquals([status, text], [
-        403,
-        "A request through a proxy may not see this: start the server with --admin-token\n",
-      ]);
-    }
-  });
-
-  itNeeds(NET, "is refused under a foreign host name that points here", async () => {
-    await using server = serveWeb();
-    const { port } = new URL(server.url);
-    for (const path of PRIVATE) {
-      assertEquals(
-        await request(server, `GET ${path} HTTP/1.1`, `Host: evil.example:${port}`),
-        `HTTP/1.1 403 Forbidden http://evil.example:${port} is no name of this server: ` +
-          `start the server with --http-origins http://evil.example:${port}`,
-      );
-    }
-  });
-});
-
 describe("HTTP", () => {
   itNeeds(NET, "serves the page and no other files, with headers that protect it", async () => {
     await using server = serveWeb();

@@ -4,6 +4,8 @@ import {
   formatAddress,
   formatHostPort,
   isWithin,
+  parseAddress,
+  parseHost,
   parseNetworks,
   shareNetwork,
   wrongNetwork,
@@ -134,8 +136,38 @@ describe("shareNetwork()", () => {
       ["64:ff9b::10.0.0.5", "64:ff9b:0:0::/64"],
       ["::2:3:4:5:10.0.0.5", "0:0:2:3::/64"],
       ["fe80::1%eth0", "fe80:0:0:0::/64"],
+      ["10.0.0.5#5f0c21d49be7a603", "10.0.0.5"],
+      ["::1#5f0c21d49be7a603", "0:0:0:0::/64"],
     ] as const
   ) {
     it(`of ${address} is ${network}`, () => assertEquals(shareNetwork(address), network));
   }
+});
+
+describe("parseAddress()", () => {
+  it("writes an address in one way, and takes nothing else", () => {
+    assertEquals(
+      [
+        "10.0.0.5",
+        "::ffff:10.0.0.5",
+        "2001:DB8:0::5",
+        "",
+        "10.0.0",
+        "10.0.0.0/8",
+        "unknown",
+        "fe80::1%eth0",
+      ]
+        .map(parseAddress),
+      ["10.0.0.5", "10.0.0.5", "2001:db8::5", ...Array(5).fill(undefined)],
+    );
+  });
+});
+
+describe("parseHost()", () => {
+  it("takes off a port and brackets", () => {
+    assertEquals(
+      ["a.example", "a.example:80", "[::1]", "[::1]:80", "::1", "10.0.0.5:1"].map(parseHost),
+      ["a.example", "a.example", "::1", "::1", "::1", "10.0.0.5"],
+    );
+  });
 });
