@@ -58,12 +58,29 @@ export const SERVER_FLAGS = {
   usersMax: whole(LIMITS.usersMax, 1, 10_000_000, "registered users"),
   usersPerAddressMax: whole(
     LIMITS.usersPerAddressMax,
-    1,
+    0,
     10_000_000,
-    "registered users from one IP address",
+    "registered users from one IP address; 0: a tenth of --users-max",
   ),
   mailboxMessagesMax: whole(LIMITS.mailboxMessagesMax, 1, 10_000_000, "messages in a mailbox"),
-  messagesMax: whole(LIMITS.messagesMax, 1, 1_000_000_000, "messages in all mailboxes together"),
+  mailboxBroadcastsMax: whole(
+    LIMITS.mailboxBroadcastsMax,
+    0,
+    10_000_000,
+    "messages of sendall among these; 0: half of --mailbox-messages-max",
+  ),
+  messagesMax: whole(
+    LIMITS.messagesMax,
+    1,
+    1_000_000_000,
+    "messages that wait, one of sendall once",
+  ),
+  messagesPerAddressMax: whole(
+    LIMITS.messagesPerAddressMax,
+    0,
+    1_000_000_000,
+    "messages that wait from one IP address; 0: a tenth of --messages-max",
+  ),
   usersExpireH: hours(
     LIMITS.usersExpireH,
     "a user absent for this many hours is forgotten; 0: never",

@@ -30,7 +30,7 @@ function hasFields(checks: Checks): Check {
 const isSession = hasFields({ member: isCount, count: isCount });
 const isActor = hasFields({ session: isSession, address: isText, peer: isText });
 const isShown = hasFields({ user: isText, id: isCount, through: isCount });
-const isMail = hasFields({ from: isText, text: isText });
+const isMail = hasFields({ from: isText, text: isText, network: isText });
 const isSettings = hasFields(Object.fromEntries(
   Object.entries(DEFAULT_SETTINGS).map((
     [name, value],

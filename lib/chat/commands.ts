@@ -8,7 +8,9 @@ import {
   type CommandName,
   WAIT_SECONDS_MAX,
 } from "../protocol/command.ts";
-import type { Settings } from "./settings.ts";
+import { shareNetwork } from "../protocol/ip.ts";
+import { mailShare, type Settings, usersShare } from "./settings.ts";
+import { shareOf } from "./shares.ts";
 import * as boxes from "./mailboxes.ts";
 import { hasMoreSymbols } from "../text/symbols.ts";
 import type { Reply } from "../protocol/reply.ts";
@@ -78,19 +80,22 @@ function register(state: ChatState, actor: Actor, at: number, name: string): Com
   }
   const user = state.users.byName.get(name);
   if (user !== undefined) return registerAgain(state, actor, at, user);
-  const neighbours = users.atAddress(state.users, actor.address).size;
-  if (settings.strict && neighbours > 0) {
+  const { address } = actor;
+  if (settings.strict && users.atAddress(state.users, address).size > 0) {
     return refuse(state, { code: "address-used", peer: actor.peer });
   }
   if (state.users.byId.size >= settings.usersMax) return refuse(state, { code: "server-full" });
-  if (!settings.strict && neighbours >= settings.usersPerAddressMax) {
+  const network = shareNetwork(address);
+  const neighbours = shareOf(state.mailboxes.shares, network)?.users ?? 0;
+  if (!settings.strict && neighbours >= usersShare(settings)) {
     return refuse(state, { code: "address-full" });
   }
-  const added = { name, id: state.users.nextId, address: actor.address };
+  const { mailboxes, source } = boxes.withSource(state.mailboxes, network);
+  const added = { name, id: state.users.nextId, address, source };
   const grown = {
     ...state,
     users: users.addUser(state.users, added, { session: undefined, freeSince: at }),
-    mailboxes: boxes.openMailbox(state.mailboxes, added.id),
+    mailboxes: boxes.openMailbox(mailboxes, added.id, source),
   };
   return { state: holdName(grown, actor, at, added), reply: { code: "welcome", user: name } };
 }
@@ -121,8 +126,9 @@ function send(state: ChatState, actor: Actor, to: string, text: string): Command
   if (receiver === undefined) return refuse(state, { code: "no-such-user", user: to });
   const { id } = receiver;
   if (boxes.isFull(mailboxes, id)) return refuse(state, { code: "mailbox-full", user: to });
-  if (mailboxes.waiting >= settings.messagesMax) return refuse(state, { code: "server-full" });
-  const next = boxes.deliver(mailboxes, id, { from: user.name, text });
+  const refusal = checkMailLimits(state, user);
+  if (refusal !== undefined) return refuse(state, refusal);
+  const next = boxes.deliver(mailboxes, id, { from: user.name, text, source: user.source });
   return { state: { ...state, mailboxes: next }, reply: SENT };
 }
 
@@ -131,14 +137,21 @@ function sendAll(state: ChatState, actor: Actor, text: string): CommandStep {
   if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
   const { user, blockedBy } = users.identify(state.users, actor);
   if (user === undefined) return notRegistered(state, blockedBy);
-  const { reached, full } = boxes.reach(mailboxes, user.id);
-  if (mailboxes.waiting + reached > settings.messagesMax) {
-    return refuse(state, { code: "server-full" });
-  }
-  const reply: Reply = full === 0 ? SENT : { code: "sent-in-part", full };
+  const { reached, missed } = boxes.reach(mailboxes, user.id);
+  const reply: Reply = missed === 0 ? SENT : { code: "sent-in-part", full: missed };
   if (reached === 0) return { state, reply };
-  const next = boxes.broadcast(mailboxes, user.id, { from: user.name, text });
+  const refusal = checkMailLimits(state, user);
+  if (refusal !== undefined) return refuse(state, refusal);
+  const { name: from, source } = user;
+  const next = boxes.broadcast(mailboxes, user.id, { from, text, source });
   return { state: { ...state, mailboxes: next }, reply };
+}
+
+/** Why the chat has no room for one more message of this user; `undefined` if it has. */
+function checkMailLimits({ settings, mailboxes }: ChatState, { source }: User): Reply | undefined {
+  const { mail } = mailboxes.shares.byId.get(source.id)!;
+  if (mail >= mailShare(settings)) return { code: "address-mail-full" };
+  return mailboxes.waiting >= settings.messagesMax ? { code: "server-full" } : undefined;
 }
 
 function showOwnMail(state: ChatState, actor: Actor, takes: boolean): CommandStep {

@@ -90,6 +90,12 @@ export type SharedEntry =
   | { readonly kind: "raise"; readonly rules: number }
   /**
    * Puts a message back to the front of a mailbox. A server makes it for mail that a `receive`
-   * took, if no client got the reply.
+   * took, if no client got the reply. The message counts to this network, also if it was a broadcast
+   * that waits elsewhere.
    */
-  | { readonly kind: "return"; readonly user: string; readonly id: number; readonly mail: Mail };
+  | {
+    readonly kind: "return";
+    readonly user: string;
+    readonly id: number;
+    readonly mail: Mail & { readonly network: string };
+  };

@@ -8,12 +8,25 @@ export interface Settings {
   readonly textSymbolsMax: number;
   /** The most registered users. */
   readonly usersMax: number;
-  /** The most registered users of one IP address. Strict mode allows one, and ignores this. */
+  /**
+   * The most registered users of one IPv4 address or /64 of IPv6; 0: a tenth of `usersMax`. Strict
+   * mode allows one for each address, and ignores this.
+   */
   readonly usersPerAddressMax: number;
   /** The most messages in a mailbox. */
   readonly mailboxMessagesMax: number;
-  /** The most messages in all mailboxes together. */
+  /**
+   * The most messages of `sendall` among these; 0: half of `mailboxMessagesMax`. Strict mode ignores
+   * it.
+   */
+  readonly mailboxBroadcastsMax: number;
+  /** The most messages that wait. One of `sendall` counts once, in however many mailboxes it waits. */
   readonly messagesMax: number;
+  /**
+   * The most of these from one IPv4 address or /64 of IPv6; 0: a tenth of `messagesMax`. Strict mode
+   * ignores it.
+   */
+  readonly messagesPerAddressMax: number;
   /** A user without a connection is forgotten after this many hours; 0: never. */
   readonly usersExpireH: number;
 }
@@ -24,11 +37,34 @@ export const DEFAULT_SETTINGS: Settings = {
   nameSymbolsMax: 8,
   textSymbolsMax: 60,
   usersMax: 100_000,
-  usersPerAddressMax: 1_000,
+  usersPerAddressMax: 0,
   mailboxMessagesMax: 1_000,
+  mailboxBroadcastsMax: 0,
   messagesMax: 1_000_000,
+  messagesPerAddressMax: 0,
   usersExpireH: 168,
 };
+
+/** What one address may have of a limit, or a kind of mail of a mailbox: 0 is a part of the whole. */
+function partOf(whole: number, divisor: number, given: number): number {
+  return given === 0 ? Math.ceil(whole / divisor) : given;
+}
+
+/** The most users of one network of addresses in default mode. */
+export function usersShare({ usersMax, usersPerAddressMax }: Settings): number {
+  return partOf(usersMax, 10, usersPerAddressMax);
+}
+
+/** The most waiting messages of one network of addresses. */
+export function mailShare({ strict, messagesMax, messagesPerAddressMax }: Settings): number {
+  return strict ? Infinity : partOf(messagesMax, 10, messagesPerAddressMax);
+}
+
+/** The limits of each mailbox. */
+export function mailboxLimits(settings: Settings): { messages: number; broadcasts: number } {
+  const { strict, mailboxMessagesMax: messages, mailboxBroadcastsMax } = settings;
+  return { messages, broadcasts: strict ? messages : partOf(messages, 2, mailboxBroadcastsMax) };
+}
 
 const NAMES = Object.keys(DEFAULT_SETTINGS) as (keyof Settings)[];
 

@@ -2,7 +2,7 @@
 import * as boxes from "./mailboxes.ts";
 import type { Reply, Shown } from "../protocol/reply.ts";
 import { type Members, NO_MEMBERS } from "./members.ts";
-import type { Settings } from "./settings.ts";
+import { mailboxLimits, type Settings } from "./settings.ts";
 import * as users from "./users.ts";
 import type { User } from "./users.ts";
 
@@ -45,7 +45,7 @@ export function emptyChat(settings: Settings): ChatState {
     rules: RULES,
     settings,
     users: users.emptyUsers(),
-    mailboxes: boxes.emptyMailboxes(settings.mailboxMessagesMax),
+    mailboxes: boxes.emptyMailboxes(mailboxLimits(settings)),
     members: NO_MEMBERS,
   };
 }
@@ -60,7 +60,7 @@ export function removeUser(state: ChatState, user: User): ChatState {
   return {
     ...state,
     users: users.removeUser(state.users, user),
-    mailboxes: boxes.closeMailbox(state.mailboxes, user.id),
+    mailboxes: boxes.closeMailbox(state.mailboxes, user.id, user.source),
   };
 }
 

@@ -3,7 +3,7 @@ import * as boxes from "./mailboxes.ts";
 import { applyCommand } from "./commands.ts";
 import * as members from "./members.ts";
 import type { Entry } from "./entry.ts";
-import { differences, type Settings } from "./settings.ts";
+import { differences, mailboxLimits, type Settings } from "./settings.ts";
 import {
   type ChatState,
   isLongUnseen,
@@ -82,7 +82,7 @@ function start(state: ChatState, { rules, settings, at }: Entry & { kind: "start
     settings,
     members: state.members,
     users: users.endSessions(state.users, at),
-    mailboxes: boxes.resize(state.mailboxes, settings.mailboxMessagesMax),
+    mailboxes: boxes.resize(state.mailboxes, mailboxLimits(settings)),
   };
 }
 
@@ -98,7 +98,7 @@ function join(state: ChatState, { member, rules, settings }: Entry & { kind: "jo
     ...state,
     rules: isFirstEver ? rules : state.rules,
     settings,
-    mailboxes: boxes.resize(state.mailboxes, settings.mailboxMessagesMax),
+    mailboxes: boxes.resize(state.mailboxes, mailboxLimits(settings)),
     members: members.addMember(state.members, member, rules),
   };
 }
@@ -124,8 +124,7 @@ function raise(state: ChatState, rules: number): ChatState {
  */
 function putBack(state: ChatState, { user, id, mail }: Entry & { kind: "return" }): ChatState {
   if (state.users.byName.get(user)?.id !== id) return state;
-  const { mailboxes } = state;
-  const all = [mail, ...boxes.read(mailboxes, id)];
-  const taken = boxes.through(mailboxes, id);
-  return { ...state, mailboxes: boxes.openMailbox(mailboxes, id, all, taken) };
+  const { from, text, network } = mail;
+  const { mailboxes, source } = boxes.withSource(state.mailboxes, network);
+  return { ...state, mailboxes: boxes.putBack(mailboxes, id, { from, text, source }) };
 }

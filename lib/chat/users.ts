@@ -4,6 +4,7 @@
  * mode a user is an address: sessions hold no names.
  */
 import { IntMap, TextMap } from "./persistent.ts";
+import type { Source } from "./shares.ts";
 
 /** Names one connection while it is open. */
 export interface SessionId {
@@ -37,6 +38,8 @@ export interface User {
   readonly id: number;
   /** The IP address that registered the name. */
   readonly address: string;
+  /** The network of that address, to which the user and the mail that it sends count. */
+  readonly source: Source;
 }
 
 /** Whether a user has a connection. */

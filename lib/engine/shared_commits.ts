@@ -239,7 +239,9 @@ export class SharedCommits extends Commits {
     for (const reply of replies) {
       if (reply?.code !== "mail" || reply.count === 0) continue;
       const { user, id } = reply.shown;
-      const entries = reply.mail().map((mail) => ({ kind: "return", user, id, mail } as const));
+      const entries = reply.mail().map(({ from, text, source: { network } }) =>
+        ({ kind: "return", user, id, mail: { from, text, network } }) as const
+      );
       // Each message goes to the front of the mailbox, so the oldest is the last one.
       this.store(...entries.reverse());
     }

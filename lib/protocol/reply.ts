@@ -14,6 +14,12 @@ export interface Mail {
   readonly text: string;
 }
 
+/** A message in a mailbox of the server. */
+export interface WaitingMail extends Mail {
+  /** The network of its sender's address, see `shareNetwork`: the message counts to it. */
+  readonly source: { readonly network: string };
+}
+
 /** A code for the text of a reply that is one frame. */
 export type TextCode =
   | "welcome"
@@ -32,6 +38,7 @@ export type TextCode =
   | "mailbox-full"
   | "server-full"
   | "address-full"
+  | "address-mail-full"
   | "receiver-undecodable"
   | "text-undecodable"
   | "storage-away"
@@ -56,6 +63,7 @@ const TEXTS: Readonly<Record<TextCode, string>> = {
   "mailbox-full": "Mailbox of '{user}' is full!",
   "server-full": "Server is full!",
   "address-full": "Too many users from your address!",
+  "address-mail-full": "Too much mail from your address!",
   "receiver-undecodable": "Can't decode receiver! It is not UTF-8.",
   "text-undecodable": "Can't decode message! It is not UTF-8.",
   "storage-away": "Storage is not available, try again!",
@@ -115,7 +123,7 @@ export type Reply =
   | {
     readonly code: "mail";
     /** Makes the list of messages, the oldest first. */
-    readonly mail: () => readonly Mail[];
+    readonly mail: () => readonly WaitingMail[];
     readonly count: number;
     readonly shown: Shown;
   }

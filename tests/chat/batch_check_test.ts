@@ -26,7 +26,7 @@ const INNER: readonly Entry[] = [
   { kind: "forget", user: "Al", id: 1 },
   { kind: "forget", user: "Al", id: 1, freeSince: 1 },
   LEAVE,
-  { kind: "return", user: "Al", id: 1, mail: { from: "Bob", text: "hi" } },
+  { kind: "return", user: "Al", id: 1, mail: { from: "Bob", text: "hi", network: "10.0.0.2" } },
 ];
 
 const ALONE: readonly Entry[] = [

@@ -109,7 +109,12 @@ function randomLeading(random: () => number, { users }: ChatState, at: number): 
     { kind: "forget", user: user.name, id: user.id },
     { kind: "seen", at, address },
     { kind: "end", at, session: { member: 0, count: 1 + wholeBelow(random, 9) }, address },
-    { kind: "return", user: user.name, id: user.id, mail: { from: "Al", text: "back" } },
+    {
+      kind: "return",
+      user: user.name,
+      id: user.id,
+      mail: { from: "Al", text: "back", network: "10.0.0.1" },
+    },
   ]);
 }
 

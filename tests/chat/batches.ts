@@ -17,7 +17,9 @@ export const SETTINGS: Settings = {
   usersMax: 4,
   usersPerAddressMax: 2,
   mailboxMessagesMax: 3,
+  mailboxBroadcastsMax: 3,
   messagesMax: 8,
+  messagesPerAddressMax: 8,
   usersExpireH: 0,
 };
 

@@ -17,7 +17,9 @@ const SETTINGS: Settings = {
   usersMax: 5,
   usersPerAddressMax: 3,
   mailboxMessagesMax: 3,
+  mailboxBroadcastsMax: 3,
   messagesMax: 8,
+  messagesPerAddressMax: 8,
   usersExpireH: 0,
 };
 
@@ -264,12 +266,27 @@ for (const strict of [false, true]) {
       chat.register("2@b", "Bob");
       chat.register("3@c", "Cy");
       assertEquals(chat.send("1@a", "Bob", "1"), SENT);
-      assertEquals(chat.sendall("1@a", "2"), "Server is full!");
-      assertEquals(chat.send("1@a", "Bob", "3"), SENT);
+      assertEquals(chat.send("1@a", "Bob", "2"), SENT);
+      assertEquals(chat.sendall("1@a", "3"), "Server is full!");
       assertEquals(chat.send("1@a", "Cy", "4"), "Server is full!");
-      assertEquals(chat.receive("2@b"), "mail: Al: 1, Al: 3");
+      assertEquals(chat.receive("2@b"), "mail: Al: 1, Al: 2");
       assertEquals(chat.receive("3@c"), "mail: ");
       assertEquals(chat.sendall("1@a", "5"), SENT);
+    });
+
+    it("a sendall counts once, until all have read it", () => {
+      const chat = world({ messagesMax: 2 });
+      chat.register("1@a", "Al");
+      chat.register("2@b", "Bob");
+      chat.register("3@c", "Cy");
+      assertEquals(chat.sendall("1@a", "1"), SENT);
+      assertEquals(chat.sendall("2@b", "2"), SENT);
+      assertEquals(chat.sendall("3@c", "3"), "Server is full!");
+      chat.receive("2@b");
+      assertEquals(chat.sendall("3@c", "4"), "Server is full!");
+      assertEquals(chat.receive("3@c"), "mail: Al: 1, Bob: 2");
+      assertEquals(chat.sendall("3@c", "5"), SENT);
+      assertEquals(chat.receive("1@a"), "mail: Bob: 2, Cy: 5");
     });
 
     it("a refusal changes nothing", () => {
@@ -313,6 +330,70 @@ describe("in default mode, the user of a connection", () => {
     chat.register("2@a", "Bob");
     assertEquals(chat.register("3@a", "Cy"), "Too many users from your address!");
     assertEquals(chat.register("3@b", "Cy"), "Hello, Cy");
+  });
+
+  it("all addresses of a /64 of IPv6 have their users together, but not their names", () => {
+    const chat = new World({ usersPerAddressMax: 2 });
+    chat.register("1@2001:db8::1", "Al");
+    chat.register("2@2001:db8::2", "Bob");
+    assertEquals(chat.register("3@2001:db8::3", "Cy"), "Too many users from your address!");
+    assertEquals(chat.register("3@2001:db8:0:1::3", "Cy"), "Hello, Cy");
+    chat.end(1);
+    assertEquals(chat.register("4@2001:db8::2", "Al"), "'Al' already exists!");
+    assertEquals(chat.receive("4@2001:db8::1"), "mail: ");
+  });
+
+  it("an address has a tenth of all users and messages, where no flag says more", () => {
+    const chat = new World({
+      ...{ usersMax: 11, usersPerAddressMax: 0, messagesMax: 1, messagesPerAddressMax: 0 },
+    });
+    for (const session of [1, 2]) chat.register(`${session}@a`, `Al${session}`);
+    assertEquals(chat.register("3@a", "Al3"), "Too many users from your address!");
+    assertEquals(chat.send("1@a", "Al2", "1"), SENT);
+    assertEquals(chat.send("1@a", "Al2", "2"), "Too much mail from your address!");
+  });
+
+  it("mail counts to its sender's address until it is taken, also without the sender", () => {
+    const FULL = "Too much mail from your address!";
+    const chat = new World({ messagesPerAddressMax: 2 });
+    chat.register("1@a", "Al");
+    chat.register("2@a", "Eve");
+    chat.register("3@b", "Bob");
+    assertEquals(chat.send("1@a", "Bob", "1"), SENT);
+    assertEquals(chat.sendall("2@a", "2"), SENT);
+    assertEquals(chat.send("1@a", "Bob", "3"), FULL);
+    assertEquals(chat.sendall("1@a", "3"), FULL);
+    assertEquals(chat.send("3@b", "Al", "4"), SENT);
+    chat.logout("1@a");
+    chat.logout("2@a");
+    chat.register("4@a", "Al");
+    assertEquals(chat.send("4@a", "Bob", "5"), FULL);
+    assertEquals(chat.receive("3@b"), "mail: Al: 1, Eve: 2");
+    assertEquals(chat.send("4@a", "Bob", "6"), SENT);
+  });
+
+  it("a full mailbox is told before a full share, and a full share before a full server", () => {
+    const chat = new World({
+      ...{ mailboxMessagesMax: 1, messagesPerAddressMax: 1, messagesMax: 1 },
+    });
+    chat.register("1@a", "Al");
+    chat.register("2@b", "Bob");
+    chat.send("1@a", "Bob", "1");
+    assertEquals(chat.send("1@a", "Bob", "2"), "Mailbox of 'Bob' is full!");
+    assertEquals(chat.send("1@a", "Al", "3"), "Too much mail from your address!");
+    assertEquals(chat.send("2@b", "Al", "4"), "Server is full!");
+  });
+
+  it("messages to all leave half of a mailbox for messages to its user", () => {
+    const chat = new World({ mailboxMessagesMax: 3, mailboxBroadcastsMax: 0 });
+    chat.register("1@a", "Al");
+    chat.register("2@b", "Bob");
+    for (const text of ["1", "2"]) assertEquals(chat.sendall("1@a", text), SENT);
+    assertEquals(chat.sendall("1@a", "3"), `${SENT} Full mailboxes: 1`);
+    assertEquals(chat.send("1@a", "Bob", "4"), SENT);
+    assertEquals(chat.send("1@a", "Bob", "5"), "Mailbox of 'Bob' is full!");
+    assertEquals(chat.receive("2@b"), "mail: Al: 1, Al: 2, Al: 4");
+    assertEquals(chat.sendall("1@a", "6"), SENT);
   });
 
   it("a name that another connection holds is refused, even to the same address", () => {
@@ -416,7 +497,7 @@ describe("in default mode, the user of a connection", () => {
     chat.end(3);
     assertEquals(chat.state.users, { ...emptyUsers(), nextId: 2 });
     assertEquals(chat.state.mailboxes.boxes.size, 0);
-    assertEquals(chat.state.mailboxes.broadcasts.filled.size, 0);
+    assertEquals(chat.state.mailboxes.broadcasts.log.size, 0);
   });
 });
 
@@ -563,5 +644,18 @@ describe("strictEnding()", () => {
     assertEquals(strictEnding("send", { code: "no-such-user" }), "open");
     assertEquals(strictEnding("send", { code: "mailbox-full" }), "open");
     assertEquals(strictEnding("logout", { code: "logged-out" }), "open");
+  });
+});
+
+describe("in strict mode, limits", () => {
+  it("give no address a share, and broadcasts the whole mailbox", () => {
+    const chat = new World({
+      ...{ strict: true, usersMax: 2, usersPerAddressMax: 1, messagesPerAddressMax: 1 },
+      mailboxBroadcastsMax: 1,
+    });
+    chat.register("1@2001:db8::1", "Al");
+    assertEquals(chat.register("2@2001:db8::2", "Bob"), "Hello, Bob");
+    for (const text of ["1", "2", "3"]) assertEquals(chat.sendall("1@2001:db8::1", text), SENT);
+    assertEquals(chat.receive("2@2001:db8::2"), "mail: Al: 1, Al: 2, Al: 3");
   });
 });

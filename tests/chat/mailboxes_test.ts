@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import * as boxes from "../../lib/chat/mailboxes.ts";
+import type { MailboxLimits } from "../../lib/chat/mailbox.ts";
 import type { Mailboxes } from "../../lib/chat/mailboxes.ts";
 import { pick, wholeBelow, withSeed } from "../random.ts";
 
@@ -8,8 +9,49 @@ import { pick, wholeBelow, withSeed } from "../random.ts";
 const [Al, Bob, Cy, Dan, Eve] = [1, 2, 1500, 2 ** 32 + 2, 2 ** 53 - 1];
 const NAMES = new Map([[Al, "Al"], [Bob, "Bob"], [Cy, "Cy"], [Dan, "Dan"], [Eve, "Eve"]]);
 
+/** The network of a user: Al and Cy have one, and the others another one. */
+function networkOf(id: number): string {
+  return id === Al || id === Cy ? "net 1" : "net 2";
+}
+
+/** Opens a mailbox from which this many messages were taken. */
+function openBox(all: Mailboxes, id: number, taken = 0): Mailboxes {
+  const { mailboxes, source } = boxes.withSource(all, networkOf(id));
+  return boxes.openMailbox(mailboxes, id, source, taken);
+}
+
+function closeBox(all: Mailboxes, id: number): Mailboxes {
+  return boxes.closeMailbox(all, id, boxes.withSource(all, networkOf(id)).source);
+}
+
 function broadcast(all: Mailboxes, from: number, text: string): Mailboxes {
-  return boxes.broadcast(all, from, { from: NAMES.get(from)!, text });
+  const { source } = boxes.withSource(all, networkOf(from));
+  return boxes.broadcast(all, from, { from: NAMES.get(from)!, text, source });
+}
+
+function deliver(all: Mailboxes, to: number, from: number, text: string): Mailboxes {
+  const { mailboxes, source } = boxes.withSource(all, networkOf(from));
+  return boxes.deliver(mailboxes, to, { from: NAMES.get(from)!, text, source });
+}
+
+function putBack(all: Mailboxes, to: number, from: number, text: string): Mailboxes {
+  const { mailboxes, source } = boxes.withSource(all, networkOf(from));
+  return boxes.putBack(mailboxes, to, { from: NAMES.get(from)!, text, source });
+}
+
+/** A message that waits. A broadcast is the same object in all mailboxes. */
+interface Waiting {
+  readonly text: string;
+  readonly network: string;
+  /** Set for a broadcast. */
+  readonly broadcast?: number;
+}
+
+/** The number of messages of each network that wait. */
+function mailByNetwork(all: Mailboxes): Record<string, number> {
+  return Object.fromEntries(
+    boxes.sources(all).map(({ id, network }) => [network, all.shares.byId.get(id)!.mail]),
+  );
 }
 
 function texts(all: Mailboxes, id: number): string[] {
@@ -17,21 +59,19 @@ function texts(all: Mailboxes, id: number): string[] {
 }
 
 function open(max: number, ...ids: number[]): Mailboxes {
-  return ids.reduce((all, id) => boxes.openMailbox(all, id), boxes.emptyMailboxes(max));
+  return ids.reduce((all, id) => openBox(all, id), boxes.emptyMailboxes(limits(max)));
 }
 
-/** No mailboxes, after this many broadcasts. */
-function emptyAfter(broadcasts: number, max: number): Mailboxes {
-  const empty = boxes.emptyMailboxes(max);
-  return { ...empty, broadcasts: { ...empty.broadcasts, end: broadcasts } };
+function limits(messages: number, broadcasts = messages): MailboxLimits {
+  return { messages, broadcasts };
 }
 
 describe("mailboxes", () => {
   it("keep the order of direct mail and broadcasts", () => {
     let all = open(9, Al, Bob, Cy);
-    all = boxes.deliver(all, Bob, { from: "Al", text: "1" });
+    all = deliver(all, Bob, Al, "1");
     all = broadcast(all, Al, "2");
-    all = boxes.deliver(all, Bob, { from: "Cy", text: "3" });
+    all = deliver(all, Bob, Cy, "3");
     all = broadcast(all, Bob, "not to itself");
     all = broadcast(all, Cy, "4");
     assertEquals(texts(all, Bob), ["Al: 1", "Al: 2", "Cy: 3", "Cy: 4"]);
@@ -40,7 +80,7 @@ describe("mailboxes", () => {
 
   it("do not change when a later version does", () => {
     const before = broadcast(open(9, Al, Bob), Al, "1");
-    boxes.deliver(before, Bob, { from: "Al", text: "2" });
+    deliver(before, Bob, Al, "2");
     broadcast(before, Al, "3");
     boxes.take(before, Bob, 1);
     assertEquals(texts(before, Bob), ["Al: 1"]);
@@ -48,20 +88,20 @@ describe("mailboxes", () => {
 
   it("do not get broadcasts from before they were opened", () => {
     let all = broadcast(open(9, Al, Bob), Al, "1");
-    all = boxes.openMailbox(all, Cy);
+    all = openBox(all, Cy);
     assertEquals(boxes.count(all, Cy), 0);
   });
 
   it("stay full until they are emptied", () => {
     let all = open(2, Al, Bob, Cy);
-    all = boxes.deliver(all, Bob, { from: "Al", text: "1" });
+    all = deliver(all, Bob, Al, "1");
     for (const text of ["2", "3", "4"]) {
       all = broadcast(all, Al, text);
       all = boxes.take(all, Cy, boxes.count(all, Cy));
     }
     assertEquals(texts(all, Bob), ["Al: 1", "Al: 2"]);
     assertEquals(boxes.isFull(all, Bob), true);
-    assertEquals(boxes.reach(all, Al), { reached: 1, full: 1 });
+    assertEquals(boxes.reach(all, Al), { reached: 1, missed: 1 });
     all = broadcast(boxes.take(all, Bob, 2), Al, "5");
     assertEquals(texts(all, Bob), ["Al: 5"]);
   });
@@ -79,16 +119,15 @@ describe("mailboxes", () => {
   it("can give out a part of their mail, the oldest", () => {
     let all = open(9, Al, Bob);
     for (const text of ["1", "2", "3"]) all = broadcast(all, Al, text);
-    all = boxes.deliver(all, Bob, { from: "Al", text: "4" });
+    all = deliver(all, Bob, Al, "4");
     all = boxes.take(all, Bob, 2);
     assertEquals(texts(all, Bob), ["Al: 3", "Al: 4"]);
     assertEquals(boxes.taken(all, Bob), 2);
   });
 
   it("can hold 200,000 broadcasts or direct messages", () => {
-    const mail = { from: "Al", text: "1" };
     let all = open(200_000, Al, Bob, Cy);
-    for (let i = 0; i < 200_000; i++) all = boxes.deliver(all, Cy, mail);
+    for (let i = 0; i < 200_000; i++) all = deliver(all, Cy, Al, "1");
     for (let i = 0; i < 200_000; i++) all = broadcast(all, Al, "1");
     for (const id of [Bob, Cy]) {
       assertEquals(boxes.read(all, id).length, 200_000);
@@ -96,26 +135,27 @@ describe("mailboxes", () => {
     }
   });
 
-  it("keep a log that is no longer than a mailbox may be", () => {
+  it("keep in the log only broadcasts that wait, though some mailboxes are never read", () => {
     let all = open(10, Al, Bob, Cy);
     for (let i = 0; i < 1000; i++) {
       all = broadcast(all, i % 3 === 0 ? Bob : Al, `${i}`);
       all = boxes.take(all, Cy, boxes.count(all, Cy));
-      assert(all.broadcasts.log.size <= 10);
-      assert(all.broadcasts.filled.size <= 3);
+      assert(all.waiting <= 3 * 10);
+      assertEquals([...boxes.waitingBroadcasts(all)].length, all.waiting);
+      assert(all.broadcasts.log.size <= all.waiting);
     }
   });
 
   it("read one that held more than it may when it was opened, whatever comes afterwards", () => {
-    const mail = Array.from({ length: 5 }, (_, i) => ({ from: "Cy", text: `${i}` }));
-    let all = boxes.openMailbox(open(2, Al, Cy), Bob, mail, 7);
+    let all = openBox(open(2, Al, Cy), Bob, 7);
+    for (let i = 0; i < 5; i++) all = deliver(all, Bob, Cy, `${i}`);
     for (let i = 0; i < 3_000; i++) {
       all = broadcast(all, Al, "later");
       // Now and then another mailbox is full, too.
       if (i % 5 === 0) all = boxes.take(all, Cy, boxes.count(all, Cy));
       if (i % 100 === 0) {
         assertEquals(texts(all, Bob), ["Cy: 0", "Cy: 1", "Cy: 2", "Cy: 3", "Cy: 4"]);
-        assertEquals(all.broadcasts.full, 1);
+        assertEquals(all.broadcasts.closed, 1);
       }
     }
     all = boxes.take(all, Bob, 4);
@@ -133,7 +173,7 @@ describe("mailboxes", () => {
         const text = `${round}`;
         const count = random() < 0.5 ? mail.length : wholeBelow(random, mail.length + 1);
         const next = random() < 0.95 && mail.length < 200
-          ? { all: boxes.deliver(all, Bob, { from: "Al", text }), mail: [...mail, `Al: ${text}`] }
+          ? { all: deliver(all, Bob, Al, text), mail: [...mail, `Al: ${text}`] }
           : { all: boxes.take(all, Bob, count), mail: mail.slice(count) };
         versions = [...versions.slice(-5), next];
         for (const { all, mail } of versions) assertEquals(texts(all, Bob), mail);
@@ -141,13 +181,56 @@ describe("mailboxes", () => {
     });
   });
 
+  it("hold fewer broadcasts than messages, where the limits say so", () => {
+    let all = boxes.emptyMailboxes(limits(3, 1));
+    for (const id of [Al, Bob, Cy]) all = openBox(all, id);
+    all = broadcast(all, Al, "1");
+    assertEquals(boxes.reach(all, Al), { reached: 0, missed: 2 });
+    assertEquals(boxes.isFull(all, Bob), false);
+    all = deliver(deliver(all, Bob, Al, "2"), Bob, Al, "3");
+    assertEquals(boxes.isFull(all, Bob), true);
+    all = broadcast(boxes.take(all, Bob, 1), Al, "4");
+    assertEquals(texts(all, Bob), ["Al: 2", "Al: 3", "Al: 4"]);
+    assertEquals(texts(all, Cy), ["Al: 1"]);
+  });
+
+  it("count a broadcast once, until it is gone from the last mailbox", () => {
+    let all = open(9, Al, Bob, Cy, Dan);
+    all = broadcast(all, Al, "1");
+    assertEquals([all.waiting, mailByNetwork(all)], [1, { "net 1": 1, "net 2": 0 }]);
+    all = deliver(all, Bob, Dan, "2");
+    assertEquals([all.waiting, mailByNetwork(all)], [2, { "net 1": 1, "net 2": 1 }]);
+    all = closeBox(boxes.take(all, Bob, 2), Dan);
+    assertEquals([all.waiting, mailByNetwork(all)], [1, { "net 1": 1, "net 2": 0 }]);
+    // The sender's logout frees nothing, the last mailbox does.
+    all = closeBox(openBox(all, Dan), Al);
+    assertEquals(all.waiting, 1);
+    all = boxes.take(all, Cy, 1);
+    assertEquals([all.waiting, mailByNetwork(all)], [0, { "net 1": 0, "net 2": 0 }]);
+    all = [Bob, Cy, Dan].reduce(closeBox, all);
+    assertEquals([mailByNetwork(all), all.broadcasts.log.size], [{}, 0]);
+  });
+
+  it("let go of 1,000 broadcasts with a few changes of the log", () => {
+    let all = open(1_000, Al, Bob);
+    for (let i = 0; i < 1_000; i++) all = broadcast(all, Al, `${i}`);
+    assert(all.broadcasts.log.size <= 33);
+    const { broadcasts: { log } } = boxes.take(all, Bob, 992);
+    assertEquals(log.size, 1);
+  });
+
   it("do what arrays would do, under random changes", () => {
     withSeed((random) => {
       let max = 1 + wholeBelow(random, 6);
+      let most = 1 + wholeBelow(random, max);
       const ids = [...NAMES.keys()];
       // After some hundred broadcasts more, their number does not fit into 31 or 32 bits.
-      let all = emptyAfter(pick(random, [0, 2 ** 31 - 500, 2 ** 32 - 500]), max);
-      const model = new Map<number, string[]>();
+      const before = pick(random, [0, 2 ** 31 - 500, 2 ** 32 - 500]);
+      let all = boxes.emptyMailboxes(limits(max, most), before);
+      const model = new Map<number, Waiting[]>();
+      const isClosed = (mail: readonly Waiting[]) =>
+        mail.length >= max ||
+        mail.filter(({ broadcast }) => broadcast !== undefined).length >= most;
       for (let round = 0; round < 5000; round++) {
         const id = pick(random, ids);
         const other = pick(random, ids);
@@ -156,48 +239,51 @@ describe("mailboxes", () => {
         const text = `${round}`;
         const what = random();
         if (box === undefined) {
-          all = boxes.openMailbox(all, id);
+          all = openBox(all, id);
           model.set(id, []);
         } else if (what < 0.02) {
-          all = boxes.closeMailbox(all, id);
+          all = closeBox(all, id);
           model.delete(id);
         } else if (what < 0.03) {
           // Some mailboxes then hold more than they may.
           max = 1 + wholeBelow(random, 40);
-          all = boxes.resize(all, max);
+          most = 1 + wholeBelow(random, max);
+          all = boxes.resize(all, limits(max, most));
         } else if (what < 0.04) {
-          // As a snapshot is read: without the broadcasts that there were.
-          let read = boxes.emptyMailboxes(max);
-          for (const [of] of model) {
-            read = boxes.openMailbox(read, of, boxes.read(all, of), boxes.taken(all, of));
-          }
-          all = read;
+          all = putBack(all, id, other, text);
+          box.unshift({ text: `${NAMES.get(other)}: ${text}`, network: networkOf(other) });
         } else if (what < 0.4) {
           const others = [...model].filter(([to]) => to !== id);
-          const free = others.filter(([, mail]) => mail.length < max);
+          const free = others.filter(([, mail]) => !isClosed(mail));
           assertEquals(boxes.reach(all, id), {
             reached: free.length,
-            full: others.length - free.length,
+            missed: others.length - free.length,
           });
           all = broadcast(all, id, text);
-          for (const [, mail] of free) mail.push(`${name}: ${text}`);
+          const mail = { text: `${name}: ${text}`, network: networkOf(id), broadcast: round };
+          for (const [, box] of free) box.push(mail);
         } else if (what < 0.7 && model.has(other) && !boxes.isFull(all, other)) {
-          all = boxes.deliver(all, other, { from: name, text });
-          model.get(other)!.push(`${name}: ${text}`);
+          all = deliver(all, other, id, text);
+          model.get(other)!.push({ text: `${name}: ${text}`, network: networkOf(id) });
         } else if (what > 0.8 && box.length > 0) {
           const messages = random() < 0.5 ? box.length : 1 + wholeBelow(random, box.length);
           all = boxes.take(all, id, messages);
           box.splice(0, messages);
         }
-        const waiting = [...model.values()].reduce((sum, mail) => sum + mail.length, 0);
-        assertEquals(all.waiting, waiting);
+        const waiting = new Set([...model.values()].flat());
+        assertEquals(all.waiting, waiting.size);
+        for (const [network, mail] of Object.entries(mailByNetwork(all))) {
+          const own = [...waiting].filter((message) => message.network === network);
+          assertEquals(mail, own.length);
+        }
         assertEquals(
-          all.broadcasts.full,
-          [...model.values()].filter((mail) => mail.length >= max).length,
+          all.broadcasts.closed,
+          [...model.values()].filter(isClosed).length,
         );
         for (const [of, mail] of model) {
           assertEquals(boxes.count(all, of), mail.length);
-          if (round % 7 === 0) assertEquals(texts(all, of), mail);
+          assertEquals(boxes.isFull(all, of), mail.length >= max);
+          if (round % 7 === 0) assertEquals(texts(all, of), mail.map(({ text }) => text));
         }
       }
     });

@@ -70,9 +70,11 @@ function compare(random: () => number, strict: boolean, steps: number): void {
     nameSymbolsMax: 4,
     textSymbolsMax: 5,
     usersMax: 1 + wholeBelow(random, 5),
-    usersPerAddressMax: 1 + wholeBelow(random, 3),
+    usersPerAddressMax: wholeBelow(random, 4),
     mailboxMessagesMax: 1 + wholeBelow(random, 4),
+    mailboxBroadcastsMax: wholeBelow(random, 5),
     messagesMax: 1 + wholeBelow(random, 12),
+    messagesPerAddressMax: wholeBelow(random, 8),
     usersExpireH: 0,
   };
   const model = new Model(settings);

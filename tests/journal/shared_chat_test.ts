@@ -136,7 +136,7 @@ describe("a chat that several servers share", () => {
     const { id } = state.users.byName.get("Al")!;
     const shown = { user: "Al", id, through: 3 };
     const back = (text: string): Entry => {
-      return { kind: "return", user: "Al", id, mail: { from: "Al", text } };
+      return { kind: "return", user: "Al", id, mail: { from: "Al", text, network: "10.0.0.1" } };
     };
     const first: Entry = { kind: "batch", at: 1, member: "a", batch: 6 };
     const take: Entry = {

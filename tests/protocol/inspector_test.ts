@@ -324,7 +324,7 @@ describe("replyLines()", () => {
   const SHOWN = { user: "Al", id: 1, through: 2 };
   const MAIL: Reply = {
     code: "mail",
-    mail: () => [{ from: "Al", text: "SECRET" }, { from: "Bob", text: "SECRET" }],
+    mail: () => ["Al", "Bob"].map((from) => ({ from, text: "SECRET", source: { network: "" } })),
     count: 2,
     shown: SHOWN,
   };

@@ -3,7 +3,7 @@ import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
 import { readLength } from "../../lib/protocol/frame.ts";
 import { IntMap } from "../../lib/chat/persistent.ts";
-import type { Mail, Reply } from "../../lib/protocol/reply.ts";
+import type { Reply, WaitingMail } from "../../lib/protocol/reply.ts";
 import { encodeReply } from "../../lib/protocol/reply_encoder.ts";
 import { packReplies } from "../../lib/protocol/reply_packer.ts";
 import { wholeBelow, withSeed } from "../random.ts";
@@ -19,8 +19,9 @@ function randomText(random: () => number): string {
 
 function randomMail(random: () => number): Reply {
   const count = wholeBelow(random, random() < 0.2 ? 60 : 4);
-  const mail = Array.from({ length: count }, (): Mail => {
-    return { from: randomText(random), text: randomText(random) };
+  const mail = Array.from({ length: count }, (): WaitingMail => {
+    const source = { network: "10.0.0.1" };
+    return { from: randomText(random), text: randomText(random), source };
   });
   return { code: "mail", mail: () => mail, count, shown: { user: "Bob", id: 1, through: count } };
 }

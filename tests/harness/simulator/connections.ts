@@ -10,7 +10,8 @@ import { encodeFrame, splitFrames } from "../../../lib/protocol/frame.ts";
 import type { Reply } from "../../../lib/protocol/reply.ts";
 import { encodeReply } from "../../../lib/protocol/reply_encoder.ts";
 import { allOf } from "../../engine/answers.ts";
-import type { ModelSettings } from "./model.ts";
+import { type Mailboxes, sources, waitingBroadcasts } from "../../../lib/chat/mailboxes.ts";
+import type { Model, ModelSettings } from "./model.ts";
 import {
   BAD_BYTE,
   type Expected,
@@ -315,4 +316,22 @@ function framesOf(reply: Reply): string[] {
   if (reply.code === "help" || reply.code === "mistake") return [reply.code];
   const { frames } = splitFrames(NOTHING, encodeReply(reply), 100_000);
   return Array.from(frames, (frame) => decoder.decode(frame));
+}
+
+/**
+ * Checks that the real chat counts the mail that waits as the naive one does, in all and by network,
+ * and that it remembers no network without users and mail.
+ */
+export function checkCounts(mailboxes: Mailboxes, chat: Model): void {
+  assertEquals(mailboxes.waiting, chat.countMail(), "the sum of all mail");
+  const found = sources(mailboxes).map(({ id }) => mailboxes.shares.byId.get(id)!);
+  const expected = chat.shares();
+  const shares = found.map(({ source: { network }, users, mail }) => [
+    network.split("::")[0],
+    users,
+    mail,
+  ]);
+  assertSame(shares.sort(), expected.sort(), "the shares");
+  const broadcasts = [...waitingBroadcasts(mailboxes)].length;
+  assertEquals(broadcasts, chat.countBroadcasts(), "the broadcasts in the log");
 }

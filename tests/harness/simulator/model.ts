@@ -11,7 +11,9 @@ export interface ModelSettings {
   readonly usersMax: number;
   readonly usersPerAddressMax: number;
   readonly mailboxMessagesMax: number;
+  readonly mailboxBroadcastsMax: number;
   readonly messagesMax: number;
+  readonly messagesPerAddressMax: number;
   /** Always 0: users are forgotten by a step, not by the clock. */
   readonly usersExpireH: number;
 }
@@ -26,6 +28,10 @@ interface Message {
   readonly place: number;
   readonly from: string;
   readonly text: string;
+  /** The address of the sender. */
+  readonly address: string;
+  /** The number of the `sendall` that sent it; 0 for a message that was sent to one user. */
+  readonly broadcast: number;
 }
 
 /** A registered user. */
@@ -63,6 +69,7 @@ interface Data {
   served: { person: number; place: number }[];
   lastPerson: number;
   lastMessage: number;
+  lastBroadcast: number;
 }
 
 /** The naive chat. */
@@ -74,7 +81,7 @@ export class Model {
   constructor(settings: ModelSettings) {
     this.#data = {
       ...{ settings, people: [], marked: [], shown: [], waiting: [], served: [] },
-      ...{ lastPerson: 0, lastMessage: 0 },
+      ...{ lastPerson: 0, lastMessage: 0, lastBroadcast: 0 },
     };
   }
 
@@ -100,7 +107,7 @@ export class Model {
   }
 
   register({ session, address }: Sender, name: string): string[] {
-    const { strict, nameSymbolsMax, usersMax, usersPerAddressMax } = this.settings;
+    const { strict, nameSymbolsMax, usersMax } = this.settings;
     if (name === "") return ["Bad login!"];
     if (Array.from(name).length > nameSymbolsMax) return ["Login is too long!"];
     const owner = this.#findPerson(name);
@@ -113,7 +120,9 @@ export class Model {
     }
     if (strict && here.length > 0) return [`'${address}:${session}' was used before!`];
     if (this.people.length >= usersMax) return ["Server is full!"];
-    if (!strict && here.length >= usersPerAddressMax) return ["Too many users from your address!"];
+    const near = this.people.filter((person) => areNear(person.address, address));
+    const most = this.settings.usersPerAddressMax || Math.ceil(usersMax / 10);
+    if (!strict && near.length >= most) return ["Too many users from your address!"];
     const id = ++this.#data.lastPerson;
     const person = { id, name, address, holder: 0, freeSince: this.now, mail: [], got: 0 };
     this.#data.people.push(person);
@@ -133,8 +142,9 @@ export class Model {
     const receiver = this.#findPerson(to);
     if (receiver === undefined) return [`User '${to}' doesn't exist!`];
     if (this.#isFull(receiver)) return [`Mailbox of '${to}' is full!`];
-    if (this.#countMail() + 1 > this.settings.messagesMax) return ["Server is full!"];
-    this.#deliver(receiver, me.name, text);
+    const noRoom = this.#checkRoom(me);
+    if (noRoom !== undefined) return noRoom;
+    this.#deliver(receiver, me.name, text, me.address, 0);
     return ["Message added to storage!"];
   }
 
@@ -144,9 +154,11 @@ export class Model {
     const me = this.whoIs(sender);
     if (me === undefined) return ["U aren't registered!"];
     const others = this.people.filter((person) => person !== me);
-    const open = others.filter((person) => !this.#isFull(person));
-    if (this.#countMail() + open.length > this.settings.messagesMax) return ["Server is full!"];
-    for (const person of open) this.#deliver(person, me.name, text);
+    const open = others.filter((person) => !this.#isFull(person) && !this.#isClosed(person));
+    const noRoom = open.length > 0 ? this.#checkRoom(me) : undefined;
+    if (noRoom !== undefined) return noRoom;
+    const broadcast = ++this.#data.lastBroadcast;
+    for (const person of open) this.#deliver(person, me.name, text, me.address, broadcast);
     const full = others.length - open.length;
     return [
       full === 0
@@ -203,12 +215,14 @@ export class Model {
   /**
    * Puts a message back to the front. All messages get new places, and those shown are shown again.
    */
-  putBack(id: number, from: string, text: string): void {
+  putBack(id: number, from: string, text: string, address: string): void {
     const person = this.people.find((person) => person.id === id);
     if (person === undefined) return;
-    const all = [{ from, text }, ...person.mail];
+    const all = [{ from, text, address, broadcast: 0 }, ...person.mail];
     person.mail = [];
-    for (const mail of all) this.#deliver(person, mail.from, mail.text);
+    for (const mail of all) {
+      this.#deliver(person, mail.from, mail.text, mail.address, mail.broadcast);
+    }
   }
 
   /** Ends the session's `wait`. Returns its reply, or `undefined` if the session does not wait. */
@@ -356,8 +370,9 @@ export class Model {
       : undefined;
   }
 
-  #deliver(person: Person, from: string, text: string): void {
-    person.mail.push({ id: ++this.#data.lastMessage, place: ++person.got, from, text });
+  #deliver(person: Person, from: string, text: string, address: string, broadcast: number): void {
+    const id = ++this.#data.lastMessage;
+    person.mail.push({ id, place: ++person.got, from, text, address, broadcast });
   }
 
   #findPerson(name: string): Person | undefined {
@@ -404,11 +419,59 @@ export class Model {
     return person.mail.length >= this.settings.mailboxMessagesMax;
   }
 
-  #countMail(): number {
-    let sum = 0;
-    for (const person of this.people) sum += person.mail.length;
-    return sum;
+  /** Has the mailbox as many broadcasts as it may have? */
+  #isClosed(person: Person): boolean {
+    const { strict, mailboxMessagesMax, mailboxBroadcastsMax } = this.settings;
+    const most = mailboxBroadcastsMax || Math.ceil(mailboxMessagesMax / 2);
+    return !strict && person.mail.filter(({ broadcast }) => broadcast > 0).length >= most;
   }
+
+  /** The refusal of a message of this person, if the chat has no room for it. */
+  #checkRoom({ address }: Person): string[] | undefined {
+    const { strict, messagesMax, messagesPerAddressMax } = this.settings;
+    const share = messagesPerAddressMax || Math.ceil(messagesMax / 10);
+    if (!strict && this.countMail(address) >= share) return ["Too much mail from your address!"];
+    return this.countMail() >= messagesMax ? ["Server is full!"] : undefined;
+  }
+
+  /** The number of messages that wait, all or those from near an address. A broadcast counts once. */
+  countMail(from?: string): number {
+    const all = this.people.flatMap(({ mail }) => mail)
+      .filter(({ address }) => from === undefined || areNear(address, from));
+    const broadcasts = new Set(
+      all.map(({ broadcast }) => broadcast).filter((number) => number > 0),
+    );
+    return all.filter(({ broadcast }) => broadcast === 0).length + broadcasts.size;
+  }
+
+  /** The number of broadcasts that wait. */
+  countBroadcasts(): number {
+    const all = this.people.flatMap(({ mail }) => mail.map(({ broadcast }) => broadcast));
+    return new Set(all.filter((number) => number > 0)).size;
+  }
+
+  /** Each network that has users or mail, with the numbers of both. */
+  shares(): [network: string, users: number, mail: number][] {
+    const addresses = this.people.flatMap(({ address, mail }) => [
+      address,
+      ...mail.map(({ address }) => address),
+    ]);
+    return [...new Set(addresses.map(networkOf))].map((network) => [
+      network,
+      this.people.filter(({ address }) => networkOf(address) === network).length,
+      this.countMail(network),
+    ]);
+  }
+}
+
+/** Of an IPv6 address, which must have its first four groups before `::`, these groups. */
+function networkOf(address: string): string {
+  return address.split("::")[0]!;
+}
+
+/** Do both addresses count together? */
+function areNear(one: string, other: string): boolean {
+  return networkOf(one) === networkOf(other);
 }
 
 /** The reply that shows a person's mail: a count, then sender and text of each message. */

@@ -93,8 +93,8 @@ export class ModelLog {
         return { left: messagesOf(id, this.chat.take(id, through)) };
       }
       case "return": {
-        const { id: user, mail: { from, text } } = entry;
-        this.chat.putBack(user, from, text);
+        const { id: user, mail: { from, text, network } } = entry;
+        this.chat.putBack(user, from, text, network);
         return { returned: { user, text } };
       }
       case "end":
@@ -150,7 +150,7 @@ export class ModelLog {
 
 /** The session of the model has the number of the port. */
 function senderOf({ peer, address }: Actor): Sender {
-  return { session: Number(peer.split(":")[1]), address };
+  return { session: Number(peer.split(":").at(-1)), address };
 }
 
 function messagesOf(user: number, mail: readonly { readonly text: string }[]): UserMessage[] {

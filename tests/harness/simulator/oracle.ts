@@ -15,7 +15,7 @@ import { isSameSession, type SessionId, sessions } from "../../../lib/chat/users
 import { mailFrames, type Model, type ModelSettings, type Person } from "./model.ts";
 import { type ClientServer, framesOf, type Request } from "./client.ts";
 import { ModelLog, type Outcome, type UserMessage } from "./model_log.ts";
-import { assertSame } from "./connections.ts";
+import { assertSame, checkCounts } from "./connections.ts";
 import type { Process } from "./server.ts";
 
 const STORAGE_AWAY = "Storage is not available, try again!";
@@ -271,8 +271,7 @@ export class Oracle {
       "the members",
     );
     assertEquals(members.at, chat.now, "the time");
-    const waiting = chat.people.reduce((sum, { mail }) => sum + mail.length, 0);
-    assertEquals(mailboxes.waiting, waiting, "the sum of all mail");
+    checkCounts(mailboxes, chat);
   }
 
   /** Checks that a state is the same after it was stored and restored. */

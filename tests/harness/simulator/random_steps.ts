@@ -10,6 +10,11 @@ const ODD_NAMES = ["too long", "", BAD_BYTE, "x".repeat(80)];
 const TEXTS = ["", "hi", "1", "22", "333", "👍👍👍👍"];
 const ODD_TEXTS = ["a text that is too long", BAD_BYTE, "x".repeat(80)];
 
+/** Addresses: the second and the third are of one network. */
+function addressOf(number: number): string {
+  return number === 1 || number === 2 ? `fd00:0:0:1::${number}` : `10.0.0.${number + 1}`;
+}
+
 type Random = () => number;
 
 function randomSettings(random: Random): ModelSettings {
@@ -18,9 +23,11 @@ function randomSettings(random: Random): ModelSettings {
     nameSymbolsMax: 3 + wholeBelow(random, 3),
     textSymbolsMax: 4 + wholeBelow(random, 3),
     usersMax: 1 + wholeBelow(random, pick(random, [6, 14])),
-    usersPerAddressMax: 1 + wholeBelow(random, pick(random, [3, 10])),
+    usersPerAddressMax: wholeBelow(random, pick(random, [4, 11])),
     mailboxMessagesMax: 1 + wholeBelow(random, 4),
+    mailboxBroadcastsMax: wholeBelow(random, 5),
     messagesMax: 1 + wholeBelow(random, pick(random, [14, 60])),
+    messagesPerAddressMax: wholeBelow(random, pick(random, [5, 60])),
     usersExpireH: 0,
   };
 }
@@ -54,7 +61,7 @@ function randomStep(random: Random, sessions: number, addresses: number): Step {
   const command = (): Step => ({
     kind: "command",
     session,
-    address: `10.0.0.${session % addresses + 1}`,
+    address: addressOf(session % addresses),
     words: randomWords(random, session),
     later: random() < 0.3 ? wholeBelow(random, 40) : 0,
   });
@@ -97,7 +104,9 @@ function randomClusterSettings(random: Random): ModelSettings {
     usersMax: 2 + wholeBelow(random, 8),
     usersPerAddressMax: 1 + wholeBelow(random, 4),
     mailboxMessagesMax: 1 + wholeBelow(random, 6),
+    mailboxBroadcastsMax: wholeBelow(random, 7),
     messagesMax: 4 + wholeBelow(random, 40),
+    messagesPerAddressMax: 1 + wholeBelow(random, pick(random, [6, 40])),
   };
 }
 
@@ -192,7 +201,7 @@ export function randomClusterSteps(seed: number): ClusterStep[] {
   let texts = 0;
   const commandOf = (session: number, words: Words): ClusterStep => {
     const server = 1 + wholeBelow(random, count);
-    const address = `10.0.0.${session % addresses + 1}`;
+    const address = addressOf(session % addresses);
     return { kind: "command", session, address, server, words, more: random() < 0.3 };
   };
   const command = (): ClusterStep => {

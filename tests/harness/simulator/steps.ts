@@ -40,7 +40,9 @@ const LIMITS = {
   users: "usersMax",
   address: "usersPerAddressMax",
   mailbox: "mailboxMessagesMax",
+  broadcasts: "mailboxBroadcastsMax",
   messages: "messagesMax",
+  share: "messagesPerAddressMax",
 } as const;
 
 /** The settings of a transcript that names no others. */
@@ -51,7 +53,9 @@ export const SETTINGS: ModelSettings = {
   usersMax: 5,
   usersPerAddressMax: 3,
   mailboxMessagesMax: 3,
+  mailboxBroadcastsMax: 3,
   messagesMax: 12,
+  messagesPerAddressMax: 12,
   usersExpireH: 0,
 };
 
