@@ -59,9 +59,10 @@ async function end(child: Deno.ChildProcess): Promise<void> {
   await child.status;
 }
 
-/** The flags of a measured server: no log, and room for many users. */
+/** The flags of a measured server: no log, and room for many users and much mail of one address. */
 const FLAGS = ["--port", "0", "--hostname", HOST, "--log", "off"]
-  .concat(["--users-per-address-max", "1000000", "--users-max", "1000000"]);
+  .concat(["--users-per-address-max", "1000000", "--users-max", "1000000"])
+  .concat(["--messages-per-address-max", "1000000000", "--mailbox-broadcasts-max", "10000000"]);
 
 /** Starts this project's server. */
 export function startChat(...flags: string[]): Promise<Peer> {

@@ -25,7 +25,9 @@ const STOP_MS_MAX = 50;
 /** A server that has not answered for this long hangs (ms). */
 const PATIENCE_MS = 30_000;
 /** Limits that no client reaches. */
-export const ROOMY = ["--mailbox-messages-max", "1000000", "--messages-max", "100000000"];
+export const ROOMY = ["--mailbox-messages-max", "1000000", "--messages-max", "1000000000"]
+  .concat(["--mailbox-broadcasts-max", "1000000", "--messages-per-address-max", "1000000000"])
+  .concat(["--users-per-address-max", "1000000"]);
 
 const MAIN: Program["command"] = [new URL("../../../main.ts", import.meta.url)];
 const FREQUENT_SNAPSHOTS: Program["command"] = [new URL("server.ts", import.meta.url)];
@@ -69,6 +71,9 @@ function plan(random: Random): Plan {
     ...["--mailbox-messages-max", String(5 + wholeBelow(random, 50))],
     ...["--messages-max", pick(random, ["100", "5000", "1000000"])],
     ...["--users-max", pick(random, [String(FIRST_USERS), "1000"])],
+    // All clients have one address.
+    ...["--users-per-address-max", "1000"],
+    ...["--messages-per-address-max", pick(random, ["0", "1000000"])],
   ];
   return {
     isRoomy,

@@ -39,7 +39,7 @@ const GROWTH_FACTOR = 1.5;
 const GROWTH_MB = 64;
 
 const FLAGS = ["--command-timeout-s", "1", "--idle-timeout-s", "60"]
-  .concat(["--users-max", "50", "--mailbox-messages-max", "200"]);
+  .concat(["--users-max", "50", "--users-per-address-max", "50", "--mailbox-messages-max", "200"]);
 
 /** Throws when a promise takes longer than `ms` milliseconds. */
 async function inTime<Value>(ms: number, what: string, promise: Promise<Value>): Promise<Value> {

@@ -75,7 +75,7 @@ describeSimulation("simulate()", SERVER, new URL("./found/", import.meta.url), (
       command.name === "send" && command.text === "22" ? { name: "ping" } : command;
     const lines = await foundIn(SERVER, { replace });
     assert(lines.length <= 3, lines.join("\n"));
-    assert(lines.some((line) => /^session \d+ of 10\.0\.0\.\d: send \S+ 22$/.test(line)));
+    assert(lines.some((line) => /^session \d+ of \S+: send \S+ 22$/.test(line)));
   });
 
   it("finds a fault that loses one of fifty messages", async () => {
@@ -123,7 +123,8 @@ describeSimulation(
         members.all.length < 2 ? body : withText(body, "2", "22");
       const lines = await foundIn(CLUSTER, { read });
       assert(lines.length <= 9, lines.join("\n"));
-      assertMatch(lines.at(-1)!, / send \S+ 2$/);
+      // The message may have come together with the next one.
+      assertMatch(lines.slice(-2).join("\n"), / send \S+ 2$/m);
     });
 
     it("finds an entry that is lost on its way to the stream, and a short transcript", async () => {
