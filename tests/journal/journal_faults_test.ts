@@ -19,7 +19,8 @@ import { itNeeds } from "../needs.ts";
 import { SILENT, TempFile, until } from "../support.ts";
 
 const FILES = { permissions: ["read", "write"] } as const;
-const SETTINGS = settingsOf(parseServerOptions([]));
+/** Broadcasts may fill a mailbox, so that each batch changes the state. */
+const SETTINGS = settingsOf(parseServerOptions(["--mailbox-broadcasts-max", "1000"]));
 /** A snapshot is due after every batch, and written row by row. */
 const HASTY: Schedule = {
   ...SCHEDULE,
