@@ -113,8 +113,12 @@ export interface Shown {
 /** The users in the order of registration. A list never changes: another list is another object. */
 export interface UserList {
   readonly size: number;
-  values(): readonly { readonly name: string }[];
+  /** All users, in parts. Lists that differ in a few users share all other parts. */
+  parts(): Iterable<UserPart>;
 }
+
+/** A few users, one behind the other. It never changes; `undefined` stands for nobody. */
+export type UserPart = readonly ({ readonly name: string } | undefined)[];
 
 /** A reply to a command, or to a mistake. */
 export type Reply =

@@ -1,16 +1,18 @@
 /** Makes the frames of replies. Pure. */
 import { encodeFrame, encodeFrames } from "./frame.ts";
-import { type Mail, type Reply, replyText, type UserList } from "./reply.ts";
+import { type Mail, type Reply, replyText, type UserList, type UserPart } from "./reply.ts";
 
 /** The frames of a reply, one behind the other. */
 export function encodeReply(reply: Reply): Uint8Array {
   return encodeFrames(replyTexts(reply));
 }
 
-/** The frames of replies, each by itself. */
+/** The frames of replies, each by itself. Of a list of users only a part is in memory at a time. */
 export function* framesOf(replies: readonly Reply[]): Iterable<Uint8Array> {
   for (const reply of replies) {
-    for (const text of replyTexts(reply)) yield encodeFrame(text);
+    for (const texts of reply.code === "users" ? listTexts(reply.users) : [replyTexts(reply)]) {
+      for (const text of texts) yield encodeFrame(text);
+    }
   }
 }
 
@@ -18,7 +20,7 @@ export function* framesOf(replies: readonly Reply[]): Iterable<Uint8Array> {
 export function replyTexts(reply: Reply): readonly string[] {
   switch (reply.code) {
     case "users":
-      return namesTexts(reply.users);
+      return [...listTexts(reply.users)].flat();
     case "mail":
       return mailTexts(reply.mail(), reply.count);
     case "help":
@@ -30,10 +32,22 @@ export function replyTexts(reply: Reply): readonly string[] {
   }
 }
 
-function namesTexts(users: UserList): readonly string[] {
-  const texts = [String(users.size)];
-  for (const { name } of users.values()) texts.push(name);
-  return texts;
+/** The texts of a list of users: their number, then the names of each part. */
+function* listTexts(users: UserList): Iterable<readonly string[]> {
+  yield [countText(users)];
+  for (const part of users.parts()) yield namesOf(part);
+}
+
+/** The text in front of the names of a list. */
+export function countText({ size }: UserList): string {
+  return String(size);
+}
+
+/** The names of the users of a part. */
+export function namesOf(part: UserPart): string[] {
+  const names: string[] = [];
+  for (const user of part) if (user !== undefined) names.push(user.name);
+  return names;
 }
 
 function mailTexts(mail: readonly Mail[], count: number): readonly string[] {

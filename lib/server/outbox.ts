@@ -11,7 +11,7 @@ import type { ServerOptions } from "../options.ts";
 import type { Meter } from "../meter.ts";
 import { isRefusal, type Reply, replyText } from "../protocol/reply.ts";
 import { framesOf } from "../protocol/reply_encoder.ts";
-import { constantReply, packReplies } from "../protocol/reply_packer.ts";
+import { constantReply, packReplies, type PartFrames } from "../protocol/reply_packer.ts";
 import type { Actor } from "../chat/users.ts";
 
 /** Replies are put together in buffers of this size, which are lent to one connection at a time. */
@@ -19,6 +19,9 @@ const SCRATCH_BYTES = 8_192;
 /** At most this many unused buffers are kept. */
 const SCRATCHES_MAX = 64;
 const scratches: Uint8Array[] = [];
+
+/** Lists of users that were sent, for all connections. */
+const partFrames: PartFrames = new WeakMap();
 
 const NOTHING: Uint8Array = new Uint8Array(0);
 
@@ -85,7 +88,7 @@ export class Outbox {
   #encode(replies: readonly Reply[]): Iterable<Uint8Array> {
     if (this.#context.options.strict) return framesOf(replies);
     this.#scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
-    return packReplies(replies, this.#scratch);
+    return packReplies(replies, this.#scratch, partFrames);
   }
 
   /**

@@ -8,6 +8,7 @@ import { step } from "../../lib/chat/step.ts";
 import type { SessionId } from "../../lib/chat/users.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type Reply, replyText, type Shown } from "../../lib/protocol/reply.ts";
+import { replyTexts } from "../../lib/protocol/reply_encoder.ts";
 import { pick, wholeBelow } from "../random.ts";
 
 export const SETTINGS: Settings = {
@@ -119,7 +120,7 @@ export function textOf(reply: Reply | undefined): string {
   if (reply === undefined) return "-";
   switch (reply.code) {
     case "users":
-      return `users: ${reply.users.values().map(({ name }) => name).join(" ")}`;
+      return `users: ${replyTexts(reply).slice(1).join(" ")}`;
     case "mail":
       return ["mail", ...reply.mail().map(({ from, text }) => `${from}: ${text}`)].join(", ");
     case "help":

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { step } from "../../lib/chat/step.ts";
 import type { Entry } from "../../lib/chat/entry.ts";
@@ -6,6 +6,7 @@ import { strictEnding } from "../../lib/chat/commands.ts";
 import { type ChatState, emptyChat, mailFor } from "../../lib/chat/state.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type Reply, replyText, type Shown } from "../../lib/protocol/reply.ts";
+import { replyTexts } from "../../lib/protocol/reply_encoder.ts";
 import type { Settings } from "../../lib/chat/settings.ts";
 import { snapshotRows } from "../../lib/chat/snapshot.ts";
 import { type Actor, emptyUsers } from "../../lib/chat/users.ts";
@@ -27,7 +28,7 @@ const SETTINGS: Settings = {
 function textOf(reply: Reply): string {
   switch (reply.code) {
     case "users":
-      return `users: ${reply.users.values().map(({ name }) => name).join(" ")}`;
+      return `users: ${replyTexts(reply).slice(1).join(" ")}`;
     case "mail":
       return `mail: ${reply.mail().map(({ from, text }) => `${from}: ${text}`).join(", ")}`;
     case "help":
@@ -141,6 +142,22 @@ for (const strict of [false, true]) {
       assertEquals(chat.register("1@a", "Bob"), "Login is too long!");
       chat.register("1@a", "Al");
       assertEquals(chat.send("1@a", "Al", "long"), "Massage is too long! Max length = 3!");
+    });
+
+    it("users holds the list of the state itself, which is the same until a user comes or goes", () => {
+      const chat = world();
+      const list = () => {
+        chat.users();
+        return (chat.reply as Reply & { code: "users" }).users;
+      };
+      chat.register("1@a", "Al");
+      const first = list();
+      assertStrictEquals(first, chat.state.users.byId);
+      chat.send("1@a", "Al", "hi");
+      chat.register("1@a", "Al");
+      assertStrictEquals(list(), first);
+      chat.register("2@b", "Bob");
+      assertEquals([first.size, list().size], [1, 2]);
     });
 
     it("users lists the users in the order of registration", () => {

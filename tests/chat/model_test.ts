@@ -5,6 +5,7 @@ import type { Entry } from "../../lib/chat/entry.ts";
 import { type ChatState, emptyChat } from "../../lib/chat/state.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type Reply, replyText } from "../../lib/protocol/reply.ts";
+import { replyTexts } from "../../lib/protocol/reply_encoder.ts";
 import { Model } from "../harness/simulator/model.ts";
 import { pick, wholeBelow, withSeed } from "../random.ts";
 
@@ -14,7 +15,7 @@ const TEXTS = ["", "hi", "👍👍👍👍", "a text that is too long"];
 function framesOf(reply: Reply): string[] {
   switch (reply.code) {
     case "users":
-      return [String(reply.users.size), ...reply.users.values().map(({ name }) => name)];
+      return [...replyTexts(reply)];
     case "mail":
       return [
         String(reply.count),

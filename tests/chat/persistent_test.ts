@@ -1,6 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { hashOf, IntMap, TextMap } from "../../lib/chat/persistent.ts";
+import { IntMap, TextMap } from "../../lib/chat/persistent.ts";
 import { pick, wholeBelow, withSeed } from "../random.ts";
 
 describe("IntMap", () => {
@@ -54,6 +54,19 @@ describe("IntMap", () => {
     assertEquals(before.size, 2);
   });
 
+  it("shares with a version that it was made from each part that has not changed", () => {
+    const keys = Array.from({ length: 3_000 }, (_, at) => at);
+    const before = keys.reduce((map, key) => map.set(key, key), IntMap.empty<number>());
+    const after = before.set(1_000, undefined);
+    const [old, made] = [[...before.parts()], [...after.parts()]];
+    assertEquals(made.flat().filter((value) => value !== undefined), after.values());
+    for (const [at, part] of made.entries()) {
+      assert(part.length <= 32);
+      if (part.includes(1_001)) assertEquals(part.indexOf(1_001), old[at]!.indexOf(1_001));
+      else assertStrictEquals(part, old[at]);
+    }
+  });
+
   it("does not change when a later version sets the same key again and again", () => {
     const versions = [IntMap.empty<number>()];
     for (let i = 0; i < 5; i++) versions.push(versions.at(-1)!.set(7, i));
@@ -68,36 +81,39 @@ describe("IntMap", () => {
   });
 });
 
-/** Two different ends that give this text the same hash. */
-function collidingAfter(text: string): [string, string] {
-  const ends = new Map<number, string>();
-  for (let i = 0;; i++) {
-    const end = `${i}`;
-    const hash = hashOf(text + end);
-    const other = ends.get(hash);
-    if (other !== undefined) return [other, end];
-    ends.set(hash, end);
+/** The most levels of an AVL tree: one of 1, 2, 3, 4, 5 levels has at least 1, 2, 4, 7, 12 texts. */
+function heightMax(texts: number): number {
+  let height = 0;
+  for (let [least, next] = [1, 2]; least <= texts; [least, next] = [next, 1 + least + next]) {
+    height++;
   }
+  return height;
 }
 
-/** Four texts with the same hash. */
-function collidingTexts(): string[] {
-  const begins = collidingAfter("");
-  const ends = collidingAfter(begins[0]);
-  return begins.flatMap((begin) => ends.map((end) => begin + end));
+/** Texts with little between them. */
+const NEAR = ["", "\0", "\0\0", "u", "u\0", "\ud83d", "\ud83d\udc4d", "\udc4d", "\uffff"];
+
+/** Different texts in an order that makes a tree deep which is not balanced. */
+const ORDERS: Readonly<Record<string, (at: number, count: number) => string>> = {
+  rising: (at) => digits(at),
+  falling: (at, count) => digits(count - at),
+  "from both ends to the middle": (at, count) => digits(at % 2 === 0 ? at : 2 * count - at),
+  "with a long common beginning": (at) => "x".repeat(990) + digits(at),
+  "one letter, ever longer": (at) => "x".repeat(at % 1_000) + digits(Math.floor(at / 1_000)),
+};
+
+function digits(value: number): string {
+  return `${value}`.padStart(6, "0");
 }
 
 describe("TextMap", () => {
-  const COLLIDING = collidingTexts();
-
-  it("does what a Map would do, also for texts with the same hash", () => {
-    assertEquals(new Set(COLLIDING.map(hashOf)).size, 1);
+  it("does what a Map would do", () => {
     withSeed((random) => {
       const model = new Map<string, number>();
       let map = TextMap.empty<number>();
       for (let round = 0; round < 50_000; round++) {
         const text = random() < 0.1
-          ? pick(random, COLLIDING)
+          ? pick(random, NEAR)
           : `u${wholeBelow(random, pick(random, [20, 300, 70_000]))}`;
         assertEquals(map.get(text), model.get(text));
         if (random() < 0.4) {
@@ -107,6 +123,7 @@ describe("TextMap", () => {
           map = map.set(text, round);
           model.set(text, round);
         }
+        assert(map.height <= heightMax(model.size), `${map.height} levels`);
       }
       for (const [text, value] of model) assertEquals(map.get(text), value);
       for (const text of model.keys()) map = map.set(text, undefined);
@@ -114,8 +131,27 @@ describe("TextMap", () => {
     });
   });
 
+  for (const [order, textAt] of Object.entries(ORDERS)) {
+    it(`stays balanced, whatever is chosen to make it deep: texts ${order}`, () => {
+      const count = 5_000;
+      const texts = Array.from({ length: count }, (_, at) => textAt(at, count));
+      assertEquals(new Set(texts).size, count);
+      let map = TextMap.empty<number>();
+      for (const [at, text] of texts.entries()) map = map.set(text, at);
+      assert(map.height <= heightMax(count), `${map.height} levels`);
+      // Only every eighth stays, and then only the last hundred.
+      for (const [at, text] of texts.entries()) if (at % 8 > 0) map = map.set(text, undefined);
+      assert(map.height <= heightMax(count / 8), `${map.height} levels`);
+      for (const text of texts.slice(0, -800)) map = map.set(text, undefined);
+      assert(map.height <= heightMax(100), `${map.height} levels`);
+      for (const [at, text] of texts.entries()) {
+        assertEquals(map.get(text), at % 8 === 0 && at >= count - 800 ? at : undefined);
+      }
+    });
+  }
+
   it("does not change when a later version does", () => {
-    const texts = [...COLLIDING, ...Array.from({ length: 60 }, (_, i) => `u${i}`)];
+    const texts = [...NEAR, ...Array.from({ length: 60 }, (_, i) => `u${i}`)];
     withSeed((random) => {
       const versions = [{ map: TextMap.empty<number>(), model: new Map<string, number>() }];
       for (let round = 0; round < 1_000; round++) {

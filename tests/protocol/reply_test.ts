@@ -1,14 +1,17 @@
 import { assert, assertEquals } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
-import { readLength } from "../../lib/protocol/frame.ts";
+import { splitFrames } from "../../lib/protocol/frame.ts";
 import { IntMap } from "../../lib/chat/persistent.ts";
 import type { Reply, WaitingMail } from "../../lib/protocol/reply.ts";
 import { encodeReply } from "../../lib/protocol/reply_encoder.ts";
-import { packReplies } from "../../lib/protocol/reply_packer.ts";
+import { packReplies, type PartFrames } from "../../lib/protocol/reply_packer.ts";
 import { wholeBelow, withSeed } from "../random.ts";
 
 const SCRATCH_BYTES = 500;
+const SCRATCH = new Uint8Array(SCRATCH_BYTES);
+/** A part of a list has at most this many users. */
+const PART_USERS_MAX = 32;
 const LETTERS = ["a", "\0", "Б", "€", "👍", "\ud83d", "\udc4d", "aБ👍"];
 
 function randomText(random: () => number): string {
@@ -44,20 +47,52 @@ interface Named {
 }
 
 describe("packReplies()", () => {
-  it("gives the same bytes as encodeReply(), in pieces that fit into the scratch memory or are one frame", () => {
+  it("gives the same bytes as encodeReply(), in pieces that fit into the scratch memory or are one part", () => {
+    const partFrames: PartFrames = new WeakMap();
     withSeed((random) => {
       for (let round = 0; round < 1_000; round++) {
         const replies = Array.from({ length: wholeBelow(random, 20) }, () => randomReply(random));
         const pieces: Uint8Array[] = [];
-        for (const piece of packReplies(replies, new Uint8Array(SCRATCH_BYTES))) {
+        for (const piece of packReplies(replies, SCRATCH, partFrames)) {
           pieces.push(piece.slice());
         }
         assertEquals(concat(pieces), concat(replies.map(encodeReply)));
         for (const piece of pieces) {
-          const isFrame = piece.length === 4 + readLength(piece);
-          assert(piece.length <= SCRATCH_BYTES || isFrame, `${piece.length} bytes`);
+          const { frames } = splitFrames(new Uint8Array(0), piece, piece.length);
+          const isPart = frames.length <= PART_USERS_MAX;
+          assert(piece.length <= SCRATCH_BYTES || isPart, `${piece.length} bytes`);
         }
       }
     });
+  });
+
+  it("reads the name of a user once for all lists that share its part", () => {
+    let reads = 0;
+    const named = (name: string) => ({
+      get name() {
+        reads++;
+        return name;
+      },
+    });
+    const partFrames: PartFrames = new WeakMap();
+    const bytesOf = (users: IntMap<Named>) => {
+      const pieces: Uint8Array[] = [];
+      for (const piece of packReplies([{ code: "users", users }], SCRATCH, partFrames)) {
+        pieces.push(piece.slice());
+      }
+      return concat(pieces);
+    };
+    let users = IntMap.empty<Named>();
+    for (let id = 0; id < 10_000; id++) users = users.set(id, named(`u${id}`));
+    const whole = bytesOf(users);
+    assertEquals(whole, encodeReply({ code: "users", users }));
+    reads = 0;
+    assertEquals(bytesOf(users), whole);
+    assertEquals(reads, 0);
+    const others = users.set(5_000, undefined).set(10_000, named("new"));
+    const bytes = bytesOf(others);
+    // Two parts have changed.
+    assert(reads <= 4 * PART_USERS_MAX, `${reads} names were read`);
+    assertEquals(bytes, encodeReply({ code: "users", users: others }));
   });
 });
