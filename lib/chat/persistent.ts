@@ -60,9 +60,7 @@ export class IntMap<Value> implements Iterable<[number, Value]> {
   /** The values, in the order of the keys. */
   values(): Value[] {
     const values: Value[] = [];
-    for (const part of this.parts()) {
-      for (const value of part) if (value !== undefined) values.push(value);
-    }
+    collectValues(this.#root, this.#span, values);
     return values;
   }
 
@@ -72,6 +70,15 @@ export class IntMap<Value> implements Iterable<[number, Value]> {
    */
   parts(): Generator<Part<Value>> {
     return leaves(this.#root, this.#span);
+  }
+}
+
+/** It is no generator: the few users of an address are asked for by each of its commands. */
+function collectValues<Value>(node: IntNode<Value>, span: number, values: Value[]): void {
+  for (const child of node) {
+    if (child === undefined) continue;
+    if (span === 1) values.push(child as Value);
+    else collectValues(child as IntNode<Value>, span / NODE_SIZE, values);
   }
 }
 
