@@ -67,7 +67,7 @@ export const SERVER_FLAGS = {
     LIMITS.mailboxBroadcastsMax,
     0,
     10_000_000,
-    "messages of sendall among these; 0: half of --mailbox-messages-max",
+    "messages of sendall among these; 0: all but a tenth",
   ),
   messagesMax: whole(
     LIMITS.messagesMax,

@@ -51,8 +51,10 @@ export function applyCommand(
       return showOwnMail(state, actor, false);
     case "ping":
       return { state, reply: { code: "pong" } };
-    case "help":
-      return { state, reply: { code: "help", text: helpText(state.settings) } };
+    case "help": {
+      const { settings } = state;
+      return { state, reply: { code: "help", text: () => helpText(settings) } };
+    }
     case "logout":
       return logout(state, actor);
   }

@@ -16,8 +16,8 @@ export interface Settings {
   /** The most messages in a mailbox. */
   readonly mailboxMessagesMax: number;
   /**
-   * The most messages of `sendall` among these; 0: half of `mailboxMessagesMax`. Strict mode ignores
-   * it.
+   * The most messages of `sendall` among these; 0: all but a tenth of `mailboxMessagesMax`. Strict
+   * mode ignores it.
    */
   readonly mailboxBroadcastsMax: number;
   /** The most messages that wait. One of `sendall` counts once, in however many mailboxes it waits. */
@@ -45,25 +45,29 @@ export const DEFAULT_SETTINGS: Settings = {
   usersExpireH: 168,
 };
 
-/** What one address may have of a limit, or a kind of mail of a mailbox: 0 is a part of the whole. */
-function partOf(whole: number, divisor: number, given: number): number {
-  return given === 0 ? Math.ceil(whole / divisor) : given;
+/** A share is at least this large where no flag says less. */
+const SHARE_MIN = 10;
+
+/** What one network of addresses may have of a limit: 0 is a tenth of the whole. */
+export function shareOf(whole: number, given: number): number {
+  return given === 0 ? Math.max(SHARE_MIN, Math.ceil(whole / 10)) : given;
 }
 
 /** The most users of one network of addresses in default mode. */
 export function usersShare({ usersMax, usersPerAddressMax }: Settings): number {
-  return partOf(usersMax, 10, usersPerAddressMax);
+  return shareOf(usersMax, usersPerAddressMax);
 }
 
 /** The most waiting messages of one network of addresses. */
 export function mailShare({ strict, messagesMax, messagesPerAddressMax }: Settings): number {
-  return strict ? Infinity : partOf(messagesMax, 10, messagesPerAddressMax);
+  return strict ? Infinity : shareOf(messagesMax, messagesPerAddressMax);
 }
 
 /** The limits of each mailbox. */
 export function mailboxLimits(settings: Settings): { messages: number; broadcasts: number } {
   const { strict, mailboxMessagesMax: messages, mailboxBroadcastsMax } = settings;
-  return { messages, broadcasts: strict ? messages : partOf(messages, 2, mailboxBroadcastsMax) };
+  if (strict) return { messages, broadcasts: messages };
+  return { messages, broadcasts: mailboxBroadcastsMax || messages - Math.floor(messages / 10) };
 }
 
 const NAMES = Object.keys(DEFAULT_SETTINGS) as (keyof Settings)[];

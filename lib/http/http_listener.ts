@@ -29,8 +29,8 @@ const STOP_MS_MAX = 1_000;
 interface Exchange {
   /** Since this time (ms, as `performance.now`) no whole request has come; undefined: one is answered. */
   askingSince: number | undefined;
-  /** The connection ends with this answer. */
-  isLast: boolean;
+  /** Answers the requests that came before this one was answered. Nothing more is read meanwhile. */
+  readonly waiting: (() => void)[];
 }
 
 /** Called with each request. */
@@ -71,9 +71,9 @@ export class HttpListener {
     this.#listener = openPort(address, "--http", (at) => Deno.listen({ ...at, transport: "tcp" }));
     // A client may end its side when it has asked. (The types do not know this property.)
     Object.assign(this.#http, { httpAllowHalfOpen: true });
-    this.#http.on("request", (request, response) => {
-      if (this.#begin(request, response)) this.#handlers.request(request, response);
-    });
+    // A server that does not listen itself would end each connection after its first answer.
+    Object.defineProperty(this.#http, "listening", { get: () => !this.#isStopping });
+    this.#http.on("request", (request, response) => this.#enter(request, response));
     this.#http.on("upgrade", (request, _, head) => {
       const stream = streamOf(request);
       if (this.#exchanges.get(stream)?.askingSince === undefined) stream.destroy();
@@ -167,27 +167,37 @@ export class HttpListener {
 
   #awaitRequest(stream: TcpStream): void {
     if (stream.destroyed) return;
-    this.#exchanges.set(stream, { askingSince: performance.now(), isLast: false });
+    this.#exchanges.set(stream, { askingSince: performance.now(), waiting: [] });
   }
 
-  /** A request has come. Is it to be answered? */
-  #begin(request: IncomingMessage, response: ServerResponse): boolean {
+  /** A request has come. It is answered when those before it on its connection are. */
+  #enter(request: IncomingMessage, response: ServerResponse): void {
     const stream = streamOf(request);
     const exchange = this.#exchanges.get(stream);
-    if (exchange === undefined) return false;
+    if (exchange === undefined) return;
+    const answer = () => {
+      response.on("close", () => this.#answered(stream));
+      this.#handlers.request(request, response);
+    };
     if (exchange.askingSince === undefined) {
-      // It came before the one before it was answered. A client may have to send it anew, elsewhere.
-      exchange.isLast = true;
-      hangUp(stream);
-      return false;
+      stream.pause();
+      exchange.waiting.push(answer);
+    } else {
+      exchange.askingSince = undefined;
+      answer();
     }
-    exchange.askingSince = undefined;
-    response.on("close", () => {
-      if (!this.#exchanges.delete(stream)) return;
-      this.#awaitRequest(stream);
-      if (exchange.isLast || this.#isStopping) stream.end();
-    });
-    return true;
+  }
+
+  /** A request is answered, or its connection is closed. */
+  #answered(stream: TcpStream): void {
+    const exchange = this.#exchanges.get(stream);
+    if (exchange === undefined) return;
+    const next = exchange.waiting.shift();
+    if (next !== undefined) return next();
+    this.#exchanges.delete(stream);
+    this.#awaitRequest(stream);
+    if (this.#isStopping) stream.end();
+    else stream.resume();
   }
 
   /** Closes connections whose client has not sent a whole request, or taken an answer, in time. */

@@ -131,7 +131,7 @@ export type Reply =
     readonly count: number;
     readonly shown: Shown;
   }
-  | { readonly code: "help"; readonly text: string }
+  | { readonly code: "help"; readonly text: () => string }
   | { readonly code: "mistake"; readonly mistake: Mistake };
 
 /** Is this the reply to a command that was not carried out? */

@@ -24,7 +24,7 @@ export function replyTexts(reply: Reply): readonly string[] {
     case "mail":
       return mailTexts(reply.mail(), reply.count);
     case "help":
-      return [reply.text];
+      return [reply.text()];
     case "mistake":
       return [reply.mistake.text];
     default:

@@ -32,7 +32,7 @@ function textOf(reply: Reply): string {
     case "mail":
       return `mail: ${reply.mail().map(({ from, text }) => `${from}: ${text}`).join(", ")}`;
     case "help":
-      return reply.text;
+      return reply.text();
     case "mistake":
       return reply.mistake.text;
     default:
@@ -362,11 +362,21 @@ describe("in default mode, the user of a connection", () => {
 
   it("an address has a tenth of all users and messages, where no flag says more", () => {
     const chat = new World({
-      ...{ usersMax: 11, usersPerAddressMax: 0, messagesMax: 1, messagesPerAddressMax: 0 },
+      ...{ usersMax: 101, usersPerAddressMax: 0, messagesMax: 101, messagesPerAddressMax: 0 },
     });
-    for (const session of [1, 2]) chat.register(`${session}@a`, `Al${session}`);
-    assertEquals(chat.register("3@a", "Al3"), "Too many users from your address!");
-    assertEquals(chat.send("1@a", "Al2", "1"), SENT);
+    for (let session = 1; session <= 11; session++) chat.register(`${session}@a`, `Al${session}`);
+    assertEquals(chat.register("12@a", "Al12"), "Too many users from your address!");
+    for (let to = 1; to <= 11; to++) assertEquals(chat.send("1@a", `Al${to}`, "1"), SENT);
+    assertEquals(chat.send("1@a", "Al2", "2"), "Too much mail from your address!");
+  });
+
+  it("an address has at least 10 users and messages, where no flag says less", () => {
+    const chat = new World({
+      ...{ usersMax: 20, usersPerAddressMax: 0, messagesMax: 20, messagesPerAddressMax: 0 },
+    });
+    for (let session = 1; session <= 10; session++) chat.register(`${session}@a`, `Al${session}`);
+    assertEquals(chat.register("11@a", "Al11"), "Too many users from your address!");
+    for (let to = 1; to <= 10; to++) assertEquals(chat.send("1@a", `Al${to}`, "1"), SENT);
     assertEquals(chat.send("1@a", "Al2", "2"), "Too much mail from your address!");
   });
 
@@ -401,16 +411,17 @@ describe("in default mode, the user of a connection", () => {
     assertEquals(chat.send("2@b", "Al", "4"), "Server is full!");
   });
 
-  it("messages to all leave half of a mailbox for messages to its user", () => {
-    const chat = new World({ mailboxMessagesMax: 3, mailboxBroadcastsMax: 0 });
+  it("messages to all leave a tenth of a mailbox for messages to its user", () => {
+    const limits = { messagesMax: 100, messagesPerAddressMax: 100 };
+    const chat = new World({ ...limits, mailboxMessagesMax: 10, mailboxBroadcastsMax: 0 });
     chat.register("1@a", "Al");
     chat.register("2@b", "Bob");
-    for (const text of ["1", "2"]) assertEquals(chat.sendall("1@a", text), SENT);
-    assertEquals(chat.sendall("1@a", "3"), `${SENT} Full mailboxes: 1`);
-    assertEquals(chat.send("1@a", "Bob", "4"), SENT);
-    assertEquals(chat.send("1@a", "Bob", "5"), "Mailbox of 'Bob' is full!");
-    assertEquals(chat.receive("2@b"), "mail: Al: 1, Al: 2, Al: 4");
-    assertEquals(chat.sendall("1@a", "6"), SENT);
+    for (let i = 0; i < 9; i++) assertEquals(chat.sendall("1@a", "all"), SENT);
+    assertEquals(chat.sendall("1@a", "all"), `${SENT} Full mailboxes: 1`);
+    assertEquals(chat.send("1@a", "Bob", "last"), SENT);
+    assertEquals(chat.send("1@a", "Bob", "late"), "Mailbox of 'Bob' is full!");
+    assertEquals(chat.receive("2@b"), `mail: ${"Al: all, ".repeat(9)}Al: last`);
+    assertEquals(chat.sendall("1@a", "more"), SENT);
   });
 
   it("a name that another connection holds is refused, even to the same address", () => {

@@ -170,11 +170,28 @@ describe("HTTP", () => {
     assertMatch(await rest(conn), /^HTTP\/1.1 200 OK\r\n[^]*It serves\n$/);
   });
 
-  itNeeds(NET, "answers one request at a time, and ends a connection with more", async () => {
+  itNeeds(NET, "answers one request after another on a connection", async () => {
+    await using server = serveWeb();
+    using conn = await sent(server, "");
+    const buffer = new Uint8Array(65_536);
+    for (let i = 0; i < 3; i++) {
+      await conn.write(new TextEncoder().encode("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"));
+      let text = "";
+      while (!text.endsWith("It serves\n")) {
+        const length = await conn.read(buffer);
+        assert(length !== null, `the connection ended after ${i} answers`);
+        text += new TextDecoder().decode(buffer.subarray(0, Number(length)));
+      }
+    }
+  });
+
+  itNeeds(NET, "answers a pipeline of requests in its order", async () => {
     await using server = serveWeb("--command-timeout-s", "0.3");
-    const asked = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
-    using conn = await sent(server, asked);
-    assertEquals((await rest(conn)).match(/HTTP\/1.1 200 OK/g)?.length, 1);
+    const places = Array.from({ length: 1000 }, (_, i) => i);
+    const lines = places.map((i) => `GET /a${i} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    using conn = await sent(server, lines.join(""));
+    const answers = [...(await rest(conn)).matchAll(/There is no \/a(\d+) here/g)];
+    assertEquals(answers.map(([, i]) => Number(i)), places);
   });
 
   itNeeds(NET, "serves a request with an upgrade that it does not know", async () => {

@@ -375,7 +375,7 @@ describe("replyLines()", () => {
   const REPLIES: readonly (readonly [reply: Reply, meaning: string])[] = [
     ...REFUSALS.map((code) => [{ code, ...FIELDS }, "reply: refused"] as const),
     ...DONE.map((code) => [{ code, ...FIELDS }, "reply: done"] as const),
-    [{ code: "help", text: "users\nping" }, "reply: the commands and limits"],
+    [{ code: "help", text: () => "users\nping" }, "reply: the commands and limits"],
     [
       { code: "mistake", mistake: { code: "tls", text: "This is TLS" } },
       "reply: what is wrong (tls)",

@@ -32,10 +32,11 @@ function randomMail(random: () => number): Reply {
 function randomReply(random: () => number): Reply {
   const names = Array.from({ length: wholeBelow(random, 40) }, () => randomText(random));
   const users = names.reduce((map, name, id) => map.set(id, { name }), IntMap.empty<Named>());
+  const text = randomText(random);
   const replies: Reply[] = [
     { code: "sent" },
     { code: "welcome", user: randomText(random) },
-    { code: "help", text: randomText(random) },
+    { code: "help", text: () => text },
     { code: "users", users },
     randomMail(random),
   ];

@@ -121,7 +121,7 @@ export class Model {
     if (strict && here.length > 0) return [`'${address}:${session}' was used before!`];
     if (this.people.length >= usersMax) return ["Server is full!"];
     const near = this.people.filter((person) => areNear(person.address, address));
-    const most = this.settings.usersPerAddressMax || Math.ceil(usersMax / 10);
+    const most = this.settings.usersPerAddressMax || Math.max(10, Math.ceil(usersMax / 10));
     if (!strict && near.length >= most) return ["Too many users from your address!"];
     const id = ++this.#data.lastPerson;
     const person = { id, name, address, holder: 0, freeSince: this.now, mail: [], got: 0 };
@@ -422,14 +422,14 @@ export class Model {
   /** Has the mailbox as many broadcasts as it may have? */
   #isClosed(person: Person): boolean {
     const { strict, mailboxMessagesMax, mailboxBroadcastsMax } = this.settings;
-    const most = mailboxBroadcastsMax || Math.ceil(mailboxMessagesMax / 2);
+    const most = mailboxBroadcastsMax || mailboxMessagesMax - Math.floor(mailboxMessagesMax / 10);
     return !strict && person.mail.filter(({ broadcast }) => broadcast > 0).length >= most;
   }
 
   /** The refusal of a message of this person, if the chat has no room for it. */
   #checkRoom({ address }: Person): string[] | undefined {
     const { strict, messagesMax, messagesPerAddressMax } = this.settings;
-    const share = messagesPerAddressMax || Math.ceil(messagesMax / 10);
+    const share = messagesPerAddressMax || Math.max(10, Math.ceil(messagesMax / 10));
     if (!strict && this.countMail(address) >= share) return ["Too much mail from your address!"];
     return this.countMail() >= messagesMax ? ["Server is full!"] : undefined;
   }
