@@ -20,15 +20,13 @@ import { TcpStream } from "./tcp_stream.ts";
 
 /** After a failed accept the next try is this much later (ms). */
 const ACCEPT_AGAIN_MS = 200;
-/** The time limits of all connections are checked at this interval (ms). */
-const CHECK_MS = 200;
 /** A stop waits at most this long for answers that are being written, and for close frames (ms). */
 const STOP_MS_MAX = 1_000;
 
 /** What an HTTP connection is doing. */
 interface Exchange {
-  /** Since this time (ms, as `performance.now`) no whole request has come; undefined: one is answered. */
-  askingSince: number | undefined;
+  /** Is a request to come? Else one is answered. */
+  isAsking: boolean;
   /** Answers the requests that came before this one was answered. Nothing more is read meanwhile. */
   readonly waiting: (() => void)[];
 }
@@ -57,7 +55,6 @@ export class HttpListener {
   readonly #exchanges = new Map<TcpStream, Exchange>();
   /** WebSockets that the chat has left; they end by themselves. */
   readonly #closing = new Set<TcpStream>();
-  readonly #checking: ReturnType<typeof setInterval>;
   /** Resolves when the port is free again. */
   readonly #accepting: Promise<void>;
   #isStopping = false;
@@ -76,13 +73,12 @@ export class HttpListener {
     this.#http.on("request", (request, response) => this.#enter(request, response));
     this.#http.on("upgrade", (request, _, head) => {
       const stream = streamOf(request);
-      if (this.#exchanges.get(stream)?.askingSince === undefined) stream.destroy();
+      if (this.#exchanges.get(stream)?.isAsking !== true) stream.destroy();
       else this.#handlers.upgrade(request, head);
     });
     this.#http.on("clientError", (error, stream) => {
       this.#refuse(error, stream as unknown as TcpStream);
     });
-    this.#checking = setInterval(() => this.#check(), CHECK_MS);
     this.#accepting = this.#accept();
   }
 
@@ -94,6 +90,7 @@ export class HttpListener {
   /** From now on the connection is a WebSocket of the chat: no limit of HTTP applies. */
   leaveHttp(stream: TcpStream): void {
     this.#exchanges.delete(stream);
+    stream.free();
   }
 
   /** The chat has left the WebSocket: it counts here again, until its close handshake is over. */
@@ -105,21 +102,22 @@ export class HttpListener {
   async stop(): Promise<void> {
     this.#isStopping = true;
     closeQuietly(this.#listener);
-    for (const [stream, { askingSince }] of this.#exchanges) {
-      if (askingSince !== undefined) stream.end();
+    for (const [stream, { isAsking }] of this.#exchanges) {
+      if (isAsking) stream.end();
     }
     const closed = [...this.#open].map((stream) =>
       new Promise((resolve) => stream.once("close", resolve))
     );
     await within(STOP_MS_MAX, Promise.all([this.#accepting, ...closed]));
-    clearInterval(this.#checking);
     for (const stream of this.#open) stream.destroy();
   }
 
   async #accept(): Promise<void> {
     while (!this.#isStopping) {
       try {
-        this.#welcome(new TcpStream(await this.#listener.accept()));
+        this.#welcome(
+          new TcpStream(await this.#listener.accept(), 1_000 * this.#options.writeTimeoutS),
+        );
       } catch (error) {
         if (this.#isStopping) return;
         if (isGone(error)) continue;
@@ -159,15 +157,16 @@ export class HttpListener {
   }
 
   get #longestAsking(): TcpStream | undefined {
-    for (const [stream, { askingSince }] of this.#exchanges) {
-      if (askingSince !== undefined) return stream;
+    for (const [stream, { isAsking }] of this.#exchanges) {
+      if (isAsking) return stream;
     }
     return undefined;
   }
 
   #awaitRequest(stream: TcpStream): void {
     if (stream.destroyed) return;
-    this.#exchanges.set(stream, { askingSince: performance.now(), waiting: [] });
+    this.#exchanges.set(stream, { isAsking: true, waiting: [] });
+    stream.limit(1_000 * this.#options.commandTimeoutS);
   }
 
   /** A request has come. It is answered when those before it on its connection are. */
@@ -179,12 +178,13 @@ export class HttpListener {
       response.on("close", () => this.#answered(stream));
       this.#handlers.request(request, response);
     };
-    if (exchange.askingSince === undefined) {
+    if (exchange.isAsking) {
+      exchange.isAsking = false;
+      stream.limit(Infinity);
+      answer();
+    } else {
       stream.pause();
       exchange.waiting.push(answer);
-    } else {
-      exchange.askingSince = undefined;
-      answer();
     }
   }
 
@@ -200,24 +200,10 @@ export class HttpListener {
     else stream.resume();
   }
 
-  /** Closes connections whose client has not sent a whole request, or taken an answer, in time. */
-  #check(): void {
-    const { commandTimeoutS, writeTimeoutS } = this.#options;
-    const now = performance.now();
-    for (const [stream, { askingSince = now }] of this.#exchanges) {
-      const { blockedSince = now } = stream;
-      if (
-        now - askingSince > 1_000 * commandTimeoutS || now - blockedSince > 1_000 * writeTimeoutS
-      ) {
-        stream.destroy();
-      }
-    }
-  }
-
   /** Answers bytes that are no request. */
   #refuse(error: Error, stream: TcpStream): void {
     hangUp(stream);
-    if (!stream.writable || this.#exchanges.get(stream)?.askingSince === undefined) {
+    if (!stream.writable || this.#exchanges.get(stream)?.isAsking !== true) {
       return void stream.destroy();
     }
     const isTooLong = "code" in error && error.code === "HPE_HEADER_OVERFLOW";

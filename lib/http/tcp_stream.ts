@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import { concat } from "@std/bytes";
+import { Deadline } from "../server/deadline.ts";
 import { closeQuietly, type Remote } from "../server/transport.ts";
 import { remoteOf } from "../server/tcp.ts";
 
@@ -14,14 +15,17 @@ const READ_BYTES_MAX = 4_096;
 export class TcpStream extends Duplex {
   /** The other end of the connection. */
   readonly remote: Remote;
-  /** Since this time (ms, as `performance.now`) the client has taken nothing of a write. */
-  blockedSince: number | undefined;
+  /** The time limit for what the client has to do next. The chat sets its own ones for a WebSocket. */
+  #deadline: Deadline | undefined = new Deadline(() => this.destroy());
   readonly #conn: Deno.TcpConn;
+  readonly #writeMs: number;
   #buffer = new Uint8Array(READ_BYTES_MIN);
 
-  constructor(conn: Deno.TcpConn) {
+  /** `writeMs`: the client must take some bytes of an answer within this time (ms). */
+  constructor(conn: Deno.TcpConn, writeMs: number) {
     super({ highWaterMark: READ_BYTES_MAX, allowHalfOpen: true });
     this.#conn = conn;
+    this.#writeMs = writeMs;
     this.remote = remoteOf(conn.remoteAddr);
     // The error follows from the end of the connection, which the close event tells.
     this.on("error", () => {});
@@ -30,6 +34,17 @@ export class TcpStream extends Duplex {
     } catch {
       // The connection is reset already: the first read fails.
     }
+  }
+
+  /** The client must act within `ms` milliseconds; Infinity: it need not. */
+  limit(ms: number): void {
+    this.#deadline?.set(ms);
+  }
+
+  /** No time limit applies any more. */
+  free(): void {
+    this.#deadline?.close();
+    this.#deadline = undefined;
   }
 
   override async _read(): Promise<void> {
@@ -60,19 +75,21 @@ export class TcpStream extends Duplex {
   }
 
   override _final(done: (error?: Error) => void): void {
+    this.limit(this.#writeMs);
     this.#conn.closeWrite().then(() => done(), done);
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.free();
     closeQuietly(this.#conn);
     done(error);
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
     for (let rest = bytes; rest.length > 0;) {
-      this.blockedSince = performance.now();
+      this.limit(this.#writeMs);
       rest = rest.subarray(await this.#conn.write(rest));
     }
-    this.blockedSince = undefined;
+    this.limit(Infinity);
   }
 }
