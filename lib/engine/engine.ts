@@ -59,7 +59,9 @@ export class Engine {
     session.isEnding ||= items.at(-1)?.kind === "end";
     // The client can't take the mail that is there now.
     if (items[0]?.kind === "end") {
-      const parked = this.#waiters.remove(session);
+      const { pending } = session;
+      const parked = this.#waiters.remove(session) ?? pending?.parked;
+      if (pending !== undefined) pending.parked = undefined;
       parked?.resolve({ code: "mail", count: 0, mail: () => [], shown: parked.shown });
     }
     // A `wait` whose time is over may end in the same turn.
