@@ -151,9 +151,12 @@ export class ConnectionHandler {
   async #serve(): Promise<Ending> {
     // One function for all: an async function for each request costs a tenth of a request.
     for (let state: State = READING;;) {
-      if (state.kind === "reading" && this.#stop === "finished") state = STOPPED;
+      const mayEnd = state.kind === "reading" && !this.#inbox.hasMore;
+      if (mayEnd && this.#stop === "finished") state = STOPPED;
       switch (state.kind) {
         case "reading":
+          state = this.#inbox.hasMore ? this.#enterNext() : READING;
+          if (state.kind !== "reading") break;
           this.#limitRead();
           try {
             state = this.#receive(await this.#inbox.read());
@@ -211,7 +214,13 @@ export class ConnectionHandler {
         : this.#enter([{ kind: "end" }], "closed by the client");
     }
     this.#context.fairness.events++;
-    const items = this.#inbox.take(split);
+    this.#inbox.add(split);
+    return this.#enterNext();
+  }
+
+  /** Enters the next commands of the chunks that have come. */
+  #enterNext(): State {
+    const items = this.#inbox.take();
     if (items.length === 0) return READING;
     this.#limits.complete();
     this.#commandCount += items.length;
@@ -271,14 +280,14 @@ export class ConnectionHandler {
 
   /** Reads while a `wait` waits, until items were entered: they end it. */
   async #readOn(): Promise<State> {
-    for (let state: State = READING;;) {
+    for (let state = this.#inbox.hasMore ? this.#enterNext() : READING;;) {
+      if (state.kind !== "reading") return state;
       this.#limitRead();
       try {
         state = this.#receive(await this.#inbox.read());
       } catch (error) {
         state = this.#giveUp(error);
       }
-      if (state.kind !== "reading") return state;
     }
   }
 

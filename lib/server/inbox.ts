@@ -7,6 +7,12 @@ import { decodeFast } from "./fast_utf8.ts";
 import type { Observer } from "./outbox.ts";
 import type { Connection } from "./transport.ts";
 
+/**
+ * At most this many commands of a chunk are taken at a time; the others when these are answered. A reply
+ * that the client does not read takes 200 bytes, and a chunk may hold 8,000 commands.
+ */
+const ITEMS_MAX = 500;
+
 /** The commands of one connection. */
 export class Inbox {
   readonly #frames: FrameStream;
@@ -14,6 +20,8 @@ export class Inbox {
   /** Is a read under way? */
   isReading = false;
   bytesRead = 0;
+  /** May the last chunk hold commands that were not taken? */
+  hasMore = false;
   #observer: Observer | undefined;
 
   constructor(connection: Connection, options: ServerOptions) {
@@ -47,15 +55,24 @@ export class Inbox {
     if (this.isReading) this.#frames.giveUp();
   }
 
-  /** The commands that a chunk completes, up to the first mistake. */
-  take(split: Split): Item[] {
+  /** Adds a chunk. */
+  add(split: Split): void {
     this.#observer?.received(split, this.bytesRead);
     this.bytesRead += split.size;
     this.#requests.feed(split);
+  }
+
+  /** The next commands of the chunks, up to the first mistake. */
+  take(): Item[] {
+    this.hasMore = false;
     const items: Item[] = [];
     for (let item = this.#requests.next(); item !== undefined; item = this.#requests.next()) {
       items.push(item);
       if (item.kind === "mistake") break;
+      if (items.length === ITEMS_MAX) {
+        this.hasMore = true;
+        break;
+      }
     }
     return items;
   }

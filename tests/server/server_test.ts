@@ -20,6 +20,22 @@ function slowJournal(ms: () => number): Journal {
 }
 
 describe("a connection", () => {
+  itNeeds(NET, "is answered in order, however many commands come at once", async () => {
+    await using server = serve();
+    // A wait is the last command that is taken at once, or the first or the last but one.
+    for (const before of [498, 499, 500]) {
+      using peer = await Peer.connect(server.port);
+      await peer.ask("register", `a${before}`);
+      const pings = (count: number) => Array<string>(count).fill("ping");
+      await peer.write(encodeFrames([...pings(before), "wait", "9", ...pings(1_200)]));
+      const begun = performance.now();
+      for (let i = 0; i < before; i++) assertEquals(await peer.frame(), "pong");
+      assertEquals(await peer.frame(), "0");
+      for (let i = 0; i < 1_200; i++) assertEquals(await peer.frame(), "pong");
+      assert(performance.now() - begun < 8_000);
+    }
+  });
+
   itNeeds(NET, "that is idle is closed without a word", async () => {
     await using server = serve("--idle-timeout-s", "0.05");
     using peer = await Peer.connect(server.port);
