@@ -151,12 +151,9 @@ export class ConnectionHandler {
   async #serve(): Promise<Ending> {
     // One function for all: an async function for each request costs a tenth of a request.
     for (let state: State = READING;;) {
-      const mayEnd = state.kind === "reading" && !this.#inbox.hasMore;
-      if (mayEnd && this.#stop === "finished") state = STOPPED;
+      if (state.kind === "reading" && this.#stop === "finished") state = STOPPED;
       switch (state.kind) {
         case "reading":
-          state = this.#inbox.hasMore ? this.#enterNext() : READING;
-          if (state.kind !== "reading") break;
           this.#limitRead();
           try {
             state = this.#receive(await this.#inbox.read());
@@ -266,6 +263,7 @@ export class ConnectionHandler {
     if (ending !== undefined) return { kind: "parting", ending };
     if (replyEnding !== "open") return { kind: "parting", ending: "refused" };
     if (parked !== undefined) return this.#wait(parked);
+    if (this.#inbox.hasMore) return this.#enterNext();
     // A client whose `wait` the stop has ended would only wait again.
     return this.#stop !== undefined && isWait(items.at(-1)) ? STOPPED : READING;
   }
@@ -291,10 +289,7 @@ export class ConnectionHandler {
     }
   }
 
-  /**
-   * Reads until the client closes the connection, within the limit. Without that TCP might reset the
-   * connection, and the client would lose the last reply.
-   */
+  /** Reads until the client closes: a reset by TCP might cost the client the last reply. */
   async #linger(): Promise<void> {
     this.#limits.linger();
     try {
