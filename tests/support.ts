@@ -111,6 +111,11 @@ interface Plan {
 
 function planServer(flags: readonly string[]): Plan {
   const options = parseServerOptions(["--hostname", "127.0.0.1", "--port", "0", ...flags]);
+  return { options, ...logOf(options.log) };
+}
+
+/** A log, and the lines that it has written. */
+export function logOf(format: string): { readonly log: Log; readonly lines: string[] } {
   const lines: string[] = [];
   const sink = {
     write: (bytes: Uint8Array) => {
@@ -118,11 +123,7 @@ function planServer(flags: readonly string[]): Plan {
       return Promise.resolve(bytes.length);
     },
   };
-  return {
-    options,
-    lines,
-    log: new Log(sink, { format: options.log, linesMax: 100_000, linesPerSMax: 100 }),
-  };
+  return { lines, log: new Log(sink, { format, linesMax: 100_000, linesPerSMax: 100 }) };
 }
 
 function startServer(

@@ -48,19 +48,19 @@ export const DEFAULT_SETTINGS: Settings = {
 /** A share is at least this large where no flag says less. */
 const SHARE_MIN = 10;
 
-/** What one network of addresses may have of a limit: 0 is a tenth of the whole. */
-export function shareOf(whole: number, given: number): number {
+/** The most that one network of addresses may have of `whole`: `given`, or a tenth where that is 0. */
+export function shareMax(whole: number, given: number): number {
   return given === 0 ? Math.max(SHARE_MIN, Math.ceil(whole / 10)) : given;
 }
 
 /** The most users of one network of addresses in default mode. */
 export function usersShare({ usersMax, usersPerAddressMax }: Settings): number {
-  return shareOf(usersMax, usersPerAddressMax);
+  return shareMax(usersMax, usersPerAddressMax);
 }
 
 /** The most waiting messages of one network of addresses. */
 export function mailShare({ strict, messagesMax, messagesPerAddressMax }: Settings): number {
-  return strict ? Infinity : shareOf(messagesMax, messagesPerAddressMax);
+  return strict ? Infinity : shareMax(messagesMax, messagesPerAddressMax);
 }
 
 /** The limits of each mailbox. */

@@ -8,7 +8,7 @@ import { printable } from "../text/printable.ts";
 import { shellWord } from "../text/shell.ts";
 import { AdminToken } from "./admin_token.ts";
 import { type Answer, plain } from "./answers.ts";
-import { type Arrival, isDirect, isLoopback, userEnd } from "./forwarded.ts";
+import { type Arrival, isDirect, isLocal, isLoopback, userEnd } from "./forwarded.ts";
 
 /** The rules of one HTTP server. */
 export class Access {
@@ -30,7 +30,7 @@ export class Access {
     const own = hosts.map((host) => new URL(`http://${host}:${port}`).origin);
     const given = httpOrigins.split(",").filter((origin) => origin !== "");
     this.#origins = new Set([...own, ...given]);
-    const isOpen = given.some((origin) => !isLoopback(hostOf(origin)));
+    const isOpen = given.some((origin) => !isLocal(new URL(origin)));
     this.#openedBy = isOpen ? "--http-origins" : httpProxies === "" ? undefined : "--http-proxies";
   }
 
@@ -86,10 +86,6 @@ export class Access {
       ? undefined
       : deny(`With ${this.#openedBy} anybody may send this through a proxy, so it needs a token`);
   }
-}
-
-function hostOf(origin: string): string {
-  return new URL(origin).hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
 /** How a page of this origin may use the server, as the end of a sentence. */

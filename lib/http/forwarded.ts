@@ -20,6 +20,11 @@ const LOOPBACK = /^(localhost|127\.[\d.]+|::1)$/;
 /** Random bytes that tell one connection through a proxy from all others, of any server. */
 const ID_BYTES = 8;
 
+/** Is the host of this URL the machine itself? */
+export function isLocal({ host }: URL): boolean {
+  return isLoopback(parseHost(host));
+}
+
 /** Is this host name, or address, the machine itself? */
 export function isLoopback(host: string): boolean {
   return LOOPBACK.test(host);
@@ -35,8 +40,8 @@ export function isDirect({ remote, url, headers, httpVersion }: Arrival): boolea
   }
   if (!isLoopback(remote.address)) return true;
   const origin = headers.get("origin");
-  const page = origin === null || !URL.canParse(origin) ? null : new URL(origin).host;
-  return [url.host, page].every((host) => host === null || isLoopback(parseHost(host)));
+  const page = origin === null ? null : URL.parse(origin);
+  return isLocal(url) && (page === null || isLocal(page));
 }
 
 /**

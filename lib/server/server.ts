@@ -26,7 +26,7 @@ import type { ServerOptions } from "../options.ts";
 import { replyText } from "../protocol/reply.ts";
 import { readProxyHeader, TcpConnection } from "./tcp.ts";
 import type { Commits } from "../engine/commits.ts";
-import { shareOf } from "../chat/settings.ts";
+import { shareMax } from "../chat/settings.ts";
 import { userOf } from "../chat/users.ts";
 
 /** At most this many connections wait to be accepted: all clients of a class may start at once. */
@@ -85,7 +85,7 @@ export class Server {
     this.#commits = commits;
     this.#proxies = parseNetworks(options.proxyProtocol);
     const { connectionsMax, connectionsPerAddressMax } = options;
-    this.#networkMax = shareOf(connectionsMax, connectionsPerAddressMax);
+    this.#networkMax = shareMax(connectionsMax, connectionsPerAddressMax);
     engine.onEnded = () => {
       for (const handler of this.#handlers.keys()) handler.kill();
     };

@@ -360,25 +360,18 @@ describe("in default mode, the user of a connection", () => {
     assertEquals(chat.receive("4@2001:db8::1"), "mail: ");
   });
 
-  it("an address has a tenth of all users and messages, where no flag says more", () => {
-    const chat = new World({
-      ...{ usersMax: 101, usersPerAddressMax: 0, messagesMax: 101, messagesPerAddressMax: 0 },
+  for (const [whole, share] of [[101, 11], [20, 10]] as const) {
+    it(`an address has ${share} of ${whole} users and messages, where no flag says more`, () => {
+      const chat = new World({
+        ...{ usersMax: whole, usersPerAddressMax: 0, messagesMax: whole, messagesPerAddressMax: 0 },
+      });
+      const names = Array.from({ length: share }, (_, i) => `Al${i}`);
+      names.forEach((name, i) => chat.register(`${i + 1}@a`, name));
+      assertEquals(chat.register(`${share + 1}@a`, "more"), "Too many users from your address!");
+      for (const name of names) assertEquals(chat.send("1@a", name, "1"), SENT);
+      assertEquals(chat.send("1@a", "Al1", "2"), "Too much mail from your address!");
     });
-    for (let session = 1; session <= 11; session++) chat.register(`${session}@a`, `Al${session}`);
-    assertEquals(chat.register("12@a", "Al12"), "Too many users from your address!");
-    for (let to = 1; to <= 11; to++) assertEquals(chat.send("1@a", `Al${to}`, "1"), SENT);
-    assertEquals(chat.send("1@a", "Al2", "2"), "Too much mail from your address!");
-  });
-
-  it("an address has at least 10 users and messages, where no flag says less", () => {
-    const chat = new World({
-      ...{ usersMax: 20, usersPerAddressMax: 0, messagesMax: 20, messagesPerAddressMax: 0 },
-    });
-    for (let session = 1; session <= 10; session++) chat.register(`${session}@a`, `Al${session}`);
-    assertEquals(chat.register("11@a", "Al11"), "Too many users from your address!");
-    for (let to = 1; to <= 10; to++) assertEquals(chat.send("1@a", `Al${to}`, "1"), SENT);
-    assertEquals(chat.send("1@a", "Al2", "2"), "Too much mail from your address!");
-  });
+  }
 
   it("mail counts to its sender's address until it is taken, also without the sender", () => {
     const FULL = "Too much mail from your address!";

@@ -2,18 +2,11 @@ import { assert, assertEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { endWithin } from "../../lib/cli/serve.ts";
 import { ExitError, messageOf } from "../../lib/errors.ts";
-import { Log } from "../../lib/log.ts";
+import { logOf } from "../support.ts";
 
 /** A log, the text that it has written, and a program whose end throws. */
 function setUp() {
-  const written: string[] = [];
-  const sink = {
-    write: (bytes: Uint8Array) => {
-      written.push(new TextDecoder().decode(bytes));
-      return Promise.resolve(bytes.length);
-    },
-  };
-  const log = new Log(sink, { format: "text", linesMax: 10, linesPerSMax: 10 });
+  const { lines: written, log } = logOf("text");
   const fail = (error: unknown): never => {
     throw error;
   };
@@ -37,6 +30,6 @@ describe("the stop of a server", () => {
       messageOf(error),
       "The stop was not over after 0.02 s, so the server ends without it",
     );
-    assert(written.join("").includes(" stop-timeout seconds=0.02\n"));
+    assert(written.some((line) => line.endsWith(" stop-timeout seconds=0.02")));
   });
 });

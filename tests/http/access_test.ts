@@ -5,10 +5,9 @@ import { UsageError } from "../../lib/errors.ts";
 import { Access } from "../../lib/http/access.ts";
 import type { Arrival } from "../../lib/http/forwarded.ts";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
-import { Log } from "../../lib/log.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { itNeeds, NET } from "../needs.ts";
-import { serveWeb } from "../support.ts";
+import { logOf, serveWeb } from "../support.ts";
 import { get, request } from "./requests.ts";
 
 type HeaderFields = Readonly<Record<string, string>>;
@@ -19,14 +18,7 @@ const PRIVATE = ["/metrics", "/wire/connections", "/wire?connection=1"];
 
 /** The rules of a server with these flags, and what it logs. */
 function accessOf(...flags: string[]) {
-  const lines: string[] = [];
-  const sink = {
-    write: (bytes: Uint8Array) => {
-      lines.push(new TextDecoder().decode(bytes));
-      return Promise.resolve(bytes.length);
-    },
-  };
-  const log = new Log(sink, { format: "text", linesMax: 100, linesPerSMax: 100 });
+  const { lines, log } = logOf("text");
   return { access: new Access(parseServerOptions(flags), 8080, log), lines, log };
 }
 
@@ -142,7 +134,7 @@ describe("the token of the operator", () => {
     assertEquals(given(TOKEN, "2001:db8::2"), 401);
     assertEquals(given(TOKEN, "2001:db8:0:1::1"), undefined);
     await log.close(1_000);
-    assertMatch(lines.join(""), /refused peer=2001:db8::1:5000 reason=wrong-token\n/);
+    assertMatch(lines.join(""), /refused peer=2001:db8::1:5000 reason=wrong-token$/);
   });
 
   it("has 16 symbols or more, and one place", () => {
