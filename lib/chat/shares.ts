@@ -1,5 +1,5 @@
 /**
- * What each network of addresses has: its registered users, and the mail of its users that waits. An
+ * The share of each network of addresses: its registered users, and their mail that waits. An
  * attacker has many addresses of one network, see `shareNetwork`, so the limits for one address count
  * here. Mail counts to its sender's network also when that user was removed.
  */
@@ -13,7 +13,7 @@ export interface Source {
   readonly network: string;
 }
 
-/** What counts to a network. */
+/** The users and the mail of a network. */
 export interface Share {
   readonly source: Source;
   /** Registered users. */
