@@ -1,0 +1,82 @@
+/**
+ * Names that are allowed, but that nobody has meant: their bytes tell which mistake of a client made
+ * them. The reply does not change; the log, the wire view and `inspect` say what is odd.
+ */
+
+/** A kind of odd name: how to know it, what it is, and why a client sends it. */
+interface Oddity {
+  readonly pattern: RegExp;
+  readonly text: string;
+}
+
+/** In the order in which they are looked for: the first one that fits tells the most. */
+const ODDITIES: readonly Oddity[] = [
+  {
+    pattern: /^\ufffe?(?:[^\0]\0)+[^\0]?$|^(?:\0[^\0])+$/u,
+    text: "has a NUL beside each letter: it was encoded as UTF-16. Encode it as UTF-8",
+  },
+  {
+    pattern: /^\ufeff/,
+    text:
+      "begins with a byte order mark (U+FEFF). Encode it as UTF-8 without one (Python: utf-8, " +
+      "not utf-8-sig)",
+  },
+  {
+    pattern: /^[^\0]+\0$/,
+    text: "ends with a NUL: the length counts the NUL at the end of a C string. Send strlen bytes",
+  },
+  {
+    pattern: /\0/,
+    text: "holds a NUL: the length counts bytes of the buffer behind the text. Send strlen bytes",
+  },
+  {
+    pattern: /\r?\n$|\r$/,
+    text: "ends with a line break: fgets, read and readline keep it. Remove it before you send",
+  },
+  {
+    pattern: /^b'.*'$|^b".*"$/,
+    text: "is how Python shows bytes: str() was called on them. Send the bytes themselves",
+  },
+  {
+    pattern: /^'.+'$|^".+"$/,
+    text: "has quotes around it, which belong to the name. Send it without them",
+  },
+  {
+    pattern: /[\b\u007f]/,
+    text: "holds a backspace: the terminal sent the key instead of removing a letter",
+  },
+  {
+    pattern: /\p{Cc}[[O]/u,
+    text: "holds an escape sequence: the terminal sent an arrow or another key as text",
+  },
+  {
+    pattern: /\p{Cc}/u,
+    text: "holds a control symbol: is a length, or a part of a struct, among its bytes?",
+  },
+  {
+    pattern: /\ufffd/,
+    text: "holds U+FFFD, which stands for bytes that were not UTF-8 where the text was read",
+  },
+  {
+    pattern: /^\p{Zs}|\p{Zs}$/u,
+    text: "has a blank at an end: was it padded, or split at the wrong place?",
+  },
+  {
+    pattern: /^(?:null|\(null\)|None|undefined|NaN|\[object.*)$/,
+    text: "is how a program shows a value that is not there: was the variable set?",
+  },
+];
+
+/**
+ * What is odd about a name, and which mistake makes it: a predicate without its subject and full stop,
+ * as in `ends with a line break: …`. `undefined` for a name that looks meant.
+ *
+ * @param commands The names of the commands that the server knows.
+ */
+export function oddityOf(name: string, commands: readonly string[]): string | undefined {
+  const found = ODDITIES.find(({ pattern }) => pattern.test(name));
+  if (found !== undefined) return found.text;
+  return commands.includes(name)
+    ? "is the name of a command: was the name forgotten, so that the next command became it?"
+    : undefined;
+}
