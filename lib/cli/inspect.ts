@@ -98,10 +98,7 @@ function* inspectBytes(
     const end = Math.min(at + PIECE_BYTES, bytes.length);
     const split = splitFrames(rest, bytes.subarray(at, end), frameBytesMax);
     rest = split.rest;
-    // The explanation of a mistake uses the bytes behind it, also those that are no frames.
-    const lines = inspector.feed(
-      split.isOverLimit ? { ...split, rest: bytes.subarray(end - rest.length) } : split,
-    );
+    const lines = inspector.feed(split);
     yield* lines;
     if (lines.at(-1)?.mistake !== undefined) return;
   }

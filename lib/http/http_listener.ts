@@ -12,6 +12,8 @@ import type { Log } from "../log.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Socket } from "node:net";
 import type { SocketAddress } from "../protocol/ip.ts";
+import { explainWrongPort } from "../protocol/mistake.ts";
+import { encodeMistake } from "../protocol/reply_encoder.ts";
 import { openPort } from "../server/listen.ts";
 import { isGone } from "../server/server.ts";
 import { closeQuietly } from "../server/transport.ts";
@@ -33,6 +35,8 @@ interface Exchange {
 
 /** Called with each request. */
 export interface HttpHandlers {
+  /** The port of the chat, for clients that speak its protocol here. */
+  readonly chatPort: number;
   /** Answers it. */
   request(request: IncomingMessage, response: ServerResponse): void;
   /**
@@ -206,6 +210,9 @@ export class HttpListener {
     if (!stream.writable || this.#exchanges.get(stream)?.isAsking !== true) {
       return void stream.destroy();
     }
+    const { rawPacket } = error as { rawPacket?: Uint8Array };
+    const mistake = explainWrongPort(rawPacket?.[0], this.#handlers.chatPort);
+    if (mistake !== undefined) return void stream.end(encodeMistake(mistake));
     const isTooLong = "code" in error && error.code === "HPE_HEADER_OVERFLOW";
     writeAnswer(
       lastResponse(new IncomingMessage(stream as unknown as Socket), stream),

@@ -43,10 +43,13 @@ export class HttpServer {
       this.#respondLast(request, plain(400, message, { "sec-websocket-version": "13" }));
     });
     this.#listener = new HttpListener(options, log, {
+      chatPort: server.address.port,
       request: (request, response) => this.#respond(request, response),
       upgrade: (request, head) => this.#upgrade(request, head),
     });
-    this.#access = new Access(options, this.#listener.address.port, log);
+    const { port } = this.#listener.address;
+    this.#access = new Access(options, port, log);
+    server.pagePort = port;
   }
 
   /** The address of the page, as in `http://127.0.0.1:8080/`. */

@@ -8,6 +8,7 @@ import {
   replyLines,
   RequestInspector,
 } from "../protocol/inspector.ts";
+import type { Evidence } from "../protocol/mistake.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Observer } from "../server/outbox.ts";
 import type { Reply } from "../protocol/reply.ts";
@@ -159,7 +160,7 @@ class WireObserver implements Observer {
     this.#addLines("in", this.#requests.feed(split));
   }
 
-  brokenOff(kind: "stalled" | "cut-off"): void {
+  brokenOff(kind: Evidence["kind"]): void {
     this.#addLines("in", this.#requests?.breakOff(kind) ?? []);
   }
 

@@ -2,7 +2,7 @@
  * The commands and their arguments: one table, by which commands are read. What they do to the chat
  * is in `chat/commands`.
  */
-import type { Frames } from "./frame.ts";
+import { encodeFrame, type Frames } from "./frame.ts";
 import { nameFinder } from "./name_finder.ts";
 import type { TextCode, TextReply } from "./reply.ts";
 import type { Decode } from "./utf8.ts";
@@ -115,12 +115,26 @@ export function commandNames(strict: boolean): readonly CommandName[] {
   return strict ? ORIGINAL_NAMES : NAMES;
 }
 
+/** The arguments that a command takes, in their order. */
+export function argumentsOf(name: CommandName): readonly ArgumentName[] {
+  return COMMANDS[name].arguments;
+}
+
 const findName = nameFinder(NAMES);
 
 /** The command whose name is the frame at index `at`; `undefined` if the server knows none. */
 function findCommand(frames: Frames, at: number, strict: boolean): CommandName | undefined {
   const name = findName(frames.bytes, frames.start(at), frames.end(at));
   return name !== undefined && (COMMANDS[name].isOriginal || !strict) ? name : undefined;
+}
+
+const NAME_FRAMES = NAMES.map(encodeFrame);
+
+/** Can more bytes make the frame of a command of these, in default mode? */
+export function isBeginOfCommand(bytes: Uint8Array): boolean {
+  return NAME_FRAMES.some((frame) =>
+    bytes.length <= frame.length && bytes.every((byte, at) => byte === frame[at])
+  );
 }
 
 /** A complete command, or one with an argument that is not valid, which decides the reply. */

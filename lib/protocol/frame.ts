@@ -16,6 +16,15 @@ export function readLength(bytes: Uint8Array, offset = 0): number {
     bytes[offset + 3]! << 24) >>> 0;
 }
 
+/** The length that begins a list of bytes. Those of its bytes that have not come count as zeros. */
+export function readBegunLength(bytes: Uint8Array): number {
+  let length = 0;
+  for (let at = 0; at < Math.min(bytes.length, LENGTH_BYTES); at++) {
+    length += bytes[at]! * 256 ** at;
+  }
+  return length;
+}
+
 /** Writes a length at `offset`. The caller has checked that there is room for 4 bytes. */
 export function writeLength(target: Uint8Array, offset: number, length: number): void {
   target[offset] = length;

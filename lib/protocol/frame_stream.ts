@@ -12,6 +12,9 @@ const READ_BYTES_MIN = 512;
 /** A read that fills the buffer makes the next buffer larger, up to this size. */
 const READ_BYTES_MAX = 16_384;
 
+/** Of a frame over the limit this much is kept, and the rest of a read: enough to find its mistake. */
+const OVER_LIMIT_BYTES = 512;
+
 /** A source of bytes, such as a `Deno.Conn`. */
 export interface Reader {
   /** Reads some bytes into `p` and resolves to their number; to `null` at the end. */
@@ -53,7 +56,8 @@ export function readerOf(stream: ReadableStream<Uint8Array>): Reader {
  * The source is read when the consumer asks (high-water mark 0), so a consumer that waits for its
  * writes stops the reading (back-pressure). All reads share one buffer, and a split is valid until the
  * next call of {@link read}: new memory for each read, as in `conn.readable`, halves the requests a
- * second. All bytes behind a length over `frameBytesMax` are dropped.
+ * second. Behind a length over `frameBytesMax` bytes are only collected, and when there are
+ * {@link OVER_LIMIT_BYTES} they are dropped.
  */
 export class FrameStream implements AsyncIterable<Split> {
   readonly #stream: ReadableStream<Split>;
@@ -72,7 +76,7 @@ export class FrameStream implements AsyncIterable<Split> {
       do {
         length = await source.read(buffer);
         if (length === null) return controller.close();
-      } while (isOverLimit);
+      } while (isOverLimit && rest.length >= OVER_LIMIT_BYTES);
       const split = splitFrames(rest, buffer.subarray(0, length), frameBytesMax);
       ({ rest, isOverLimit } = split);
       buffer = nextBuffer(buffer, length);

@@ -4,8 +4,9 @@
  * `request_reader.ts` reads the commands and finds the mistakes, as in the server.
  * The texts of mail are hidden, unless the options say otherwise. Pure.
  */
+import { concat } from "@std/bytes";
 import { clip, hasMoreSymbols } from "../text/symbols.ts";
-import { type Item, RequestReader, type RequestReaderOptions } from "./request_reader.ts";
+import { type MistakeItem, RequestReader, type RequestReaderOptions } from "./request_reader.ts";
 import {
   encodeFrame,
   LENGTH_BYTES,
@@ -14,7 +15,7 @@ import {
   type Split,
   splitFrames,
 } from "./frame.ts";
-import { expectedFrame } from "./mistake.ts";
+import { type Evidence, EVIDENCE_BYTES_MAX, expectedFrame } from "./mistake.ts";
 import { hex, quoted } from "../text/printable.ts";
 import { isRefusal, type Reply, replyText } from "./reply.ts";
 import { encodeReply, replyTexts } from "./reply_encoder.ts";
@@ -79,41 +80,46 @@ export class RequestInspector {
     });
   }
 
-  /** The lines of the frames of a split. A mistake is the last line: no others follow it. */
+  /**
+   * The lines of the frames of a split. A mistake is the last line: no others follow it. It is judged
+   * when enough bytes have come, or at {@link breakOff}.
+   */
   feed(split: Split): Line[] {
     const lines: Line[] = [];
     for (const payload of split.frames) {
-      if (!this.#isOver) lines.push(this.#frameLine(encodeFrame(payload)));
+      const line = this.#frameLine(encodeFrame(payload));
+      if (line !== undefined) lines.push(line);
     }
-    if (this.#isOver) return lines;
     this.#reader.feed({ ...split, frames: NO_FRAMES });
-    if (split.isOverLimit) {
-      const meaning = `not ${expectedFrame(this.#reader.begun)}`;
-      lines.push(this.#mistakeLine(this.#reader.next(), split.rest, meaning));
-    }
     this.#reader.copyUnread();
-    return lines;
+    const { suspicion, unreadBytes } = this.#reader;
+    const isMistake = suspicion === "impossible" && unreadBytes >= EVIDENCE_BYTES_MAX;
+    return isMistake ? [...lines, ...this.breakOff("impossible")] : lines;
   }
 
   /**
-   * The line of the incomplete command when the stream has ended (`cut-off`) or the server waits no
-   * longer (`stalled`); none if no command has begun.
+   * The line of the mistake when the stream has ended (`cut-off`), the server waits no longer
+   * (`stalled`), or the bytes can become no command (`impossible`); none if no command has begun.
    */
-  breakOff(kind: "stalled" | "cut-off"): Line[] {
+  breakOff(kind: Evidence["kind"]): Line[] {
     if (this.#isOver || !this.#reader.isBegun) return [];
-    const { pending: { rest }, begun } = this.#reader;
-    const state = rest.length === 0 ? "missing" : "incomplete";
-    const item = this.#reader.breakOff(kind);
-    return [this.#mistakeLine(item, rest, `${expectedFrame(begun)}, ${state}`)];
+    const { pending: { frames, rest, isOverLimit }, begun, suspicion } = this.#reader;
+    const bytes = begun.command === undefined ? concat([frames.bytes, rest]) : rest;
+    const isWrong = isOverLimit || suspicion === "impossible";
+    const state = isWrong
+      ? `not ${expectedFrame(begun)}`
+      : `${expectedFrame(begun)}, ${bytes.length === 0 ? "missing" : "incomplete"}`;
+    return [this.#mistakeLine(this.#reader.judge(kind), bytes, state)];
   }
 
   /** The line of a frame, its length included. The reader tells whether it completes a command. */
-  #frameLine(frame: Uint8Array): Line {
+  #frameLine(frame: Uint8Array): Line | undefined {
+    if (this.#isOver) return undefined;
     const { showTexts, nameSymbolsMax, frameBytesMax } = this.#options;
     const { command, expected } = this.#reader.begun;
     this.#reader.feed(splitFrames(NOTHING, frame, frameBytesMax));
     const item = this.#reader.next();
-    if (item?.kind === "mistake") return this.#mistakeLine(item, frame, "not a command");
+    if (this.#reader.suspicion === "impossible") return undefined;
     const payload = frame.subarray(LENGTH_BYTES);
     const isHidden = !showTexts && mayBeMail(expected, payload, nameSymbolsMax);
     const role = command === undefined
@@ -126,12 +132,14 @@ export class RequestInspector {
     return line;
   }
 
-  #mistakeLine(item: Item | undefined, bytes: Uint8Array, meaning: string): Line {
-    if (item?.kind !== "mistake") throw new Error("The reader finds no mistake in these bytes");
+  #mistakeLine(
+    { mistake: { code, text }, mayBeMail, explanation }: MistakeItem,
+    bytes: Uint8Array,
+    meaning: string,
+  ): Line {
     this.#isOver = true;
-    const { mistake: { code, text }, explanation } = item;
     const { showTexts, frameBytesMax } = this.#options;
-    const isHidden = (!showTexts && explanation !== text) || bytes.length === 0;
+    const isHidden = (!showTexts && mayBeMail) || bytes.length === 0;
     const hasLength = bytes.length >= LENGTH_BYTES && readLength(bytes) <= frameBytesMax;
     return {
       offset: this.#offset,

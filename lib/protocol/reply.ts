@@ -4,7 +4,7 @@
  *
  * Clients compare the texts byte for byte, so the texts keep the spelling of the original server.
  */
-import type { Mistake } from "./mistake.ts";
+import type { Mistake } from "./mistakes/finding.ts";
 
 /** One message in a mailbox. */
 export interface Mail {

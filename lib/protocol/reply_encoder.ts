@@ -1,10 +1,36 @@
 /** Makes the frames of replies. Pure. */
-import { encodeFrame, encodeFrames } from "./frame.ts";
+import { concat } from "@std/bytes";
+import { encodeFrame, encodeFrames, LENGTH_BYTES } from "./frame.ts";
+import type { Mistake } from "./mistakes/finding.ts";
 import { type Mail, type Reply, replyText, type UserList, type UserPart } from "./reply.ts";
 
-/** The frames of a reply, one behind the other. */
+const encoder = new TextEncoder();
+
+/** The frames of a reply, one behind the other; of a mistake the last frame, in its dialect. */
 export function encodeReply(reply: Reply): Uint8Array {
-  return encodeFrames(replyTexts(reply));
+  return reply.code === "mistake" ? encodeMistake(reply.mistake) : encodeFrames(replyTexts(reply));
+}
+
+/** The explanation of a mistake as the client that made it reads it. */
+export function encodeMistake({ text, dialect }: Mistake): Uint8Array {
+  const line = `${text}\n`;
+  switch (dialect) {
+    case "frame":
+      return encodeFrame(text);
+    case "big-endian": {
+      const frame = encodeFrame(text);
+      frame.subarray(0, LENGTH_BYTES).reverse();
+      return frame;
+    }
+    case "line":
+      return encoder.encode(line);
+    case "http": {
+      const body = encoder.encode(line);
+      const head = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+        `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
+      return concat([encoder.encode(head), body]);
+    }
+  }
 }
 
 /** The frames of replies, each by itself. Of a list of users only a part is in memory at a time. */

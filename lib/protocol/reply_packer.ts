@@ -8,7 +8,7 @@
  */
 import { encodeFrame, LENGTH_BYTES, writeLength } from "./frame.ts";
 import { isConstant, type Reply, replyText, TEXT_CODES, type UserPart } from "./reply.ts";
-import { countText, namesOf, replyTexts } from "./reply_encoder.ts";
+import { countText, encodeReply, namesOf, replyTexts } from "./reply_encoder.ts";
 
 const encoder = new TextEncoder();
 
@@ -51,6 +51,12 @@ export function* packReplies(
     if (constant !== undefined && constant.length <= scratch.length - end) {
       scratch.set(constant, end);
       end += constant.length;
+      continue;
+    }
+    if (reply.code === "mistake") {
+      if (end > 0) yield scratch.subarray(0, end);
+      end = 0;
+      yield encodeReply(reply);
       continue;
     }
     const isList = reply.code === "users";

@@ -1,14 +1,19 @@
 /** Reads the commands of one connection from its frames, and finds its first mistake. Pure. */
+import { concat } from "@std/bytes";
 import {
+  argumentsOf,
   type BegunCommand,
   type CommandAt,
+  type CommandName,
   commandNames,
   type CompleteCommand,
+  isBeginOfCommand,
   readCommand,
 } from "./command.ts";
-import type { Evidence } from "./mistake_evidence.ts";
-import { encodeFrame, NO_FRAMES, type Split } from "./frame.ts";
-import { explain, type Mistake } from "./mistake.ts";
+import { hasMoreSymbols } from "../text/symbols.ts";
+import { NO_FRAMES, readBegunLength, type Split } from "./frame.ts";
+import { type Evidence, EVIDENCE_BYTES_MAX, explain, type Mistake } from "./mistake.ts";
+import { type PastFrame, SYMBOL_BYTES_MAX } from "./mistakes/evidence.ts";
 import type { Reply } from "./reply.ts";
 import { type Decode, decodeUtf8 } from "./utf8.ts";
 
@@ -21,16 +26,33 @@ export interface MistakeItem {
   readonly mistake: Mistake;
   /** In strict mode mostly `undefined`: the connection is closed without a reply. */
   readonly reply: Reply | undefined;
+  /** May the bytes be a part of a mail? Then the log and a watcher get the rule alone. */
+  readonly mayBeMail: boolean;
   /** The text of the mistake for the log; it holds no part of a mail's text. */
   readonly explanation: string;
 }
 
+/**
+ * Why the bytes that are not read may be a mistake. `impossible`: they can become no command any more.
+ * `long`: a name or receiver has begun that is longer than any. `long-whole`: it has come in full, and
+ * the command is not complete.
+ */
+export type Suspicion = "impossible" | "long" | "long-whole";
+
 /** The options of the server that a reader needs. */
 export interface RequestReaderOptions {
   readonly strict: boolean;
+  readonly nameSymbolsMax: number;
   readonly textSymbolsMax: number;
   readonly frameBytesMax: number;
   readonly commandTimeoutS: number;
+}
+
+/** The facts of a connection that its reader needs. */
+export interface ReaderFacts {
+  readonly hasSent?: boolean;
+  readonly isProxied?: boolean;
+  readonly pagePort?: number | undefined;
 }
 
 const encoder = new TextEncoder();
@@ -46,27 +68,29 @@ export class RequestReader {
   /** The bytes behind the frames: see {@link Split}. */
   #rest: Uint8Array = NOTHING;
   #isOverLimit = false;
-  /** The last argument of the command that was read last, as in {@link CommandAt}. */
-  #lastArgument: string | Uint8Array | undefined;
+  /** The command that was read last. */
+  #before: CommandAt & CompleteCommand | undefined;
   readonly #isProxied: boolean;
+  readonly #pagePort: number | undefined;
   /** The client has sent a mail before: bytes that are not the protocol may be part of its text. */
   #hasSent: boolean;
 
   /**
    * @param options The options of the server.
    * @param decode Decodes the arguments.
-   * @param past What came before the first frame that the reader gets: `hasSent` if that may have
-   *   been a mail, `isProxied` if it was the header of a proxy.
+   * @param facts What came before the first frame that the reader gets: `hasSent` if that may have
+   *   been a mail, `isProxied` if it was the header of a proxy. `pagePort` is the port of the page.
    */
   constructor(
     options: RequestReaderOptions,
     decode: Decode = decodeUtf8,
-    { hasSent = false, isProxied = false } = {},
+    { hasSent = false, isProxied = false, pagePort }: ReaderFacts = {},
   ) {
     this.#options = options;
     this.#decode = decode;
     this.#hasSent = hasSent;
     this.#isProxied = isProxied;
+    this.#pagePort = pagePort;
   }
 
   /** Adds the frames of a split. They are not copied, unless older ones are unread. */
@@ -97,71 +121,102 @@ export class RequestReader {
     return { size, frames, rest: this.#rest, isOverLimit: this.#isOverLimit };
   }
 
-  /** Reads the next command or mistake; `undefined` if more bytes are needed. */
-  next(): Item | undefined {
+  /** Reads the next command; `undefined` if more bytes are needed: see {@link suspicion}. */
+  next(): CompleteCommand | undefined {
     const found = this.#readCommand();
-    if (found.kind === "begun") {
-      return this.#isOverLimit ? this.#mistakeAtEnd("over-limit", found) : undefined;
-    }
-    if (found.kind === "unknown") return this.#unknownCommand();
+    if (found.kind === "begun" || found.kind === "unknown") return undefined;
     this.#position += found.length;
-    this.#lastArgument = found.lastArgument;
-    const name = found.kind === "command" ? found.command.name : found.name;
-    this.#hasSent ||= name.startsWith("send");
+    this.#before = found;
+    this.#hasSent ||= nameOf(found).startsWith("send");
     return found;
+  }
+
+  /**
+   * Why the unread bytes may be a mistake. In strict mode only a whole frame that is no command, or a
+   * length over the limit, is one.
+   */
+  get suspicion(): Suspicion | undefined {
+    if (!this.isBegun) return undefined;
+    const { strict, nameSymbolsMax } = this.#options;
+    const found = this.#readCommand();
+    if (found.kind === "unknown" || this.#isOverLimit) return "impossible";
+    if (found.kind !== "begun" || strict) return undefined;
+    const { command, expected } = found;
+    const length = readBegunLength(this.#rest);
+    if (length > this.#options.frameBytesMax) return "impossible";
+    if (command === undefined) return isBeginOfCommand(this.#rest) ? undefined : "impossible";
+    if (expected === "name" || expected === "receiver") {
+      return length > SYMBOL_BYTES_MAX * nameSymbolsMax ? "long" : undefined;
+    }
+    const isBehindReceiver = command === "send" && this.#rest.length === 0;
+    return isBehindReceiver && this.#isLongName(this.#frames.length - 1) ? "long-whole" : undefined;
+  }
+
+  /** The number of bytes that are not read. */
+  get unreadBytes(): number {
+    return this.#frames.bytes.length - this.#start + this.#rest.length;
   }
 
   /** The command that has begun. Throws if {@link next} has not read all before it. */
   get begun(): BegunCommand {
     const found = this.#readCommand();
+    if (found.kind === "unknown") return { kind: "begun", command: undefined, expected: "command" };
     if (found.kind !== "begun") throw new Error("There are unread commands");
     return found;
   }
 
-  /** The mistake of a command that has begun and will not be completed. See {@link begun}. */
-  breakOff(kind: "stalled" | "cut-off"): MistakeItem {
-    return this.#mistakeAtEnd(kind, this.begun);
+  /** The mistake in the bytes that are not read. See {@link begun}. */
+  judge(kind: Evidence["kind"]): MistakeItem {
+    const { strict, frameBytesMax: bytesMax, commandTimeoutS: seconds, nameSymbolsMax } = this
+      .#options;
+    const { command, expected } = this.begun;
+    const isUnknown = command === undefined;
+    const unread = this.#frames.bytes.subarray(this.#start);
+    const bytes = isUnknown ? concat([unread, this.#rest]) : this.#rest;
+    const begun = isUnknown ? [] : Array.from(
+      { length: this.#frames.length - this.#position },
+      (_, at) => this.#frames.payload(this.#position + at),
+    );
+    const seen: Evidence = {
+      kind,
+      bytes: bytes.slice(0, EVIDENCE_BYTES_MAX),
+      expected,
+      command,
+      past: [...pastOf(this.#before), ...isUnknown ? [] : framesOf(command, begun)],
+      begun: begun.length,
+      commands: commandNames(strict),
+      bytesMax,
+      nameSymbolsMax,
+      seconds,
+      isProxied: this.#isProxied,
+      pagePort: this.#pagePort,
+    };
+    const mistake = explain(seen);
+    const reply = strict
+      ? this.#isOverLimit ? this.#tooLongReply(command) : undefined
+      : { code: "mistake", mistake } as const;
+    const mayBeMail = this.#hasSent || command?.startsWith("send") === true ||
+      namesSend(seen.bytes);
+    const explanation = mayBeMail ? mistake.rule : mistake.text;
+    return { kind: "mistake", mistake, reply, mayBeMail, explanation };
   }
 
-  /** The last argument of the command before. */
-  get #previous(): Uint8Array | undefined {
-    const argument = this.#lastArgument;
-    return typeof argument === "string" ? encoder.encode(argument) : argument;
+  /** The offset of the first unread frame. */
+  get #start(): number {
+    return this.#position === 0 ? 0 : this.#frames.end(this.#position - 1);
+  }
+
+  #isLongName(index: number): boolean {
+    const text = this.#decode(
+      this.#frames.bytes,
+      this.#frames.start(index),
+      this.#frames.end(index),
+    );
+    return text !== undefined && hasMoreSymbols(text, this.#options.nameSymbolsMax);
   }
 
   #readCommand(): CommandAt {
     return readCommand(this.#frames, this.#position, this.#options.strict, this.#decode);
-  }
-
-  /** The mistake in the bytes behind the frames, where the frame `expected` should be. */
-  #mistakeAtEnd(kind: Evidence["kind"], { command, expected }: BegunCommand): MistakeItem {
-    const last = this.#frames.length - 1;
-    const argument = last > this.#position ? this.#frames.payload(last) : undefined;
-    const previous = command === undefined ? this.#previous : argument;
-    return this.#mistake({ kind, expected, command, bytes: this.#rest, previous });
-  }
-
-  #unknownCommand(): Item {
-    return this.#mistake({
-      kind: "unknown-command",
-      expected: "command",
-      command: undefined,
-      bytes: encodeFrame(this.#frames.payload(this.#position)),
-      previous: this.#previous,
-    });
-  }
-
-  #mistake(seen: Omit<Evidence, "commands" | "bytesMax" | "seconds" | "isProxied">): MistakeItem {
-    const { strict, frameBytesMax: bytesMax, commandTimeoutS: seconds } = this.#options;
-    const commands = commandNames(strict);
-    const isProxied = this.#isProxied;
-    const mistake = explain({ ...seen, commands, bytesMax, seconds, isProxied });
-    const reply = strict
-      ? seen.kind === "over-limit" ? this.#tooLongReply(seen.command) : undefined
-      : { code: "mistake", mistake } as const;
-    const mayBeMail = this.#hasSent || seen.command?.startsWith("send") || namesSend(seen.bytes);
-    const explanation = mayBeMail ? "not shown: the bytes may be of a mail's text" : mistake.text;
-    return { kind: "mistake", mistake, reply, explanation };
   }
 
   /** In strict mode a frame over the limit gets the too-long reply of its command. */
@@ -171,6 +226,33 @@ export class RequestReader {
       ? { code: "name-too-long" }
       : { code: "text-too-long", max: this.#options.textSymbolsMax };
   }
+}
+
+function nameOf(found: CompleteCommand): CommandName {
+  return found.kind === "command" ? found.command.name : found.name;
+}
+
+/** The frames of a command that was read. Of one with two arguments that was refused, the last alone. */
+function pastOf(before: CommandAt & CompleteCommand | undefined): PastFrame[] {
+  if (before === undefined) return [];
+  const name = nameOf(before);
+  const last = before.lastArgument === undefined ? [] : [toBytes(before.lastArgument)];
+  if (before.kind === "command" && before.command.name === "send") {
+    return framesOf(name, [toBytes(name), toBytes(before.command.to), ...last]);
+  }
+  return argumentsOf(name).length < 2
+    ? framesOf(name, [toBytes(name), ...last])
+    : last.map((payload) => ({ payload, next: "command" }));
+}
+
+/** The frames of a command, from its name on, each with the one that follows it. */
+function framesOf(name: CommandName, payloads: readonly Uint8Array[]): PastFrame[] {
+  const roles = argumentsOf(name);
+  return payloads.map((payload, at) => ({ payload, next: roles[at] ?? "command" }));
+}
+
+function toBytes(text: string | Uint8Array): Uint8Array {
+  return typeof text === "string" ? encoder.encode(text) : text;
 }
 
 /** Do the bytes hold the name of a command with a text, in any case, with NULs or without? */

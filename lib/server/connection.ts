@@ -10,6 +10,7 @@ import type { Answers, Session } from "../engine/session.ts";
 import type { Split } from "../protocol/frame.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { messageOf } from "../errors.ts";
+import type { Evidence } from "../protocol/mistake.ts";
 import type { MistakeItem } from "../protocol/request_reader.ts";
 import { Inbox } from "./inbox.ts";
 import { type Observer, Outbox, type OutboxContext } from "./outbox.ts";
@@ -52,6 +53,8 @@ const WAIT: Item = { kind: "command", command: { name: "wait", seconds: 0 } };
 export interface ConnectionContext extends OutboxContext {
   readonly engine: Engine;
   readonly fairness: Fairness;
+  /** The port of the page, if there is one. */
+  pagePort: number | undefined;
 }
 
 /** Serves one connection. */
@@ -77,7 +80,7 @@ export class ConnectionHandler {
     this.#connection = connection;
     this.#context = context;
     this.#session = engine.open(connection.address, connection.peer);
-    this.#inbox = new Inbox(connection, options);
+    this.#inbox = new Inbox(connection, options, context.pagePort);
     this.#outbox = new Outbox(this.#session.actor, context);
     this.#limits = new TimeLimits(options, (passed) => this.#pass(passed));
   }
@@ -197,7 +200,9 @@ export class ConnectionHandler {
   }
 
   #limitRead(): void {
-    if (!this.#outbox.isWriting) this.#limits.read(this.#inbox.isBegun, this.#isWaiting);
+    if (this.#outbox.isWriting) return;
+    const { isBegun, suspicion } = this.#inbox;
+    this.#limits.read(isBegun, this.#isWaiting, suspicion);
   }
 
   /** Enters what a chunk completes. The end of the stream within a command is a mistake. */
@@ -207,7 +212,7 @@ export class ConnectionHandler {
     if (split === undefined) {
       // The session ends first: a `wait` that waits is answered without mail.
       return this.#inbox.isBegun
-        ? this.#enter([{ kind: "end" }, this.#breakOff("cut-off")], "mistake")
+        ? this.#enter([{ kind: "end" }, this.#judge("cut-off")], "mistake")
         : this.#enter([{ kind: "end" }], "closed by the client");
     }
     this.#context.fairness.events++;
@@ -233,11 +238,12 @@ export class ConnectionHandler {
     this.#inbox.isReading = false;
     if (this.#stop === "finished") return STOPPED;
     if (this.#passed === "idle") return { kind: "parting", ending: "idle" };
-    if (this.#passed !== "stalled") throw error;
+    if (this.#passed !== "stalled" && this.#passed !== "suspected") throw error;
+    const kind = this.#passed === "stalled" ? "stalled" : "impossible";
     this.#passed = undefined;
     // The rest of the command may have come just as its time was over.
     if (!this.#inbox.isBegun) return READING;
-    return this.#enter([this.#breakOff("stalled"), { kind: "end" }], "mistake");
+    return this.#enter([this.#judge(kind), { kind: "end" }], "mistake");
   }
 
   #enter(items: readonly Item[], ending?: Ending): State {
@@ -246,8 +252,8 @@ export class ConnectionHandler {
   }
 
   /** Makes the mistake of a command that will not be completed. */
-  #breakOff(kind: "stalled" | "cut-off"): Item {
-    const mistake = this.#inbox.breakOff(kind);
+  #judge(kind: Evidence["kind"]): Item {
+    const mistake = this.#inbox.judge(kind);
     this.#note(mistake);
     return mistake;
   }

@@ -2,7 +2,13 @@
 import type { ServerOptions } from "../options.ts";
 import type { Split } from "../protocol/frame.ts";
 import { FrameStream } from "../protocol/frame_stream.ts";
-import { type Item, type MistakeItem, RequestReader } from "../protocol/request_reader.ts";
+import { type Evidence, EVIDENCE_BYTES_MAX } from "../protocol/mistake.ts";
+import {
+  type Item,
+  type MistakeItem,
+  RequestReader,
+  type Suspicion,
+} from "../protocol/request_reader.ts";
 import { decodeFast } from "./fast_utf8.ts";
 import type { Observer } from "./outbox.ts";
 import type { Connection } from "./transport.ts";
@@ -17,6 +23,8 @@ const ITEMS_MAX = 500;
 export class Inbox {
   readonly #frames: FrameStream;
   readonly #requests: RequestReader;
+  /** In strict mode a mistake is judged at once: its explanation is for the log alone. */
+  readonly #isStrict: boolean;
   /** Is a read under way? */
   isReading = false;
   bytesRead = 0;
@@ -24,15 +32,22 @@ export class Inbox {
   hasMore = false;
   #observer: Observer | undefined;
 
-  constructor(connection: Connection, options: ServerOptions) {
+  /** `pagePort` is the port of the page, if there is one. */
+  constructor(connection: Connection, options: ServerOptions, pagePort?: number) {
     this.#frames = new FrameStream(connection, options.frameBytesMax);
+    this.#isStrict = options.strict;
     const { isProxied = false } = connection;
-    this.#requests = new RequestReader(options, decodeFast, { isProxied });
+    this.#requests = new RequestReader(options, decodeFast, { isProxied, pagePort });
   }
 
   /** Has a command begun that is not complete? */
   get isBegun(): boolean {
     return this.#requests.isBegun;
+  }
+
+  /** Why the bytes behind the last command may be a mistake: see {@link judge}. */
+  get suspicion(): Suspicion | undefined {
+    return this.#requests.suspicion;
   }
 
   /** Sets the observer, or removes it. It gets the bytes of the command that has begun. */
@@ -62,25 +77,24 @@ export class Inbox {
     this.#requests.feed(split);
   }
 
-  /** The next commands of the chunks, up to the first mistake. */
+  /** The next commands of the chunks, up to the first mistake that needs no more bytes to be known. */
   take(): Item[] {
     this.hasMore = false;
     const items: Item[] = [];
     for (let item = this.#requests.next(); item !== undefined; item = this.#requests.next()) {
-      items.push(item);
-      if (item.kind === "mistake") break;
-      if (items.length === ITEMS_MAX) {
-        this.hasMore = true;
-        break;
-      }
+      if (items.push(item) < ITEMS_MAX) continue;
+      this.hasMore = true;
+      return items;
     }
+    const isEnough = this.#isStrict || this.#requests.unreadBytes >= EVIDENCE_BYTES_MAX;
+    if (isEnough && this.suspicion === "impossible") items.push(this.judge("impossible"));
     return items;
   }
 
-  /** The mistake of a command that will not be completed. */
-  breakOff(kind: "stalled" | "cut-off"): MistakeItem {
+  /** The mistake in the bytes behind the last command, which will not become one. */
+  judge(kind: Evidence["kind"]): MistakeItem {
     this.#observer?.brokenOff(kind);
-    return this.#requests.breakOff(kind);
+    return this.#requests.judge(kind);
   }
 
   /** Drops all that comes until the client closes the connection. */

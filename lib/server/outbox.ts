@@ -9,6 +9,7 @@ import type { Split } from "../protocol/frame.ts";
 import type { Log } from "../log.ts";
 import type { ServerOptions } from "../options.ts";
 import type { Meter } from "../meter.ts";
+import type { Evidence } from "../protocol/mistake.ts";
 import { isRefusal, type Reply, replyText } from "../protocol/reply.ts";
 import { framesOf } from "../protocol/reply_encoder.ts";
 import { constantReply, packReplies, type PartFrames } from "../protocol/reply_packer.ts";
@@ -30,7 +31,7 @@ export interface Observer {
   /** A chunk has come; `offset` bytes have come on the connection before. */
   received(split: Split, offset: number): void;
   /** The command that has begun will not be completed. */
-  brokenOff(kind: "stalled" | "cut-off"): void;
+  brokenOff(kind: Evidence["kind"]): void;
   /** These replies leave now; `offset` bytes were sent on the connection before. */
   sent(replies: readonly Reply[], offset: number): void;
   /** The connection has ended; `reason` is a text for people. */

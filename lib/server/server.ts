@@ -81,7 +81,7 @@ export class Server {
   constructor(options: ServerOptions, log: Log, commits: Commits, meter?: Meter) {
     const engine = new Engine(commits, log);
     const fairness = new Fairness(() => this.#handlers.size);
-    this.#context = { engine, options, log, fairness, meter };
+    this.#context = { engine, options, log, fairness, meter, pagePort: undefined };
     this.#commits = commits;
     this.#proxies = parseNetworks(options.proxyProtocol);
     const { connectionsMax, connectionsPerAddressMax } = options;
@@ -97,6 +97,11 @@ export class Server {
     const expireMs = 3_600_000 * options.usersExpireH;
     if (commits.storedAt > 0 && downMs > Math.min(KEEP_MS, expireMs)) this.#keepUsers(downMs);
     this.#checking = setInterval(() => this.check(), CHECK_MS);
+  }
+
+  /** Tells the port of the page, which a client that asks for it on the chat's port is told. */
+  set pagePort(port: number) {
+    this.#context.pagePort = port;
   }
 
   /** The address that the server listens on. */

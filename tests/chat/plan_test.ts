@@ -72,8 +72,9 @@ describe("plan()", () => {
     al.shown = { user: "Al", id: 1, through: 1 };
     const broken: Item = {
       kind: "mistake",
-      mistake: { code: "big-endian", text: "" },
+      mistake: { code: "big-endian", rule: "", text: "", dialect: "frame" },
       reply: undefined,
+      mayBeMail: false,
       explanation: "",
     };
     assertEquals(planned(state, al.request(...items("ping", "ping"))), [2, "take"]);

@@ -50,9 +50,10 @@ All right: 5 frames in 65 bytes, whole commands.
     9  00 00 00 05 75 73 65 72 73           "\\u0000       not a command
                                             \\u0000\\u0000
                                             \\u0005users"
-       big-endian: The length of a frame comes lowest byte first
-       (little-endian): these bytes mean 83886080, only in big-endian order 5.
-       Send 05 00 00 00. Bytes: 00 00 00 05 75 73 65 72 73
+       big-endian: A length comes lowest byte first (little-endian); yours comes
+       highest byte first (big-endian). For 5 send 05 00 00 00 (C: no htonl;
+       Python: '<I'; Java: ByteOrder.LITTLE_ENDIAN). Bytes: 00 00 00 05 75 73 65
+       72 73
 
 Wrong from byte 9 of 18 on: the server would say so and close the connection.
 `,
@@ -70,13 +71,13 @@ Wrong from byte 9 of 18 on: the server would say so and close the connection.
   itNeeds(PIPE, "knows strict mode and the limit of a frame", async () => {
     const strict = await inspect(encodeFrames(["ping"]), ["--strict"]);
     assertEquals(strict.code, 1);
-    assertStringIncludes(strict.stdout, 'unknown-command: Unknown command "ping"');
+    assertStringIncludes(strict.stdout, "unknown-command: This frame is no command.");
     assertStringIncludes(strict.stdout, "the server would close the connection and not say why.");
     const limited = await inspect(encodeFrames(["register", "x".repeat(20)]), [
       "--frame-bytes-max",
       "16",
     ]);
-    assertStringIncludes(limited.stdout, "is 20 bytes, over the\n       limit of 16.");
+    assertStringIncludes(limited.stdout, "is over the limit of 16\n       bytes. Send less.");
   });
 
   itNeeds(

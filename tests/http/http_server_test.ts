@@ -2,6 +2,7 @@
 import { concat } from "@std/bytes";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
+import { encodeFrames } from "../../lib/protocol/frame.ts";
 import { memoryJournal } from "../../lib/journal/journal.ts";
 import { makeBundle, readBundle } from "./page_bundle.ts";
 import { itNeeds, NET } from "../needs.ts";
@@ -42,6 +43,38 @@ describe("the health of a server", () => {
     await al.ask("send", "Al", "kept");
     assertEquals((await get(`${server.url}/healthz`)).status, 200);
   });
+});
+
+describe("the port of the page", () => {
+  const LENGTHS = {
+    "": (bytes: Uint8Array) => bytes,
+    " with big-endian lengths": (bytes: Uint8Array) =>
+      bytes.map((_, at) => bytes[3 - at] ?? bytes[at]!),
+  };
+  for (const [how, change] of Object.entries(LENGTHS)) {
+    for (const isByByte of [false, true]) {
+      const pieces = isByByte ? "byte by byte" : "whole";
+      itNeeds(
+        NET,
+        `tells a client that sends frames${how}, ${pieces}, which port to take`,
+        async () => {
+          await using server = serveWeb();
+          const port = Number(new URL(server.url).port);
+          using peer = await Peer.connect(port);
+          const bytes = change(encodeFrames(["register", "Al"]));
+          if (!isByByte) await peer.write(bytes);
+          else for (const byte of bytes) await peer.write(Uint8Array.of(byte)).catch(() => {});
+          const reply = new Uint8Array(await new Response(peer.conn.readable).arrayBuffer());
+          const length = new DataView(reply.buffer).getUint32(0, how === "");
+          assertEquals(length, reply.length - 4);
+          assertStringIncludes(
+            new TextDecoder().decode(reply),
+            `The chat is on TCP port ${server.port}`,
+          );
+        },
+      );
+    }
+  }
 });
 
 describe("the bundle of the page", () => {

@@ -139,7 +139,7 @@ describe("a connection", () => {
     await peer.write(encodeFrames(["nonsense"]));
     const noise = new Uint8Array(65_536).fill(0xff);
     for (let i = 0; i < 100; i++) await peer.write(noise);
-    assertStringIncludes((await peer.frame())!, "Unknown command");
+    assertStringIncludes((await peer.frame())!, "This frame is no command");
     assertEquals(await peer.frame(), undefined);
   });
 

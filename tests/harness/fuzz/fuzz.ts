@@ -88,10 +88,18 @@ async function readToEnd(conn: Deno.TcpConn): Promise<Uint8Array> {
   return concat(chunks);
 }
 
+/** Is this the explanation of a mistake as a line of text, as HTTP, or with a big-endian length? */
+function isExplanation(bytes: Uint8Array): boolean {
+  const text = new TextDecoder().decode(bytes);
+  if (/^(?:HTTP\/1\.1 400 [^]*\r\n\r\n)?[^\p{Cc}]{20,400}\n$/u.test(text)) return true;
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) === bytes.length - 4;
+}
+
 /** Throws unless every byte belongs to a whole frame, and every command has its reply. */
 function checkReplies(bytes: Uint8Array, words: readonly Words[] | undefined): void {
-  const { frames, rest } = splitFrames(new Uint8Array(0), bytes, 16_777_216);
-  check(rest.length === 0, `${rest.length} bytes of the replies are no frame`);
+  const { frames, rest } = splitFrames(new Uint8Array(0), bytes, 65_536);
+  const isWhole = rest.length === 0 || (words === undefined && isExplanation(rest));
+  check(isWhole, `${rest.length} bytes of the replies are no frame`);
   if (words === undefined) return;
   let at = 0;
   for (const [name] of words) {

@@ -155,6 +155,7 @@ export class Connections {
         ...this.#servers.settings,
         frameBytesMax: FRAME_BYTES_MAX,
         commandTimeoutS: 10,
+        nameSymbolsMax: 8,
       }),
       rest: NOTHING,
       chunks: [],
@@ -192,7 +193,7 @@ export class Connections {
     reader.copyUnread();
     if (chunk === undefined) {
       if (!connection.isEnded) return false;
-      const items = reader.isBegun ? [reader.breakOff("cut-off")] : [];
+      const items = reader.isBegun ? [reader.judge("cut-off")] : [];
       connection.unread.length = 0;
       this.#enter(connection, [{ kind: "end" }, ...items]);
       return true;
@@ -201,12 +202,8 @@ export class Connections {
     connection.rest = split.rest;
     reader.feed(split);
     const items: Entered[] = [];
-    for (let item = reader.next(); item !== undefined; item = reader.next()) {
-      items.push(item);
-      if (item.kind !== "mistake") continue;
-      items.push({ kind: "end" });
-      break;
-    }
+    for (let item = reader.next(); item !== undefined; item = reader.next()) items.push(item);
+    if (reader.suspicion === "impossible") items.push(reader.judge("impossible"), { kind: "end" });
     if (items.length > 0) this.#enter(connection, items);
     return true;
   }
