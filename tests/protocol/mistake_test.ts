@@ -187,6 +187,24 @@ describe("a mistake", () => {
     assert(!server.lines.join().includes("73 65 63"));
   });
 
+  itNeeds(NET, "behind a mail is told in the log by its rule", async () => {
+    await using server = serve();
+    using peer = await Peer.connect(server.port);
+    await peer.write(concat([REGISTER, encodeFrames(["send", "Al", "SECRET"]), ascii("\r\n")]));
+    while (await peer.frame() !== undefined);
+    await until(() => server.lines.some((line) => line.includes("Is it a line end (CR LF)?")), "");
+  });
+
+  itNeeds(NET, "ends a wait that waits", async () => {
+    await using server = serve();
+    using peer = await Peer.connect(server.port);
+    await peer.write(concat([REGISTER, encodeFrames(["wait", "30"])]));
+    assertEquals(await peer.frame(), "Hello, Al");
+    await peer.write(ascii("users"));
+    assertEquals(await peer.frame(), "0");
+    assertStringIncludes(await peer.frame() ?? "", "This is text where the length");
+  });
+
   for (const [name, bytes] of MAIL_IN_A_MISTAKE) {
     itNeeds(NET, `shows no text of a mail in the log: ${name}`, async () => {
       await using server = serve();
