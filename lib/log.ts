@@ -17,66 +17,112 @@ export interface LogOptions {
    * dropped and counted.
    */
   readonly linesMax: number;
-  /** Clients cause at most this many lines a second, on average over 10 s. */
+  /**
+   * Clients cause at most this many lines a second, on average over 10 s, and those of one network
+   * half of them. As many lines a second may tell of their commands.
+   */
   readonly linesPerSMax: number;
 }
 
 /** Repeated events are summed up over this time (ms). */
 const SUM_MS = 10_000;
-/** In that time at most this many events of one kind from one network have a line each. */
+/** In that time at most this many events of one kind from one client have a line each. */
 const LINES_PER_SUM_MAX = 5;
-/** At most this many kinds of events have a sum each; all further ones share one. */
-const SUMS_MAX = 400;
+/** So many sums at most are for single clients of a network; its other clients share one for a kind. */
+const CLIENT_SUMS_MAX = 500;
+/** At most this many sums are made; all further events share one. */
+const SUMS_MAX = 2_000;
 /** The lines of clients that were not written for this long (ms) may come at once. */
 const BURST_MS = 10_000;
 
 const encoder = new TextEncoder();
 
-/** Events of one kind from one network in the present {@link SUM_MS}. */
+/** Events of one kind from one client in the present {@link SUM_MS}. */
 interface Sum {
   readonly event: string;
   /** The fields of the line that tells how many more there were. */
   readonly fields: Fields;
   times: number;
+  /** How many of these have no line. */
+  lost: number;
+}
+
+/** What the clients of a network have caused in the present {@link SUM_MS}. */
+interface Network {
+  /** The number of sums for single clients. */
+  sums: number;
+  lines: number;
+}
+
+/** Allows a number of lines a second. Those that were not written for {@link BURST_MS} may come at once. */
+class Rate {
+  readonly #perMs: number;
+  #allowed: number;
+  /** When that was counted (ms, as `performance.now`). */
+  #at = performance.now();
+
+  constructor(linesPerS: number) {
+    this.#perMs = linesPerS / 1_000;
+    this.#allowed = this.#perMs * BURST_MS;
+  }
+
+  /** Is one more line allowed now? Then it counts. */
+  allows(): boolean {
+    const now = performance.now();
+    const allowed = this.#allowed + this.#perMs * (now - this.#at);
+    this.#at = now;
+    const isAllowed = allowed >= 1;
+    this.#allowed = Math.min(allowed, this.#perMs * BURST_MS) - (isAllowed ? 1 : 0);
+    return isAllowed;
+  }
 }
 
 /**
  * Writes events to a sink. A slow reader of the sink never holds up the server, and no client can
- * make the log grow fast: events that repeat are summed up, and the lines that clients cause have a
- * rate.
+ * make the log grow fast: events that repeat are summed up for each client, and the lines that clients
+ * cause have a rate. One network of addresses has at most half of it.
  */
 export class Log {
   readonly #sink: Sink;
   readonly #options: LogOptions;
   readonly #lines: string[] = [];
   readonly #sums = new Map<string, Sum>();
+  readonly #networks = new Map<string, Network>();
   #sumTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Lines that clients may cause now, and when that was counted (ms, as `performance.now`). */
-  #allowed: number;
-  #allowedAt = performance.now();
+  readonly #rate: Rate;
+  readonly #commandRate: Rate;
   #dropped = 0;
   #writing: Promise<void> | undefined;
 
   constructor(sink: Sink, options: LogOptions) {
     this.#sink = sink;
     this.#options = options;
-    this.#allowed = options.linesPerSMax * BURST_MS / 1_000;
+    this.#rate = new Rate(options.linesPerSMax);
+    this.#commandRate = new Rate(options.linesPerSMax);
   }
 
   /** Logs an event of the server. Events of clients never take its place. */
   event(name: string, fields: Fields): void {
-    if (!this.#isCounted("", name, {})) this.#push(name, fields, this.#options.linesMax);
+    if (!this.#isCounted("", name, fields)) this.#push(name, fields, this.#options.linesMax);
   }
 
-  /** Logs an event that a client at this address has caused; "" where that is none or unknown. */
+  /**
+   * Logs an event that a client at this address has caused; "" where that is none or unknown. Events
+   * are summed up for each `user` of the fields, or else for each `connection`.
+   */
   clientEvent(address: string, name: string, fields: Fields): void {
-    if (!this.#isCounted(address, name, {})) this.#pushOfClient(name, fields);
+    if (!this.#isCounted(address, name, fields)) this.#pushOfClient(name, fields);
   }
 
   /** Logs a refusal of what a client has sent. */
   refused(address: string, reason: string, fields: Fields): void {
-    if (this.#isCounted(address, "refused", { reason })) return;
+    if (this.#isCounted(address, "refused", fields, reason)) return;
     this.#pushOfClient("refused", { ...fields, reason });
+  }
+
+  /** Logs a command that was carried out. These lines are not summed up, and have a rate of their own. */
+  command(fields: Fields): void {
+    if (this.#options.format !== "off") this.#pushOfClient("command", fields, this.#commandRate);
   }
 
   /** Writes the waiting lines and sums, but takes at most `ms` milliseconds. */
@@ -86,48 +132,71 @@ export class Log {
   }
 
   /** Counts an event. Returns whether that is all, as there were many of this kind. */
-  #isCounted(address: string, event: string, about: Fields): boolean {
+  #isCounted(address: string, event: string, fields: Fields, reason?: string): boolean {
     if (this.#options.format === "off") return true;
-    const network = shareNetwork(address);
-    let key = `${network} ${event} ${about.reason ?? ""}`;
-    if (!this.#sums.has(key) && this.#sums.size >= SUMS_MAX) {
-      [key, event, about] = ["", "others", {}];
-    } else if (network !== "") about = { address: network, ...about };
-    const sum = this.#sums.get(key) ?? { event, fields: about, times: 0 };
-    sum.times++;
-    this.#sums.set(key, sum);
     this.#sumTimer ??= setTimeout(() => this.#writeSums(), SUM_MS);
-    return sum.times > LINES_PER_SUM_MAX;
+    const name = shareNetwork(address);
+    const network = this.#networks.get(name) ?? { sums: 0, lines: 0 };
+    if (this.#networks.size < SUMS_MAX) this.#networks.set(name, network);
+    const sum = this.#sumOf(name, network, event, fields, reason);
+    sum.times++;
+    const linesMax = name === "" ? Infinity : this.#options.linesPerSMax * SUM_MS / 2_000;
+    const isLine = sum.times <= LINES_PER_SUM_MAX && network.lines < linesMax;
+    if (isLine) {
+      network.lines++;
+      return false;
+    }
+    sum.lost++;
+    return true;
+  }
+
+  /** The sum to which an event of a network counts. */
+  #sumOf(
+    address: string,
+    network: Network,
+    event: string,
+    { user, connection }: Fields,
+    reason: string | undefined,
+  ): Sum {
+    const kind = `${address} ${event} ${reason ?? ""} `;
+    const client = user === undefined ? { connection } : { user };
+    const own = kind + JSON.stringify(client);
+    const isOwn = this.#sums.has(own) || network.sums < CLIENT_SUMS_MAX;
+    const key = isOwn ? own : kind;
+    const found = this.#sums.get(key);
+    if (found !== undefined) return found;
+    const about = { ...address !== "" && { address }, ...isOwn && client, reason };
+    if (this.#sums.size < SUMS_MAX) {
+      if (isOwn) network.sums++;
+      return this.#addSum(key, event, about);
+    }
+    return this.#sums.get("") ?? this.#addSum("", "others", {});
+  }
+
+  #addSum(key: string, event: string, fields: Fields): Sum {
+    const sum = { event, fields, times: 0, lost: 0 };
+    this.#sums.set(key, sum);
+    return sum;
   }
 
   #writeSums(): void {
     clearTimeout(this.#sumTimer);
     this.#sumTimer = undefined;
-    const { linesMax } = this.#options;
-    for (const { event, fields, times } of this.#sums.values()) {
-      const more = times - LINES_PER_SUM_MAX;
-      if (more > 0) this.#push(`${event}-again`, { ...fields, times: more }, linesMax / 2);
+    for (const { event, fields, lost } of this.#sums.values()) {
+      if (lost > 0) this.#pushOfClient(`${event}-again`, { ...fields, times: lost });
     }
     this.#sums.clear();
+    this.#networks.clear();
     if (this.#dropped === 0) return;
     const lines = this.#dropped;
     this.#dropped = 0;
     this.#push("dropped", { lines }, Infinity);
   }
 
-  /** Adds a line that a client has caused, if there is room and their rate allows it. */
-  #pushOfClient(name: string, fields: Fields): void {
-    const { linesMax, linesPerSMax } = this.#options;
-    const now = performance.now();
-    const allowed = this.#allowed + linesPerSMax * (now - this.#allowedAt) / 1_000;
-    this.#allowed = Math.min(allowed, linesPerSMax * BURST_MS / 1_000);
-    this.#allowedAt = now;
-    if (this.#allowed < 1) {
-      this.#dropped++;
-    } else {
-      this.#allowed--;
-      this.#push(name, fields, linesMax / 2);
-    }
+  /** Adds a line that a client has caused, if there is room and the rate allows it. */
+  #pushOfClient(name: string, fields: Fields, rate = this.#rate): void {
+    if (rate.allows()) this.#push(name, fields, this.#options.linesMax / 2);
+    else this.#dropped++;
   }
 
   /** Adds a line if fewer than `linesMax` wait, else counts it. */

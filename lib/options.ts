@@ -114,6 +114,7 @@ export const SERVER_FLAGS = {
   wsBytesMax: whole(65_536, 1_024, 1_073_741_824, "bytes in a message of a WebSocket"),
   log: choice(["text", "json", "off"], "the format of the log, one line for each event, on stderr"),
   logLinesMax: whole(1_000, 1, 1_000_000, "lines of the log that may wait to be written"),
+  logCommands: toggle("the log has a line for each command that was carried out, without its text"),
   logLinesPerSMax: whole(100, 1, 1_000_000, "lines of the log a second that clients may cause"),
   version: toggle("print the version"),
   ...HELP_FLAG,

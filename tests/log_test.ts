@@ -124,16 +124,64 @@ describe("Log", () => {
     assertMatch(text, / a-long-event\n$/);
   });
 
-  it("sums up refusals for one reason from one address", async () => {
+  it("sums up refusals of a connection for one reason", async () => {
     const { gate, log } = textLog();
     gate.open();
-    for (let i = 0; i < 9; i++) log.refused("10.0.0.1", "http", { connection: i });
-    log.refused("10.0.0.2", "http", { connection: 9 });
+    for (let i = 0; i < 9; i++) log.refused("10.0.0.1", "http", { connection: 1, i });
+    log.refused("10.0.0.1", "tls", { connection: 1 });
     await log.close(1000);
     assertEquals(gate.lines, [
-      ...[0, 1, 2, 3, 4].map((connection) => `refused connection=${connection} reason=http`),
-      "refused connection=9 reason=http",
-      "refused-again address=10.0.0.1 reason=http times=4",
+      ...[0, 1, 2, 3, 4].map((i) => `refused connection=1 i=${i} reason=http`),
+      "refused connection=1 reason=tls",
+      "refused-again address=10.0.0.1 connection=1 reason=http times=4",
+    ]);
+  });
+
+  it("has a line for each of 40 clients behind one address with the same mistake", async () => {
+    const { gate, log } = textLog();
+    gate.open();
+    for (let i = 0; i < 40; i++) log.refused("10.0.0.1", "big-endian", { connection: i });
+    await log.close(1000);
+    const expected = Array.from(
+      { length: 40 },
+      (_, i) => `refused connection=${i} reason=big-endian`,
+    );
+    assertEquals(gate.lines, expected);
+  });
+
+  it("sums up for a user, whose client makes a connection for each command", async () => {
+    const { gate, log } = textLog();
+    gate.open();
+    for (let connection = 0; connection < 7; connection++) {
+      log.refused("10.0.0.1", "no-such-user", { connection, user: "Al" });
+    }
+    await log.close(1000);
+    assertEquals(gate.lines.slice(5), [
+      "refused-again address=10.0.0.1 user=Al reason=no-such-user times=2",
+    ]);
+  });
+
+  it("leaves half of the lines to other networks", async () => {
+    const { gate, log } = textLog(10_000, 4);
+    gate.open();
+    for (let i = 0; i < 100; i++) log.refused("10.0.0.1", "http", { connection: i });
+    for (let i = 0; i < 10; i++) log.refused("10.0.0.2", "http", { connection: 100 + i });
+    const before = () => gate.lines.filter((line) => line.startsWith("refused connection=")).length;
+    await sleep(0);
+    assertEquals(before(), 20 + 10);
+    await log.close(1000);
+  });
+
+  it("lets commands have lines of their own, which are not summed up", async () => {
+    const { gate, log } = textLog(10_000, 2);
+    gate.open();
+    for (let i = 0; i < 30; i++) log.command({ connection: 1, i });
+    log.refused("10.0.0.1", "http", { connection: 1 });
+    await log.close(1000);
+    assertEquals(gate.lines, [
+      ...Array.from({ length: 20 }, (_, i) => `command connection=1 i=${i}`),
+      "refused connection=1 reason=http",
+      "dropped lines=10",
     ]);
   });
 
@@ -151,13 +199,17 @@ describe("Log", () => {
     ]);
   });
 
-  it("keeps at most 400 sums, and one for the rest", async () => {
-    const { gate, log } = textLog(10_000);
+  it("keeps at most 2,000 sums, 500 of them for the clients of a network", async () => {
+    const { gate, log } = textLog(10_000, 10_000);
     gate.open();
-    for (let i = 0; i < 900; i++) log.refused(`address-${i}`, "http", {});
+    for (let i = 0; i < 600; i++) log.refused("10.0.0.1", "http", { connection: i });
+    for (let i = 0; i < 1_900; i++) log.refused(`address-${i}`, "http", {});
     await log.close(1000);
-    assertEquals(gate.lines.length, 400 + 5 + 1);
-    assertEquals(gate.lines.at(-1), "others-again times=495");
+    assertEquals(gate.lines.length, 500 + 5 + 1_499 + 5 + 2);
+    assertEquals(gate.lines.slice(-2), [
+      "refused-again address=10.0.0.1 reason=http times=95",
+      "others-again times=396",
+    ]);
   });
 
   it("writes nothing when it is off", async () => {

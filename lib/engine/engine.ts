@@ -1,8 +1,8 @@
 import type { Item, Outcome } from "../chat/batch.ts";
-import { isLongUnseen } from "../chat/state.ts";
+import { type ChatState, isLongUnseen } from "../chat/state.ts";
 import { NO_SESSION, type SessionId } from "../chat/users.ts";
-import { within } from "../clock.ts";
-import type { Log } from "../log.ts";
+import { loopTime, within } from "../clock.ts";
+import type { Fields, Log } from "../log.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { Commits } from "./commits.ts";
 import { type Answers, Pending, Session } from "./session.ts";
@@ -41,6 +41,30 @@ export class Engine {
     });
   }
 
+  /** The stored state of the chat. */
+  get published(): ChatState {
+    return this.#commits.published;
+  }
+
+  /**
+   * Which connection holds a registered name, for the log: `holder` is its number, or says that it is
+   * one of another server, and `holderIdleS` the time since it sent its last command (s).
+   */
+  holderOf(name: string): Fields {
+    const { users, members } = this.#commits.published;
+    const user = users.byName.get(name);
+    if (user === undefined) return {};
+    const { session } = users.presence.get(user.id)!;
+    if (session === undefined) return { holder: "nobody", registeredFrom: user.address };
+    const holder = this.#sessions.get(session.count);
+    if (session.member === (this.#commits.member ?? 0) && holder !== undefined) {
+      const holderIdleS = Math.round((performance.now() - holder.enteredAt) / 1_000);
+      return { holder: session.count, holderPeer: holder.actor.peer, holderIdleS };
+    }
+    const server = members.all.find(({ number }) => number === session.member)?.id;
+    return { holder: "a connection of another server", holderServer: server };
+  }
+
   /** Opens a session for a connection from `address`; `peer` is its `address:port`. */
   open(address: string, peer: string): Session {
     const id = { member: this.#commits.member ?? 0, count: ++this.#opened };
@@ -56,6 +80,7 @@ export class Engine {
   enter(session: Session, items: readonly Item[]): Promise<Answers> {
     const { promise, resolve } = Promise.withResolvers<Answers>();
     session.waitedFor = undefined;
+    session.enteredAt = loopTime();
     session.isEnding ||= items.at(-1)?.kind === "end";
     // The client can't take the mail that is there now.
     if (items[0]?.kind === "end") {

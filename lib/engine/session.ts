@@ -29,6 +29,8 @@ export class Session implements SessionView {
   parked: Parked | undefined;
   /** The items that wait for their replies. */
   pending: Pending | undefined;
+  /** When its last items were entered, at first when it was opened (ms, as `performance.now`). */
+  enteredAt = performance.now();
   /** The end of the session was entered. */
   isEnding = false;
   /** With a shared journal: entries of it were sent, so the state may know this session. */

@@ -87,6 +87,14 @@ function textOf(rule: string, finding: Finding, { bytes }: Evidence): string {
   return bytes.length > 0 && count >= 4 ? `${text} Bytes: ${hex(bytes, count)}` : text;
 }
 
+/** The mistake of a client that has sent nothing at all for this many seconds. */
+export function explainSilence(seconds: number): Mistake {
+  const rule = `Nothing came for ${seconds} s, so this connection closes. Was the buffer flushed ` +
+    "(C: fflush or write; Python: flush=True or sendall)? Does the client wait for a greeting? The " +
+    "server sends none: send a command first, as 05 00 00 00 75 73 65 72 73 (users).";
+  return { code: "nothing-sent", rule, text: rule, dialect: "frame" };
+}
+
 /**
  * The mistake of a client that speaks frames to the port of the page, by the first byte that it sends:
  * the lowest of the length of a command, or the highest. `undefined` if it is neither.

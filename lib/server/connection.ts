@@ -5,15 +5,13 @@
  * A connection has at most one chunk of bytes unanswered. Behind a `wait` it reads on.
  */
 import type { Item } from "../chat/batch.ts";
-import type { Engine } from "../engine/engine.ts";
 import type { Answers, Session } from "../engine/session.ts";
 import type { Split } from "../protocol/frame.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { messageOf } from "../errors.ts";
-import type { Evidence } from "../protocol/mistake.ts";
-import type { MistakeItem } from "../protocol/request_reader.ts";
 import { Inbox } from "./inbox.ts";
-import { type Observer, Outbox, type OutboxContext } from "./outbox.ts";
+import { ConnectionLog, type ConnectionLogContext } from "./connection_log.ts";
+import { type Observer, Outbox } from "./outbox.ts";
 import type { SessionId } from "../chat/users.ts";
 import { type Fairness, Ticket } from "./fairness.ts";
 import { type Passed, TimeLimits } from "./time_limits.ts";
@@ -50,8 +48,7 @@ const STOPPED: State = { kind: "parting", ending: "the server stops" };
 const WAIT: Item = { kind: "command", command: { name: "wait", seconds: 0 } };
 
 /** The parts that all connections of a server share. */
-export interface ConnectionContext extends OutboxContext {
-  readonly engine: Engine;
+export interface ConnectionContext extends ConnectionLogContext {
   readonly fairness: Fairness;
   /** The port of the page, if there is one. */
   pagePort: number | undefined;
@@ -65,6 +62,7 @@ export class ConnectionHandler {
   readonly #session: Session;
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
+  readonly #log: ConnectionLog;
   readonly #limits: TimeLimits;
   readonly #since = Date.now();
   /** Does a `wait` wait for mail? */
@@ -81,7 +79,8 @@ export class ConnectionHandler {
     this.#context = context;
     this.#session = engine.open(connection.address, connection.peer);
     this.#inbox = new Inbox(connection, options, context.pagePort);
-    this.#outbox = new Outbox(this.#session.actor, context);
+    this.#log = new ConnectionLog(this.#session, context);
+    this.#outbox = new Outbox(options, this.#log);
     this.#limits = new TimeLimits(options, (passed) => this.#pass(passed));
   }
 
@@ -113,24 +112,20 @@ export class ConnectionHandler {
 
   /** Serves the connection to its end. Never throws. */
   async run(): Promise<void> {
-    const { engine, log } = this.#context;
-    const { connection, peer } = this.facts;
-    const { address } = this.#connection;
-    log.clientEvent(address, "connected", { connection, peer });
+    this.#log.connected();
     let reason: string;
     try {
       reason = await this.#serve();
     } catch (error) {
       reason = this.#lossOf(error);
     }
-    engine.end(this.#session);
+    this.#context.engine.end(this.#session);
     this.#limits.close();
     closeQuietly(this.#connection);
     this.#outbox.observer?.ended(reason);
     const { bytesIn, bytesOut } = this.facts;
     const commands = this.#commandCount;
-    const sums = { commands, bytesIn, bytesOut };
-    log.clientEvent(address, "disconnected", { connection, peer, reason, ...sums });
+    this.#log.disconnected(reason, { commands, bytesIn, bytesOut });
   }
 
   /** The server stops. Commands that arrive are answered until {@link finish}. */
@@ -212,7 +207,7 @@ export class ConnectionHandler {
     if (split === undefined) {
       // The session ends first: a `wait` that waits is answered without mail.
       return this.#inbox.isBegun
-        ? this.#enter([{ kind: "end" }, this.#judge("cut-off")], "mistake")
+        ? this.#enter([{ kind: "end" }, this.#inbox.judge("cut-off")], "mistake")
         : this.#enter([{ kind: "end" }], "closed by the client");
     }
     this.#context.fairness.events++;
@@ -229,7 +224,6 @@ export class ConnectionHandler {
     const last = items.at(-1)!;
     if (last.kind !== "mistake") return this.#enter(items);
     this.#commandCount--;
-    this.#note(last);
     return this.#enter([...items, { kind: "end" }], "mistake");
   }
 
@@ -237,31 +231,25 @@ export class ConnectionHandler {
   #giveUp(error: unknown): State {
     this.#inbox.isReading = false;
     if (this.#stop === "finished") return STOPPED;
-    if (this.#passed === "idle") return { kind: "parting", ending: "idle" };
+    if (this.#passed === "idle") return this.#endIdle();
     if (this.#passed !== "stalled" && this.#passed !== "suspected") throw error;
     const kind = this.#passed === "stalled" ? "stalled" : "impossible";
     this.#passed = undefined;
     // The rest of the command may have come just as its time was over.
     if (!this.#inbox.isBegun) return READING;
-    return this.#enter([this.#judge(kind), { kind: "end" }], "mistake");
+    return this.#enter([this.#inbox.judge(kind), { kind: "end" }], "mistake");
+  }
+
+  /** A client that never sent a byte hears why. Any other idle one is closed without a word. */
+  #endIdle(): State {
+    const { strict, idleTimeoutS } = this.#context.options;
+    if (strict || this.#inbox.bytesRead > 0) return { kind: "parting", ending: "idle" };
+    return this.#enter([this.#inbox.judgeSilence(idleTimeoutS), { kind: "end" }], "idle");
   }
 
   #enter(items: readonly Item[], ending?: Ending): State {
     const answers = this.#context.engine.enter(this.#session, items);
     return { kind: "answering", answers, ending };
-  }
-
-  /** Makes the mistake of a command that will not be completed. */
-  #judge(kind: Evidence["kind"]): Item {
-    const mistake = this.#inbox.judge(kind);
-    this.#note(mistake);
-    return mistake;
-  }
-
-  #note({ mistake, explanation }: MistakeItem): void {
-    const { address, peer, session: { count: connection } } = this.#session.actor;
-    this.#context.meter?.mistaken(mistake.code);
-    this.#context.log.refused(address, mistake.code, { connection, peer, explanation });
   }
 
   /** The state after the replies. */

@@ -2,7 +2,7 @@
 import type { ServerOptions } from "../options.ts";
 import type { Split } from "../protocol/frame.ts";
 import { FrameStream } from "../protocol/frame_stream.ts";
-import { type Evidence, EVIDENCE_BYTES_MAX } from "../protocol/mistake.ts";
+import { type Evidence, EVIDENCE_BYTES_MAX, explainSilence } from "../protocol/mistake.ts";
 import {
   type Item,
   type MistakeItem,
@@ -95,6 +95,13 @@ export class Inbox {
   judge(kind: Evidence["kind"]): MistakeItem {
     this.#observer?.brokenOff(kind);
     return this.#requests.judge(kind);
+  }
+
+  /** The mistake of a client that has sent nothing at all for this many seconds. */
+  judgeSilence(seconds: number): MistakeItem {
+    const mistake = explainSilence(seconds);
+    const reply = { code: "mistake", mistake } as const;
+    return { kind: "mistake", mistake, reply, mayBeMail: false, explanation: mistake.text };
   }
 
   /** Drops all that comes until the client closes the connection. */

@@ -2,18 +2,14 @@
  * The replies of a connection, which leave in pieces. While replies wait here the connection reads
  * no commands.
  */
-import { type Item, nameOf } from "../chat/batch.ts";
-import { hasMoreSymbols } from "../text/symbols.ts";
 import type { Answers } from "../engine/session.ts";
 import type { Split } from "../protocol/frame.ts";
-import type { Log } from "../log.ts";
 import type { ServerOptions } from "../options.ts";
-import type { Meter } from "../meter.ts";
 import type { Evidence } from "../protocol/mistake.ts";
-import { isRefusal, type Reply, replyText } from "../protocol/reply.ts";
+import type { Reply } from "../protocol/reply.ts";
 import { framesOf } from "../protocol/reply_encoder.ts";
 import { constantReply, packReplies, type PartFrames } from "../protocol/reply_packer.ts";
-import type { Actor } from "../chat/users.ts";
+import type { ConnectionLog } from "./connection_log.ts";
 
 /** Replies are put together in buffers of this size, which are lent to one connection at a time. */
 const SCRATCH_BYTES = 8_192;
@@ -38,17 +34,10 @@ export interface Observer {
   ended(reason: string): void;
 }
 
-/** The parts of a server that its outboxes use. */
-export interface OutboxContext {
-  readonly options: ServerOptions;
-  readonly log: Log;
-  readonly meter: Meter | undefined;
-}
-
 /** The replies of one connection. */
 export class Outbox {
-  readonly #actor: Actor;
-  readonly #context: OutboxContext;
+  readonly #isStrict: boolean;
+  readonly #log: Pick<ConnectionLog, "answered">;
   #scratch: Uint8Array | undefined;
   #pieces: Iterator<Uint8Array> | undefined;
   /** The rest of the piece that is being written. */
@@ -58,9 +47,10 @@ export class Outbox {
   bytesWritten = 0;
   observer: Observer | undefined;
 
-  constructor(actor: Actor, context: OutboxContext) {
-    this.#actor = actor;
-    this.#context = context;
+  /** `log` is told of each item whose reply leaves. */
+  constructor({ strict }: Pick<ServerOptions, "strict">, log: Pick<ConnectionLog, "answered">) {
+    this.#isStrict = strict;
+    this.#log = log;
   }
 
   /** The first piece of these replies; `undefined` where there is nothing to write. */
@@ -68,9 +58,8 @@ export class Outbox {
     const leaving: Reply[] = [];
     for (let i = 0; i < replies.length; i++) {
       const reply = replies[i];
-      if (reply === undefined) continue;
-      this.#report(items[i]!, reply);
-      leaving.push(reply);
+      this.#log.answered(items[i]!, reply);
+      if (reply !== undefined) leaving.push(reply);
     }
     if (ending === "silent") leaving.pop();
     if (leaving.length === 0) return undefined;
@@ -87,7 +76,7 @@ export class Outbox {
    * that read the count of a list with room for more, and rely on it coming alone.
    */
   #encode(replies: readonly Reply[]): Iterable<Uint8Array> {
-    if (this.#context.options.strict) return framesOf(replies);
+    if (this.#isStrict) return framesOf(replies);
     this.#scratch = scratches.pop() ?? new Uint8Array(SCRATCH_BYTES);
     return packReplies(replies, this.#scratch, partFrames);
   }
@@ -113,24 +102,5 @@ export class Outbox {
     this.#scratch = this.#pieces = undefined;
     this.#piece = NOTHING;
     return undefined;
-  }
-
-  /** Counts the reply, and logs registrations and refusals. */
-  #report(item: Item, reply: Reply): void {
-    const name = nameOf(item);
-    // A mistake was logged when it was found.
-    if (name === undefined) return;
-    const { log, meter, options } = this.#context;
-    meter?.replied(name, reply.code);
-    const { address, peer, session: { count: connection } } = this.#actor;
-    if (reply.code === "welcome" || reply.code === "welcome-back") {
-      const event = reply.code === "welcome" ? "registered" : "came-back";
-      log.clientEvent(address, event, { connection, peer, user: reply.user });
-    } else if (isRefusal(reply)) {
-      // A receiver that is too long for a name may be the text of a message, which is never logged.
-      const isLong = hasMoreSymbols(reply.user ?? "", options.nameSymbolsMax);
-      const text = isLong ? {} : { reply: replyText(reply) };
-      log.refused(address, reply.code, { connection, peer, command: name, ...text });
-    }
   }
 }

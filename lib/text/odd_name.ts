@@ -80,3 +80,33 @@ export function oddityOf(name: string, commands: readonly string[]): string | un
     ? "is the name of a command: was the name forgotten, so that the next command became it?"
     : undefined;
 }
+
+/** The ways in which clients change a name without meaning it. */
+const CHANGES: readonly ((name: string) => string)[] = [
+  (name) => `${name}\n`,
+  (name) => `${name}\r\n`,
+  (name) => `${name}\r`,
+  (name) => `${name}\0`,
+  (name) => `${name} `,
+  (name) => ` ${name}`,
+  (name) => `\ufeff${name}`,
+  (name) => name.padEnd(8, "\0"),
+  (name) => name.padEnd(8, " "),
+  (name) => name.replace(/./gsu, "$&\0"),
+  (name) => `"${name}"`,
+  (name) => `'${name}'`,
+  (name) => `b'${name}'`,
+  (name) => name.toLowerCase(),
+  (name) => name.toUpperCase(),
+  (name) => name.charAt(0).toUpperCase() + name.slice(1).toLowerCase(),
+];
+
+/**
+ * Names that somebody may have registered who meant this one, or the other way round: the name without
+ * what is odd about it, and each of both as a careless client sends it.
+ */
+export function likeNames(name: string): string[] {
+  const plain = name.replace(/^b(?=['"])/, "").replace(/[\p{Cc}\p{Zs}\ufeff'"]/gu, "");
+  const names = [plain, ...CHANGES.flatMap((change) => [change(name), change(plain)])];
+  return [...new Set(names)].filter((like) => like !== name && like !== "");
+}

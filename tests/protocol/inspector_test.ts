@@ -213,7 +213,7 @@ describe("RequestInspector", () => {
 describe("the line of a mistake", () => {
   it("is tested with an example of each code", () => {
     const found = new Set(EXAMPLES.map(({ bytes }) => inspect([bytes]).at(-1)!.mistake?.code))
-      .add("wrong-port");
+      .add("wrong-port").add("nothing-sent");
     assertEquals([...MISTAKE_CODES].filter((code) => !found.has(code)), []);
   });
 

@@ -78,8 +78,9 @@ const WAYS = {
 const encoder = new TextEncoder();
 
 describe("a mistake", () => {
-  it("is tested with an example of each code but the one of the page's port", () => {
-    const shown = new Set<string>(EXAMPLES.map(({ code }) => code)).add("wrong-port");
+  it("is tested with an example of each code but those without a command", () => {
+    const shown = new Set<string>(EXAMPLES.map(({ code }) => code))
+      .add("wrong-port").add("nothing-sent");
     assertEquals([...MISTAKE_CODES].filter((code) => !shown.has(code)), []);
   });
 

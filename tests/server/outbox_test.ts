@@ -3,9 +3,7 @@ import { describe, it } from "@std/testing/bdd";
 import { IntMap } from "../../lib/chat/persistent.ts";
 import { parseServerOptions } from "../../lib/options.ts";
 import { Outbox } from "../../lib/server/outbox.ts";
-import { SILENT_LOG } from "../support.ts";
 
-const ACTOR = { session: { member: 0, count: 1 }, address: "::1", peer: "[::1]:1" };
 const USERS = 20_000;
 /** The frame of the shortest name has this many bytes. */
 const FRAME_BYTES_MIN = 9;
@@ -36,7 +34,7 @@ describe("an outbox", () => {
       for (let id = 0; id < USERS; id++) users = users.set(id, { name: `user${id}` });
       const list = new CountedList(users);
       const options = parseServerOptions(flags);
-      const outbox = new Outbox(ACTOR, { options, log: SILENT_LOG, meter: undefined });
+      const outbox = new Outbox(options, { answered: () => {} });
       let piece = outbox.first({
         items: [{ kind: "command", command: { name: "users" } }],
         replies: [{ code: "users", users: list }],

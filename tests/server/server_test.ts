@@ -39,6 +39,7 @@ describe("a connection", () => {
   itNeeds(NET, "that is idle is closed without a word", async () => {
     await using server = serve("--idle-timeout-s", "0.05");
     using peer = await Peer.connect(server.port);
+    assertEquals(await peer.ask("ping"), "pong");
     assertEquals(await peer.frame(), undefined);
     peer.close();
     await until(logHas(server, "reason=idle"), "the log says why");

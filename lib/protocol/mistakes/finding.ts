@@ -35,6 +35,7 @@ export const MISTAKE_CODES = [
   "too-long",
   "argument-missing",
   "incomplete-frame",
+  "nothing-sent",
 ] as const;
 
 /** A kind of mistake. */
