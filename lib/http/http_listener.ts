@@ -187,7 +187,7 @@ export class HttpListener {
       stream.limit(Infinity);
       answer();
     } else {
-      stream.pause();
+      stream.hold();
       exchange.waiting.push(answer);
     }
   }
@@ -201,7 +201,7 @@ export class HttpListener {
     this.#exchanges.delete(stream);
     this.#awaitRequest(stream);
     if (this.#isStopping) stream.end();
-    else stream.resume();
+    else stream.readOn();
   }
 
   /** Answers bytes that are no request. */

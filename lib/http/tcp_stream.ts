@@ -20,6 +20,8 @@ export class TcpStream extends Duplex {
   readonly #conn: Deno.TcpConn;
   readonly #writeMs: number;
   #buffer = new Uint8Array(READ_BYTES_MIN);
+  /** Nothing more is read before it resolves. */
+  #held: PromiseWithResolvers<void> | undefined;
 
   /** `writeMs`: the client must take some bytes of an answer within this time (ms). */
   constructor(conn: Deno.TcpConn, writeMs: number) {
@@ -47,8 +49,22 @@ export class TcpStream extends Duplex {
     this.#deadline = undefined;
   }
 
+  /**
+   * Reads nothing more until {@link readOn}: whatever calls `resume` meanwhile, as `node:http` does
+   * behind each request.
+   */
+  hold(): void {
+    this.#held ??= Promise.withResolvers();
+  }
+
+  readOn(): void {
+    this.#held?.resolve();
+    this.#held = undefined;
+  }
+
   override async _read(): Promise<void> {
     try {
+      await this.#held?.promise;
       const length = await this.#conn.read(this.#buffer);
       if (length === null) return void this.push(null);
       // A copy: the library may keep a byte of it, and would keep the whole buffer with it.
