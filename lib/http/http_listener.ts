@@ -5,7 +5,6 @@
  * nothing, once an accept has failed because no file descriptor was free.
  */
 import { createServer, IncomingMessage, type ServerResponse } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
 import { within } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -14,14 +13,12 @@ import type { Socket } from "node:net";
 import type { SocketAddress } from "../protocol/ip.ts";
 import { explainWrongPort } from "../protocol/mistake.ts";
 import { encodeMistake } from "../protocol/reply_encoder.ts";
-import { openPort } from "../server/listen.ts";
-import { isGone } from "../server/server.ts";
+import { accepted, openPort } from "../server/listen.ts";
 import { closeQuietly } from "../server/transport.ts";
 import { lastResponse, plain, writeAnswer } from "./answers.ts";
+import { Places } from "./places.ts";
 import { TcpStream } from "./tcp_stream.ts";
 
-/** After a failed accept the next try is this much later (ms). */
-const ACCEPT_AGAIN_MS = 200;
 /** A stop waits at most this long for answers that are being written, and for close frames (ms). */
 const STOP_MS_MAX = 1_000;
 
@@ -55,10 +52,13 @@ export class HttpListener {
   readonly #http = createServer({ keepAliveTimeout: 0 });
   /** All open connections. */
   readonly #open = new Set<TcpStream>();
-  /** Those that speak HTTP; the one that has waited longest for a request comes first. */
+  /**
+   * Those that `--http-connections-max` limits: all but the WebSockets of the chat. The one of a
+   * network that has waited longest for a request comes before those that have waited less.
+   */
+  readonly #places = new Places();
+  /** Those that speak HTTP. */
   readonly #exchanges = new Map<TcpStream, Exchange>();
-  /** WebSockets that the chat has left; they end by themselves. */
-  readonly #closing = new Set<TcpStream>();
   /** Resolves when the port is free again. */
   readonly #accepting: Promise<void>;
   #isStopping = false;
@@ -94,12 +94,13 @@ export class HttpListener {
   /** From now on the connection is a WebSocket of the chat: no limit of HTTP applies. */
   leaveHttp(stream: TcpStream): void {
     this.#exchanges.delete(stream);
+    this.#places.delete(stream);
     stream.free();
   }
 
   /** The chat has left the WebSocket: it counts here again, until its close handshake is over. */
   closes(stream: TcpStream): void {
-    if (!stream.destroyed) this.#closing.add(stream);
+    if (!stream.destroyed) this.#places.add(stream);
   }
 
   /** Accepts no more, and ends all connections: those that are busy after STOP_MS_MAX at the latest. */
@@ -117,17 +118,11 @@ export class HttpListener {
   }
 
   async #accept(): Promise<void> {
-    while (!this.#isStopping) {
-      try {
-        this.#welcome(
-          new TcpStream(await this.#listener.accept(), 1_000 * this.#options.writeTimeoutS),
-        );
-      } catch (error) {
-        if (this.#isStopping) return;
-        if (isGone(error)) continue;
-        this.#log.refused("", "accept-failed", { error: messageOf(error) });
-        await sleep(ACCEPT_AGAIN_MS);
-      }
+    const failed = (error: unknown) => {
+      this.#log.refused("", "accept-failed", { error: messageOf(error) });
+    };
+    for await (const conn of accepted(this.#listener, failed)) {
+      this.#welcome(new TcpStream(conn, 1_000 * this.#options.writeTimeoutS));
     }
   }
 
@@ -136,40 +131,38 @@ export class HttpListener {
     stream.on("close", () => {
       this.#open.delete(stream);
       this.#exchanges.delete(stream);
-      this.#closing.delete(stream);
+      this.#places.delete(stream);
     });
-    if (!this.#hasRoom()) return void stream.destroy();
+    const { httpConnectionsMax } = this.#options;
+    if (this.#places.size >= httpConnectionsMax) {
+      const { remote: { address, peer } } = this.#makeRoom(stream);
+      this.#log.refused(address, "http-connections-max", { peer, connections: httpConnectionsMax });
+    }
+    if (stream.destroyed) return;
     this.#awaitRequest(stream);
     this.#http.emit("connection", stream);
   }
 
   /**
-   * Makes room for a new connection: over the limit a WebSocket that closes is ended, or else the
-   * connection that has waited longest for a request. Is there room?
+   * Ends a connection of the network that has most: the one that has waited longest for a request,
+   * or a WebSocket that closes, or else the oldest; but the newcomer, where its network would have as
+   * many. Returns the connection that it has ended.
    */
-  #hasRoom(): boolean {
-    const { httpConnectionsMax } = this.#options;
-    if (this.#exchanges.size + this.#closing.size < httpConnectionsMax) return true;
-    const stream = this.#closing.values().next().value ?? this.#longestAsking;
-    if (stream === undefined) return false;
-    const { address, peer } = stream.remote;
-    this.#log.refused(address, "http-connections-max", { peer, connections: httpConnectionsMax });
-    this.#closing.delete(stream);
+  #makeRoom(newcomer: TcpStream): TcpStream {
+    const { most } = this.#places;
+    const idle = most.values().find((stream) => this.#exchanges.get(stream)?.isAsking !== false);
+    const [oldest] = this.#places.besides(newcomer) + 1 < most.size ? most : [newcomer];
+    const stream = idle ?? oldest!;
     this.#exchanges.delete(stream);
+    this.#places.delete(stream);
     stream.destroy();
-    return true;
-  }
-
-  get #longestAsking(): TcpStream | undefined {
-    for (const [stream, { isAsking }] of this.#exchanges) {
-      if (isAsking) return stream;
-    }
-    return undefined;
+    return stream;
   }
 
   #awaitRequest(stream: TcpStream): void {
     if (stream.destroyed) return;
     this.#exchanges.set(stream, { isAsking: true, waiting: [] });
+    this.#places.add(stream);
     stream.limit(1_000 * this.#options.commandTimeoutS);
   }
 

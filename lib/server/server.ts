@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import { Engine } from "../engine/engine.ts";
 import { encodeFrame } from "../protocol/frame.ts";
-import { openPort } from "./listen.ts";
+import { accepted, openPort } from "./listen.ts";
 import type { Log } from "../log.ts";
 import type { Meter } from "../meter.ts";
 import {
@@ -31,13 +31,6 @@ import { userOf } from "../chat/users.ts";
 
 /** At most this many connections wait to be accepted: all clients of a class may start at once. */
 const BACKLOG_MAX = 4_096;
-/**
- * After this many connections were accepted the event loop turns: the runtime would deliver all that
- * wait, up to BACKLOG_MAX, before it delivers what came on open ones.
- */
-const ACCEPTS_PER_TURN_MAX = 16;
-/** After a failed `accept` the next try is this much later (ms). */
-const ACCEPT_AGAIN_MS = 200;
 /** At most this many refused connections are open; the next one takes the place of the oldest. */
 const REFUSING_MAX = 100;
 /** A refused connection is closed this long after it was told why (ms). */
@@ -161,20 +154,15 @@ export class Server {
 
   async #accept(): Promise<void> {
     const { log, options: { strict } } = this.#context;
-    for (let accepted = 1; !this.#stopping; accepted++) {
-      try {
-        if (accepted % ACCEPTS_PER_TURN_MAX === 0) await sleep(0);
-        const connection = new TcpConnection(await this.#listener.accept(), !strict);
-        // This server may have fallen behind while it waited for a connection: that one waits too.
-        while (this.isBehind && !this.#stopping) await sleep(BEHIND_CHECK_MS);
-        this.#welcome(connection);
-      } catch (error) {
-        if (this.#stopping) return;
-        if (isGone(error)) continue;
-        const fields = { error: messageOf(error), connections: this.#connectionCount };
-        log.refused("", "accept-failed", fields);
-        await sleep(ACCEPT_AGAIN_MS);
-      }
+    const failed = (error: unknown) => {
+      const fields = { error: messageOf(error), connections: this.#connectionCount };
+      log.refused("", "accept-failed", fields);
+    };
+    for await (const conn of accepted(this.#listener, failed)) {
+      const connection = new TcpConnection(conn, !strict);
+      // This server may have fallen behind while it waited for a connection: that one waits too.
+      while (this.isBehind && !this.#stopping) await sleep(BEHIND_CHECK_MS);
+      this.#welcome(connection);
     }
   }
 
@@ -306,11 +294,4 @@ export class Server {
     closeQuietly(connection);
     this.#refusing.delete(connection);
   }
-}
-
-/** Has the client left before its connection was accepted? */
-export function isGone(error: unknown): boolean {
-  return error instanceof Deno.errors.NotConnected ||
-    error instanceof Deno.errors.ConnectionAborted ||
-    error instanceof Deno.errors.ConnectionReset;
 }

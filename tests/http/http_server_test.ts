@@ -1,5 +1,4 @@
 /** The answers to HTTP requests: the page, health, settings, and who may see the rest. */
-import { concat } from "@std/bytes";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
@@ -7,8 +6,8 @@ import { memoryJournal } from "../../lib/journal/journal.ts";
 import { makeBundle, readBundle } from "./page_bundle.ts";
 import { itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
-import { serveWeb, serveWebOn, type TestWeb, until } from "../support.ts";
-import { get, request } from "./requests.ts";
+import { serveWeb, serveWebOn, until } from "../support.ts";
+import { get, request, rest, sent } from "./requests.ts";
 
 describe("the health of a server", () => {
   itNeeds(NET, "is good while it serves, and bad while it stops", async () => {
@@ -132,33 +131,14 @@ describe("HTTP", () => {
     assertEquals((await get(`${server.url}/wire?connection=1`)).status, 404);
   });
 
-  /** The bytes that come on a connection until it ends. */
-  async function rest(conn: Deno.TcpConn): Promise<string> {
-    const pieces: Uint8Array[] = [];
-    try {
-      for await (const piece of conn.readable) pieces.push(piece);
-    } catch {
-      // A connection that is destroyed with unread bytes is reset.
-    }
-    return new TextDecoder().decode(concat(pieces));
-  }
-
-  /** A connection on which this was sent. */
-  async function sent({ web }: TestWeb, text: string): Promise<Deno.TcpConn> {
-    const { hostname, port } = new URL(web.url);
-    const conn = await Deno.connect({ hostname, port: Number(port) });
-    await conn.write(new TextEncoder().encode(text));
-    return conn;
-  }
-
   itNeeds(NET, "answers what is no request with 400, and what is too long with 431", async () => {
     await using server = serveWeb("--command-timeout-s", "0.3");
     assertMatch(
-      await rest(await sent(server, "nonsense\r\n\r\n")),
+      await rest(await sent(server.url, "nonsense\r\n\r\n")),
       /^HTTP\/1.1 400 Bad Request\r\n/,
     );
     const long = `GET / HTTP/1.1\r\nHost: a\r\nX: ${"y".repeat(50_000)}\r\n\r\n`;
-    assertMatch(await rest(await sent(server, long)), /^HTTP\/1.1 431 /);
+    assertMatch(await rest(await sent(server.url, long)), /^HTTP\/1.1 431 /);
   });
 
   const SLOW = {
@@ -171,7 +151,7 @@ describe("HTTP", () => {
   for (const [what, text] of Object.entries(SLOW)) {
     itNeeds(NET, `closes a connection that ${what}`, async () => {
       await using server = serveWeb("--command-timeout-s", "0.3");
-      using conn = await sent(server, text);
+      using conn = await sent(server.url, text);
       // It goes on sending; that gives it no more time.
       const trickle = setInterval(() => conn.write(Uint8Array.of(0x61)).catch(() => {}), 50);
       if (text === "" || text.endsWith("\r\n\r\n") && !text.startsWith("POST")) {
@@ -186,7 +166,11 @@ describe("HTTP", () => {
     "closes the connection that has been silent for longest over the limit",
     async () => {
       await using server = serveWeb("--http-connections-max", "3");
-      const idle = [await sent(server, ""), await sent(server, ""), await sent(server, "")];
+      const idle = [
+        await sent(server.url, ""),
+        await sent(server.url, ""),
+        await sent(server.url, ""),
+      ];
       assertEquals(
         await request(server, "GET /healthz HTTP/1.1", "Host: a"),
         "HTTP/1.1 200 OK It serves",
@@ -198,14 +182,14 @@ describe("HTTP", () => {
 
   itNeeds(NET, "answers a request whose client has ended its side", async () => {
     await using server = serveWeb();
-    using conn = await sent(server, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    using conn = await sent(server.url, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
     await conn.closeWrite();
     assertMatch(await rest(conn), /^HTTP\/1.1 200 OK\r\n[^]*It serves\n$/);
   });
 
   itNeeds(NET, "answers one request after another on a connection", async () => {
     await using server = serveWeb();
-    using conn = await sent(server, "");
+    using conn = await sent(server.url, "");
     const buffer = new Uint8Array(65_536);
     for (let i = 0; i < 3; i++) {
       await conn.write(new TextEncoder().encode("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"));
@@ -222,7 +206,7 @@ describe("HTTP", () => {
     await using server = serveWeb("--command-timeout-s", "0.3");
     const places = Array.from({ length: 1000 }, (_, i) => i);
     const lines = places.map((i) => `GET /a${i} HTTP/1.1\r\nHost: a\r\n\r\n`);
-    using conn = await sent(server, lines.join(""));
+    using conn = await sent(server.url, lines.join(""));
     const answers = [...(await rest(conn)).matchAll(/There is no \/a(\d+) here/g)];
     assertEquals(answers.map(([, i]) => Number(i)), places);
   });

@@ -8,13 +8,28 @@ export async function get(url: string, headers: Record<string, string> = {}) {
   return { status: response.status, headers: response.headers, text: await response.text() };
 }
 
-/** The status line and the body of the answer to these lines of a request. */
-export async function request({ web }: TestWeb, ...lines: string[]): Promise<string> {
-  const { hostname, port } = new URL(web.url);
-  using conn = await Deno.connect({ hostname, port: Number(port) });
-  await conn.write(new TextEncoder().encode([...lines, "Connection: close", "", ""].join("\r\n")));
+/** A connection to the page's port on which this was sent. */
+export async function sent(url: string, text: string): Promise<Deno.TcpConn> {
+  const { hostname, port } = new URL(url);
+  const conn = await Deno.connect({ hostname, port: Number(port) });
+  await conn.write(new TextEncoder().encode(text));
+  return conn;
+}
+
+/** The text that comes on a connection until it ends. */
+export async function rest(conn: Deno.TcpConn): Promise<string> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of conn.readable) pieces.push(piece);
-  const [head = "", body = ""] = new TextDecoder().decode(concat(pieces)).split("\r\n\r\n");
+  try {
+    for await (const piece of conn.readable) pieces.push(piece);
+  } catch {
+    // A connection that is destroyed with unread bytes is reset.
+  }
+  return new TextDecoder().decode(concat(pieces));
+}
+
+/** The status line and the body of the answer to these lines of a request. */
+export async function request({ url }: TestWeb, ...lines: string[]): Promise<string> {
+  using conn = await sent(url, [...lines, "Connection: close", "", ""].join("\r\n"));
+  const [head = "", body = ""] = (await rest(conn)).split("\r\n\r\n");
   return `${head.split("\r\n")[0]} ${body.trim()}`;
 }
