@@ -5,6 +5,7 @@
  * nothing, once an accept has failed because no file descriptor was free.
  */
 import { createServer, IncomingMessage, type ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { within } from "../clock.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -26,7 +27,7 @@ const STOP_MS_MAX = 1_000;
 interface Exchange {
   /** Is a request to come? Else one is answered. */
   isAsking: boolean;
-  /** Answers the requests that came before this one was answered. Nothing more is read meanwhile. */
+  /** Answers the requests that came before this one was answered. With any, nothing more is read. */
   readonly waiting: (() => void)[];
 }
 
@@ -160,7 +161,6 @@ export class HttpListener {
   }
 
   #awaitRequest(stream: TcpStream): void {
-    if (stream.destroyed) return;
     this.#exchanges.set(stream, { isAsking: true, waiting: [] });
     this.#places.add(stream);
     stream.limit(1_000 * this.#options.commandTimeoutS);
@@ -185,16 +185,23 @@ export class HttpListener {
     }
   }
 
-  /** A request is answered, or its connection is closed. */
-  #answered(stream: TcpStream): void {
+  /**
+   * A request is answered, or its connection is closed. If the next one has come already, the event
+   * loop turns first: a client that sends many at once lets others go before.
+   */
+  async #answered(stream: TcpStream): Promise<void> {
     const exchange = this.#exchanges.get(stream);
     if (exchange === undefined) return;
     const next = exchange.waiting.shift();
-    if (next !== undefined) return next();
-    this.#exchanges.delete(stream);
-    this.#awaitRequest(stream);
-    if (this.#isStopping) stream.end();
-    else stream.readOn();
+    if (next === undefined) {
+      this.#awaitRequest(stream);
+      if (this.#isStopping) stream.end();
+      return;
+    }
+    await sleep(0);
+    // Behind the last request it is read whether the client leaves.
+    if (exchange.waiting.length === 0) stream.readOn();
+    if (!stream.destroyed) next();
   }
 
   /** Answers bytes that are no request. */

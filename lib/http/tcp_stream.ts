@@ -1,6 +1,7 @@
 /** A TCP connection as a stream of Node, as `node:http` and `ws` take it. */
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { concat } from "@std/bytes";
 import { Deadline } from "../server/deadline.ts";
 import { closeQuietly, type Remote } from "../server/transport.ts";
@@ -20,6 +21,8 @@ export class TcpStream extends Duplex {
   readonly #conn: Deno.TcpConn;
   readonly #writeMs: number;
   #buffer = new Uint8Array(READ_BYTES_MIN);
+  /** Did the last read fill the buffer? More may wait, and others go first. */
+  #isFull = false;
   /** Nothing more is read before it resolves. */
   #held: PromiseWithResolvers<void> | undefined;
 
@@ -65,8 +68,11 @@ export class TcpStream extends Duplex {
   override async _read(): Promise<void> {
     try {
       await this.#held?.promise;
+      // The runtime would read a flood on and on before it turns the event loop.
+      if (this.#isFull) await sleep(0);
       const length = await this.#conn.read(this.#buffer);
       if (length === null) return void this.push(null);
+      this.#isFull = length === this.#buffer.length;
       // A copy: the library may keep a byte of it, and would keep the whole buffer with it.
       const bytes = Buffer.from(this.#buffer.slice(0, length).buffer);
       if (length === this.#buffer.length && length < READ_BYTES_MAX) {

@@ -95,6 +95,30 @@ describe("a client of HTTP that reads none of its answers", () => {
   });
 });
 
+describe("a client of HTTP that sends many requests at once", () => {
+  itNeeds(NET, "lets others go first between its answers", async () => {
+    await using server = serveWeb();
+    using al = await Peer.connect(server.port);
+    const requests = 300;
+    using conn = await sent(
+      server.url,
+      "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".repeat(requests),
+    );
+    const buffer = new Uint8Array(65_536);
+    let [pings, answers] = [0, 0];
+    const pinging = (async () => {
+      for (; answers < requests; pings++) assertEquals(await al.ask("ping"), "pong");
+    })();
+    while (answers < requests) {
+      const length = await conn.read(buffer);
+      const text = new TextDecoder().decode(buffer.subarray(0, length ?? 0));
+      answers += text.split("It serves").length - 1;
+    }
+    await pinging;
+    assert(pings > requests / 4, `${pings} pings beside ${answers} answers`);
+  });
+});
+
 describe("the page's port without a free file descriptor", () => {
   const needs: Needs = { ...PROCESS, programs: ["sh"] };
   itNeeds(needs, "says so once, and serves again when one is free", async () => {

@@ -38,6 +38,22 @@ describe("a TCP connection as a stream", () => {
     conn.close();
   });
 
+  itNeeds(NET, "lets the event loop turn between the reads of a flood", async () => {
+    const { conn, stream } = await open();
+    const bytes = new Uint8Array(1_000_000);
+    let read = 0;
+    stream.on("data", ({ length }: Uint8Array) => read += length);
+    const written = await conn.write(bytes);
+    const perTurn: number[] = [];
+    for (let before = read; read < written; before = read) {
+      await sleep(0);
+      perTurn.push(read - before);
+    }
+    assert(Math.max(...perTurn) <= 16_384, `${Math.max(...perTurn)} bytes in one turn`);
+    stream.destroy();
+    conn.close();
+  });
+
   itNeeds(NET, "that is held is closed as any other", async () => {
     const { conn, stream } = await open();
     stream.hold();

@@ -64,8 +64,10 @@ async function writeAll(conn: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
 }
 
 /** A WebSocket on a bare TCP connection, which reads only what the test reads. */
-async function openByHand(server: TestWeb, headers = ""): Promise<Deno.TcpConn> {
+async function openByHand(server: TestWeb, headers = "", before = ""): Promise<Deno.TcpConn> {
   const conn = await connectTo(server);
+  if (before !== "") await conn.write(new TextEncoder().encode(before));
+  if (before !== "") await conn.read(new Uint8Array(10_000));
   const request = `GET /ws HTTP/1.1\r\nHost: ${new URL(server.web.url).host}\r\n` +
     "Upgrade: websocket\r\nConnection: Upgrade\r\n" +
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
@@ -343,6 +345,20 @@ describe("a WebSocket", () => {
       assertEquals(/sec-websocket-protocol: binary/i.test(text), chosen);
     }
   });
+
+  itNeeds(
+    NET,
+    "may be opened on a connection as soon as a request was answered there",
+    async () => {
+      await using server = serveWeb();
+      for (let i = 0; i < 20; i++) {
+        using conn = await openByHand(server, "", "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+        const head = new Uint8Array(1_000);
+        const text = new TextDecoder().decode(head.subarray(0, await conn.read(head) ?? 0));
+        assertMatch(text, /^HTTP\/1.1 101 /);
+      }
+    },
+  );
 
   itNeeds(NET, "takes no place when its client has gone before it opened", async () => {
     await using server = serveWeb("--connections-max", "5");
