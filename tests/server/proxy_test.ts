@@ -213,6 +213,32 @@ describe("a connection of a trusted proxy without a good header", () => {
     });
   }
 
+  itNeeds(
+    NET,
+    "is refused while 1000 of them wait for theirs, and costs no user a place",
+    async () => {
+      await using server = serve(...TRUSTED);
+      using all = new DisposableStack();
+      using al = await connect(server, from("192.0.2.7"));
+      assertEquals(await al.ask("ping"), "pong");
+      const waiting: Peer[] = [];
+      while (waiting.length < 1_000) waiting.push(all.use(await Peer.connect(server.port)));
+      using refused = await connect(server, from("192.0.2.8"));
+      assertEquals(await refused.frame(), "Server is full!");
+      assertEquals(await refused.frame(), undefined);
+      assert(logHas(server, "reason=arriving-max")());
+      assertEquals(await al.ask("ping"), "pong");
+      await waiting[0]!.write(from("192.0.2.9"));
+      assertEquals(await waiting[0]!.ask("ping"), "pong");
+      using next = await connect(server, from("192.0.2.8"));
+      assertEquals(await next.ask("ping"), "pong");
+      waiting[1]!.close();
+      await until(logHas(server, "0 bytes of a header came, then the connection ended"), "it ends");
+      using last = await connect(server, from("192.0.2.8"));
+      assertEquals(await last.ask("ping"), "pong");
+    },
+  );
+
   itNeeds(NET, "is explained in the log if it ends within the header", async () => {
     await using server = serve(...TRUSTED);
     (await connect(server, LOCAL.subarray(0, 9))).close();
