@@ -10,7 +10,10 @@ const PAUSES_MAX = 10_000;
 /** Judges tokens, one wrong one in {@link PAUSE_MS} for each network. */
 export class AdminToken {
   readonly #token: string;
-  /** When the pause of a network ends (ms, as `performance.now`). The oldest is first. */
+  /**
+   * When the pause of a network ends (ms, as `performance.now`). The oldest is first. Users whom a
+   * proxy hides have one pause, and the machine of the proxy has another.
+   */
   readonly #pauses = new Map<string, number>();
 
   constructor(token: string) {
@@ -19,7 +22,7 @@ export class AdminToken {
 
   /** Judges a token from this address. `now` is the time (ms, as `performance.now`). */
   judge(given: string, address: string, now: number): "right" | "wrong" | "paused" {
-    const network = shareNetwork(address);
+    const network = shareNetwork(address) + (address.includes("#") ? "#" : "");
     if (now < (this.#pauses.get(network) ?? 0)) return "paused";
     if (isEqualSecret(given, this.#token)) return "right";
     this.#pauses.delete(network);

@@ -13,9 +13,16 @@ export interface Arrival {
   readonly httpVersion: string;
 }
 
-/** Headers that proxies add. No browser sends one by itself. */
-const FORWARDING =
-  /^(forwarded|via|client-ip|true-client-ip|cdn-loop|(cf|fastly|fly|x-(forwarded|real|client|cluster|original|envoy|azure|amzn|appengine|akamai|remote|proxy))-.+|x-forwarded|x-proxyuser-ip)$/;
+/**
+ * Headers that proxies add: the word alone, beginnings of their makers, and all names that speak of a
+ * proxy, or of the address of a client. No browser sends one by itself.
+ */
+const FORWARDING = new RegExp(
+  "^(via|cdn-loop|surrogate-capability|x-varnish|front-end-https)$" +
+    "|^(cf|fastly|fly|incap|x-(arr|real|client|cluster|original|envoy|azure|amzn|appengine|akamai|" +
+    "remote|nf|vercel|sucuri|nginx))-" +
+    "|forwarded|prox(y|ied)|(client|user|real|connecting|remote)[-_]?(ip|addr)",
+);
 const LOOPBACK = /^(localhost|127\.[\d.]+|::1)$/;
 /** Random bytes that tell one connection through a proxy from all others, of any server. */
 const ID_BYTES = 8;

@@ -40,6 +40,15 @@ const FORWARDED: readonly HeaderFields[] = [
   { "true-client-ip": "203.0.113.9" },
   { "x-client-ip": "203.0.113.9" },
   { "x-envoy-external-address": "203.0.113.9" },
+  { "X-FORWARDED-FOR": "" },
+  { "x_forwarded_for": "203.0.113.9" },
+  { "proxy-client-ip": "203.0.113.9" },
+  { "wl-proxy-client-ip": "203.0.113.9" },
+  { "proxy-connection": "keep-alive" },
+  { "do-connecting-ip": "203.0.113.9" },
+  { "x-varnish": "32770" },
+  { "x-arr-log-id": "8c8a" },
+  { "incap-client-ip": "203.0.113.9" },
 ];
 
 describe("without a token the metrics and the wire", () => {
@@ -137,6 +146,15 @@ describe("the token of the operator", () => {
     assertMatch(lines.join(""), /refused peer=2001:db8::1:5000 reason=wrong-token$/);
   });
 
+  it("can be given at a machine whose proxy passes on wrong ones", () => {
+    const { access } = accessOf("--admin-token", TOKEN);
+    const given = (token: string, more: HeaderFields = {}) =>
+      access.denyAdmin(arrival({ authorization: `Bearer ${token}`, ...more }))?.status;
+    assertEquals(given("wrong", { "x-real-ip": "203.0.113.9" }), 401);
+    assertEquals(given(TOKEN, { "x-real-ip": "203.0.113.8" }), 401);
+    assertEquals(given(TOKEN), undefined);
+  });
+
   it("has 16 symbols or more, and one place", () => {
     for (
       const [flags, message] of [
@@ -169,6 +187,10 @@ describe("the address of a user of the page", () => {
         ["10.0.0.7,203.0.113.9:4711", "203.0.113.9"],
         ["[2001:DB8::1]:4711", "2001:db8::1"],
         ["2001:db8::1", "2001:db8::1"],
+        ["[2001:db8::1]", "2001:db8::1"],
+        ["::FFFF:CB00:7109", "203.0.113.9"],
+        ["[::ffff:203.0.113.9]:4711", "203.0.113.9"],
+        ["[nonsense, 203.0.113.9", "203.0.113.9"],
       ] as const
     ) {
       const end = endOf(arrival({ "x-forwarded-for": list }, "10.0.0.1"), ...LIST);
@@ -184,6 +206,11 @@ describe("the address of a user of the page", () => {
         arrival({}, proxy),
         arrival({ "x-forwarded-for": "unknown" }, proxy),
         arrival({ "x-forwarded-for": "203.0.113.9, " }, proxy),
+        arrival({ "x-forwarded-for": "fe80::1%eth0" }, proxy),
+        arrival({ "x-forwarded-for": "203.0.113.0/24" }, proxy),
+        arrival({ "x-forwarded-for": "203.0.113.9;203.0.113.8" }, proxy),
+        arrival({ "x-forwarded-for": "2001:db8::1:::4711" }, proxy),
+        arrival({ "forwarded": 'for="[2001:db8::1]:4711"' }, proxy),
         arrival({ "x-forwarded-for": "203.0.113.9" }, "192.0.2.7"),
         arrival({ "x-real-ip": "203.0.113.9" }),
         arrival({ origin: "https://chat.example" }),
