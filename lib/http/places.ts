@@ -29,7 +29,7 @@ export class Places {
     this.#size--;
   }
 
-  /** The number of connections from the network of this one. */
+  /** The number of places that the network of this connection has. */
   besides(stream: TcpStream): number {
     return this.#networks.get(shareNetwork(stream.remote.address))?.size ?? 0;
   }
