@@ -28,6 +28,8 @@ export interface LogOptions {
 const SUM_MS = 10_000;
 /** In that time at most this many events of one kind from one client have a line each. */
 const LINES_PER_SUM_MAX = 5;
+/** And so many from one network: a class behind one address may make the same mistake at once. */
+const LINES_PER_KIND_MAX = 100;
 /** So many sums at most are for single clients of a network; its other clients share one for a kind. */
 const CLIENT_SUMS_MAX = 500;
 /** At most this many sums are made; all further events share one. */
@@ -42,8 +44,9 @@ interface Sum {
   readonly event: string;
   /** The fields of the line that tells how many more there were. */
   readonly fields: Fields;
-  times: number;
-  /** How many of these have no line. */
+  /** How many of them have a line. */
+  lines: number;
+  /** How many have none. */
   lost: number;
 }
 
@@ -52,6 +55,8 @@ interface Network {
   /** The number of sums for single clients. */
   sums: number;
   lines: number;
+  /** The lines of each kind of event. */
+  readonly kinds: Map<string, number>;
 }
 
 /** Allows a number of lines a second. Those that were not written for {@link BURST_MS} may come at once. */
@@ -103,20 +108,23 @@ export class Log {
 
   /** Logs an event of the server. Events of clients never take its place. */
   event(name: string, fields: Fields): void {
-    if (!this.#isCounted("", name, fields)) this.#push(name, fields, this.#options.linesMax);
+    if (!this.#isCounted("", name, {})) this.#push(name, fields, this.#options.linesMax);
   }
 
   /**
    * Logs an event that a client at this address has caused; "" where that is none or unknown. Events
-   * are summed up for each `user` of the fields, or else for each `connection`.
+   * are summed up for each `connection` of the fields.
    */
   clientEvent(address: string, name: string, fields: Fields): void {
-    if (!this.#isCounted(address, name, fields)) this.#pushOfClient(name, fields);
+    const { connection } = fields;
+    if (!this.#isCounted(address, name, { connection })) this.#pushOfClient(name, fields);
   }
 
-  /** Logs a refusal of what a client has sent. */
+  /** Logs a refusal of what a client has sent. They are summed up for each `user`, if there is one. */
   refused(address: string, reason: string, fields: Fields): void {
-    if (this.#isCounted(address, "refused", fields, reason)) return;
+    const { connection, user } = fields;
+    const client = user === undefined ? { connection } : { user };
+    if (this.#isCounted(address, "refused", client, reason)) return;
     this.#pushOfClient("refused", { ...fields, reason });
   }
 
@@ -132,50 +140,54 @@ export class Log {
   }
 
   /** Counts an event. Returns whether that is all, as there were many of this kind. */
-  #isCounted(address: string, event: string, fields: Fields, reason?: string): boolean {
+  #isCounted(address: string, event: string, client: Fields, reason?: string): boolean {
     if (this.#options.format === "off") return true;
     this.#sumTimer ??= setTimeout(() => this.#writeSums(), SUM_MS);
     const name = shareNetwork(address);
-    const network = this.#networks.get(name) ?? { sums: 0, lines: 0 };
+    const network = this.#networks.get(name) ?? { sums: 0, lines: 0, kinds: new Map() };
     if (this.#networks.size < SUMS_MAX) this.#networks.set(name, network);
-    const sum = this.#sumOf(name, network, event, fields, reason);
-    sum.times++;
-    const linesMax = name === "" ? Infinity : this.#options.linesPerSMax * SUM_MS / 2_000;
-    const isLine = sum.times <= LINES_PER_SUM_MAX && network.lines < linesMax;
-    if (isLine) {
-      network.lines++;
+    const kind = `${name} ${event} ${reason ?? ""}`;
+    const fields = { address: name === "" ? undefined : name, reason };
+    const sum = this.#sumOfClient(network, kind, event, { ...fields, ...client }) ??
+      this.#sumOf(kind, event, fields);
+    if (sum.lines >= LINES_PER_SUM_MAX) sum.lost++;
+    else if (name !== "" && !this.#mayWrite(network, kind)) this.#sumOf(kind, event, fields).lost++;
+    else {
+      sum.lines++;
       return false;
     }
-    sum.lost++;
     return true;
   }
 
-  /** The sum to which an event of a network counts. */
-  #sumOf(
-    address: string,
-    network: Network,
-    event: string,
-    { user, connection }: Fields,
-    reason: string | undefined,
-  ): Sum {
-    const kind = `${address} ${event} ${reason ?? ""} `;
-    const client = user === undefined ? { connection } : { user };
-    const own = kind + JSON.stringify(client);
-    const isOwn = this.#sums.has(own) || network.sums < CLIENT_SUMS_MAX;
-    const key = isOwn ? own : kind;
-    const found = this.#sums.get(key);
-    if (found !== undefined) return found;
-    const about = { ...address !== "" && { address }, ...isOwn && client, reason };
-    if (this.#sums.size < SUMS_MAX) {
-      if (isOwn) network.sums++;
-      return this.#addSum(key, event, about);
-    }
-    return this.#sums.get("") ?? this.#addSum("", "others", {});
+  /** Counts a line of a network, unless it has as many as it may have. */
+  #mayWrite(network: Network, kind: string): boolean {
+    const ofKind = network.kinds.get(kind) ?? 0;
+    const linesMax = this.#options.linesPerSMax * SUM_MS / 2_000;
+    if (ofKind >= LINES_PER_KIND_MAX || network.lines >= linesMax) return false;
+    network.kinds.set(kind, ofKind + 1);
+    network.lines++;
+    return true;
   }
 
-  #addSum(key: string, event: string, fields: Fields): Sum {
-    const sum = { event, fields, times: 0, lost: 0 };
-    this.#sums.set(key, sum);
+  /** The sum of a single client; `undefined` where its network has too many of these. */
+  #sumOfClient(network: Network, kind: string, event: string, fields: Fields): Sum | undefined {
+    const key = `${kind} ${fields.user ?? ""} ${fields.connection ?? ""}`;
+    const found = this.#sums.get(key);
+    if (found !== undefined || network.sums >= CLIENT_SUMS_MAX) return found;
+    network.sums++;
+    return this.#sumOf(key, event, fields);
+  }
+
+  #sumOf(key: string, event: string, fields: Fields): Sum {
+    const isFull = this.#sums.size >= SUMS_MAX;
+    const found = this.#sums.get(key) ?? (isFull ? this.#sums.get("") : undefined);
+    if (found !== undefined) return found;
+    const sum = {
+      lines: 0,
+      lost: 0,
+      ...isFull ? { event: "others", fields: {} } : { event, fields },
+    };
+    this.#sums.set(isFull ? "" : key, sum);
     return sum;
   }
 

@@ -133,7 +133,7 @@ describe("Log", () => {
     assertEquals(gate.lines, [
       ...[0, 1, 2, 3, 4].map((i) => `refused connection=1 i=${i} reason=http`),
       "refused connection=1 reason=tls",
-      "refused-again address=10.0.0.1 connection=1 reason=http times=4",
+      "refused-again address=10.0.0.1 reason=http connection=1 times=4",
     ]);
   });
 
@@ -149,6 +149,16 @@ describe("Log", () => {
     assertEquals(gate.lines, expected);
   });
 
+  it("has at most 100 lines of one kind from a network in 10 s", async () => {
+    const { gate, log } = textLog(10_000, 1_000);
+    gate.open();
+    for (let i = 0; i < 150; i++) log.refused("10.0.0.1", "http", { connection: i });
+    log.refused("10.0.0.1", "tls", { connection: 1 });
+    await sleep(0);
+    assertEquals(gate.lines.length, 101);
+    await log.close(1000);
+  });
+
   it("sums up for a user, whose client makes a connection for each command", async () => {
     const { gate, log } = textLog();
     gate.open();
@@ -157,7 +167,7 @@ describe("Log", () => {
     }
     await log.close(1000);
     assertEquals(gate.lines.slice(5), [
-      "refused-again address=10.0.0.1 user=Al reason=no-such-user times=2",
+      "refused-again address=10.0.0.1 reason=no-such-user user=Al times=2",
     ]);
   });
 
@@ -205,9 +215,10 @@ describe("Log", () => {
     for (let i = 0; i < 600; i++) log.refused("10.0.0.1", "http", { connection: i });
     for (let i = 0; i < 1_900; i++) log.refused(`address-${i}`, "http", {});
     await log.close(1000);
-    assertEquals(gate.lines.length, 500 + 5 + 1_499 + 5 + 2);
+    // 100 lines of the one network, and of the others those that have a sum, and 5 more.
+    assertEquals(gate.lines.length, 100 + 1_499 + 5 + 2);
     assertEquals(gate.lines.slice(-2), [
-      "refused-again address=10.0.0.1 reason=http times=95",
+      "refused-again address=10.0.0.1 reason=http times=500",
       "others-again times=396",
     ]);
   });
