@@ -2,7 +2,7 @@
  * A batch: what came from all sessions in one turn of the event loop, in its order. `stepBatch`
  * carries it out. A replay of the entries that it returns, one by one, gives the same state.
  */
-import { applyCommand, strictEnding } from "./commands.ts";
+import { applyCommand } from "./commands.ts";
 import type { Entry } from "./entry.ts";
 import * as boxes from "./mailboxes.ts";
 import { type ChatState, type CommandStep, mailFor } from "./state.ts";
@@ -10,6 +10,7 @@ import { step } from "./step.ts";
 import { isNextBatch } from "./members.ts";
 import { type Actor, isSameSession, type SessionId } from "./users.ts";
 import type { Command, CommandName } from "../protocol/command.ts";
+import { strictEnding } from "../protocol/refusals.ts";
 import type { Item as ReadItem } from "../protocol/request_reader.ts";
 import type { Reply, Shown, TextReply } from "../protocol/reply.ts";
 

@@ -2,17 +2,12 @@
  * What each command does to the state, in both modes, with every check and its reply. The table of
  * names and arguments is in `protocol/command`.
  */
-import {
-  type Command,
-  commandHelp,
-  type CommandName,
-  WAIT_SECONDS_MAX,
-} from "../protocol/command.ts";
+import { type Command, commandHelp, WAIT_SECONDS_MAX } from "../protocol/command.ts";
 import { shareNetwork } from "../protocol/ip.ts";
 import { mailShare, type Settings, usersShare } from "./settings.ts";
 import { shareOf } from "./shares.ts";
 import * as boxes from "./mailboxes.ts";
-import { hasMoreSymbols } from "../text/symbols.ts";
+import { refusedName, refusedText } from "../protocol/refusals.ts";
 import type { Reply } from "../protocol/reply.ts";
 import {
   type ChatState,
@@ -60,26 +55,10 @@ export function applyCommand(
   }
 }
 
-/**
- * What strict mode does after a command, as the original server does: `open` sends the reply and
- * keeps the connection, `close` sends the reply and closes it, `silent` closes it without a reply.
- */
-export function strictEnding(
-  command: CommandName | undefined,
-  { code }: Reply,
-): "open" | "close" | "silent" {
-  if (code === "receiver-undecodable" || code === "text-undecodable") return "silent";
-  const refusedRegister = command === "register" && code !== "welcome" && code !== "welcome-back";
-  const refusedSend = command === "send" && code === "not-registered";
-  return refusedRegister || refusedSend || code === "text-too-long" ? "close" : "open";
-}
-
 function register(state: ChatState, actor: Actor, at: number, name: string): CommandStep {
   const { settings } = state;
-  if (name === "") return refuse(state, { code: "name-empty" });
-  if (hasMoreSymbols(name, settings.nameSymbolsMax)) {
-    return refuse(state, { code: "name-too-long" });
-  }
+  const wrong = refusedName(name, settings);
+  if (wrong !== undefined) return refuse(state, wrong);
   const user = state.users.byName.get(name);
   if (user !== undefined) return registerAgain(state, actor, at, user);
   const { address } = actor;
@@ -121,7 +100,8 @@ function holdName(state: ChatState, { session }: Actor, at: number, user: User):
 
 function send(state: ChatState, actor: Actor, to: string, text: string): CommandStep {
   const { settings, mailboxes } = state;
-  if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
+  const wrong = refusedText(text, settings);
+  if (wrong !== undefined) return refuse(state, wrong);
   const { user, blockedBy } = users.identify(state.users, actor);
   if (user === undefined) return notRegistered(state, blockedBy);
   const receiver = state.users.byName.get(to);
@@ -136,7 +116,8 @@ function send(state: ChatState, actor: Actor, to: string, text: string): Command
 
 function sendAll(state: ChatState, actor: Actor, text: string): CommandStep {
   const { settings, mailboxes } = state;
-  if (hasMoreSymbols(text, settings.textSymbolsMax)) return tooLong(state);
+  const wrong = refusedText(text, settings);
+  if (wrong !== undefined) return refuse(state, wrong);
   const { user, blockedBy } = users.identify(state.users, actor);
   if (user === undefined) return notRegistered(state, blockedBy);
   const { reached, missed } = boxes.reach(mailboxes, user.id);
@@ -178,10 +159,6 @@ function refuse(state: ChatState, reply: Reply, blockedBy?: users.SessionId): Co
 
 function notRegistered(state: ChatState, blockedBy: users.SessionId | undefined): CommandStep {
   return refuse(state, { code: "not-registered" }, blockedBy);
-}
-
-function tooLong(state: ChatState): CommandStep {
-  return refuse(state, { code: "text-too-long", max: state.settings.textSymbolsMax });
 }
 
 /** The reply to `help`: all commands with their arguments, and the limits. */

@@ -5,7 +5,9 @@
  * The texts of mail are hidden, unless the options say otherwise. Pure.
  */
 import { concat } from "@std/bytes";
+import { oddityOf } from "../text/odd_name.ts";
 import { clip, hasMoreSymbols } from "../text/symbols.ts";
+import { commandNames, type CompleteCommand } from "./command.ts";
 import { type MistakeItem, RequestReader, type RequestReaderOptions } from "./request_reader.ts";
 import {
   encodeFrame,
@@ -15,10 +17,11 @@ import {
   type Split,
   splitFrames,
 } from "./frame.ts";
-import { type Evidence, EVIDENCE_BYTES_MAX, expectedFrame } from "./mistake.ts";
+import { type Evidence, EVIDENCE_BYTES_MAX, expectedFrame, type Mistake } from "./mistake.ts";
 import { hex, quoted } from "../text/printable.ts";
+import { refusedByLimits, strictEnding, type SymbolLimits } from "./refusals.ts";
 import { isRefusal, type Reply, replyText } from "./reply.ts";
-import { encodeReply, replyTexts } from "./reply_encoder.ts";
+import { encodeMistake, encodeReply, replyTexts } from "./reply_encoder.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 /** The first bytes of a frame are shown in hex, at most this many. */
@@ -43,14 +46,14 @@ export interface Line {
   readonly text: string;
   /** The meaning of the frame: `the command 'send'`, `the text of 'send', hidden`. */
   readonly meaning: string;
+  /** The frame is right, but its name is odd, or its command is refused: why. */
+  readonly remark?: { readonly kind: "odd" | "refused"; readonly text: string };
   /** The mistake that begins at the first byte: a code of `mistake.ts` and its text. */
   readonly mistake?: { readonly code: string; readonly text: string };
 }
 
 /** The options of the server that an inspector needs, and its own. */
-export type InspectorOptions = RequestReaderOptions & {
-  /** The limit of a name. A longer receiver may be a text in the wrong place. */
-  readonly nameSymbolsMax: number;
+export type InspectorOptions = RequestReaderOptions & SymbolLimits & {
   /** Show the texts of mail, even if they are part of a mistake. */
   readonly showTexts: boolean;
   /** The header of a proxy came before these bytes, and was read. */
@@ -58,6 +61,13 @@ export type InspectorOptions = RequestReaderOptions & {
 };
 
 const NOTHING = new Uint8Array(0);
+
+/** What follows a refusal, by what becomes of the connection. */
+const ENDINGS = {
+  open: "the reply is …",
+  close: "the reply is …, and then the server closes the connection",
+  silent: "the server closes the connection without a word",
+} as const;
 
 /**
  * Describes the bytes that a client sends, from the first frame of a command on, in the splits of
@@ -125,11 +135,36 @@ export class RequestInspector {
     const role = command === undefined
       ? `the command '${decoder.decode(payload)}'`
       : `the ${expected} of '${command}'`;
-    const refusal = item?.kind === "refused" ? `; refused: ${replyText(item.reply)}` : "";
-    const meaning = role + (isHidden ? ", hidden" : "") + refusal;
-    const line = frameLine(this.#offset, frame, meaning, isHidden);
+    const line = frameLine(this.#offset, frame, role + (isHidden ? ", hidden" : ""), isHidden);
     this.#offset += frame.length;
-    return line;
+    const remark = this.#refusal(item) ?? (isHidden ? undefined : this.#oddity(expected, payload));
+    return remark === undefined ? line : { ...line, remark };
+  }
+
+  /** Why the limits refuse a command. In strict mode nothing may be read behind it. */
+  #refusal(item: CompleteCommand | undefined): Line["remark"] {
+    if (item === undefined) return undefined;
+    const reply = item.kind === "refused"
+      ? item.reply
+      : refusedByLimits(item.command, this.#options);
+    if (reply === undefined) return undefined;
+    const name = item.kind === "refused" ? item.name : item.command.name;
+    const ending = this.#options.strict ? strictEnding(name, reply) : "open";
+    this.#isOver = ending !== "open";
+    return { kind: "refused", text: ENDINGS[ending].replace("…", replyText(reply)) };
+  }
+
+  /** What is odd about a name or a receiver. */
+  #oddity(role: string, payload: Uint8Array): Line["remark"] {
+    if (role !== "name" && role !== "receiver") return undefined;
+    const { strict, nameSymbolsMax } = this.#options;
+    const name = decodeUtf8(payload, 0, payload.length);
+    if (name === undefined) return undefined;
+    const text = oddityOf(name, commandNames(strict)) ??
+      (hasMoreSymbols(name, nameSymbolsMax)
+        ? `is longer than ${nameSymbolsMax} symbols, so it is nobody's name`
+        : undefined);
+    return text === undefined ? undefined : { kind: "odd", text };
   }
 
   #mistakeLine(
@@ -138,18 +173,33 @@ export class RequestInspector {
     meaning: string,
   ): Line {
     this.#isOver = true;
-    const { showTexts, frameBytesMax } = this.#options;
-    const isHidden = (!showTexts && mayBeMail) || bytes.length === 0;
-    const hasLength = bytes.length >= LENGTH_BYTES && readLength(bytes) <= frameBytesMax;
-    return {
-      offset: this.#offset,
-      size: bytes.length,
-      hex: isHidden ? "" : hex(bytes, HEX_BYTES_MAX),
-      text: isHidden ? "" : preview(hasLength ? bytes.subarray(LENGTH_BYTES) : bytes),
-      meaning,
-      mistake: { code, text: showTexts ? text : explanation },
-    };
+    const { showTexts } = this.#options;
+    const isHidden = !showTexts && mayBeMail;
+    const line = mistakenLine(this.#offset, bytes, meaning, {
+      code,
+      text: showTexts ? text : explanation,
+    });
+    return isHidden ? { ...line, hex: "", text: "" } : line;
   }
+}
+
+/** The line of bytes that are wrong: a frame, whole or not, or no frame at all. */
+export function mistakenLine(
+  offset: number,
+  bytes: Uint8Array,
+  meaning: string,
+  mistake: NonNullable<Line["mistake"]>,
+): Line {
+  const isEmpty = bytes.length === 0;
+  const hasLength = bytes.length >= LENGTH_BYTES && readLength(bytes) < 2 ** 24;
+  return {
+    offset,
+    size: bytes.length,
+    hex: isEmpty ? "" : hex(bytes, HEX_BYTES_MAX),
+    text: isEmpty ? "" : preview(hasLength ? bytes.subarray(LENGTH_BYTES) : bytes),
+    meaning,
+    mistake,
+  };
 }
 
 /**
@@ -171,7 +221,13 @@ function preview(bytes: Uint8Array): string {
   return quoted(clip(text, SYMBOLS_MAX));
 }
 
-function frameLine(offset: number, frame: Uint8Array, meaning: string, isHidden: boolean): Line {
+/** The line of a frame, its length included. */
+export function frameLine(
+  offset: number,
+  frame: Uint8Array,
+  meaning: string,
+  isHidden: boolean,
+): Line {
   return {
     offset,
     size: frame.length,
@@ -189,6 +245,7 @@ function frameLine(offset: number, frame: Uint8Array, meaning: string, isHidden:
  * @param showTexts Show the texts of mail, even if they are part of a mistake.
  */
 export function replyLines(reply: Reply, offset: number, showTexts: boolean): Line[] {
+  if (reply.code === "mistake") return [mistakeReplyLine(reply.mistake, offset, showTexts)];
   const texts = replyTexts(reply);
   const lineCount = texts.length > REPLY_LINES_MAX ? REPLY_LINES_MAX - 1 : texts.length;
   const lines: Line[] = [];
@@ -207,6 +264,30 @@ export function replyLines(reply: Reply, offset: number, showTexts: boolean): Li
   return [...lines, { offset: end, size, hex: "", text: "", meaning }];
 }
 
+/** The last frame before a close, as it is sent. It may quote a mail. */
+function mistakeReplyLine(mistake: Mistake, offset: number, showTexts: boolean): Line {
+  const bytes = encodeMistake(mistake);
+  const { code, dialect, text } = mistake;
+  const how = {
+    frame: "",
+    "big-endian": ", its length big-endian",
+    line: ", as a line",
+    http: ", as HTTP",
+  };
+  const meaning = `reply: what is wrong (${code})${how[dialect]}${showTexts ? "" : ", hidden"}`;
+  const shown = showTexts ? hex(bytes, HEX_BYTES_MAX) : hex(bytes.subarray(0, LENGTH_BYTES));
+  const isFrame = dialect === "frame" || dialect === "big-endian";
+  return {
+    offset,
+    size: bytes.length,
+    hex: showTexts || isFrame ? shown : "",
+    text: showTexts ? preview(encoder.encode(text)) : "",
+    meaning,
+  };
+}
+
+const encoder = new TextEncoder();
+
 function replyMeaning(reply: Reply, at: number): string {
   const number = Math.ceil(at / 2);
   switch (reply.code) {
@@ -217,18 +298,12 @@ function replyMeaning(reply: Reply, at: number): string {
       return `the ${at % 2 === 1 ? "sender" : "text"} of message ${number}`;
     case "help":
       return "the commands and limits";
-    case "mistake":
-      return `what is wrong (${reply.mistake.code})`;
     default:
       return isRefusal(reply) ? "refused" : "done";
   }
 }
 
-/**
- * May this frame of a reply hold the text of a mail? The text of a mistake shows bytes, and a
- * receiver that does not exist may be a text in the wrong place.
- */
+/** May this frame of a reply hold the text of a mail? A receiver that does not exist may be one. */
 function mayHoldMail({ code }: Reply, at: number): boolean {
-  return code === "mistake" || code === "no-such-user" ||
-    (code === "mail" && at > 0 && at % 2 === 0);
+  return code === "no-such-user" || (code === "mail" && at > 0 && at % 2 === 0);
 }

@@ -2,7 +2,7 @@ import { assertEquals, assertStrictEquals } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
 import { step } from "../../lib/chat/step.ts";
 import type { Entry } from "../../lib/chat/entry.ts";
-import { strictEnding } from "../../lib/chat/commands.ts";
+import { strictEnding } from "../../lib/protocol/refusals.ts";
 import { type ChatState, emptyChat, mailFor } from "../../lib/chat/state.ts";
 import type { Command } from "../../lib/protocol/command.ts";
 import { type Reply, replyText, type Shown } from "../../lib/protocol/reply.ts";

@@ -23,7 +23,7 @@ describe("main.ts inspect", () => {
   itNeeds(PIPE, "explains the bytes of a pipe in columns, with no permission", async () => {
     const bytes = encodeFrames(["send", "Bob", "Hello world, 30 symbols it is.", "wait", "soon"]);
     assertEquals(await inspect(bytes), {
-      code: 0,
+      code: 1,
       stdout: ` byte  hex                                  text          meaning
     0  04 00 00 00 73 65 6e 64              "send"        the command 'send'
     8  03 00 00 00 42 6f 62                 "Bob"         the receiver of 'send'
@@ -31,14 +31,51 @@ describe("main.ts inspect", () => {
        72 6c 64 2c 20 33 30 20 73 79 6d 62  , 30 symbols
        6f 6c 73 20 69 74 20 69 73 2e         it is."
    49  04 00 00 00 77 61 69 74              "wait"        the command 'wait'
-   57  04 00 00 00 73 6f 6f 6e              "soon"        the seconds of 'wait';
-                                                          refused: Bad number of
-                                                          seconds!
+   57  04 00 00 00 73 6f 6f 6e              "soon"        the seconds of 'wait'
+       refused: the reply is Bad number of seconds!
 
-All right: 5 frames in 65 bytes, whole commands.
+Not all right: 5 frames in 65 bytes, 1 of them refused or odd.
 `,
       stderr: "",
     });
+  });
+
+  itNeeds(PIPE, "marks an odd name, and exits with 1", async () => {
+    const { code, stdout } = await inspect(encodeFrames(["register", "Al\n"]));
+    assertEquals(code, 1);
+    assertStringIncludes(stdout, "odd: ends with a line break: fgets, read and readline keep it.");
+    assertStringIncludes(stdout, "Not all right: 2 frames in 19 bytes, 1 of them refused or odd.");
+  });
+
+  itNeeds(PIPE, "says that all is right, and knows other limits", async () => {
+    const bytes = encodeFrames(["register", "ninechars", "users"]);
+    assertEquals((await inspect(bytes)).code, 1);
+    const { code, stdout } = await inspect(bytes, ["--name-symbols-max", "9"]);
+    assertEquals(code, 0);
+    assertStringIncludes(stdout, "All right: 3 frames in 34 bytes, whole commands.");
+  });
+
+  itNeeds(PIPE, "explains the replies of a server", async () => {
+    const bytes = encodeFrames(["Hello, Al", "2", "Al", "Bo", "1", "Bo", "hi", "pong"]);
+    const { code, stdout } = await inspect(bytes, ["--replies"]);
+    assertEquals(code, 0);
+    const meanings = [...stdout.matchAll(/reply: (.*)$/gm)].map(([, meaning]) => meaning);
+    assertEquals(meanings, [
+      "done",
+      "the number of",
+      "name 1",
+      "name 2",
+      "the number of",
+      "the sender of",
+      "the text of",
+      "done",
+    ]);
+    const cut = await inspect(encodeFrames(["2", "Al"]), ["--replies"]);
+    assertEquals(cut.code, 1);
+    assertStringIncludes(
+      cut.stdout.replace(/\s+/g, " "),
+      "The count says 2, so 2 frames follow it",
+    );
   });
 
   itNeeds(PIPE, "explains a mistake in words below its bytes, and exits with 1", async () => {
@@ -148,7 +185,7 @@ Wrong from byte 9 of 18 on: the server would say so and close the connection.
     assertEquals(code, 0);
     assertMatch(
       stdout,
-      /^Explain the bytes of a client[^]*--hex [^]*--strict [^]*--frame-bytes-max N/,
+      /^Explain the bytes of a client[^]*--hex [^]*--replies [^]*--strict [^]*--frame-bytes-max N/,
     );
   });
 });
@@ -168,6 +205,17 @@ describe("parseHex()", () => {
       "0x05, 0x00, 0x00, 0x00,\n0x75, 0x73, 0x65, 0x72, 0x73,",
       "0x5 0x0 0X0 0x0 0x75 0x73 0x65 0x72 0x73",
       "\\x05\\x00\\x00\\x00\\x75\\x73\\x65\\x72\\x73",
+      "05:00:00:00:75:73:65:72:73",
+      "05-00-00-00-75-73-65-72-73",
+      "05 00 00 00 75 73 65 72 73".toUpperCase(),
+      "{0x05, 0x00, 0x00, 0x00, 0x75, 0x73, 0x65, 0x72, 0x73}",
+      "unsigned char bytes[] = { /* Packet 4 */\n0x05, 0x00, 0x00, 0x00, /* .... */\n0x75, 0x73,\n" +
+      "0x65, 0x72, 0x73 };\n",
+      "b'\\x05\\x00\\x00\\x00users'",
+      'b"\\x05\\x00\\x00\\x00\\x75s\\x65rs"',
+      '"\\x05\\x00\\x00\\x00\\x75" \\\n"\\x73\\x65\\x72\\x73"\n',
+      "0000   05 00 00 00 75 73 65 72 73                        ....users",
+      "0000   05 00 00 00\n0004   75 73 65 72 73",
       "00000000: 0500 0000 7573 6572 73                   ....users",
       "00000000  05 00 00 00 75 73 65 72  73                       |....users|\n00000009\n",
     ]
@@ -206,11 +254,9 @@ describe("parseHex()", () => {
       ["05 0 0", 'Line 1, column 4: "0" has an odd number of digits, and a byte has 2.'],
       ["05 00\n 00 xy", 'Line 2, column 5: "xy" is no byte in hex.'],
       ["0x005", 'Line 1, column 1: "0x005" is no byte in hex.'],
-      ["{0x05, 0x00}", 'Line 1, column 1: "{0x05" is no byte in hex.'],
-      [
-        "b'\\x05\\x00users'",
-        "This is how Python shows bytes; print(data.hex()) shows them in hex.",
-      ],
+      ["{0x05, 0x0g}", 'Line 1, column 7: "0x0g" is no byte in hex.'],
+      ["b'\\x05\\q'", '"\\\\" does not stand in bytes as Python shows them'],
+      ["05:00:0", 'Line 1, column 1: "05:00:0" is no byte in hex.'],
       ["\\x05\\x00users", 'Line 1, column 1: "\\\\x05\\\\x00users" is no byte in hex.'],
       ["\u0005\u0000\u0000\u0000users", 'Line 1, column 1: "\\u0005\\u0000'],
       ["000000 05 00 00 00", 'Line 1: is "000000" an offset? It is longer than "05" behind it.'],

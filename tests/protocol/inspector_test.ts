@@ -129,20 +129,57 @@ describe("RequestInspector", () => {
     assertEquals(name!.text, '"\\u001b\ufffd"');
   });
 
+  /** The remarks of a stream, each behind the meaning of its line. */
+  function remarks(payloads: (string | Uint8Array)[], options = SHOWING): string[] {
+    return inspect([encodeFrames(payloads)], options).flatMap(({ meaning, remark }) =>
+      remark === undefined ? [] : [`${meaning}; ${remark.kind}: ${remark.text}`]
+    );
+  }
+
   it("says on the line of the last argument why the command is refused", () => {
     const bad = Uint8Array.of(0xff);
-    assertEquals(meanings(encodeFrames(["send", bad, "Hi", "send", "Al", bad])), [
-      "the command 'send'",
-      "the receiver of 'send'",
-      "the text of 'send'; refused: Can't decode receiver! It is not UTF-8.",
-      "the command 'send'",
-      "the receiver of 'send'",
-      "the text of 'send'; refused: Can't decode message! It is not UTF-8.",
+    const refused = [
+      [["send", bad, "Hi"], "the text of 'send'", "Can't decode receiver! It is not UTF-8."],
+      [["send", "Al", bad], "the text of 'send'", "Can't decode message! It is not UTF-8."],
+      [["wait", "soon"], "the seconds of 'wait'", "Bad number of seconds!"],
+      [["register", ""], "the name of 'register'", "Bad login!"],
+      [["register", "ninechars"], "the name of 'register'", "Login is too long!"],
+      [
+        ["sendall", "x".repeat(61)],
+        "the text of 'sendall'",
+        "Massage is too long! Max length = 60!",
+      ],
+    ] as const;
+    for (const [payloads, meaning, reply] of refused) {
+      assertEquals(remarks([...payloads]), [`${meaning}; refused: the reply is ${reply}`]);
+    }
+  });
+
+  it("knows the limits that it is given", () => {
+    const limits = { ...SHOWING, nameSymbolsMax: 9, textSymbolsMax: 61 };
+    assertEquals(remarks(["register", "ninechars", "sendall", "x".repeat(61)], limits), []);
+  });
+
+  it("reads nothing behind a refusal with which strict mode closes", () => {
+    const strict = { ...SHOWING, strict: true };
+    const bytes = encodeFrames(["register", "", "users"]);
+    const lines = inspect([bytes], strict);
+    assertEquals(lines.map(({ remark }) => remark?.text), [
+      undefined,
+      "the reply is Bad login!, and then the server closes the connection",
     ]);
-    assertEquals(
-      meanings(encodeFrames(["wait", "soon"]))[1],
-      "the seconds of 'wait'; refused: Bad number of seconds!",
-    );
+    assertEquals(remarks(["send", "Al", Uint8Array.of(0xff)], strict), [
+      "the text of 'send'; refused: the server closes the connection without a word",
+    ]);
+  });
+
+  it("marks names and receivers that nobody has meant", () => {
+    for (const name of ["Al\n", "Al\0", "users", "\ufeffAl"]) {
+      const [mark, more] = remarks(["register", name, "send", name, "hi"]);
+      assertMatch(mark!, /^the name of 'register'; odd: /);
+      assertMatch(more!, /^the receiver of 'send'; odd: /);
+    }
+    assertEquals(remarks(["register", "Al", "send", "Al", "users\n"]), []);
   });
 
   it("says what is missing when the stream ends inside a command", () => {
@@ -217,9 +254,9 @@ describe("the line of a mistake", () => {
     assertEquals([...MISTAKE_CODES].filter((code) => !found.has(code)), []);
   });
 
-  for (const { code, name, bytes, at = 0, says } of EXAMPLES) {
+  for (const { code, name, bytes, at = 0, says, strictRefusal } of EXAMPLES) {
     it(`stands at byte ${at} of ${name} (${code})`, () => {
-      for (const strict of [false, true]) {
+      for (const strict of strictRefusal === undefined ? [false, true] : [false]) {
         const lines = inspect([bytes], { ...SHOWING, strict });
         const [last, ...before] = lines.toReversed();
         assertEquals({ code: last!.mistake?.code, at: last!.offset }, { code, at });
