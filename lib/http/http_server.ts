@@ -108,7 +108,8 @@ export class HttpServer {
         return this.#health();
       case "/settings.json": {
         const { strict, nameSymbolsMax, textSymbolsMax } = this.#options;
-        return json({ strict, nameSymbolsMax, textSymbolsMax });
+        const { port } = this.#server.address;
+        return json({ strict, nameSymbolsMax, textSymbolsMax, port });
       }
       case "/metrics": {
         const { registry } = this.#metrics;
@@ -149,9 +150,11 @@ export class HttpServer {
     if (size >= this.#options.watchersMax) {
       return plain(503, `${counted(size, "watcher")} already, and --watchers-max allows no more`);
     }
-    const watcher = this.#wireView.watch(
-      connection === "next" ? connection : Number(connection ?? NaN),
-    );
+    const watcher = this.#wireView.watch({
+      connection: connection === "next" || connection === "every" ? connection : Number(connection),
+      address: url.searchParams.get("address") ?? "",
+      user: url.searchParams.get("user") ?? "",
+    });
     return watcher === undefined
       ? plain(404, `There is no connection ${connection}: /wire/connections lists them`)
       : respond(200, watcher.stream, "application/x-ndjson");

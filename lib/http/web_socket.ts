@@ -42,6 +42,7 @@ export function webSocketUpgrader(bytesMax: number): Upgrader {
 export class WebSocketConnection implements Connection {
   readonly address: string;
   readonly peer: string;
+  readonly isWebSocket = true;
   readonly #socket: LibrarySocket;
   readonly #closed: () => void;
   readonly #unread = new ByteQueue();

@@ -1,4 +1,4 @@
-/** The wire view: explains what a connection sends and receives, to all who watch it. */
+/** The wire view: explains what connections send and receive, to all who watch them. */
 import type { ConnectionHandler } from "../server/connection.ts";
 import type { Split } from "../protocol/frame.ts";
 import {
@@ -14,13 +14,24 @@ import type { Observer } from "../server/outbox.ts";
 import type { Reply } from "../protocol/reply.ts";
 import { encodeReply, replyTexts } from "../protocol/reply_encoder.ts";
 import type { Server } from "../server/server.ts";
+import { type EventSink, NameFilter, Watcher, type WireLine } from "./wire_watcher.ts";
 
-/** An event of a watched connection. */
-export type WireEvent =
-  | { readonly kind: "connected"; readonly connection: number; readonly peer: string }
-  | ({ readonly kind: "line"; readonly at: number; readonly direction: "in" | "out" } & Line)
-  | { readonly kind: "dropped"; readonly lines: number }
-  | { readonly kind: "ended"; readonly reason: string };
+/** Pieces that came at least this far apart (ms) are told; those of one write come together. */
+const GAP_MS_MIN = 20;
+/** A frame that has begun is shown after this long (ms), if it is not whole by then. */
+const PARTIAL_MS = 300;
+/** Who follows every connection gets the events of at most this many at once. */
+const FOLLOWED_MAX = 50;
+
+/** Which connections a watcher sees. */
+export interface WireChoice {
+  /** The number of an open connection, the next one, or every next one until the watcher goes. */
+  readonly connection: number | "next" | "every";
+  /** Of the next ones only those from this address; "": from any. */
+  readonly address: string;
+  /** Of the next ones only those that register this name; "": all. */
+  readonly user: string;
+}
 
 /** The watchers of a server's connections. */
 export class WireView {
@@ -39,19 +50,35 @@ export class WireView {
     return this.#watchers.size;
   }
 
-  /** Watches an open connection, or the next one; `undefined` where none has this number. */
-  watch(connection: number | "next"): Watcher | undefined {
+  /** Watches connections; `undefined` where none has the number of the choice. */
+  watch({ connection, address, user }: WireChoice): Watcher | undefined {
     const watcher = new Watcher(this.#options.wireLinesMax);
-    const { onNext } = this.#server;
-    const attach = (handler: ConnectionHandler) => this.#attach(handler, watcher);
-    if (connection === "next") onNext.add(attach);
-    else {
+    const { onOpen } = this.#server;
+    const attached = new Map<ConnectionHandler, () => void>();
+    const attach = (handler: ConnectionHandler) => {
+      const sink = user === "" ? watcher : new NameFilter(watcher, user);
+      const ended = () => {
+        attached.delete(handler);
+        if (connection !== "every") watcher.end();
+      };
+      attached.set(handler, this.#attach(handler, sink, ended));
+    };
+    const opened = (handler: ConnectionHandler) => {
+      if (address !== "" && handler.facts.address !== address) return;
+      if (connection === "next") onOpen.delete(opened);
+      if (attached.size < FOLLOWED_MAX) attach(handler);
+    };
+    if (typeof connection === "number") {
       const handler = this.#server.find(connection);
       if (handler === undefined) return undefined;
       attach(handler);
-    }
+    } else onOpen.add(opened);
     this.#watchers.add(watcher);
-    watcher.onEnd.push(() => onNext.delete(attach), () => this.#watchers.delete(watcher));
+    watcher.onEnd = () => {
+      onOpen.delete(opened);
+      for (const detach of attached.values()) detach();
+      this.#watchers.delete(watcher);
+    };
     return watcher;
   }
 
@@ -60,104 +87,60 @@ export class WireView {
     for (const watcher of this.#watchers) watcher.end();
   }
 
-  #attach(handler: ConnectionHandler, watcher: Watcher): void {
-    const { connection, peer } = handler.facts;
-    watcher.add({ kind: "connected", connection, peer });
+  /** Hands the events of a connection to a sink. Returns a function that ends that. */
+  #attach(handler: ConnectionHandler, sink: EventSink, ended: () => void): () => void {
+    const { connection, peer, isWebSocket } = handler.facts;
+    sink.add({ kind: "connected", connection, peer, isWebSocket });
     const known = this.#observers.get(handler);
-    const observer = known ?? new WireObserver(this.#options, handler.isProxied);
-    observer.watchers.add(watcher);
+    const observer = known ?? new WireObserver(connection, this.#options, handler.isProxied);
+    observer.sinks.set(sink, ended);
     if (known === undefined) {
       this.#observers.set(handler, observer);
       handler.observe(observer);
     }
-    watcher.onEnd.push(() => {
-      observer.watchers.delete(watcher);
-      if (observer.watchers.size > 0) return;
+    return () => {
+      observer.sinks.delete(sink);
+      if (observer.sinks.size > 0) return;
+      observer.close();
       this.#observers.delete(handler);
       handler.observe(undefined);
-    });
-  }
-}
-
-/** A watcher: a stream of events. Lines that come faster than they are read are dropped and counted. */
-export class Watcher {
-  /** The {@link WireEvent}s, one JSON object per line. */
-  readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** Called once, when the connection ends or the reader has gone. */
-  readonly onEnd: (() => void)[] = [];
-  readonly #linesMax: number;
-  #events: WireEvent[] = [];
-  #dropped = 0;
-  #isOver = false;
-  #wake: (() => void) | undefined;
-
-  /** `linesMax` is the most lines that wait to be read. */
-  constructor(linesMax: number) {
-    this.#linesMax = linesMax;
-    this.stream = new ReadableStream({
-      pull: (controller) => this.#pull(controller),
-      cancel: () => this.end(),
-    }, { highWaterMark: 0 });
-  }
-
-  /** A line that is added now would be dropped. */
-  get isFull(): boolean {
-    return this.#events.length >= this.#linesMax;
-  }
-
-  /** Counts lines as dropped. */
-  drop(lines: number): void {
-    this.#dropped += lines;
-  }
-
-  /** Adds an event to the stream. A line is dropped where too many wait; other events are not. */
-  add(event: WireEvent): void {
-    if (this.#isOver) return;
-    if (event.kind === "line" && this.isFull) return this.drop(1);
-    this.#addDropped();
-    this.#events.push(event);
-    this.#wake?.();
-  }
-
-  /** Ends the stream behind the events that wait. */
-  end(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    for (const notify of this.onEnd) notify();
-    this.#wake?.();
-  }
-
-  #addDropped(): void {
-    if (this.#dropped > 0) this.#events.push({ kind: "dropped", lines: this.#dropped });
-    this.#dropped = 0;
-  }
-
-  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    while (this.#events.length === 0 && !this.#isOver) {
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-    this.#addDropped();
-    const events = this.#events;
-    this.#events = [];
-    if (events.length === 0) return controller.close();
-    const text = events.map((event) => `${JSON.stringify(event)}\n`).join("");
-    controller.enqueue(new TextEncoder().encode(text));
+    };
   }
 }
 
 /** The observer of a connection for all who watch it; texts of mail appear only with `--wire-texts`. */
 class WireObserver implements Observer {
-  readonly watchers = new Set<Watcher>();
+  /** Each with a function that is called when the connection has ended. */
+  readonly sinks = new Map<EventSink, () => void>();
+  readonly #connection: number;
   readonly #options: InspectorOptions;
   #requests: RequestInspector | undefined;
+  /** The pieces of the command that has begun, since the last one that was told. */
+  #pieces = { count: 0, gapMs: 0 };
+  /** When the last bytes came (ms, as `performance.now`). */
+  #receivedAt = 0;
+  #partialTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(options: ServerOptions, isProxied: boolean) {
+  constructor(connection: number, options: ServerOptions, isProxied: boolean) {
+    this.#connection = connection;
     this.#options = { ...options, showTexts: options.wireTexts, isProxied };
   }
 
   received(split: Split, offset: number): void {
     this.#requests ??= new RequestInspector(this.#options, offset);
-    this.#addLines("in", this.#requests.feed(split));
+    const now = performance.now();
+    const gapMs = this.#requests.isBegun ? Math.round(now - this.#receivedAt) : 0;
+    this.#pieces = this.#requests.isBegun
+      ? { count: this.#pieces.count + 1, gapMs: Math.max(gapMs, this.#pieces.gapMs) }
+      : { count: 1, gapMs: 0 };
+    this.#receivedAt = now;
+    const [first, ...more] = this.#requests.feed(split);
+    if (first !== undefined) {
+      const pieces = this.#pieces.gapMs >= GAP_MS_MIN ? { pieces: this.#pieces } : {};
+      this.#addLines("in", [{ ...first, ...pieces }, ...more]);
+      this.#pieces = { count: 1, gapMs: 0 };
+    }
+    this.#partialTimer ??= setTimeout(() => this.#addPartial(), PARTIAL_MS);
   }
 
   brokenOff(kind: Evidence["kind"]): void {
@@ -167,28 +150,54 @@ class WireObserver implements Observer {
   sent(replies: readonly Reply[], offset: number): void {
     let end = offset;
     for (const reply of replies) {
-      if (this.watchers.values().some(({ isFull }) => !isFull)) {
+      if (reply.code === "welcome" || reply.code === "welcome-back") {
+        for (const sink of this.sinks.keys()) sink.registered(reply.user!);
+      }
+      if (this.sinks.keys().some(({ isFull }) => !isFull)) {
         this.#addLines("out", replyLines(reply, end, this.#options.showTexts));
       } else {
         // Lines that would be dropped are not made: for long replies that would hold up the server.
         const lines = Math.min(replyTexts(reply).length, REPLY_LINES_MAX);
-        for (const watcher of this.watchers) watcher.drop(lines);
+        for (const sink of this.sinks.keys()) sink.drop(lines);
       }
       end += encodeReply(reply).length;
     }
   }
 
   ended(reason: string): void {
-    for (const watcher of this.watchers) {
-      watcher.add({ kind: "ended", reason });
-      watcher.end();
+    this.close();
+    for (const [sink, ended] of this.sinks) {
+      sink.add({ kind: "ended", connection: this.#connection, reason });
+      ended();
     }
+    this.sinks.clear();
   }
 
-  #addLines(direction: "in" | "out", lines: readonly Line[]): void {
-    const at = Date.now();
-    for (const watcher of this.watchers) {
-      for (const line of lines) watcher.add({ kind: "line", at, direction, ...line });
+  /** Nobody watches any more. */
+  close(): void {
+    clearTimeout(this.#partialTimer);
+    this.#partialTimer = undefined;
+  }
+
+  /** Shows the frame that has begun, as far as it has come. */
+  #addPartial(): void {
+    this.#partialTimer = undefined;
+    const line = this.#requests?.partial;
+    if (line !== undefined) this.#addLines("in", [{ ...line, isPartial: true }]);
+  }
+
+  #addLines(
+    direction: "in" | "out",
+    lines: readonly (Line & Pick<WireLine, "isPartial" | "pieces">)[],
+  ): void {
+    const facts = {
+      kind: "line",
+      connection: this.#connection,
+      at: Date.now(),
+      direction,
+    } as const;
+    for (const sink of this.sinks.keys()) {
+      for (const line of lines) sink.add({ ...facts, ...line });
     }
   }
 }

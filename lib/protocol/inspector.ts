@@ -7,7 +7,7 @@
 import { concat } from "@std/bytes";
 import { oddityOf } from "../text/odd_name.ts";
 import { clip, hasMoreSymbols } from "../text/symbols.ts";
-import { commandNames, type CompleteCommand } from "./command.ts";
+import { commandNames, type CompleteCommand, isBeginOfCommand } from "./command.ts";
 import { type MistakeItem, RequestReader, type RequestReaderOptions } from "./request_reader.ts";
 import {
   encodeFrame,
@@ -105,6 +105,28 @@ export class RequestInspector {
     const { suspicion, unreadBytes } = this.#reader;
     const isMistake = suspicion === "impossible" && unreadBytes >= EVIDENCE_BYTES_MAX;
     return isMistake ? [...lines, ...this.breakOff("impossible")] : lines;
+  }
+
+  /** Has a command begun that is not complete? */
+  get isBegun(): boolean {
+    return !this.#isOver && this.#reader.isBegun;
+  }
+
+  /** The line of the frame that has begun, as far as it has come; `undefined` if none has. */
+  get partial(): Line | undefined {
+    if (!this.isBegun) return undefined;
+    const { pending: { rest }, begun, suspicion } = this.#reader;
+    // Of what can become no command the mistake follows.
+    if (rest.length === 0 || suspicion === "impossible") return undefined;
+    const { command, expected } = begun;
+    const isShown = this.#options.showTexts || expected === "name" ||
+      (command === undefined && isBeginOfCommand(rest));
+    const came = rest.length < LENGTH_BYTES
+      ? `${rest.length} of the 4 bytes of its length`
+      : `${rest.length - LENGTH_BYTES} of ${readLength(rest)} bytes`;
+    const meaning = `${expectedFrame(begun)}, ${came} so far${isShown ? "" : ", hidden"}`;
+    const line = frameLine(this.#offset, rest, meaning, !isShown);
+    return isShown ? line : { ...line, hex: "" };
   }
 
   /**

@@ -96,7 +96,8 @@ export class ConnectionHandler {
     const { session: { count: connection }, peer } = this.#session.actor;
     const { bytesRead: bytesIn } = this.#inbox;
     const { bytesWritten: bytesOut } = this.#outbox;
-    return { connection, peer, since: this.#since, bytesIn, bytesOut };
+    const { address, isWebSocket = false } = this.#connection;
+    return { connection, peer, address, isWebSocket, since: this.#since, bytesIn, bytesOut };
   }
 
   /** Was the header of a proxy read first? */

@@ -60,8 +60,8 @@ export class Server {
   readonly #proxies: readonly Network[];
   /** Connections of proxies whose header has not come yet. */
   readonly #arriving = new Set<Connection>();
-  /** Called once each, with the next connection. */
-  readonly onNext = new Set<(handler: ConnectionHandler) => void>();
+  /** Called with each new connection. */
+  readonly onOpen = new Set<(handler: ConnectionHandler) => void>();
   /** The bytes of connections that have ended. */
   readonly #endedBytes = { in: 0, out: 0 };
   readonly #checking: ReturnType<typeof setInterval>;
@@ -224,8 +224,7 @@ export class Server {
     const handler = new ConnectionHandler(connection, this.#context);
     this.#perNetwork.set(network, open + 1);
     this.#handlers.set(handler, handler.run().then(() => this.#remove(handler, network)));
-    for (const notify of this.onNext) notify(handler);
-    this.onNext.clear();
+    for (const notify of this.onOpen) notify(handler);
   }
 
   /** The numbers of `/metrics`: `waiting` messages are in mailboxes, `bytes` count since the start. */

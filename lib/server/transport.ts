@@ -9,6 +9,8 @@ export interface Remote {
   readonly peer: string;
   /** Did a proxy tell these in a header, which has been read? */
   readonly isProxied?: boolean;
+  /** Is it a WebSocket? */
+  readonly isWebSocket?: boolean;
 }
 
 /** A stream of bytes in both directions. */

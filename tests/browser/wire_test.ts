@@ -46,9 +46,9 @@ describe("the wire view", () => {
     await student.ask("register", "Stu");
     await page.getByRole("row", { name: "the name of 'register'" }).waitFor();
     await student.write(Uint8Array.of(0, 0, 0, 5, ...new TextEncoder().encode("users")));
-    const row = page.getByRole("row", { name: "big-endian The length of a frame comes lowest" });
+    const row = page.getByRole("row", { name: "big-endian A length comes lowest byte first" });
     const text = await row.textContent();
-    assertStringIncludes(text!, "these bytes mean 83886080, only in big-endian order 5");
+    assertStringIncludes(text!, "For 5 send 05 00 00 00");
     const frame = row.locator("xpath=preceding-sibling::tr[1]");
     assertStringIncludes((await frame.textContent())!, "00 00 00 05");
     // The explanation is as wide as the table.
@@ -74,6 +74,49 @@ describe("the wire view", () => {
     assertEquals(await page.locator("#rows tr").count(), 0);
   });
 
+  itNeeds(CHROMIUM, "says what to do while nothing has come", async () => {
+    await using server = serveWeb();
+    await using teacher = await Visitor.open(`${server.url}/#wire`);
+    const { page } = teacher;
+    await page.getByText(`connect to TCP port ${server.port} of this server`).waitFor();
+    await page.getByText(`nc -q1 127.0.0.1 ${server.port}`).waitFor();
+    await page.getByRole("button", { name: "Watch", exact: true }).click();
+    await page.getByText("Waiting for the next connection").waitFor();
+    using bob = await Peer.connect(server.port);
+    await bob.ask("ping");
+    await page.getByRole("row", { name: "the command 'ping'" }).waitFor();
+    await page.getByText("Nothing has come yet").waitFor({ state: "hidden" });
+  });
+
+  itNeeds(
+    CHROMIUM,
+    "follows every next connection of a name, and shows frames as they come",
+    async () => {
+      await using server = serveWeb();
+      await using teacher = await Visitor.open(`${server.url}/#wire`);
+      const { page } = teacher;
+      await page.getByRole("combobox", { name: "Watch" }).selectOption("every");
+      await page.getByLabel("Only from this address").fill("Stu");
+      await page.getByRole("button", { name: "Watch", exact: true }).click();
+      await page.getByText("Waiting for the next connection").waitFor();
+      using other = await Peer.connect(server.port);
+      await other.ask("register", "Other");
+      for (const number of [2, 3]) {
+        using student = await Peer.connect(server.port);
+        await student.ask("register", "Stu");
+        await page.getByText(`Connection ${number} of 127.0.0.1`).waitFor();
+        await student.write(Uint8Array.of(5, 0, 0, 0, 117));
+        const partial = page.getByRole("row", { name: "a command, 1 of 5 bytes so far" });
+        await partial.waitFor();
+        await student.write(new TextEncoder().encode("sers"));
+        await partial.waitFor({ state: "detached" });
+        await page.getByText("It came in 2 pieces").nth(number - 2).waitFor();
+        await student.frame();
+      }
+      assertEquals(await page.getByText("Hello, Other").count(), 0);
+    },
+  );
+
   itNeeds(CHROMIUM, "asks for the token, and says when it is wrong", async () => {
     await using server = serveWeb("--admin-token", "s3cret-of-the-teacher");
     using bob = await Peer.connect(server.port);
@@ -96,6 +139,6 @@ describe("the wire view", () => {
     await page.getByRole("row", { name: "the command 'ping'" }).waitFor();
     await page.getByRole("button", { name: "Stop" }).click();
     await page.getByText("Stopped.").waitFor();
-    await until(() => server.server.onNext.size === 0, "the connection is no longer watched");
+    await until(() => server.server.onOpen.size === 0, "the connection is no longer watched");
   });
 });

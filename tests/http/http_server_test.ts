@@ -218,12 +218,13 @@ describe("HTTP", () => {
     assertEquals(answer, "HTTP/1.1 200 OK It serves");
   });
 
-  itNeeds(NET, "tells the page the limits of the chat", async () => {
+  itNeeds(NET, "tells the page the limits of the chat, and its port", async () => {
     await using server = serveWeb("--strict", "--text-symbols-max", "70");
     assertEquals(JSON.parse((await get(`${server.url}/settings.json`)).text), {
       strict: true,
       nameSymbolsMax: 8,
       textSymbolsMax: 70,
+      port: server.port,
     });
   });
 });

@@ -1,8 +1,9 @@
 /** The events that a watcher of a connection gets. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
+import { setTimeout as sleep } from "node:timers/promises";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
-import type { WireEvent } from "../../lib/http/wire_view.ts";
+import type { WireEvent } from "../../lib/http/wire_watcher.ts";
 import { itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
 import { serveWeb, type TestWeb, until } from "../support.ts";
@@ -17,8 +18,12 @@ class Viewer implements AsyncDisposable {
     this.#events = eventsOf(this.#reader);
   }
 
-  static async watch({ url }: TestWeb, connection: number | "next"): Promise<Viewer> {
-    const response = await fetch(`${url}/wire?connection=${connection}`);
+  static async watch(
+    { url }: TestWeb,
+    connection: number | "next" | "every",
+    query = "",
+  ): Promise<Viewer> {
+    const response = await fetch(`${url}/wire?connection=${connection}${query}`);
     assertEquals(response.headers.get("content-type"), "application/x-ndjson");
     return new Viewer(response.body!);
   }
@@ -27,6 +32,13 @@ class Viewer implements AsyncDisposable {
   async next(): Promise<WireEvent | undefined> {
     const { done, value } = await this.#events.next();
     return done ? undefined : value;
+  }
+
+  /** The next event, which must tell of a connection. */
+  async connected(): Promise<WireEvent & { kind: "connected" }> {
+    const event = await this.next();
+    if (event?.kind === "connected") return event;
+    throw new Error(`Expected a connection, not ${JSON.stringify(event)}`);
   }
 
   /** The next event, which must be a line. */
@@ -97,7 +109,11 @@ describe("the wire", () => {
       'out 53: reply: the text of message 1 "hi"',
     ]);
     al.close();
-    assertEquals(await viewer.next(), { kind: "ended", reason: "closed by the client" });
+    assertEquals(await viewer.next(), {
+      kind: "ended",
+      connection: 1,
+      reason: "closed by the client",
+    });
     assertEquals(await viewer.next(), undefined);
   });
 
@@ -114,7 +130,7 @@ describe("the wire", () => {
     assert(mistake?.text.includes("little-endian"));
     assert((await viewer.lines(1))[0]!.startsWith("out 8: reply: what is wrong (big-endian)"));
     al.close();
-    assertEquals(await viewer.next(), { kind: "ended", reason: "mistake" });
+    assertEquals(await viewer.next(), { kind: "ended", connection: 1, reason: "mistake" });
   });
 
   itNeeds(NET, "explains a command that was begun and not completed", async () => {
@@ -216,7 +232,7 @@ describe("the wire", () => {
       };
       for (let tries = 0; !await isFree(); tries++) assert(tries < 1000, "the place is free again");
     }
-    assertEquals(server.server.onNext.size, 0);
+    assertEquals(server.server.onOpen.size, 0);
     assertEquals(await al.ask("ping"), "pong");
   });
 
@@ -273,9 +289,19 @@ describe("the wire", () => {
     const list = await (await fetch(`${server.url}/wire/connections`)).json();
     const { port } = al.conn.localAddr;
     assertEquals(list.map(({ since: _, ...rest }: { since: number }) => rest), [
-      { connection: 1, peer: `127.0.0.1:${port}`, bytesIn: 18, bytesOut: 13, user: "Al" },
+      {
+        connection: 1,
+        address: "127.0.0.1",
+        peer: `127.0.0.1:${port}`,
+        isWebSocket: false,
+        bytesIn: 18,
+        bytesOut: 13,
+        user: "Al",
+      },
       {
         connection: 2,
+        address: "127.0.0.1",
+        isWebSocket: false,
         peer: `127.0.0.1:${guest.conn.localAddr.port}`,
         bytesIn: 8,
         bytesOut: 8,
@@ -299,7 +325,140 @@ describe("the wire", () => {
     await al.ask("ping");
     await viewer.lines(2);
     await server[Symbol.asyncDispose]();
-    assertEquals(await viewer.next(), { kind: "ended", reason: "the server stops" });
+    assertEquals(await viewer.next(), {
+      kind: "ended",
+      connection: 1,
+      reason: "the server stops",
+    });
     assertEquals(await viewer.next(), undefined);
   });
+
+  itNeeds(
+    NET,
+    "shows a frame that is not whole as far as it came, and then the whole one",
+    async () => {
+      await using server = serveWeb();
+      await using viewer = await Viewer.watch(server, "next");
+      using al = await Peer.connect(server.port);
+      await viewer.next();
+      await al.write(encodeFrames(["register"]).subarray(0, 7));
+      const partial = await viewer.line();
+      assertEquals([partial.isPartial, partial.meaning, partial.hex], [
+        true,
+        "a command, 3 of 8 bytes so far",
+        "08 00 00 00 72 65 67",
+      ]);
+      await al.write(encodeFrames(["register"]).subarray(7));
+      const whole = await viewer.line();
+      assertEquals([whole.isPartial, whole.offset, whole.meaning], [
+        undefined,
+        partial.offset,
+        "the command 'register'",
+      ]);
+    },
+  );
+
+  itNeeds(NET, "hides a text that is not whole, and shows how much of it came", async () => {
+    await using server = serveWeb();
+    await using viewer = await Viewer.watch(server, "next");
+    using al = await Peer.connect(server.port);
+    await viewer.next();
+    await al.write(encodeFrames(["sendall", "SECRET"]).subarray(0, -1));
+    const lines = [await viewer.line(), await viewer.line()];
+    assertEquals(lines[1]!.meaning, "the text of 'sendall', 5 of 6 bytes so far, hidden");
+    assert(!/SECRE|53 45 43/.test(JSON.stringify(lines)));
+  });
+
+  itNeeds(NET, "says of how many pieces a command came, if they came apart", async () => {
+    await using server = serveWeb();
+    await using viewer = await Viewer.watch(server, "next");
+    using al = await Peer.connect(server.port);
+    await viewer.next();
+    const [register, name] = [encodeFrames(["register"]), encodeFrames(["Al"])];
+    await al.write(register.subarray(0, 4));
+    await sleep(60);
+    await al.write(register.subarray(4));
+    const command = await viewer.line();
+    assertEquals(command.pieces?.count, 2);
+    assert(command.pieces!.gapMs >= 50);
+    await sleep(60);
+    await al.write(name);
+    assertEquals((await viewer.line()).pieces?.count, 2);
+    await al.frame();
+    await al.send("ping");
+    assertEquals((await viewer.lines(2)).length, 2);
+  });
+
+  itNeeds(NET, "says nothing of pieces that come one behind the other", async () => {
+    await using server = serveWeb();
+    await using viewer = await Viewer.watch(server, "next");
+    using al = await Peer.connect(server.port);
+    await viewer.next();
+    for (const byte of encodeFrames(["ping"])) await al.write(Uint8Array.of(byte));
+    assertEquals((await viewer.line()).pieces, undefined);
+  });
+
+  itNeeds(NET, "follows every next connection", async () => {
+    await using server = serveWeb();
+    using _open = await Peer.connect(server.port);
+    await using viewer = await Viewer.watch(server, "every");
+    for (const connection of [2, 3]) {
+      using al = await Peer.connect(server.port);
+      const event = await viewer.connected();
+      assertEquals([event.connection, event.isWebSocket], [connection, false]);
+      await al.send("ping");
+      assertEquals((await viewer.line()).connection, connection);
+      await viewer.line();
+      al.close();
+      assertEquals((await viewer.next())?.kind, "ended");
+    }
+  });
+
+  itNeeds(NET, "follows those of one address, or who register one name", async () => {
+    await using server = serveWeb();
+    await using nobody = await Viewer.watch(server, "every", "&address=192.0.2.1");
+    await using viewer = await Viewer.watch(server, "every", "&user=Bo");
+    using al = await Peer.connect(server.port);
+    await al.ask("register", "Al");
+    using bo = await Peer.connect(server.port);
+    await bo.ask("register", "Bo");
+    assertEquals((await viewer.connected()).connection, 2);
+    assertEquals(await viewer.lines(3), [
+      "in 0: the command 'register' \"register\"",
+      "in 12: the name of 'register' \"Bo\"",
+      'out 0: reply: done "Hello, Bo"',
+    ]);
+    assertEquals(await Promise.race([nobody.next(), sleep(50, "nothing")]), "nothing");
+  });
+
+  itNeeds(NET, "marks a WebSocket as one", async () => {
+    await using server = serveWeb();
+    await using viewer = await Viewer.watch(server, "next");
+    const socket = new WebSocket(server.url.replace("http", "ws") + "/ws");
+    assert((await viewer.connected()).isWebSocket);
+    const [{ isWebSocket }] = await (await fetch(`${server.url}/wire/connections`)).json();
+    assert(isWebSocket);
+    socket.close();
+    await new Promise((closed) => socket.onclose = closed);
+  });
+
+  itNeeds(
+    NET,
+    "explains a mistake behind a mail by its rule, and shows none of its bytes",
+    async () => {
+      await using server = serveWeb();
+      await using viewer = await Viewer.watch(server, "next");
+      using al = await Peer.connect(server.port);
+      await viewer.next();
+      await al.write(encodeFrames(["sendall", "SEC"]));
+      await viewer.line();
+      await viewer.line();
+      await viewer.line();
+      await al.write(new TextEncoder().encode("RET"));
+      let line = await viewer.line();
+      while (line.mistake === undefined) line = await viewer.line();
+      assertStringIncludes(line.mistake.text, "that one's length is 3 too small");
+      assertEquals([line.hex, line.text], ["", ""]);
+    },
+  );
 });

@@ -5,12 +5,14 @@ import { element, make, setText, tabStorage, updateChildren } from "./page.js";
 import { printable, printableName } from "../../text/printable.ts";
 
 /**
- * An event of a watched connection, as lib/http/wire_view.ts sends it: one JSON object per line.
- * @typedef {{ kind: "connected", connection: number, peer: string }
- *   | { kind: "line", at: number, direction: "in" | "out", offset: number, size: number,
- *       hex: string, text: string, meaning: string, mistake?: { code: string, text: string } }
+ * An event of a watched connection, as lib/http/wire_watcher.ts defines it: one JSON object per line.
+ * @typedef {{ kind: "connected", connection: number, peer: string, isWebSocket: boolean }
+ *   | { kind: "line", connection: number, at: number, direction: "in" | "out", offset: number,
+ *       size: number, hex: string, text: string, meaning: string, isPartial?: boolean,
+ *       pieces?: { count: number, gapMs: number }, remark?: { kind: string, text: string },
+ *       mistake?: { code: string, text: string } }
  *   | { kind: "dropped", lines: number }
- *   | { kind: "ended", reason: string }} WireEvent
+ *   | { kind: "ended", connection: number, reason: string }} WireEvent
  */
 
 /** The table keeps at most this many rows, the newest. */
@@ -18,11 +20,19 @@ const ROWS_MAX = 2_000;
 /** The page asks for the list of connections at this interval (ms). */
 const LIST_MS = 3_000;
 const TOKEN_KEY = "asvt-chat.token";
+/** The entries of the list that are no open connections. */
+const NEXT = new Map([
+  ["next", "the next one that connects"],
+  ["every", "every one that connects from now on"],
+]);
 
 const tokenForm = element("token-form", HTMLFormElement);
 const tokenField = element("token", HTMLInputElement);
 const watchForm = element("watch", HTMLFormElement);
 const choice = element("connection", HTMLSelectElement);
+const only = element("only", HTMLInputElement);
+const onlyRow = element("only-row", HTMLElement);
+const empty = element("empty", HTMLElement);
 const stopButton = element("stop", HTMLButtonElement);
 const error = element("wire-error", HTMLElement);
 const watched = element("watched", HTMLElement);
@@ -34,6 +44,13 @@ const copyButton = element("copy", HTMLButtonElement);
 let events = [];
 /** @type {AbortController | undefined} */
 let watching;
+/**
+ * The rows of frames that are not whole yet, by their connections: the next line takes their place.
+ * @type {Map<number, { offset: number, rows: HTMLElement[] }>}
+ */
+const partialRows = new Map();
+/** The connection of the last row. */
+let lastConnection = 0;
 
 tokenForm.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -43,18 +60,37 @@ tokenForm.addEventListener("submit", (event) => {
 });
 watchForm.addEventListener("submit", (event) => {
   event.preventDefault();
-  watch(choice.value);
+  watch(choice.value, only.value.trim());
 });
+choice.addEventListener("change", () => onlyRow.hidden = choice.value !== "every");
 stopButton.addEventListener("click", () => watching?.abort());
 element("clear", HTMLElement).addEventListener("click", () => {
   events = [];
   rows.replaceChildren();
+  partialRows.clear();
+  empty.hidden = false;
 });
 copyButton.addEventListener("click", copy);
 element("download", HTMLElement).addEventListener("click", download);
 addEventListener("hashchange", updateList);
 setInterval(updateList, LIST_MS);
 updateList();
+tellPort();
+
+/** @param {string} value */
+function labelOf(value) {
+  return NEXT.get(value);
+}
+
+/** Says in the empty view which port a client has to connect to. */
+async function tellPort() {
+  try {
+    const { port } = await (await fetch("settings.json")).json();
+    for (const place of document.querySelectorAll(".chat-port")) place.textContent = String(port);
+  } catch {
+    // The list of connections says that the server is not there.
+  }
+}
 
 /**
  * Fetches a path that may need the admin token. Where the server refuses, shows the reason and
@@ -96,29 +132,37 @@ async function updateList() {
     error.textContent = "The server is not there.";
   }
   if (response === undefined) return;
-  /** @type {{ connection: number, peer: string, user: string | null }[]} */
+  /** @type {{ connection: number, peer: string, user: string | null, isWebSocket: boolean }[]} */
   const connections = await response.json();
-  const labels = new Map([["next", "the next one that connects"]]);
-  for (const { connection, peer, user } of connections) {
-    const suffix = user === null ? "" : `, ${printableName(user)}`;
+  const labels = new Map(NEXT);
+  for (const { connection, peer, user, isWebSocket } of connections) {
+    const suffix = (user === null ? "" : `, ${printableName(user)}`) +
+      (isWebSocket ? " (WebSocket)" : "");
     labels.set(String(connection), `${connection}: ${peer}${suffix}`);
   }
   updateChildren(choice, [...labels.keys()], (value) => new Option("", value));
   for (const option of choice.options) setText(option, labels.get(option.value) ?? "");
 }
 
-/** @param {string} connection */
-async function watch(connection) {
+/**
+ * @param {string} connection
+ * @param {string} filter the address or the name to which every next connection is restricted
+ */
+async function watch(connection, filter) {
   watching?.abort();
   const controller = watching = new AbortController();
   watched.textContent = "Asking the server …";
   stopButton.disabled = false;
   try {
-    const response = await request(`wire?connection=${connection}`, controller.signal);
+    const query = new URLSearchParams({ connection });
+    if (connection === "every" && filter !== "") {
+      query.set(/^[0-9a-f]*[.:][0-9a-f.:]*$/i.test(filter) ? "address" : "user", filter);
+    }
+    const response = await request(`wire?${query}`, controller.signal);
     if (response?.body) {
-      watched.textContent = connection === "next"
-        ? "Waiting for the next connection …"
-        : "Watching …";
+      watched.textContent = labelOf(connection) === undefined
+        ? "Watching …"
+        : "Waiting for the next connection …";
       await readEvents(response.body);
     } else watched.textContent = "Nothing is watched.";
   } catch {
@@ -146,32 +190,78 @@ async function readEvents(body) {
 function add(more) {
   const isAtEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40;
   events = [...events, ...more].slice(-ROWS_MAX);
-  rows.append(...more.flatMap(rowsOf));
+  for (const event of more) addRows(event);
+  empty.hidden = rows.childElementCount > 0;
   while (rows.childElementCount > ROWS_MAX) rows.firstElementChild?.remove();
   if (isAtEnd) scroll.scrollTop = scroll.scrollHeight;
 }
 
 /** @param {WireEvent} event */
-function rowsOf(event) {
+function addRows(event) {
   switch (event.kind) {
-    case "connected":
-      watched.textContent = `Connection ${event.connection}, ${event.peer}`;
-      return noteRow(`Connection ${event.connection} of ${event.peer}`);
+    case "connected": {
+      const what = `Connection ${event.connection}`;
+      const way = event.isWebSocket ? ", a WebSocket" : "";
+      watched.textContent = `${what}, ${event.peer}${way}`;
+      lastConnection = event.connection;
+      return rows.append(noteRow(`${what} of ${event.peer}${way}`));
+    }
     case "dropped":
-      return noteRow(`${event.lines} lines are missing: they came faster than this page reads`);
+      return rows.append(
+        noteRow(`${event.lines} lines are missing: they came faster than this page reads`),
+      );
     case "ended":
       watched.textContent += ": ended";
-      return noteRow(`The connection has ended: ${event.reason}`);
+      partialRows.delete(event.connection);
+      return rows.append(noteRow(`The connection has ended: ${event.reason}`, event.connection));
     case "line":
-      return event.mistake === undefined
-        ? lineRow(event)
-        : [lineRow(event), mistakeRow(event.mistake)];
+      return addLine(event);
   }
 }
 
-/** @param {string} text */
-function noteRow(text) {
-  return wideRow("note", text);
+/** @param {WireEvent & { kind: "line" }} line */
+function addLine(line) {
+  const { connection, direction, offset, isPartial } = line;
+  if (connection !== lastConnection) rows.append(noteRow(`Connection ${connection}`));
+  lastConnection = connection;
+  if (direction === "in") {
+    const partial = partialRows.get(connection);
+    if (partial?.offset === offset) { for (const row of partial.rows) row.remove(); }
+    partialRows.delete(connection);
+  }
+  const added = rowsOf(line);
+  rows.append(...added);
+  if (isPartial) partialRows.set(connection, { offset, rows: added });
+}
+
+/**
+ * The row of a frame, and below it what is to be said about it.
+ * @param {WireEvent & { kind: "line" }} line
+ */
+function rowsOf(line) {
+  const { mistake, remark, pieces } = line;
+  const added = [lineRow(line)];
+  if (pieces !== undefined) {
+    const { count, gapMs } = pieces;
+    const text =
+      `It came in ${count} pieces, ${gapMs} ms apart: send a command in one write, or turn ` +
+      "on TCP_NODELAY";
+    added.push(wideRow("remark", make("strong", "", "pieces"), ` ${text}`));
+  }
+  if (remark !== undefined) {
+    added.push(wideRow("remark", make("strong", "", remark.kind), ` ${printable(remark.text)}`));
+  }
+  if (mistake !== undefined) added.push(mistakeRow(mistake));
+  return added;
+}
+
+/**
+ * @param {string} text
+ * @param {number} [connection] the connection that it is about, if others are watched too
+ */
+function noteRow(text, connection) {
+  const isOther = connection !== undefined && connection !== lastConnection;
+  return wideRow("note", isOther ? `${connection}: ${text}` : text);
 }
 
 /**
@@ -193,7 +283,7 @@ function wideRow(className, ...content) {
 }
 
 /** @param {WireEvent & { kind: "line" }} line */
-function lineRow({ at, direction, offset, hex, text, meaning, mistake }) {
+function lineRow({ at, direction, offset, hex, text, meaning, mistake, isPartial }) {
   const time = `${new Date(at).toLocaleTimeString("en-GB")}.${String(at % 1000).padStart(3, "0")}`;
   const bytes = td("bytes");
   if (hex !== "") {
@@ -205,7 +295,8 @@ function lineRow({ at, direction, offset, hex, text, meaning, mistake }) {
   const way = td("direction", direction === "in" ? "→ server" : "← client");
   const understoodAs = td("meaning", printable(meaning));
   const cells = [td("time", time), way, td("offset", String(offset)), bytes, content, understoodAs];
-  return tr(mistake === undefined ? direction : `${direction} wrong`, ...cells);
+  const kind = mistake !== undefined ? " wrong" : isPartial ? " partial" : "";
+  return tr(`${direction}${kind}`, ...cells);
 }
 
 /**
