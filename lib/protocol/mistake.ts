@@ -18,7 +18,13 @@ import {
 import { otherEncoding, swappedLength } from "./mistakes/encodings.ts";
 import type { Evidence } from "./mistakes/evidence.ts";
 import { type Finding, type Mistake, TEXT_BYTES_MAX } from "./mistakes/finding.ts";
-import { argumentMissing, incompleteFrame, tooLongName } from "./mistakes/incomplete.ts";
+import {
+  argumentMissing,
+  cutCommand,
+  incompleteFrame,
+  swallowsFrames,
+  tooLongName,
+} from "./mistakes/incomplete.ts";
 import { commandLength } from "./mistakes/command_length.ts";
 import { negativeLength, overLimit } from "./mistakes/no_length.ts";
 import { otherProtocol, plainText } from "./mistakes/other_protocols.ts";
@@ -47,6 +53,8 @@ const RULES: readonly ((seen: Evidence) => Finding | undefined)[] = [
   receiverWithText,
   paddedCommand,
   commandLength,
+  cutCommand,
+  swallowsFrames,
   shifted,
   argumentInCommand,
   otherFormat,

@@ -84,6 +84,14 @@ const AT_END = { atEnd: true } as const;
 /** Lengths in another encoding. */
 const ENCODINGS: readonly Example[] = [
   example(
+    "short-length",
+    "a length of one byte of a name",
+    bytesOf(frames("register"), [3], "Bob"),
+    "yours is 1 byte",
+    NAMED,
+  ),
+
+  example(
     "big-endian",
     "big-endian lengths",
     bytesOf(big(8), "register", big(3), "Bob"),
@@ -271,6 +279,34 @@ const ENCODINGS: readonly Example[] = [
 /** Lengths that count something else than the bytes of their text. */
 const COUNTS: readonly Example[] = [
   example(
+    "buffer-size",
+    "the size of a buffer in place of the length of a text",
+    bytesOf(TO_BOB, little(256), "hi", frames("receive")),
+    "a right frame stands behind 2 bytes",
+    { at: 34, before: 1, atEnd: true },
+  ),
+  example(
+    "buffer-size",
+    "the same, and nothing follows",
+    bytesOf(TO_BOB, little(256), "hi"),
+    "Then send strlen bytes as the length: 02 00 00 00",
+    { at: 34, before: 1, atEnd: true },
+  ),
+  example(
+    "buffer-size",
+    "a length in bits",
+    bytesOf(little(64), "register", little(24), "Bob"),
+    "or counted in bits?",
+  ),
+  example(
+    "length-too-great",
+    "a length of a text that is too great by far",
+    bytesOf(TO_BOB, little(27), "hi", frames("receive")),
+    "Send 02 00 00 00",
+    { at: 34, before: 1, atEnd: true },
+  ),
+
+  example(
     "symbols-counted",
     "a length that counts symbols",
     bytesOf(frames("register"), little(4), "Вася"),
@@ -445,7 +481,7 @@ const COUNTS: readonly Example[] = [
     "buffer-size",
     "the size of a buffer in place of a length",
     bytesOf(little(64), "register", little(64), "Bob"),
-    "Is 64 the size of a buffer (sizeof)?",
+    "Is 64 the size of a buffer (sizeof)",
   ),
   example(
     "buffer-size",
@@ -471,6 +507,21 @@ const COUNTS: readonly Example[] = [
 
 /** Bytes that stand between frames, or before them. */
 const BETWEEN: readonly Example[] = [
+  example(
+    "bytes-between",
+    "a checksum behind a frame",
+    bytesOf(BOB, [0x12, 0x34, 0x56, 0x78], frames("users")),
+    "a checksum",
+    BEHIND_BOB,
+  ),
+  example(
+    "bytes-between",
+    "a readable byte behind a frame",
+    bytesOf(frames("users"), "Z"),
+    "1 byte stands behind a frame",
+    { at: 9, before: 1 },
+  ),
+
   example(
     "nul-between",
     "a NUL that the length does not count",
@@ -531,7 +582,7 @@ const BETWEEN: readonly Example[] = [
     "bytes-between",
     "a total length before the frames",
     bytesOf(little(11), frames("register", "Bob")),
-    "Is it a total length, or a field of a struct?",
+    "Is it a total length, a checksum, or a field of a struct?",
   ),
   example(
     "bytes-between",
@@ -562,6 +613,40 @@ const BETWEEN: readonly Example[] = [
 
 /** Whole frames that hold something else than a command or a name. */
 const CONTENTS: readonly Example[] = [
+  example(
+    "unknown-command",
+    "login",
+    frames("login", "Bob"),
+    "Did you mean 'register'? It takes a name",
+  ),
+  example("other-format", "gzip", Uint8Array.of(0x1f, 0x8b, 8, 0, 1, 2, 3), "gzip"),
+  example(
+    "other-format",
+    "a frame of a WebSocket",
+    bytesOf([0x81, 5], "users"),
+    "a frame of a WebSocket, without its handshake",
+  ),
+  example(
+    "empty-command",
+    "an empty argument of a command that takes none",
+    frames("users", ""),
+    "'users' before it takes no argument",
+    { at: 9, before: 1 },
+  ),
+  example(
+    "unknown-command",
+    "a reply that is sent back",
+    bytesOf(BOB, frames("Hello, Bob")),
+    "It is a reply of the server",
+    BEHIND_BOB,
+  ),
+  example(
+    "unknown-command",
+    "an argument before its command",
+    frames("Bob", "register"),
+    "A command comes before its arguments",
+  ),
+
   example(
     "utf-16",
     "UTF-16",
@@ -802,6 +887,13 @@ const OTHERS: readonly Example[] = [
 
 /** Commands that were begun and not completed. */
 const INCOMPLETE: readonly Example[] = [
+  example(
+    "incomplete-frame",
+    "a part of a command, and then the next one",
+    bytesOf(little(8), "regi", frames("users")),
+    "Only 4 of 8 bytes of a command came",
+  ),
+
   example(
     "incomplete-frame",
     "3 of 8 bytes of a frame",

@@ -4,7 +4,7 @@
  */
 import { counted } from "../../text/phrases.ts";
 import { hex } from "../../text/printable.ts";
-import { LENGTH_BYTES } from "../frame.ts";
+import { LENGTH_BYTES, readLength } from "../frame.ts";
 import {
   bytesFrom,
   type Evidence,
@@ -13,6 +13,7 @@ import {
   framesFit,
   hexLength,
   isCommand,
+  isReadable,
   latin1,
   type Role,
   shown,
@@ -52,6 +53,7 @@ function findShift(seen: Evidence): Shift | undefined {
     }
     for (let by = 1; by <= AHEAD_BYTES_MAX; by++) {
       const between = bytes.subarray(end, end + by);
+      if (isFrameBegun(between)) continue;
       if (!goesOnAt(seen, bytes, end + by, next, isFiller(between))) continue;
       // In an earlier frame only bytes that are no text can have been read as frames.
       if (isLast || isFiller(between)) return { frame: payload, between, swallowed: 0, isLast };
@@ -59,10 +61,18 @@ function findShift(seen: Evidence): Shift | undefined {
   }
   if (past.length > 0) return undefined;
   for (let by = 1; by <= Math.min(AHEAD_BYTES_MAX, seen.bytes.length); by++) {
+    if (isFrameBegun(seen.bytes.subarray(0, by))) continue;
     if (!framesFit(seen, seen.bytes, by, "command")) continue;
     return { frame: undefined, between: seen.bytes.subarray(0, by), swallowed: 0, isLast: true };
   }
   return undefined;
+}
+
+/** Are these bytes a length and at least a part of its text? They are a frame then, and not between. */
+function isFrameBegun(bytes: Uint8Array): boolean {
+  const text = bytes.subarray(LENGTH_BYTES);
+  return text.length > 0 && readLength(bytes) > 0 && readLength(bytes) < 2 ** 16 &&
+    isReadable(text);
 }
 
 /** Does the frame that has to follow stand at this offset, or the next command? */
@@ -80,6 +90,7 @@ function isFiller(bytes: Uint8Array): boolean {
 function fillerAtEnd({ past, bytes, expected }: Evidence): Shift | undefined {
   const last = past.at(-1);
   if (last === undefined || expected !== "command" || !isFiller(bytes)) return undefined;
+  if (bytes.length === LENGTH_BYTES && bytes.every((byte) => byte === 0)) return undefined;
   return { frame: last.payload, between: bytes, swallowed: 0, isLast: true };
 }
 
@@ -109,14 +120,17 @@ function swallowed(seen: Evidence, { frame, swallowed }: Shift): Finding {
 /** The bytes between two frames, by what they are. */
 function between(seen: Evidence, shift: Shift): Finding {
   const { frame, between } = shift;
-  const isInText = frame !== undefined && !isCommand(seen, frame) && !isFiller(between);
+  const isInText = frame !== undefined && !isCommand(seen, frame) && !isFiller(between) &&
+    isReadable(between);
   return nuls(seen, shift) ?? (isInText ? restOfText(frame, between) : stranger(seen, shift));
 }
 
 /** NULs: the end of a C string, or the rest of a struct. */
 function nuls(seen: Evidence, { frame, between, isLast }: Shift): Finding | undefined {
   const count = between.length;
-  if (between.some((byte) => byte !== 0)) return undefined;
+  // Four of them are an empty frame, where a command should begin.
+  const isEmptyFrame = isLast && count === LENGTH_BYTES && seen.expected === "command";
+  if (between.some((byte) => byte !== 0) || isEmptyFrame) return undefined;
   const place = placeOf(seen, frame);
   if (!isLast || count > LENGTH_BYTES) {
     const least = count === EVIDENCE_BYTES_MAX ? "At least " : "";
@@ -161,6 +175,6 @@ function causeOf(between: Uint8Array): string {
   if (/^\s+$/.test(text)) return "Is it a blank? Nothing stands between frames";
   if (text === "\xef\xbb\xbf") return "It is a byte order mark: write UTF-8 without one";
   return between.length === LENGTH_BYTES
-    ? "Is it a total length, or a field of a struct? Send the frames alone"
-    : "Is it a type, a field of a struct, or padding? Send the frames alone";
+    ? "Is it a total length, a checksum, or a field of a struct? Send the frames alone"
+    : "Is it a type, a checksum, a field of a struct, or padding? Send the frames alone";
 }

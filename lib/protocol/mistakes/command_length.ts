@@ -131,9 +131,9 @@ function tooGreat(found: WrongLength, seen: Evidence): Finding | undefined {
   return { code: "argument-in-command", rule };
 }
 
-/** Fewer bytes came than the length says. */
-function tooGreatFor({ length, says, send }: WrongLength): Finding {
-  if (isBufferSize(length)) return bufferSize(says, length, send);
+/** Fewer bytes of the command came than the length says. */
+function tooGreatFor({ word, length, says, send }: WrongLength): Finding {
+  if (isBufferSize(length)) return bufferSize(says, length, send, length === 8 * word.length);
   return { code: "length-too-great", rule: `${says}, but fewer bytes of it came. ${send}` };
 }
 
@@ -143,9 +143,14 @@ export function isBufferSize(length: number): boolean {
     (length >= 10 && length % 10 === 0);
 }
 
-function bufferSize(says: string, length: number, send: string): Finding {
+function bufferSize(
+  says: string,
+  length: number,
+  send: string,
+  isInBits = false,
+): Finding {
   const cause = length === 8
     ? "Is 8 the sizeof of a pointer"
-    : `Is ${length} the size of a buffer (sizeof)`;
+    : `Is ${length} the size of a buffer (sizeof)${isInBits ? ", or counted in bits" : ""}`;
   return { code: "buffer-size", rule: `${says}. ${cause}? Send strlen bytes alone. ${send}` };
 }

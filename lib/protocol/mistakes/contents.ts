@@ -8,6 +8,7 @@ import {
   isCommand,
   isWhole,
   latin1,
+  lengthOf,
   payloadOf,
   shown,
   wordAt,
@@ -16,7 +17,7 @@ import type { Finding } from "./finding.ts";
 
 /** Frames inside the frame of a command, or everything packed once more. */
 export function framesInCommand(seen: Evidence): Finding | undefined {
-  if (seen.command !== undefined) return undefined;
+  if (seen.command !== undefined || (lengthOf(seen) ?? 0) > seen.bytesMax) return undefined;
   const inner = innerFrames(payloadOf(seen));
   if (inner === undefined || !isCommand(seen, inner[0]!)) return undefined;
   const rule = `The frame holds frames itself: the command '${latin1(inner[0]!)}' and ` +
@@ -131,6 +132,12 @@ const FORMATS: readonly (readonly [start: RegExp, name: string])[] = [
   [/^\s*<[a-z?!]/i, "XML"],
   [/^\x80\p{Cc}[\x95}cXK\]]/su, "a pickle of Python"],
   [/^\n.[a-z]{4,}/s, "Protocol Buffers"],
+  [/^\p{Cc}\x8b/u, "gzip"],
+  [/^x[\p{Cc}^\x9c\xda]/u, "data compressed by zlib"],
+  [
+    /^[\x81\x82](?:[\x80-\xfd]|.[a-z]{4})/s,
+    "a frame of a WebSocket, without its handshake",
+  ],
   [/^\xac\xed\0./s, "an object of Java"],
   [/^(?:[\x81-\x8f]|[\x91-\x9f]|\xdc..)[\xa1-\xbf]|^[\xa4-\xa8][a-z]{4,8}/s, "MessagePack"],
   [/^b(['"]).*\1$/s, "how Python shows bytes: str() was called on them"],

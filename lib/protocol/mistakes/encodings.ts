@@ -12,6 +12,7 @@ import {
   isReadable,
   latin1,
   type Role,
+  wordAt,
 } from "./evidence.ts";
 import type { Finding } from "./finding.ts";
 
@@ -162,16 +163,17 @@ function valueOf(
   const payload = bytes.subarray(first.size, first.size + first.value);
   if (payload.length < first.value) return undefined;
   if (role === "command") return isCommand(seen, payload) ? first.value : undefined;
-  if (!isReadable(payload) || !isPlausible(encoding, payload)) return undefined;
+  if (!isReadable(payload) || !isPlausible(encoding, bytes, payload)) return undefined;
   const end = first.size + first.value + (encoding.trailer ?? 0);
   const follows = end >= bytes.length || encoding.read(bytes, end) !== undefined ||
     framesFit(seen, bytes, end, "command");
   return follows ? first.value : undefined;
 }
 
-/** A length of 1 byte would explain any text, and digits any text that begins with them. */
-function isPlausible({ code, is }: Encoding, payload: Uint8Array): boolean {
-  return is !== "1 byte" && (code !== "length-as-text" || payload.length > 1);
+/** A length of 1 byte that is a letter would explain any text, and digits a text that begins with them. */
+function isPlausible({ code, is }: Encoding, bytes: Uint8Array, payload: Uint8Array): boolean {
+  if (is === "1 byte") return /^\p{Cc}/u.test(latin1(bytes, 1));
+  return code !== "length-as-text" || payload.length > 1;
 }
 
 /** A length in another encoding than 4 bytes, lowest first. */
@@ -190,7 +192,10 @@ export function otherEncoding(seen: Evidence): Finding | undefined {
  * A length over the limit that would be a fair one with its highest byte first, where too little has
  * come to know more.
  */
-export function swappedLength({ bytes, bytesMax }: Evidence): Finding | undefined {
+export function swappedLength(seen: Evidence): Finding | undefined {
+  const { bytes, bytesMax } = seen;
+  // Behind 3 zeros a command has begun: a byte of its length is missing.
+  if (wordAt(seen, bytes.subarray(LENGTH_BYTES - 1)) !== undefined) return undefined;
   if (bytes.length < LENGTH_BYTES || bytes[0] !== 0 || bytes[1] !== 0) return undefined;
   const value = new DataView(bytes.slice(0, LENGTH_BYTES).buffer).getUint32(0);
   return value > 0 && value <= bytesMax ? bigEndian(value, false) : undefined;

@@ -2,14 +2,19 @@
 import { counted } from "../../text/phrases.ts";
 import { LENGTH_BYTES, readLength } from "../frame.ts";
 import { argumentsOf } from "../command.ts";
+import { isBufferSize } from "./command_length.ts";
 import {
   argumentsInWords,
+  behindLength,
   type Evidence,
   expectedFrame,
+  framesFit,
   hexLength,
+  isReadable,
   latin1,
   lengthOf,
   payloadOf,
+  type Role,
   shown,
   SYMBOL_BYTES_MAX,
 } from "./evidence.ts";
@@ -41,6 +46,55 @@ export function argumentMissing(seen: Evidence): Finding | undefined {
   };
 }
 
+/** A length that is too great, so that right frames behind its text have become a part of it. */
+export function swallowsFrames(seen: Evidence): Finding | undefined {
+  const { command, expected, begun } = seen;
+  const said = lengthOf(seen);
+  const came = payloadOf(seen);
+  if (command === undefined || said === undefined || came.length === said) return undefined;
+  const next: Role = argumentsOf(command)[begun] ?? "command";
+  for (let size = 1; size < Math.min(came.length, AHEAD_BYTES_MAX); size++) {
+    const isAgain = came.length - size > LENGTH_BYTES && readLength(came, size) === said;
+    if (!isAgain && !framesFit(seen, came, size, next)) continue;
+    if (!isReadable(came.subarray(0, size))) continue;
+    const says =
+      `The length of the ${expected} of '${command}' says ${said}, but a right frame stands ` +
+      `behind ${counted(size, "byte")}`;
+    const send = `Send ${hexLength(size)}`;
+    if (said - size === LENGTH_BYTES) {
+      return { code: "length-counted", rule: `${says}. Does it count its own 4 bytes? ${send}` };
+    }
+    return isBufferSize(said)
+      ? {
+        code: "buffer-size",
+        rule: `${says}. Is ${said} the size of a buffer (sizeof)? Use strlen. ${send}`,
+      }
+      : { code: "length-too-great", rule: `${says}. ${send}` };
+  }
+  return undefined;
+}
+
+/** The beginning of a command, and then a right frame: the rest of it did not leave. */
+export function cutCommand(seen: Evidence): Finding | undefined {
+  const said = lengthOf(seen);
+  const bytes = behindLength(seen);
+  if (seen.command !== undefined || said === undefined) return undefined;
+  for (let size = 1; size < Math.min(said, bytes.length); size++) {
+    const text = latin1(bytes.subarray(0, size));
+    const isBegun = seen.commands.some((name) => name.length === said && name.startsWith(text));
+    if (!isBegun) return undefined;
+    if (!framesFit(seen, bytes, size, "command")) continue;
+    const rule =
+      `Only ${size} of ${said} bytes of a command came, and then the next frame. Did one send ` +
+      "or write take only a part of the bytes? It returns how many; send the rest again";
+    return { code: "incomplete-frame", rule };
+  }
+  return undefined;
+}
+
+/** A right frame is looked for in this many bytes of an argument. */
+const AHEAD_BYTES_MAX = 128;
+
 /** A receiver or a name of more bytes than any name has, of which only a part came. */
 export function tooLongName(seen: Evidence): Finding | undefined {
   const { expected, nameSymbolsMax } = seen;
@@ -53,7 +107,7 @@ export function tooLongName(seen: Evidence): Finding | undefined {
     Array.from(came).some((_, at) =>
       at > 0 && came.length - at >= LENGTH_BYTES && readLength(came, at) === length
     );
-  const isSize = isAgain || length % 8 === 0 || length % 10 === 0;
+  const isSize = isAgain || isBufferSize(length) || length % 8 === 0;
   const cause = isSize ? `Is ${length} the size of a buffer (sizeof)? ` : "";
   const rule = `The length of ${expectedFrame(seen)} says ${length} bytes, ${came.length} came, ` +
     `${ending(seen)}; a name has at most ${nameSymbolsMax} symbols. ${cause}Send ` +
@@ -85,6 +139,12 @@ export function incompleteFrame(seen: Evidence): Finding {
     const rule = `${says}. 4 bytes are missing. Does the length count its own 4 bytes? Then send ` +
       `${hexLength(came)}. Or did a part of the bytes not leave?`;
     return { code: "length-counted", rule };
+  }
+  if (came > 0 && isBufferSize(size) && size >= 16) {
+    const rule =
+      `${says}. Is ${size} the size of a buffer (sizeof)? Then send strlen bytes as the ` +
+      `length: ${hexLength(came)}. Or did one send or write take only a part of the bytes?`;
+    return { code: "buffer-size", rule };
   }
   const check = seen.past.length === 0
     ? ""

@@ -1,4 +1,5 @@
 /** Clients that speak another protocol, and text without lengths. Pure. */
+import { counted } from "../../text/phrases.ts";
 import { PROXY_SIGNATURE } from "../proxy_protocol.ts";
 import { LENGTH_BYTES } from "../frame.ts";
 import {
@@ -71,6 +72,9 @@ export function plainText(seen: Evidence): Finding | undefined {
   const { bytes, past } = seen;
   if (!isText(bytes)) return undefined;
   const last = past.at(-1)?.payload;
+  if (last !== undefined && bytes.length < LENGTH_BYTES && seen.expected === "command") {
+    return fewBytes(seen, last);
+  }
   const rule =
     `This is text where the length of ${expectedFrame(seen)} should be. Send its 4-byte ` +
     "little-endian length first: users is 05 00 00 00 75 73 65 72 73" +
@@ -82,6 +86,18 @@ export function plainText(seen: Evidence): Finding | undefined {
     ? bytes.subarray(0, bytes.findLastIndex((byte) => !/\s/.test(String.fromCharCode(byte))) + 1)
     : bytes;
   return { code: "plain-text", rule, seen: `It is ${shown(text)}`, ...asLine(seen) };
+}
+
+/** A few readable bytes behind a frame: the end of its text, or something else. */
+function fewBytes(seen: Evidence, last: Uint8Array): Finding {
+  const count = counted(seen.bytes.length, "byte");
+  const verb = seen.bytes.length === 1 ? "stands" : "stand";
+  const cause = isCommand(seen, last)
+    ? "Is it a separator or a checksum? Send the frames alone"
+    : `If it belongs to the text before, that one's length is ${seen.bytes.length} too small. Or is it ` +
+      "a separator or a checksum? Send the frames alone";
+  const rule = `${count} ${verb} behind a frame, in no frame. ${cause}`;
+  return { code: "bytes-between", rule, seen: `It is ${shown(seen.bytes)}` };
 }
 
 /** Who sends text without lengths reads the answer as a line of text. */

@@ -4,7 +4,17 @@ import { quoted } from "../../text/printable.ts";
 import { sentence } from "../../text/phrases.ts";
 import { clip } from "../../text/symbols.ts";
 import type { CommandName } from "../command.ts";
-import { argumentsInWords, type Evidence, isWhole, latin1, payloadOf, utf8 } from "./evidence.ts";
+import { parseReplyText, TEXT_CODES } from "../reply.ts";
+import {
+  argumentsInWords,
+  behindLength,
+  type Evidence,
+  framesFit,
+  isWhole,
+  latin1,
+  payloadOf,
+  utf8,
+} from "./evidence.ts";
 import type { Finding } from "./finding.ts";
 
 /** Words of other protocols and of people, by the command that does what they mean. */
@@ -35,6 +45,13 @@ const COMMAND_OF: ReadonlyMap<string, CommandName> = new Map(
 /** An empty frame where a command should be. */
 export function emptyCommand(seen: Evidence): Finding | undefined {
   if (seen.command !== undefined || !isWhole(seen) || payloadOf(seen).length > 0) return undefined;
+  const hint = frameCountHint(seen);
+  if (hint !== undefined && behindLength(seen).length === 0) {
+    const rule =
+      `An empty frame (4 NULs) stands where a command should begin. ${hint} If NULs fill up ` +
+      "the text before, do not send them";
+    return { code: "empty-command", rule };
+  }
   const rule =
     "A command of 0 bytes: 4 bytes of zero stand where a length should be. Send the length " +
     "of the command's name, then the name. If your lengths have 8 bytes, send 4; if NULs fill up the " +
@@ -49,8 +66,10 @@ export function unknownCommand(seen: Evidence): Finding | undefined {
   const word = utf8(payload) ?? latin1(payload);
   const meant = meantBy(word, seen.commands);
   const known = `The commands are ${seen.commands.join(", ")}`;
-  const hints = meant === undefined
-    ? [frameCountHint(seen) ?? numberHint(payload), known]
+  const hints = parseReplyText(word, TEXT_CODES) !== undefined
+    ? ["It is a reply of the server: is what comes from there sent back to it?"]
+    : meant === undefined
+    ? [orderHint(seen) ?? frameCountHint(seen) ?? numberHint(payload), known]
     : word.toLowerCase() === meant
     ? [`Commands are in small letters: '${meant}'`]
     : [
@@ -82,7 +101,15 @@ function isExact(given: string): boolean {
 
 /** The word in small letters, without a sign before it and marks behind it. */
 function bare(word: string): string {
-  return word.toLowerCase().replace(/^[/\\!.:@#]+(?=.)|[^\p{L}\p{N}?)]+$/gu, "");
+  return word.toLowerCase().replace(/^[/\\!.:@#]+(?=.)|(?:\\[rn0]|[^\p{L}\p{N}?)])+$/gu, "");
+}
+
+/** Does a known command stand behind this frame, before which nothing came? */
+function orderHint(seen: Evidence): string | undefined {
+  if (seen.past.length > 0) return undefined;
+  return framesFit(seen, behindLength(seen), payloadOf(seen).length, "command")
+    ? "A command comes before its arguments: is this one an argument?"
+    : undefined;
 }
 
 /** Is the command a number, as in a program with an enum? */
