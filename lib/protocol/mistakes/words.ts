@@ -72,11 +72,7 @@ export function unknownCommand(seen: Evidence): Finding | undefined {
     ? [orderHint(seen) ?? frameCountHint(seen) ?? numberHint(payload), known]
     : word.toLowerCase() === meant
     ? [`Commands are in small letters: '${meant}'`]
-    : [
-      `Did you mean '${meant}'? It takes ${argumentsInWords(meant)}`,
-      isExact(word) ? undefined : frameCountHint(seen),
-      known,
-    ];
+    : [`Did you mean '${meant}'? It takes ${argumentsInWords(meant)}`, known];
   const sentences = hints.filter((hint) => hint !== undefined).map(sentence);
   const rule = ["This frame is no command.", ...sentences].join(" ");
   return { code: "unknown-command", rule, seen: `It is ${quoted(clip(word, 24))}` };
@@ -92,11 +88,6 @@ function meantBy(given: string, commands: readonly CommandName[]): CommandName |
   if (known !== undefined && commands.includes(known)) return known;
   if (word.length > MEANT_SYMBOLS_MAX) return undefined;
   return commands.find((command) => command === nearest(word, commands));
-}
-
-/** Is it a word of another protocol, which nobody has sent by a slip? */
-function isExact(given: string): boolean {
-  return COMMAND_OF.has(bare(given));
 }
 
 /** The word in small letters, without a sign before it and marks behind it. */
