@@ -518,7 +518,7 @@ const BETWEEN: readonly Example[] = [
     "bytes-between",
     "a readable byte behind a frame",
     bytesOf(frames("users"), "Z"),
-    "1 byte stands behind a frame",
+    "1 byte behind a frame belongs to no frame",
     { at: 9, before: 1 },
   ),
 
@@ -561,7 +561,7 @@ const BETWEEN: readonly Example[] = [
     "bytes-between",
     "line ends behind commands",
     bytesOf(BOB, "\r\n", frames("users"), "\r\n"),
-    "2 bytes stand behind a frame, in no frame. Is it a line end (CR LF)?",
+    "2 bytes behind a frame belong to no frame. Is it a line end (CR LF)?",
     BEHIND_BOB,
   ),
   example(
@@ -588,7 +588,7 @@ const BETWEEN: readonly Example[] = [
     "bytes-between",
     "a byte for the type before each command",
     bytesOf([1], frames("users")),
-    "1 byte stands before a command",
+    "1 byte before a command belongs to no frame",
   ),
   example(
     "bytes-between",
@@ -630,7 +630,7 @@ const CONTENTS: readonly Example[] = [
     "empty-command",
     "an empty argument of a command that takes none",
     frames("users", ""),
-    "'users' before it takes no argument",
+    "'users', takes no argument",
     { at: 9, before: 1 },
   ),
   example(
@@ -776,7 +776,7 @@ const CONTENTS: readonly Example[] = [
     "unknown-command",
     "a frame too many",
     bytesOf(BOB, frames("sendall", "Bob", "hi")),
-    "'sendall' before it takes a text and no receiver",
+    "'sendall', takes a text and no receiver",
     { at: 37, before: 2 },
   ),
   example(

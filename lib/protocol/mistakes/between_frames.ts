@@ -161,8 +161,8 @@ function restOfText(frame: Uint8Array, between: Uint8Array): Finding {
 /** Bytes that no text ends with. */
 function stranger(seen: Evidence, { frame, between }: Shift): Finding {
   const count = counted(between.length, "byte");
-  const verb = between.length === 1 ? "stands" : "stand";
-  const rule = `${count} ${verb} ${placeOf(seen, frame)}, in no frame. ${causeOf(between)}`;
+  const verb = between.length === 1 ? "belongs" : "belong";
+  const rule = `${count} ${placeOf(seen, frame)} ${verb} to no frame. ${causeOf(between)}`;
   return { code: "bytes-between", rule, seen: `In hex: ${hex(between, 8)}` };
 }
 

@@ -91,12 +91,12 @@ export function plainText(seen: Evidence): Finding | undefined {
 /** A few readable bytes behind a frame: the end of its text, or something else. */
 function fewBytes(seen: Evidence, last: Uint8Array): Finding {
   const count = counted(seen.bytes.length, "byte");
-  const verb = seen.bytes.length === 1 ? "stands" : "stand";
+  const verb = seen.bytes.length === 1 ? "belongs" : "belong";
   const cause = isCommand(seen, last)
     ? "Is it a separator or a checksum? Send the frames alone"
     : `If it belongs to the text before, that one's length is ${seen.bytes.length} too small. Or is it ` +
       "a separator or a checksum? Send the frames alone";
-  const rule = `${count} ${verb} behind a frame, in no frame. ${cause}`;
+  const rule = `${count} behind a frame ${verb} to no frame. ${cause}`;
   return { code: "bytes-between", rule, seen: `It is ${shown(seen.bytes)}` };
 }
 

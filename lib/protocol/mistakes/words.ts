@@ -120,7 +120,7 @@ function frameCountHint({ past, commands }: Evidence): string | undefined {
   const before = latin1(past[at]!.payload) as CommandName;
   const taken = past.slice(at + 1).map(({ payload }) => latin1(payload))
     .find((word) => known.includes(word));
-  const takes = `'${before}' before it takes ${argumentsInWords(before)}` +
+  const takes = `The command before it, '${before}', takes ${argumentsInWords(before)}` +
     (before === "sendall" ? " and no receiver" : "");
   return taken === undefined
     ? `${takes}, and nothing more: is this frame one too many?`
