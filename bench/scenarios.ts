@@ -86,11 +86,11 @@ export async function speed(
   const many = await race(servers, { connections: 1000, depth: 1, sliceS: CROWD_SLICE_S }, effort);
   const crowd = many.get(OURS)!;
   return [
-    ratio(one, STREAM, "50 connections, 1 at a time", 0.85),
+    ratio(one, STREAM, "50 connections, 1 at a time", 0.75),
     ratio(one, RAW, "50 connections, 1 at a time", 0.65),
     ratio(one, REDIS, "50 connections, 1 at a time", 0.6),
     ratio(one, MOSQUITTO, "50 connections, 1 at a time"),
-    ratio(deep, REDIS, "50 connections, 16 at a time", 0.7),
+    ratio(deep, REDIS, "50 connections, 16 at a time", 0.6),
     ratio(deep, MOSQUITTO, "50 connections, 16 at a time"),
     ratio(many, REDIS, "1,000 connections, 1 at a time", 0.55),
     ratio(many, MOSQUITTO, "1,000 connections, 1 at a time"),
@@ -121,7 +121,7 @@ export async function durable(effort: Effort, folder: string): Promise<Figure[]>
   for (const depth of [1, 16]) {
     const shape = { connections: 50, depth, sliceS: SLICE_S, warmUpS: DURABLE_WARM_UP_S };
     const results = await race(start, shape, effort);
-    figures.push(ratio(results, REDIS, `durable, 50 connections, ${depth} at a time`, 0.9));
+    figures.push(ratio(results, REDIS, `durable, 50 connections, ${depth} at a time`, 0.8));
   }
   return figures;
 }
