@@ -79,7 +79,7 @@ export function plainText(seen: Evidence): Finding | undefined {
     `This is text where the length of ${expectedFrame(seen)} should be. Send its 4-byte ` +
     "little-endian length first: users is 05 00 00 00 75 73 65 72 73" +
     (isFirst(seen) ? " (from nc: printf '\\5\\0\\0\\0users' | nc -q1 HOST PORT)" : "") +
-    (last !== undefined && !isCommand(seen, last)
+    (last !== undefined && !isCommand(seen, last) && !/[\r\n]$/.test(latin1(bytes))
       ? `. If it belongs to the text before, that one's length is ${bytes.length} too small`
       : "");
   const text = /^[^\r\n]*\r?\n$/.test(latin1(bytes))
