@@ -120,11 +120,10 @@ export class Log {
     if (!this.#isCounted(address, name, { connection })) this.#pushOfClient(name, fields);
   }
 
-  /** Logs a refusal of what a client has sent. They are summed up for each `user`, if there is one. */
+  /** Logs a refusal of what a client has sent, as {@link clientEvent} logs an event. */
   refused(address: string, reason: string, fields: Fields): void {
-    const { connection, user } = fields;
-    const client = user === undefined ? { connection } : { user };
-    if (this.#isCounted(address, "refused", client, reason)) return;
+    const { connection } = fields;
+    if (this.#isCounted(address, "refused", { connection }, reason)) return;
     this.#pushOfClient("refused", { ...fields, reason });
   }
 
@@ -171,7 +170,7 @@ export class Log {
 
   /** The sum of a single client; `undefined` where its network has too many of these. */
   #sumOfClient(network: Network, kind: string, event: string, fields: Fields): Sum | undefined {
-    const key = `${kind} ${fields.user ?? ""} ${fields.connection ?? ""}`;
+    const key = `${kind} ${fields.connection ?? ""}`;
     const found = this.#sums.get(key);
     if (found !== undefined || network.sums >= CLIENT_SUMS_MAX) return found;
     network.sums++;

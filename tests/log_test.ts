@@ -159,18 +159,6 @@ describe("Log", () => {
     await log.close(1000);
   });
 
-  it("sums up for a user, whose client makes a connection for each command", async () => {
-    const { gate, log } = textLog();
-    gate.open();
-    for (let connection = 0; connection < 7; connection++) {
-      log.refused("10.0.0.1", "no-such-user", { connection, user: "Al" });
-    }
-    await log.close(1000);
-    assertEquals(gate.lines.slice(5), [
-      "refused-again address=10.0.0.1 reason=no-such-user user=Al times=2",
-    ]);
-  });
-
   it("leaves half of the lines to other networks", async () => {
     const { gate, log } = textLog(10_000, 4);
     gate.open();
