@@ -15,7 +15,7 @@ import {
   receiverWithText,
   wideText,
 } from "./mistakes/contents.ts";
-import { otherEncoding, swappedLength } from "./mistakes/encodings.ts";
+import { isBigEndian, otherEncoding, swappedLength } from "./mistakes/encodings.ts";
 import type { Evidence } from "./mistakes/evidence.ts";
 import { type Finding, type Mistake, TEXT_BYTES_MAX } from "./mistakes/finding.ts";
 import {
@@ -72,7 +72,7 @@ const encoder = new TextEncoder();
 /** Finds the mistake that the evidence proves. */
 export function explain(seen: Evidence): Mistake {
   const finding = firstOf(RULES, seen) ?? incompleteFrame(seen);
-  const { code, dialect = "frame" } = finding;
+  const { code, dialect = isBigEndian(seen) ? "big-endian" : "frame" } = finding;
   const rule = sentence(finding.rule);
   return { code, rule, text: textOf(rule, finding, seen), dialect };
 }

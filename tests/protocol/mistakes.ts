@@ -84,6 +84,20 @@ const AT_END = { atEnd: true } as const;
 /** Lengths in another encoding. */
 const ENCODINGS: readonly Example[] = [
   example(
+    "big-endian",
+    "big-endian lengths of a word that is no command",
+    bytesOf(big(5), "login", big(3), "Bob"),
+    "For 5 send",
+    { dialect: "big-endian" },
+  ),
+  example(
+    "other-format",
+    "JSON behind a big-endian length",
+    bytesOf(big(17), '{"cmd":"users"}  '),
+    "JSON",
+    { dialect: "big-endian" },
+  ),
+  example(
     "short-length",
     "a length of one byte of a name",
     bytesOf(frames("register"), [3], "Bob"),
@@ -120,6 +134,7 @@ const ENCODINGS: readonly Example[] = [
     "a big-endian length, of whose text a part has come",
     bytesOf(big(8), "regi"),
     "highest byte first",
+    { dialect: "big-endian" },
   ),
   example(
     "eight-byte-length",

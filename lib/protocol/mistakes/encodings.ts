@@ -9,6 +9,7 @@ import {
   framesFit,
   hexLength,
   isCommand,
+  isFirst,
   isReadable,
   latin1,
   type Role,
@@ -118,8 +119,6 @@ interface Explained {
   readonly encoding: Encoding;
   /** The value of the first length. */
   readonly value: number;
-  /** Were all frames so, from the first one of the connection on? */
-  readonly isAll: boolean;
 }
 
 /**
@@ -134,7 +133,7 @@ function findEncoding(seen: Evidence): Explained | undefined {
       const isRewound = index < seen.past.length;
       if (isRewound && !isLong(encoding, bytes)) continue;
       const value = valueOf(seen, encoding, bytes, role);
-      if (value !== undefined) return { encoding, value, isAll: index === 0 };
+      if (value !== undefined) return { encoding, value };
     }
   }
   return undefined;
@@ -180,12 +179,12 @@ function isPlausible({ code, is }: Encoding, bytes: Uint8Array, payload: Uint8Ar
 export function otherEncoding(seen: Evidence): Finding | undefined {
   const found = findEncoding(seen);
   if (found === undefined) return undefined;
-  const { encoding: { code, is }, value, isAll } = found;
-  if (code === "big-endian") return bigEndian(value, isAll);
+  const { encoding: { code, is }, value } = found;
+  if (code === "big-endian") return bigEndian(value);
   const rule =
     `A length has 4 bytes, lowest first (little-endian); yours is ${is}. For ${value} send ` +
     `${hexLength(value)}` + (code === "length-as-text" ? ", not its digits" : "");
-  return { code, rule };
+  return { code, rule, dialect: "frame" };
 }
 
 /**
@@ -196,15 +195,22 @@ export function swappedLength(seen: Evidence): Finding | undefined {
   const { bytes, bytesMax } = seen;
   // Behind 3 zeros a command has begun: a byte of its length is missing.
   if (wordAt(seen, bytes.subarray(LENGTH_BYTES - 1)) !== undefined) return undefined;
-  if (bytes.length < LENGTH_BYTES || bytes[0] !== 0 || bytes[1] !== 0) return undefined;
-  const value = new DataView(bytes.slice(0, LENGTH_BYTES).buffer).getUint32(0);
-  return value > 0 && value <= bytesMax ? bigEndian(value, false) : undefined;
+  if (bytes[0] !== 0 || bytes[1] !== 0) return undefined;
+  const value = ENCODINGS[0]!.read(bytes, 0)?.value ?? Infinity;
+  return value <= bytesMax ? bigEndian(value) : undefined;
 }
 
-/** `isAll`: all lengths of the connection were so, so the client reads the answer in the same way. */
-function bigEndian(value: number, isAll: boolean): Finding {
+function bigEndian(value: number): Finding {
   const rule = "A length comes lowest byte first (little-endian); yours comes highest byte first " +
     `(big-endian). For ${value} send ${hexLength(value)} (C: no htonl; Python: '<I'; Java: ` +
     "ByteOrder.LITTLE_ENDIAN)";
-  return { code: "big-endian", rule, dialect: isAll ? "big-endian" : "frame" };
+  return { code: "big-endian", rule };
+}
+
+/** Does the connection begin with a length of 4 bytes whose highest byte comes first? */
+export function isBigEndian(seen: Evidence): boolean {
+  const { bytes, bytesMax } = seen;
+  const first = ENCODINGS[0]!.read(bytes, 0);
+  return isFirst(seen) && first !== undefined && first.value <= bytesMax && bytes[0] === 0 &&
+    bytes[1] === 0 && wordAt(seen, bytes.subarray(LENGTH_BYTES - 1)) === undefined;
 }
