@@ -79,7 +79,7 @@ describe("the wire view", () => {
     await using teacher = await Visitor.open(`${server.url}/#wire`);
     const { page } = teacher;
     await page.getByText(`connect to TCP port ${server.port} of this server`).waitFor();
-    await page.getByText(`nc -q1 127.0.0.1 ${server.port}`).waitFor();
+    await page.getByText(`nc -w1 127.0.0.1 ${server.port}`).waitFor();
     await page.getByRole("button", { name: "Watch", exact: true }).click();
     await page.getByText("Waiting for the next connection").waitFor();
     using bob = await Peer.connect(server.port);

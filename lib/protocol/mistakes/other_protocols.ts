@@ -78,7 +78,7 @@ export function plainText(seen: Evidence): Finding | undefined {
   const rule =
     `This is text where the length of ${expectedFrame(seen)} should be. Send its 4-byte ` +
     "little-endian length first: users is 05 00 00 00 75 73 65 72 73" +
-    (isFirst(seen) ? " (from nc: printf '\\5\\0\\0\\0users' | nc -q1 HOST PORT)" : "") +
+    (isFirst(seen) ? " (from nc: printf '\\5\\0\\0\\0users' | nc -w1 HOST PORT)" : "") +
     (last !== undefined && !isCommand(seen, last) && !/[\r\n]$/.test(latin1(bytes))
       ? `. If it belongs to the text before, that one's length is ${bytes.length} too small`
       : "");
