@@ -113,22 +113,23 @@ export class Log {
 
   /**
    * Logs an event that a client at this address has caused; "" where that is none or unknown. Events
-   * are summed up for each `connection` of the fields.
+   * are summed up for each `connection` of the fields. `more` makes further fields, if there is a line.
    */
-  clientEvent(address: string, name: string, fields: Fields): void {
+  clientEvent(address: string, name: string, fields: Fields, more?: () => Fields): void {
     const { connection } = fields;
-    if (!this.#isCounted(address, name, { connection })) this.#pushOfClient(name, fields);
+    if (this.#isCounted(address, name, { connection })) return;
+    this.#pushOfClient(name, () => ({ ...fields, ...more?.() }));
   }
 
   /** Logs a refusal of what a client has sent, as {@link clientEvent} logs an event. */
-  refused(address: string, reason: string, fields: Fields): void {
+  refused(address: string, reason: string, fields: Fields, more?: () => Fields): void {
     const { connection } = fields;
     if (this.#isCounted(address, "refused", { connection }, reason)) return;
-    this.#pushOfClient("refused", { ...fields, reason });
+    this.#pushOfClient("refused", () => ({ ...fields, ...more?.(), reason }));
   }
 
   /** Logs a command that was carried out. These lines are not summed up, and have a rate of their own. */
-  command(fields: Fields): void {
+  command(fields: () => Fields): void {
     if (this.#options.format !== "off") this.#pushOfClient("command", fields, this.#commandRate);
   }
 
@@ -194,7 +195,7 @@ export class Log {
     clearTimeout(this.#sumTimer);
     this.#sumTimer = undefined;
     for (const { event, fields, lost } of this.#sums.values()) {
-      if (lost > 0) this.#pushOfClient(`${event}-again`, { ...fields, times: lost });
+      if (lost > 0) this.#pushOfClient(`${event}-again`, () => ({ ...fields, times: lost }));
     }
     this.#sums.clear();
     this.#networks.clear();
@@ -205,8 +206,8 @@ export class Log {
   }
 
   /** Adds a line that a client has caused, if there is room and the rate allows it. */
-  #pushOfClient(name: string, fields: Fields, rate = this.#rate): void {
-    if (rate.allows()) this.#push(name, fields, this.#options.linesMax / 2);
+  #pushOfClient(name: string, fields: () => Fields, rate = this.#rate): void {
+    if (rate.allows()) this.#push(name, fields(), this.#options.linesMax / 2);
     else this.#dropped++;
   }
 

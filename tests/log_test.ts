@@ -159,6 +159,18 @@ describe("Log", () => {
     await log.close(1000);
   });
 
+  it("makes the further fields of a line only if it is written", async () => {
+    const { gate, log } = textLog();
+    gate.open();
+    let made = 0;
+    for (let i = 0; i < 1_000; i++) {
+      log.refused("10.0.0.1", "no-such-user", { connection: 1 }, () => ({ made: ++made }));
+    }
+    await log.close(1000);
+    assertEquals(made, 5);
+    assertEquals(gate.lines[4], "refused connection=1 made=5 reason=no-such-user");
+  });
+
   it("leaves half of the lines to other networks", async () => {
     const { gate, log } = textLog(10_000, 4);
     gate.open();
@@ -173,7 +185,7 @@ describe("Log", () => {
   it("lets commands have lines of their own, which are not summed up", async () => {
     const { gate, log } = textLog(10_000, 2);
     gate.open();
-    for (let i = 0; i < 30; i++) log.command({ connection: 1, i });
+    for (let i = 0; i < 30; i++) log.command(() => ({ connection: 1, i }));
     log.refused("10.0.0.1", "http", { connection: 1 });
     await log.close(1000);
     assertEquals(gate.lines, [

@@ -32,12 +32,12 @@ export class ConnectionLog {
   }
 
   connected(): void {
-    this.#event("connected", {});
+    this.#event("connected", () => ({}));
   }
 
   /** `sums` are the commands and bytes of the connection. */
   disconnected(reason: string, sums: Fields): void {
-    this.#event("disconnected", { user: this.#user, reason, ...sums });
+    this.#event("disconnected", () => ({ user: this.#user, reason, ...sums }));
   }
 
   /** Logs a refusal, a mistake or a new name, in its place among the replies, and counts the reply. */
@@ -46,22 +46,23 @@ export class ConnectionLog {
     if (item.kind === "mistake") {
       const { mistake: { code }, explanation } = item;
       meter?.mistaken(code);
-      return this.#refused(code, { explanation });
+      return this.#refused(code, () => ({ explanation }));
     }
     const command = nameOf(item);
     if (command === undefined || reply === undefined) return;
     meter?.replied(command, reply.code);
     if (reply.code === "welcome" || reply.code === "welcome-back") this.#registered(reply);
     const isRefused = isRefusal(reply);
-    if (isRefused) this.#refused(reply.code, { command, ...this.#aboutRefusal(item, reply) });
-    else if (options.logCommands) this.#command(item, command, reply);
+    if (isRefused) {
+      this.#refused(reply.code, () => ({ command, ...this.#aboutRefusal(item, reply) }));
+    } else if (options.logCommands) this.#command(item, command, reply);
     if (reply.code === "logged-out" || reply.code === "not-registered") this.#name = undefined;
   }
 
   #registered({ code, user = "" }: TextReply): void {
     this.#name = user;
     const event = code === "welcome" ? "registered" : "came-back";
-    this.#event(event, { user, odd: this.#oddityOf(user) });
+    this.#event(event, () => ({ user, odd: this.#oddityOf(user) }));
   }
 
   /** The name of the user as whom the connection acts. */
@@ -101,7 +102,13 @@ export class ConnectionLog {
       : reply.code === "users"
       ? reply.users.size
       : undefined;
-    this.#context.log.command({ ...this.#fields, user: this.#user, command, to, count });
+    this.#context.log.command(() => ({
+      ...this.#fields,
+      user: this.#user,
+      command,
+      to,
+      count,
+    }));
   }
 
   get #fields(): Fields {
@@ -109,15 +116,13 @@ export class ConnectionLog {
     return { connection, peer };
   }
 
-  #event(name: string, fields: Fields): void {
-    this.#context.log.clientEvent(this.#session.actor.address, name, {
-      ...this.#fields,
-      ...fields,
-    });
+  /** `fields` is called if there is a line. */
+  #event(name: string, fields: () => Fields): void {
+    this.#context.log.clientEvent(this.#session.actor.address, name, this.#fields, fields);
   }
 
-  #refused(reason: string, fields: Fields): void {
-    const all = { ...this.#fields, user: this.#user, ...fields };
-    this.#context.log.refused(this.#session.actor.address, reason, all);
+  #refused(reason: string, fields: () => Fields): void {
+    const more = () => ({ user: this.#user, ...fields() });
+    this.#context.log.refused(this.#session.actor.address, reason, this.#fields, more);
   }
 }
