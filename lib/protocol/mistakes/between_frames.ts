@@ -14,6 +14,7 @@ import {
   hexLength,
   isCommand,
   isReadable,
+  isWholeFrame,
   latin1,
   type Role,
   shown,
@@ -52,6 +53,7 @@ function findShift(seen: Evidence): Shift | undefined {
       return { frame: payload, between: bytes.subarray(0, 0), swallowed: by, isLast };
     }
     for (let by = 1; by <= AHEAD_BYTES_MAX; by++) {
+      if (!isWholeFrame(seen, bytes, end + by)) continue;
       const between = bytes.subarray(end, end + by);
       if (isFrameBegun(between)) continue;
       if (!goesOnAt(seen, bytes, end + by, next, isFiller(between))) continue;
@@ -61,8 +63,8 @@ function findShift(seen: Evidence): Shift | undefined {
   }
   if (past.length > 0) return undefined;
   for (let by = 1; by <= Math.min(AHEAD_BYTES_MAX, seen.bytes.length); by++) {
-    if (isFrameBegun(seen.bytes.subarray(0, by))) continue;
     if (!framesFit(seen, seen.bytes, by, "command")) continue;
+    if (isFrameBegun(seen.bytes.subarray(0, by))) continue;
     return { frame: undefined, between: seen.bytes.subarray(0, by), swallowed: 0, isLast: true };
   }
   return undefined;

@@ -146,15 +146,21 @@ export function framesFit(
   role: Role,
   isLoose = false,
 ): boolean {
-  if (bytes.length - offset < LENGTH_BYTES) return false;
+  if (!isWholeFrame(seen, bytes, offset)) return false;
   const length = readLength(bytes, offset);
   const payload = bytes.subarray(offset + LENGTH_BYTES, offset + LENGTH_BYTES + length);
-  if (length === 0 || length > seen.bytesMax || payload.length < length) return false;
   if (role === "command") return isCommand(seen, payload);
   if (!isReadable(payload)) return false;
   const end = offset + LENGTH_BYTES + length;
   return isLoose || end === bytes.length || framesFit(seen, bytes, end, "command") ||
     (role === "receiver" && framesFit(seen, bytes, end, "text"));
+}
+
+/** Does a whole frame stand at an offset, with a payload and within the limit? */
+export function isWholeFrame({ bytesMax }: Evidence, bytes: Uint8Array, offset: number): boolean {
+  if (bytes.length - offset < LENGTH_BYTES) return false;
+  const length = readLength(bytes, offset);
+  return length > 0 && length <= bytesMax && length <= bytes.length - offset - LENGTH_BYTES;
 }
 
 /** Is this the name of a known command? */
