@@ -85,6 +85,14 @@ const AT_END = { atEnd: true } as const;
 const ENCODINGS: readonly Example[] = [
   example(
     "big-endian",
+    "a big-endian length that counts a line end",
+    bytesOf(big(6), "users\n"),
+    "For 6 send",
+    { dialect: "big-endian" },
+  ),
+
+  example(
+    "big-endian",
     "big-endian lengths of a word that is no command",
     bytesOf(big(5), "login", big(3), "Bob"),
     "For 5 send",
@@ -293,6 +301,33 @@ const ENCODINGS: readonly Example[] = [
 
 /** Lengths that count something else than the bytes of their text. */
 const COUNTS: readonly Example[] = [
+  example(
+    "nul-counted",
+    "a length that counts a NUL, before a length that is a tab",
+    bytesOf(little(9), "register", little(9), "Вася"),
+    "does it count a NUL that you do not send?",
+  ),
+  example(
+    "length-counted",
+    "lengths of a name and a command that count their own four bytes",
+    bytesOf(frames("register"), little(7), "Bob", little(9), "users"),
+    "Does it count its own 4 bytes? Send 03 00 00 00",
+    { at: 23, before: 1 },
+  ),
+  example(
+    "nul-counted",
+    "lengths of a receiver and a text that count a NUL",
+    bytesOf(frames("send"), little(4), "Bob", little(3), "hi"),
+    "Send 03 00 00 00",
+    { at: 16 },
+  ),
+  example(
+    "length-too-great",
+    "lengths that count a line end that is not sent",
+    bytesOf(little(10), "register", little(5), "Bob"),
+    "2 too great: does it count a line end?",
+  ),
+
   example(
     "buffer-size",
     "the size of a buffer in place of the length of a text",
@@ -524,6 +559,19 @@ const COUNTS: readonly Example[] = [
 const BETWEEN: readonly Example[] = [
   example(
     "bytes-between",
+    "a line end between a length and its text",
+    bytesOf(little(8), "\nregister", little(3), "\nBob"),
+    "1 byte stands between the length of 'register' and its text",
+  ),
+  example(
+    "bytes-between",
+    "a second length, as BinaryWriter writes one",
+    bytesOf(little(8), [8], "register", little(3), [3], "Bob"),
+    "BinaryWriter",
+  ),
+
+  example(
+    "bytes-between",
     "a checksum behind a frame",
     bytesOf(BOB, [0x12, 0x34, 0x56, 0x78], frames("users")),
     "a checksum",
@@ -628,6 +676,21 @@ const BETWEEN: readonly Example[] = [
 
 /** Whole frames that hold something else than a command or a name. */
 const CONTENTS: readonly Example[] = [
+  example(
+    "unknown-command",
+    "a command in camel case",
+    bytesOf(BOB, frames("sendAll", "hi")),
+    "small letters: 'sendall'",
+    BEHIND_BOB,
+  ),
+  example(
+    "argument-in-command",
+    "a short receiver and a text in one frame",
+    bytesOf(SEND, frames("Bob hi")),
+    "seems to hold both",
+    { at: 37, before: 1, atEnd: true },
+  ),
+
   example(
     "unknown-command",
     "login",
@@ -811,6 +874,28 @@ const CONTENTS: readonly Example[] = [
 
 /** Other protocols, and text without lengths. */
 const OTHERS: readonly Example[] = [
+  example(
+    "plain-text",
+    "a word with its NUL",
+    bytesOf("users\0"),
+    "Send its 4-byte little-endian length first",
+    LINE,
+  ),
+  example(
+    "plain-text",
+    "a word without a length, and then a frame",
+    bytesOf("users", frames("users")),
+    "Send its 4-byte little-endian length first",
+    LINE,
+  ),
+  example(
+    "plain-text",
+    "a name without a length, and then a command",
+    bytesOf(frames("register"), "Bob", frames("users")),
+    "Send its length first: 03 00 00 00",
+    NAMED,
+  ),
+
   example(
     "plain-text",
     "plain text, as nc sends it",

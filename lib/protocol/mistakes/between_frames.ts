@@ -18,6 +18,7 @@ import {
   latin1,
   type Role,
   shown,
+  wordAt,
 } from "./evidence.ts";
 import type { Finding } from "./finding.ts";
 
@@ -49,13 +50,15 @@ function findShift(seen: Evidence): Shift | undefined {
     const end = LENGTH_BYTES + payload.length;
     const isLast = index === past.length - 1;
     for (let by = 1; isLast && by <= Math.min(SWALLOWED_BYTES_MAX, payload.length - 1); by++) {
-      if (!framesFit(seen, bytes, end - by, next)) continue;
+      if (!framesFit(seen, bytes, end - by, next) && !hasSameError(seen, bytes, end - by, by)) {
+        continue;
+      }
       return { frame: payload, between: bytes.subarray(0, 0), swallowed: by, isLast };
     }
     for (let by = 1; by <= AHEAD_BYTES_MAX; by++) {
       if (!isWholeFrame(seen, bytes, end + by)) continue;
       const between = bytes.subarray(end, end + by);
-      if (isFrameBegun(between)) continue;
+      if (isFrameBegun(between) || wordAt(seen, between) !== undefined) continue;
       if (!goesOnAt(seen, bytes, end + by, next, isFiller(between))) continue;
       // In an earlier frame only bytes that are no text can have been read as frames.
       if (isLast || isFiller(between)) return { frame: payload, between, swallowed: 0, isLast };
@@ -64,7 +67,8 @@ function findShift(seen: Evidence): Shift | undefined {
   if (past.length > 0) return undefined;
   for (let by = 1; by <= Math.min(AHEAD_BYTES_MAX, seen.bytes.length); by++) {
     if (!framesFit(seen, seen.bytes, by, "command")) continue;
-    if (isFrameBegun(seen.bytes.subarray(0, by))) continue;
+    if (isFrameBegun(seen.bytes) && by > LENGTH_BYTES) continue;
+    if (wordAt(seen, seen.bytes) !== undefined) continue;
     return { frame: undefined, between: seen.bytes.subarray(0, by), swallowed: 0, isLast: true };
   }
   return undefined;
@@ -72,9 +76,20 @@ function findShift(seen: Evidence): Shift | undefined {
 
 /** Are these bytes a length and at least a part of its text? They are a frame then, and not between. */
 function isFrameBegun(bytes: Uint8Array): boolean {
-  const text = bytes.subarray(LENGTH_BYTES);
-  return text.length > 0 && readLength(bytes) > 0 && readLength(bytes) < 2 ** 16 &&
-    isReadable(text);
+  if (bytes.length <= LENGTH_BYTES) return false;
+  const length = readLength(bytes);
+  const first = bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + 1);
+  return length > 0 && length < 2 ** 16 && /[^\p{Cc}]/u.test(latin1(first));
+}
+
+/** Is the length at an offset too great by as much as the one before it? */
+function hasSameError(seen: Evidence, bytes: Uint8Array, offset: number, by: number): boolean {
+  const text = bytes.subarray(offset + LENGTH_BYTES);
+  if (text.length === 0) return false;
+  const size = readLength(bytes, offset) - by;
+  return seen.expected === "command"
+    ? wordAt(seen, text)?.length === size
+    : text.length === size && isReadable(text);
 }
 
 /** Does the frame that has to follow stand at this offset, or the next command? */
@@ -124,7 +139,18 @@ function between(seen: Evidence, shift: Shift): Finding {
   const { frame, between } = shift;
   const isInText = frame !== undefined && !isCommand(seen, frame) && !isFiller(between) &&
     isReadable(between);
+  if (frame !== undefined && isCommand(seen, frame) && /^[\p{L}\p{N}]{2}/u.test(latin1(between))) {
+    return textWithoutLength(seen, between);
+  }
   return nuls(seen, shift) ?? (isInText ? restOfText(frame, between) : stranger(seen, shift));
+}
+
+/** The text of an argument, and then a right frame. */
+function textWithoutLength(seen: Evidence, text: Uint8Array): Finding {
+  const rule =
+    `This is text where the length of ${expectedFrame(seen)} should be. Send its length ` +
+    `first: ${hexLength(text.length)}`;
+  return { code: "plain-text", rule, seen: `It is ${shown(text)}` };
 }
 
 /** NULs: the end of a C string, or the rest of a struct. */

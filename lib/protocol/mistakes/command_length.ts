@@ -1,12 +1,14 @@
 /** Known commands behind a length that is not their own. Pure. */
+import { counted } from "../../text/phrases.ts";
+import { hex } from "../../text/printable.ts";
 import { LENGTH_BYTES, readLength } from "../frame.ts";
+import { swappedLength } from "./encodings.ts";
 import {
   afterCommand,
   behindLength,
   type Evidence,
   framesFit,
   hexLength,
-  isReadable,
   latin1,
   lengthOf,
   payloadOf,
@@ -56,16 +58,39 @@ function isFrameBegun({ bytesMax }: Evidence, bytes: Uint8Array): boolean {
   if (bytes.length <= LENGTH_BYTES) return false;
   const length = readLength(bytes);
   return length > 0 && length <= bytesMax &&
-    isReadable(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
+    /[^\p{Cc}]/u.test(latin1(bytes.subarray(LENGTH_BYTES), 1));
 }
 
 /** A known command whose length is not its own. */
 export function commandLength(seen: Evidence): Finding | undefined {
   const found = findWrongLength(seen);
-  if (found === undefined) return undefined;
-  if (found.length > seen.bytesMax) return unsetLength(found, seen);
+  if (found === undefined) return betweenLengthAndText(seen);
+  if (found.length > seen.bytesMax) return swappedLength(seen) ?? unsetLength(found, seen);
   if (found.length < found.word.length) return tooSmall(found);
   return memory(found) ?? whitespace(found) ?? tooGreat(found, seen);
+}
+
+/** At most this many bytes are looked for between a length and its text. */
+const BETWEEN_BYTES_MAX = 4;
+
+/** Bytes that stand between the right length of a command and the command. */
+function betweenLengthAndText(seen: Evidence): Finding | undefined {
+  const length = lengthOf(seen);
+  if (length === undefined || seen.command !== undefined) return undefined;
+  for (let size = 1; size <= BETWEEN_BYTES_MAX; size++) {
+    const word = wordAt(seen, behindLength(seen).subarray(size));
+    if (word?.length !== length) continue;
+    const between = behindLength(seen).subarray(0, size);
+    const cause = between[0] === length
+      ? "Is it a second length, as BinaryWriter.Write(string) in C# and writeUTF in Java send one?"
+      : "Is it a line end, a blank or a NUL? The text follows its length at once";
+    const verb = size === 1 ? "stands" : "stand";
+    const rule = `${
+      counted(size, "byte")
+    } ${verb} between the length of '${word}' and its text. ${cause}`;
+    return { code: "bytes-between", rule, seen: `In hex: ${hex(between)}` };
+  }
+  return undefined;
 }
 
 /** The length is over the limit, so it is none: it was not set, or is of another kind. */
@@ -99,8 +124,10 @@ function nulCounted(says: string, send: string): Finding {
   return { code: "nul-counted", rule };
 }
 
-function whitespace({ word, length, tail, says, send }: WrongLength): Finding | undefined {
+function whitespace({ word, length, tail, behind, says, send }: WrongLength): Finding | undefined {
   if (!/^\s+$/.test(tail) || tail.length !== length - word.length) return undefined;
+  // A tab or a line end may be the first byte of the next length.
+  if (/^\0\0\0/.test(latin1(behind.subarray(tail.length)))) return undefined;
   const rule =
     `${says}: it counts a blank or a line end behind the command (fgets and readline keep ` +
     `the newline). Remove it. ${send}`;
@@ -117,13 +144,23 @@ function tooGreat(found: WrongLength, seen: Evidence): Finding | undefined {
     return isWhole ? undefined : tooGreatFor(found);
   }
   if (more === 1) {
-    return nulCounted(`${says}, 1 too great: does it count a NUL that you do not send?`, send);
+    const pointer = POINTER_BYTES.includes(length)
+      ? `Or is ${length} the sizeof of a pointer? `
+      : "";
+    return nulCounted(
+      `${says}, 1 too great: does it count a NUL that you do not send? ${pointer}`.trimEnd(),
+      send,
+    );
   }
   if (more === LENGTH_BYTES) {
-    const rule = `${says}, 4 too great: does it count its own 4 bytes? ${send}`;
+    const pointer = POINTER_BYTES.includes(length)
+      ? `Or is ${length} the sizeof of a pointer? `
+      : "";
+    const rule = `${says}, 4 too great: does it count its own 4 bytes? ${pointer}${send}`;
     return { code: "length-counted", rule };
   }
-  const isTotal = isWhole || [0, LENGTH_BYTES].includes(seen.bytes.length - length);
+  const isTotal = coversFrames(behind, more) ||
+    [0, LENGTH_BYTES].includes(seen.bytes.length - length);
   if (!isTotal || !goesOn || isRepeated) return tooGreatFor(found);
   const rule =
     `${says}: it counts the command and the frames behind it. Each frame has a length of ` +
@@ -131,8 +168,19 @@ function tooGreat(found: WrongLength, seen: Evidence): Finding | undefined {
   return { code: "argument-in-command", rule };
 }
 
+/** Do frames end at this offset? */
+function coversFrames(bytes: Uint8Array, end: number): boolean {
+  let at = 0;
+  while (at < end && bytes.length - at >= LENGTH_BYTES) at += LENGTH_BYTES + readLength(bytes, at);
+  return at === end;
+}
+
 /** Fewer bytes of the command came than the length says. */
 function tooGreatFor({ word, length, says, send }: WrongLength): Finding {
+  if (length - word.length < LENGTH_BYTES) {
+    const rule = `${says}, ${length - word.length} too great: does it count a line end? ${send}`;
+    return { code: "length-too-great", rule };
+  }
   if (isBufferSize(length)) return bufferSize(says, length, send, length === 8 * word.length);
   return { code: "length-too-great", rule: `${says}, but fewer bytes of it came. ${send}` };
 }

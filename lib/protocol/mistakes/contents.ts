@@ -11,6 +11,7 @@ import {
   lengthOf,
   payloadOf,
   shown,
+  utf8,
   wordAt,
 } from "./evidence.ts";
 import type { Finding } from "./finding.ts";
@@ -36,11 +37,13 @@ export function receiverWithText(seen: Evidence): Finding | undefined {
       "'send' takes 2 arguments, each with its own length, and nothing is around them";
     return { code: "frames-in-frame", rule };
   }
-  const parts = /^([^\p{Cc}\s:,;|]{1,32})[\s:,;|\0]+(.+)$/su.exec(latin1(receiver));
+  const parts = /^([^\p{Cc}\s:,;|]{1,32})[\s:,;|\0]+(.+)$/su.exec(
+    utf8(receiver) ?? latin1(receiver),
+  );
   if (parts === null || seen.bytes.length > 0) return undefined;
   const rule =
     "'send' takes 2 arguments, a receiver and a text, each as a frame of its own. One frame " +
-    `of ${receiver.length} bytes came: it is too long for a name, and seems to hold both`;
+    `of ${receiver.length} bytes came, which seems to hold both`;
   return { code: "argument-in-command", rule, seen: `It is ${shown(receiver)}` };
 }
 
@@ -101,6 +104,8 @@ export function paddedCommand(seen: Evidence): Finding | undefined {
     return { code: "other-format", rule };
   }
   const bare = text.replace(/^[\s\0]+|[\s\0]+$/g, "");
+  // A tab or a line end may be the first byte of the next length.
+  if (/^\0\0\0/.test(latin1(behindLength(seen).subarray(payload.length)))) return undefined;
   const isNul = text.includes("\0");
   const more = text.length - bare.length;
   if (more === 0 || more > (isNul ? 1 : LENGTH_BYTES) || !isKnown(seen, bare)) return undefined;
@@ -116,6 +121,7 @@ export function argumentInCommand(seen: Evidence): Finding | undefined {
   const payload = payloadOf(seen);
   const word = wordAt(seen, payload);
   if (word === undefined) return undefined;
+  if (isKnown(seen, latin1(payload).toLowerCase())) return undefined;
   const more = payload.subarray(word.length);
   const isApart = /^(?:[\s:,;|=/(]|[A-Z]|\0[^\0]+$)/.test(latin1(more));
   const isFrame = more.length > LENGTH_BYTES && readLength(more) === more.length - LENGTH_BYTES;
@@ -131,7 +137,6 @@ const FORMATS: readonly (readonly [start: RegExp, name: string])[] = [
   [/^\s*[{[]\s*["{[\d]|^\s*\{'/, "JSON, or a dictionary as a text"],
   [/^\s*<[a-z?!]/i, "XML"],
   [/^\x80\p{Cc}[\x95}cXK\]]/su, "a pickle of Python"],
-  [/^\n.[a-z]{4,}/s, "Protocol Buffers"],
   [/^\p{Cc}\x8b/u, "gzip"],
   [/^x[\p{Cc}^\x9c\xda]/u, "data compressed by zlib"],
   [
@@ -146,14 +151,21 @@ const FORMATS: readonly (readonly [start: RegExp, name: string])[] = [
   [/^(?:[A-Za-z0-9+/]{4}){2,}[A-Za-z0-9+/]{0,3}={0,2}$/, "base64"],
 ];
 
+/** The first field of a message, which is a string. */
+const PROTOBUF_TAG = 0x0a;
+
 /** Bytes in a format that is not the protocol's. */
 export function otherFormat(seen: Evidence): Finding | undefined {
   if (seen.command !== undefined) return undefined;
   for (const bytes of isWhole(seen) ? [payloadOf(seen)] : [seen.bytes, behindLength(seen)]) {
     const text = latin1(bytes, 512);
-    const name = FORMATS.find(([start, name]) =>
-      start.test(text.trimEnd()) && (name !== "base64" || isBase64OfCommand(seen, text.trimEnd()))
-    )?.[1];
+    const word = wordAt(seen, bytes.subarray(2));
+    const isProtobuf = bytes[0] === PROTOBUF_TAG && word !== undefined && bytes[1] === word.length;
+    const name = isProtobuf
+      ? "Protocol Buffers"
+      : FORMATS.find(([start, name]) =>
+        start.test(text.trimEnd()) && (name !== "base64" || isBase64OfCommand(seen, text.trimEnd()))
+      )?.[1];
     if (name === undefined) continue;
     const frame = bytes === seen.bytes ? "These bytes are" : "The frame holds";
     const rule =

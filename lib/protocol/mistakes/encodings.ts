@@ -2,7 +2,7 @@
  * The ways in which clients write a length, other than 4 bytes with the lowest first, and the search for
  * the one that explains the bytes of a client. Pure.
  */
-import { LENGTH_BYTES } from "../frame.ts";
+import { LENGTH_BYTES, readBegunLength } from "../frame.ts";
 import {
   bytesFrom,
   type Evidence,
@@ -129,14 +129,21 @@ function findEncoding(seen: Evidence): Explained | undefined {
   for (let index = seen.past.length; index >= Math.max(0, seen.past.length - 4); index--) {
     const bytes = bytesFrom(seen, index);
     const role = index === 0 ? roleOfFirst(seen) : seen.past[index - 1]!.next;
+    // A length that may be a right one of an argument is no float and no digits.
+    const isFair = role !== "command" && readBegunLength(bytes) <= seen.bytesMax;
     for (const encoding of ENCODINGS) {
       const isRewound = index < seen.past.length;
       if (isRewound && !isLong(encoding, bytes)) continue;
+      if (isFair && isGuess(encoding)) continue;
       const value = valueOf(seen, encoding, bytes, role);
       if (value !== undefined) return { encoding, value };
     }
   }
   return undefined;
+}
+
+function isGuess({ code }: Encoding): boolean {
+  return code === "length-as-float" || code === "length-as-text";
 }
 
 /** A length of 8 bytes begins as a right one of 4, or as an empty frame. */
@@ -197,7 +204,9 @@ export function swappedLength(seen: Evidence): Finding | undefined {
   if (wordAt(seen, bytes.subarray(LENGTH_BYTES - 1)) !== undefined) return undefined;
   if (bytes[0] !== 0 || bytes[1] !== 0) return undefined;
   const value = ENCODINGS[0]!.read(bytes, 0)?.value ?? Infinity;
-  return value <= bytesMax ? bigEndian(value) : undefined;
+  // Behind right frames only a text of exactly this length proves it.
+  const isProved = isFirst(seen) || bytes.length - LENGTH_BYTES >= value;
+  return value <= bytesMax && isProved ? bigEndian(value) : undefined;
 }
 
 function bigEndian(value: number): Finding {

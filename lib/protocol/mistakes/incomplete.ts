@@ -51,7 +51,8 @@ export function swallowsFrames(seen: Evidence): Finding | undefined {
   const { command, expected, begun } = seen;
   const said = lengthOf(seen);
   const came = payloadOf(seen);
-  if (command === undefined || said === undefined || came.length === said) return undefined;
+  if (command === undefined || said === undefined || said > seen.bytesMax) return undefined;
+  if (came.length === said) return undefined;
   const next: Role = argumentsOf(command)[begun] ?? "command";
   for (let size = 1; size < Math.min(came.length, AHEAD_BYTES_MAX); size++) {
     const isAgain = came.length - size > LENGTH_BYTES && readLength(came, size) === said;

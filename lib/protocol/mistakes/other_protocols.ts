@@ -11,6 +11,7 @@ import {
   latin1,
   shown,
   utf8,
+  wordAt,
 } from "./evidence.ts";
 import type { Finding } from "./finding.ts";
 
@@ -33,7 +34,7 @@ export function otherProtocol(seen: Evidence): Finding | undefined {
   const { bytes, isProxied } = seen;
   if (isTls(bytes)) {
     const rule =
-      "This is a TLS hello, but this port speaks the plain protocol. Connect without TLS";
+      "This is a TLS hello, but this port takes no TLS (https, ssl). Connect without TLS";
     return { code: "tls", rule };
   }
   if (isHttp(bytes)) return http(seen);
@@ -70,7 +71,7 @@ function http(seen: Evidence): Finding {
 /** Text where a length should be. */
 export function plainText(seen: Evidence): Finding | undefined {
   const { bytes, past } = seen;
-  if (!isText(bytes)) return undefined;
+  if (!isText(seen)) return undefined;
   const last = past.at(-1)?.payload;
   if (last !== undefined && bytes.length < LENGTH_BYTES && seen.expected === "command") {
     return fewBytes(seen, last);
@@ -102,12 +103,16 @@ function fewBytes(seen: Evidence, last: Uint8Array): Finding {
 
 /** Who sends text without lengths reads the answer as a line of text. */
 function asLine(seen: Evidence): Pick<Finding, "dialect"> {
-  return isFirst(seen) && isText(seen.bytes) ? { dialect: "line" } : {};
+  return isFirst(seen) && isText(seen) ? { dialect: "line" } : {};
 }
 
 /** Do the bytes begin as text? A line end alone is text too, as the enter key in nc sends it. */
-function isText(bytes: Uint8Array): boolean {
-  const start = bytes.subarray(0, 2 * LENGTH_BYTES);
+function isText(seen: Evidence): boolean {
+  const { bytes } = seen;
+  if (wordAt(seen, bytes) !== undefined) return true;
+  // A NUL at the end of a C string is sent with it.
+  const end = bytes.findLastIndex((byte) => byte !== 0) + 1;
+  const start = bytes.subarray(0, Math.min(2 * LENGTH_BYTES, end));
   return isReadable(start) &&
     /[\p{L}\p{N}\p{P}\p{S}]|^[\r\n]+$/u.test(utf8(start) ?? latin1(start));
 }

@@ -31,9 +31,10 @@ function wholeText(seen: Evidence, previous: Uint8Array, units: number): Uint8Ar
   const role = seen.expected;
   const goesOn = framesFit(seen, joined, end, role) ||
     (next.length >= LENGTH_BYTES && readLength(next) <= seen.bytesMax && role !== "command");
+  const isReached = countSymbols(text) >= previous.length || text.length >= previous.length;
   const isCut = joined.subarray(previous.length, end).some((byte) => byte >= 0x80);
   const isExact = next.length === 0 && countSymbols(text) === previous.length;
-  const isAll = next.length < LENGTH_BYTES && (isCut || isExact);
+  const isAll = next.length < LENGTH_BYTES && (isExact || (isCut && isReached));
   return goesOn || isAll ? whole : undefined;
 }
 
