@@ -42,6 +42,22 @@ const ODDITIES: readonly Oddity[] = [
     text: "has quotes around it, which belong to the name. Send it without them",
   },
   {
+    pattern: /[\u00c3\u00d0\u00d1][\u0080-\u00bf]/,
+    text: "looks like UTF-8 that was read as Latin-1 and encoded again: encode the text once",
+  },
+  {
+    pattern: /\\(?:[nrt0]|x[0-9a-f]{2}|u[0-9a-f]{4})/i,
+    text: "holds an escape that is written out: a raw string, or bash without $'…', keeps it",
+  },
+  {
+    pattern: /^%[sdu]$|^\{\w*\}$|^\$(?:\{\w+\}|[A-Z_]+)$/,
+    text: "is a place for a value: the format, the f-string or the shell has not filled it",
+  },
+  {
+    pattern: /[\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069]/,
+    text: "holds a symbol that can't be seen: was it copied from a page? Type it anew",
+  },
+  {
     pattern: /[\b\u007f]/,
     text: "holds a backspace: the terminal sent the key instead of removing a letter",
   },

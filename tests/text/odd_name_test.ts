@@ -23,6 +23,15 @@ describe("an odd name", () => {
     ["\x03Bo", "control symbol"],
     ["B\ufffdb", "not UTF-8"],
     ["None", "was the variable set"],
+    ["\u00d0\u0091\u00d0\u00be", "encoded again"],
+    ["caf\u00c3\u00a9", "encoded again"],
+    ["Bob\\n", "an escape that is written out"],
+    ["Al\\x00", "an escape that is written out"],
+    ["%s", "has not filled it"],
+    ["{name}", "has not filled it"],
+    ["$NAME", "has not filled it"],
+    ["Bob\u200b", "can't be seen"],
+    ["\u202eBob", "can't be seen"],
   ];
   for (const [name, says] of said) {
     it(`${JSON.stringify(name)} is told: ${says}`, () => {
@@ -43,6 +52,11 @@ describe("an odd name", () => {
       "b'x",
       "Nina",
       "nullo",
+      "$Bob",
+      "a\\b",
+      "Ñandú",
+      "می\u200cرود",
+      "100%",
     ];
     assertEquals(names.filter((name) => oddityOf(name, COMMANDS) !== undefined), []);
   });
