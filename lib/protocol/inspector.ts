@@ -119,7 +119,10 @@ export class RequestInspector {
     // Of what can become no command the mistake follows.
     if (rest.length === 0 || suspicion === "impossible") return undefined;
     const { command, expected } = begun;
-    const isShown = this.#options.showTexts || expected === "name" ||
+    const { showTexts, nameSymbolsMax } = this.#options;
+    const payload = rest.subarray(LENGTH_BYTES);
+    const isShown = showTexts ||
+      (expected === "name" && !mayBeMail(expected, payload, nameSymbolsMax)) ||
       (command === undefined && isBeginOfCommand(rest));
     const came = rest.length < LENGTH_BYTES
       ? `${rest.length} of the 4 bytes of its length`

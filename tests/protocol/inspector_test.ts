@@ -173,6 +173,20 @@ describe("RequestInspector", () => {
     ]);
   });
 
+  it("hides a mail that an unfinished name has swallowed, after each of its bytes", () => {
+    const mail = encodeFrames(["send", "Al", "SECRET"]);
+    const bytes = encodeFrames(["register", concat([ascii("Bob"), mail])]);
+    for (let length = 1; length < bytes.length; length++) {
+      const inspector = new RequestInspector(HIDING);
+      inspector.feed(splitFrames(new Uint8Array(0), bytes.subarray(0, length), 4096));
+      assert(!/"[^"]*S"|53/.test(JSON.stringify(inspector.partial ?? {})), `${length} bytes`);
+    }
+    const inspector = new RequestInspector(HIDING);
+    const begun = encodeFrames(["register", "Bobby"]).subarray(0, -1);
+    inspector.feed(splitFrames(new Uint8Array(0), begun, 4096));
+    assertEquals(inspector.partial!.text, '"Bobb"');
+  });
+
   it("marks names and receivers that nobody has meant", () => {
     for (const name of ["Al\n", "Al\0", "users", "\ufeffAl"]) {
       const [mark, more] = remarks(["register", name, "send", name, "hi"]);
