@@ -29,7 +29,7 @@ export interface WireChoice {
   readonly connection: number | "next" | "every";
   /** Of the next ones only those from this address; "": from any. */
   readonly address: string;
-  /** Of the next ones only those that register this name; "": all. */
+  /** Of the next ones only those that register this name first; "": all. */
   readonly user: string;
 }
 
@@ -56,17 +56,25 @@ export class WireView {
     const { onOpen } = this.#server;
     const attached = new Map<ConnectionHandler, () => void>();
     const attach = (handler: ConnectionHandler) => {
-      const sink = user === "" ? watcher : new NameFilter(watcher, user);
+      const filter = user === "" ? undefined : new NameFilter(watcher, user);
       const ended = () => {
         attached.delete(handler);
         if (connection !== "every") watcher.end();
       };
-      attached.set(handler, this.#attach(handler, sink, ended));
+      const detach = this.#attach(handler, filter ?? watcher, ended);
+      attached.set(handler, detach);
+      if (filter === undefined) return;
+      filter.onOther = () => {
+        attached.delete(handler);
+        detach();
+      };
     };
     const opened = (handler: ConnectionHandler) => {
       if (address !== "" && handler.facts.address !== address) return;
       if (connection === "next") onOpen.delete(opened);
-      if (attached.size < FOLLOWED_MAX) attach(handler);
+      if (attached.size < FOLLOWED_MAX) return attach(handler);
+      const { connection: number, peer } = handler.facts;
+      watcher.add({ kind: "passed-over", connection: number, peer });
     };
     if (typeof connection === "number") {
       const handler = this.#server.find(connection);

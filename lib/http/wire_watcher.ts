@@ -23,6 +23,12 @@ export type WireEvent =
     readonly isWebSocket: boolean;
   }
   | ({ readonly kind: "line" } & WireLine)
+  | {
+    /** A connection that is not followed, since too many are. */
+    readonly kind: "passed-over";
+    readonly connection: number;
+    readonly peer: string;
+  }
   | { readonly kind: "dropped"; readonly lines: number }
   | { readonly kind: "ended"; readonly connection: number; readonly reason: string };
 
@@ -68,10 +74,14 @@ export class Watcher implements EventSink {
 
   registered(): void {}
 
-  /** Adds an event to the stream. A line is dropped where too many wait; other events are not. */
+  /**
+   * Adds an event to the stream. It is dropped where too many wait: a line first, so that the beginning
+   * and the end of a connection are told while its lines are not.
+   */
   add(event: WireEvent): void {
     if (this.#isOver) return;
-    if (event.kind === "line" && this.isFull) return this.drop(1);
+    const most = event.kind === "line" ? this.#linesMax : 2 * this.#linesMax;
+    if (this.#events.length >= most) return this.drop(1);
     this.#addDropped();
     this.#events.push(event);
     this.#wake?.();
@@ -106,12 +116,18 @@ export class Watcher implements EventSink {
 /** At most this many events wait until it is known whose they are. */
 const HELD_MAX = 200;
 
-/** Hands the events of a connection on from the moment when it has registered a name. */
+/**
+ * Hands on the events of a connection whose first name is a certain one, also those that came before
+ * the name.
+ */
 export class NameFilter implements EventSink {
+  /** Called when the connection has registered another name first. */
+  onOther = () => {};
   readonly #watcher: Watcher;
   readonly #name: string;
   /** The events before; `undefined` when the connection has that name. */
   #held: WireEvent[] | undefined = [];
+  #heldDropped = 0;
 
   constructor(watcher: Watcher, name: string) {
     this.#watcher = watcher;
@@ -124,16 +140,20 @@ export class NameFilter implements EventSink {
 
   add(event: WireEvent): void {
     if (this.#held === undefined) this.#watcher.add(event);
-    else if (!this.isFull) this.#held.push(event);
+    else if (this.isFull) this.drop(1);
+    else this.#held.push(event);
   }
 
   drop(lines: number): void {
     if (this.#held === undefined) this.#watcher.drop(lines);
+    else this.#heldDropped += lines;
   }
 
   registered(user: string): void {
-    if (user !== this.#name || this.#held === undefined) return;
+    if (this.#held === undefined) return;
+    if (user !== this.#name) return this.onOther();
     for (const event of this.#held) this.#watcher.add(event);
+    this.#watcher.drop(this.#heldDropped);
     this.#held = undefined;
   }
 }

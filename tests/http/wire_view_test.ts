@@ -1,9 +1,10 @@
 /** The events that a watcher of a connection gets. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { concat } from "@std/bytes";
 import { describe } from "@std/testing/bdd";
 import { setTimeout as sleep } from "node:timers/promises";
 import { encodeFrames } from "../../lib/protocol/frame.ts";
-import type { WireEvent } from "../../lib/http/wire_watcher.ts";
+import { NameFilter, Watcher, type WireEvent } from "../../lib/http/wire_watcher.ts";
 import { itNeeds, NET } from "../needs.ts";
 import { Peer } from "../peer.ts";
 import { serveWeb, type TestWeb, until } from "../support.ts";
@@ -81,6 +82,19 @@ async function* eventsOf(
 async function numberOf({ url }: TestWeb): Promise<number> {
   const [{ connection }] = await (await fetch(`${url}/wire/connections`)).json();
   return connection;
+}
+
+/** The events of a watcher are few, and with those that it dropped they are all. */
+async function assertSum(
+  { stream }: Watcher,
+  { most, sum }: { most: number; sum: number },
+): Promise<void> {
+  const events = await Array.fromAsync(eventsOf(stream.getReader()));
+  assert(events.length <= most, `${events.length} events`);
+  assertEquals(
+    events.reduce((all, event) => all + (event.kind === "dropped" ? event.lines : 1), 0),
+    sum,
+  );
 }
 
 describe("the wire", () => {
@@ -429,6 +443,65 @@ describe("the wire", () => {
       'out 0: reply: done "Hello, Bo"',
     ]);
     assertEquals(await Promise.race([nobody.next(), sleep(50, "nothing")]), "nothing");
+  });
+
+  itNeeds(NET, "holds few events for a watcher that does not read", () => {
+    const watcher = new Watcher(10);
+    for (let connection = 1; connection <= 1_000; connection++) {
+      watcher.add({ kind: "connected", connection, peer: "127.0.0.1:1", isWebSocket: false });
+      watcher.add({ kind: "ended", connection, reason: "closed by the client" });
+    }
+    watcher.end();
+    return assertSum(watcher, { most: 21, sum: 2_000 });
+  });
+
+  itNeeds(NET, "counts the events before a name that were too many to hold", () => {
+    const watcher = new Watcher(1_000);
+    const filter = new NameFilter(watcher, "Bo");
+    for (let connection = 1; connection <= 500; connection++) {
+      filter.add({ kind: "ended", connection, reason: "" });
+    }
+    filter.registered("Bo");
+    watcher.end();
+    return assertSum(watcher, { most: 201, sum: 500 });
+  });
+
+  itNeeds(
+    NET,
+    "follows who has a name behind 60 others, and says whom it passes over",
+    async () => {
+      await using server = serveWeb();
+      await using viewer = await Viewer.watch(server, "every", "&user=Bo");
+      await using all = await Viewer.watch(server, "every");
+      using others = new DisposableStack();
+      for (let i = 0; i < 60; i++) {
+        const other = others.use(await Peer.connect(server.port));
+        await other.ask("register", `other${i}`);
+      }
+      using bo = await Peer.connect(server.port);
+      await bo.ask("register", "Bo");
+      assertEquals((await viewer.connected()).connection, 61);
+      let event = await all.next();
+      while (event?.kind !== "passed-over") event = await all.next();
+      assertEquals(event.connection, 51);
+    },
+  );
+
+  itNeeds(NET, "shows a mistake behind the replies to what came before it", async () => {
+    await using server = serveWeb();
+    await using viewer = await Viewer.watch(server, "next");
+    using al = await Peer.connect(server.port);
+    await viewer.next();
+    await al.write(concat([encodeFrames(["ping", "ping"]), Uint8Array.of(0, 0, 0, 5)]));
+    const lines = await viewer.lines(6);
+    assertEquals(lines.map((line) => line.replace(/ \(.*/, "")), [
+      "in 0: the command 'ping' \"ping\"",
+      "in 8: the command 'ping' \"ping\"",
+      'out 0: reply: done "pong"',
+      'out 8: reply: done "pong"',
+      'in 16: not a command "\\u0000\\u0000\\u0000\\u0005"',
+      "out 16: reply: what is wrong",
+    ]);
   });
 
   itNeeds(NET, "marks a WebSocket as one", async () => {

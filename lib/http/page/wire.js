@@ -11,6 +11,7 @@ import { printable, printableName } from "../../text/printable.ts";
  *       size: number, hex: string, text: string, meaning: string, isPartial?: boolean,
  *       pieces?: { count: number, gapMs: number }, remark?: { kind: string, text: string },
  *       mistake?: { code: string, text: string } }
+ *   | { kind: "passed-over", connection: number, peer: string }
  *   | { kind: "dropped", lines: number }
  *   | { kind: "ended", connection: number, reason: string }} WireEvent
  */
@@ -20,6 +21,8 @@ const ROWS_MAX = 2_000;
 /** The page asks for the list of connections at this interval (ms). */
 const LIST_MS = 3_000;
 const TOKEN_KEY = "asvt-chat.token";
+/** The form of an address, IPv4 or IPv6. All else is a name. */
+const IP_ADDRESS = /^(?:\d+(?:\.\d+){3}|[0-9a-f]*(?::[0-9a-f.]*){2,})$/i;
 /** The entries of the list that are no open connections. */
 const NEXT = new Map([
   ["next", "the next one that connects"],
@@ -156,7 +159,7 @@ async function watch(connection, filter) {
   try {
     const query = new URLSearchParams({ connection });
     if (connection === "every" && filter !== "") {
-      query.set(/^[0-9a-f]*[.:][0-9a-f.:]*$/i.test(filter) ? "address" : "user", filter);
+      query.set(IP_ADDRESS.test(filter) ? "address" : "user", filter);
     }
     const response = await request(`wire?${query}`, controller.signal);
     if (response?.body) {
@@ -206,6 +209,11 @@ function addRows(event) {
       lastConnection = event.connection;
       return rows.append(noteRow(`${what} of ${event.peer}${way}`));
     }
+    case "passed-over":
+      return rows.append(noteRow(
+        `Connection ${event.connection} of ${event.peer} is not followed, since too many are: ` +
+          "choose an address or a name",
+      ));
     case "dropped":
       return rows.append(
         noteRow(`${event.lines} lines are missing: they came faster than this page reads`),
