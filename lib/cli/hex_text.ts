@@ -4,19 +4,38 @@ import { quoted } from "../text/printable.ts";
 import { clip } from "../text/symbols.ts";
 
 const FORMATS = "--hex reads 05 00, 05:00, 0x05, {0x05, 0x00}, \\x05, b'\\x05', and what xxd, " +
-  "hexdump -C and Wireshark print";
+  "xxd -i, hexdump -C and Wireshark print";
 
 /** A line of a dump: the offset of its bytes, the bytes in hex, and the bytes as text. */
 const XXD = /^([0-9a-f]+):((?: (?:[0-9a-f]{2})+)+)(?: {2}(.*))?$/i;
 const HEXDUMP = /^([0-9a-f]{8,})((?: {1,2}[0-9a-f]{2})+) +\|(.*)\|$/i;
 /** A line of a dump of Wireshark. Its text is cut off, or has dots for what can't be shown. */
 const WIRESHARK = /^([0-9a-f]{4,8}) {2,3}((?:[0-9a-f]{2} )*[0-9a-f]{2})(?: {2,}(.*))?$/i;
-/** The bytes as Python shows them. */
-const PYTHON = /^b(['"])(.*)\1$/s;
-/** Strings of C with escapes alone, as Wireshark copies them: a line for some of the bytes. */
-const ESCAPED = /^(?:"(?:\\x[0-9a-f]{2})*"\s*\\?\s*)+$/i;
-/** An array of C: what stands between the braces. */
-const ARRAY = /^[^{}"]*\{([^{}]*)\}\s*;?\s*$/s;
+/**
+ * The begin of a string with escapes: `bytes` as Python shows them, a string of C, or what Wireshark
+ * copies, a line for some of the bytes. Several that follow each other are one, as in both languages.
+ */
+const LITERAL = /(b?)(['"])/y;
+/** What may stand between two of them: `\\` goes on in the next line. */
+const BETWEEN_LITERALS = /\s*(?:\\\s*)?/y;
+/** What stands in such a string: an escape of a byte, another one, or a symbol of ASCII. */
+const IN_LITERAL = /\\x([0-9a-fA-F]{2})|\\([nrt0\\'"])(?![0-7])|([\x20-\x5b\x5d-\x7e])|(\\?[^])/g;
+/** In a string of C all digits behind `\x` belong to it, in Python two. */
+const C_ESCAPE = /\\x[0-9a-fA-F]{3,}/;
+/** The value of each escape of one letter. */
+const ESCAPES: Readonly<Record<string, number>> = {
+  "n": 10,
+  "r": 13,
+  "t": 9,
+  "0": 0,
+  "\\": 92,
+  "'": 39,
+  '"': 34,
+};
+/** An array of C, as `xxd -i` and Wireshark write it, and the length that xxd writes behind it. */
+const ARRAY = /\s*[^{}"';=]*=?\s*\{([^{}]*)\}\s*;?(?:\s*unsigned int \w+ = \d+;)?\s*/y;
+/** A list in brackets, as of Rust and JavaScript. */
+const LIST = /^\s*\[([^[\]]*)\]\s*;?\s*$/;
 /** The last line of `hexdump`: the number of bytes. */
 const HEXDUMP_END = /^([0-9a-f]{8,})$/i;
 /** A longer line is no row: megabytes would overflow the stack of these expressions. */
@@ -26,39 +45,86 @@ const DIGITS = /^[0-9a-f]+$/i;
 
 /** The bytes of a text in hex. Throws {@link UsageError} with the place of what is no hex. */
 export function parseHex(text: string): Uint8Array {
-  const python = PYTHON.exec(text.trim());
-  if (python !== null) return parsePython(python[2]!);
+  const literals = literalsOf(text.trim());
+  if (literals !== undefined) return Uint8Array.from(literals.flatMap(parseLiteral));
   const [first = ""] = text.trim().split("\n", 1);
   const format = [XXD, HEXDUMP, WIRESHARK].find((row) => match(row, first.trim()));
-  return parseDigits(format === undefined ? withoutQuotes(text) : text, format);
+  return parseDigits(format === undefined ? withoutBraces(text) : text, format);
 }
 
-/** The text without the quotes of strings of C, or what stands between the braces of an array. */
-function withoutQuotes(text: string): string {
-  return ESCAPED.test(text.trim())
-    ? text.replace(/"\s*\\?\s*(?:"|$)|^\s*"/g, "")
-    : (ARRAY.exec(text)?.[1] ?? text).replace(/\/\*.*?\*\//gs, "");
+/** What stands in the braces of arrays, or the brackets of a list; else the text as it is. */
+function withoutBraces(text: string): string {
+  const plain = text.replace(/\/\*.*?\*\//gs, (comment) => comment.replace(/[^\n]/g, " "));
+  const arrays = matchesInRow(ARRAY, plain);
+  return arrays === undefined
+    ? LIST.exec(plain)?.[1] ?? text
+    : arrays.map(([, bytes]) => bytes).join("\n");
 }
 
-/** The bytes between the quotes of a `bytes` of Python. */
-function parsePython(text: string): Uint8Array {
-  const simple: Record<string, number> = { n: 10, r: 13, t: 9, "\\": 92, "'": 39, '"': 34 };
-  const bytes = Array.from(
-    text.matchAll(/\\x([0-9a-f]{2})|\\([nrt\\'"])|([\x20-\x5b\x5d-\x7e])|(.)/gis),
-    ([, pair, escape, letter, other]) => {
-      if (other !== undefined) {
-        throw new UsageError(
-          `${quoted(clip(other))} does not stand in bytes as Python shows them. ${FORMATS}`,
-        );
-      }
-      return pair !== undefined
-        ? parseInt(pair, 16)
-        : escape !== undefined
-        ? simple[escape]!
-        : letter!.charCodeAt(0);
-    },
-  );
-  return Uint8Array.from(bytes);
+/** A string with escapes. */
+interface Literal {
+  readonly inside: string;
+  /** `b` where Python shows bytes. */
+  readonly prefix: string | undefined;
+  readonly isPython: boolean;
+}
+
+/** The strings that are all of the text; `undefined` where something else is in it. */
+function literalsOf(text: string): Literal[] | undefined {
+  const literals: Literal[] = [];
+  for (let at = 0; at < text.length;) {
+    LITERAL.lastIndex = at;
+    const [begin = "", prefix, quote = ""] = LITERAL.exec(text) ?? [];
+    const end = begin === "" ? undefined : endOfLiteral(text, at + begin.length, quote);
+    if (end === undefined) return undefined;
+    const inside = text.slice(at + begin.length, end);
+    literals.push({ inside, prefix, isPython: prefix === "b" || quote === "'" });
+    BETWEEN_LITERALS.lastIndex = end + 1;
+    BETWEEN_LITERALS.exec(text);
+    at = BETWEEN_LITERALS.lastIndex;
+  }
+  // Digits in quotes are hex, unless Python or an escape says that they are text.
+  const isCertain = literals.some(({ inside, prefix }) => prefix === "b" || inside.includes("\\"));
+  return isCertain ? literals : undefined;
+}
+
+/** The index of the quote that ends a string. */
+function endOfLiteral(text: string, start: number, quote: string): number | undefined {
+  for (let at = start; at < text.length; at++) {
+    if (text[at] === "\\") at++;
+    else if (text[at] === quote) return at;
+  }
+  return undefined;
+}
+
+/** All matches of a sticky expression, where they are all of the text; else `undefined`. */
+function matchesInRow(pattern: RegExp, text: string): RegExpExecArray[] | undefined {
+  const found: RegExpExecArray[] = [];
+  pattern.lastIndex = 0;
+  while (pattern.lastIndex < text.length) {
+    const match = pattern.exec(text);
+    if (match === null) return undefined;
+    found.push(match);
+  }
+  return found;
+}
+
+/** The bytes of a string. Throws {@link UsageError} where they are not certain. */
+function parseLiteral({ inside, isPython }: Literal): number[] {
+  const [greedy] = (isPython ? undefined : C_ESCAPE.exec(inside)) ?? [];
+  if (greedy !== undefined) {
+    throw new UsageError(
+      `${quoted(clip(greedy))} is one byte in Python and too much in C, which takes all digits ` +
+        'behind \\x. Write b"…" for Python, or part the string: "\\x05" "abc"',
+    );
+  }
+  return Array.from(inside.matchAll(IN_LITERAL), ([, pair, escape, letter, other]) => {
+    if (other !== undefined) {
+      throw new UsageError(`${quoted(clip(other))} is no byte in a string with \\x. ${FORMATS}`);
+    }
+    if (pair !== undefined) return parseInt(pair, 16);
+    return escape === undefined ? letter!.charCodeAt(0) : ESCAPES[escape]!;
+  });
 }
 
 function parseDigits(text: string, format: RegExp | undefined): Uint8Array {

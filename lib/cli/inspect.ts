@@ -1,9 +1,10 @@
 /** `inspect`: explains the bytes of a client, from a file or a pipe, as a table. */
 import { concat } from "@std/bytes";
 import { messageOf, UsageError } from "../errors.ts";
-import { HELP_FLAG, parseFlags, printHelp, toggle, type Values } from "../flags.ts";
+import { HELP_FLAG, parseFlags, printHelp, text, toggle, type Values } from "../flags.ts";
 import { parseServerOptions, SERVER_FLAGS } from "../options.ts";
 import { print, PROGRAM } from "../program.ts";
+import { type CommandName, commandNames } from "../protocol/command.ts";
 import { splitFrames } from "../protocol/frame.ts";
 import { type Line, RequestInspector } from "../protocol/inspector.ts";
 import { inspectReplies } from "../protocol/reply_inspector.ts";
@@ -17,6 +18,7 @@ import { requireFiles } from "./permissions.ts";
 const FLAGS = {
   hex: toggle("bytes as programs show them: 05 00, 05:00, {0x05, 0x00}, b'\\x05', xxd, Wireshark"),
   replies: toggle("the bytes are those of a server"),
+  commands: text("LIST", "with --replies: the commands in order, as in register,users"),
   strict: SERVER_FLAGS.strict,
   nameSymbolsMax: SERVER_FLAGS.nameSymbolsMax,
   textSymbolsMax: SERVER_FLAGS.textSymbolsMax,
@@ -43,6 +45,7 @@ export async function inspect(args: string[]): Promise<void> {
   if (more.length > 0) {
     throw new UsageError(`Unexpected ${shown(more[0]!)}: inspect takes one FILE`);
   }
+  const commands = commandsOf(options);
   if (path !== "-") requireFiles({ read: [path], write: [] }, []);
   const input = await read(path);
   const bytes = options.hex ? parseHex(new TextDecoder().decode(input)) : input;
@@ -50,18 +53,36 @@ export async function inspect(args: string[]): Promise<void> {
   print(headRow());
   let frames = 0;
   let remarks = 0;
+  let readBytes = 0;
   let wrong: Line | undefined;
-  for (const line of options.replies ? inspectReplies(bytes) : inspectBytes(bytes, options)) {
+  for (
+    const line of options.replies ? inspectReplies(bytes, commands) : inspectBytes(bytes, options)
+  ) {
     print(frameRow(line));
     frames++;
+    readBytes = line.offset + line.size;
     if (line.remark !== undefined) remarks++;
     wrong = line.mistake && line;
   }
-  print("\n" + verdict({ size: bytes.length, frames, remarks, wrong }, options));
+  print("\n" + verdict({ size: bytes.length, readBytes, frames, remarks, wrong }, options));
   if (wrong?.offset === 0 && !options.hex && isHex(bytes)) {
     print("If this is how you write bytes in hex, add --hex.");
   }
   if (wrong !== undefined || remarks > 0) Deno.exitCode = 1;
+}
+
+/** The commands of `--commands`. Throws {@link UsageError} for a name that is none. */
+function commandsOf(options: Values<typeof FLAGS>): CommandName[] | undefined {
+  if (options.commands === "") return undefined;
+  if (!options.replies) {
+    throw new UsageError("--commands is for the replies to them: add --replies");
+  }
+  const known = commandNames(options.strict);
+  return options.commands.split(",").map((given) => {
+    const name = known.find((name) => name === given.trim());
+    if (name !== undefined) return name;
+    throw new UsageError(`--commands: ${shown(given)} is no command, as in ${known.join(",")}`);
+  });
 }
 
 /** Reads a file to its end. Throws {@link UsageError} where it is too long. */
@@ -112,6 +133,8 @@ function* inspectBytes(
 interface Found {
   /** The number of bytes. */
   readonly size: number;
+  /** The number of bytes that the server would read before it closes the connection. */
+  readonly readBytes: number;
   readonly frames: number;
   /** The number of frames that are odd or refused. */
   readonly remarks: number;
@@ -120,7 +143,7 @@ interface Found {
 
 /** The last line: whether all is right, or how the server would end the connection. */
 function verdict(
-  { size, frames, remarks, wrong }: Found,
+  { size, readBytes, frames, remarks, wrong }: Found,
   { strict, replies }: Values<typeof FLAGS>,
 ): string {
   const end = strict ? "close the connection and not say why" : "say so and close the connection";
@@ -128,11 +151,14 @@ function verdict(
   if (wrong !== undefined) {
     return `Wrong from byte ${wrong.offset} of ${size} on: the server would ${end}.`;
   }
-  const sum = `${counted(frames, "frame")} in ${counted(size, "byte")}`;
+  const sum = `${counted(frames, "frame")} in ${counted(readBytes, "byte")}`;
+  const unread = size === readBytes
+    ? ""
+    : ` The server would not read the ${counted(size - readBytes, "byte")} behind them.`;
   const whole = replies ? "whole replies" : "whole commands";
   return remarks === 0
     ? `All right: ${sum}, ${whole}.`
-    : `Not all right: ${sum}, ${remarks} of them refused or odd.`;
+    : `Not all right: ${sum}, ${remarks} of them refused or odd.${unread}`;
 }
 
 /** The bytes are hex digits, so the user may have forgotten `--hex`. */

@@ -19,7 +19,7 @@ import {
 } from "./frame.ts";
 import { type Evidence, EVIDENCE_BYTES_MAX, expectedFrame, type Mistake } from "./mistake.ts";
 import { hex, quoted } from "../text/printable.ts";
-import { refusedByLimits, strictEnding, type SymbolLimits } from "./refusals.ts";
+import { refusedByLimits, refusedToNobody, strictEnding, type SymbolLimits } from "./refusals.ts";
 import { isRefusal, type Reply, replyText } from "./reply.ts";
 import { encodeMistake, encodeReply, replyTexts } from "./reply_encoder.ts";
 import { decodeUtf8 } from "./utf8.ts";
@@ -79,6 +79,8 @@ export class RequestInspector {
   readonly #reader: RequestReader;
   #offset: number;
   #isOver = false;
+  /** The client has logged out, and not tried to register since: it has no user for certain. */
+  #isNobody = false;
 
   /** `offset`: the number of bytes that the client sent before, among which may be mail. */
   constructor(options: InspectorOptions, offset = 0) {
@@ -166,14 +168,19 @@ export class RequestInspector {
     return remark === undefined ? line : { ...line, remark };
   }
 
-  /** Why the limits refuse a command. In strict mode nothing may be read behind it. */
+  /** Why a command is refused for certain. In strict mode nothing may be read behind it. */
   #refusal(item: CompleteCommand | undefined): Line["remark"] {
     if (item === undefined) return undefined;
     const reply = item.kind === "refused"
       ? item.reply
-      : refusedByLimits(item.command, this.#options);
-    if (reply === undefined) return undefined;
+      : refusedByLimits(item.command, this.#options) ??
+        (this.#isNobody ? refusedToNobody(item.command) : undefined);
     const name = item.kind === "refused" ? item.name : item.command.name;
+    if (reply === undefined) {
+      if (name === "logout") this.#isNobody = !this.#options.strict;
+      else if (name === "register") this.#isNobody = false;
+      return undefined;
+    }
     const ending = this.#options.strict ? strictEnding(name, reply) : "open";
     this.#isOver = ending !== "open";
     return { kind: "refused", text: ENDINGS[ending].replace("…", replyText(reply)) };

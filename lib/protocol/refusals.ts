@@ -31,6 +31,17 @@ export function refusedByLimits(command: Command, limits: SymbolLimits): TextRep
   return "text" in command ? refusedText(command.text, limits) : undefined;
 }
 
+/** The commands that only a registered user may give. */
+const NEEDS_USER: ReadonlySet<CommandName> = new Set(["send", "sendall", "receive", "wait"]);
+
+/**
+ * The refusal of a command to a connection that has logged out and not registered again; `undefined` if
+ * it needs no user. In strict mode another connection may have registered for this one.
+ */
+export function refusedToNobody({ name }: Command): TextReply | undefined {
+  return NEEDS_USER.has(name) ? { code: "not-registered" } : undefined;
+}
+
 /**
  * What strict mode does after a command, as the original server does: `open` sends the reply and
  * keeps the connection, `close` sends the reply and closes it, `silent` closes it without a reply.

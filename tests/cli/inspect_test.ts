@@ -78,6 +78,40 @@ Not all right: 5 frames in 65 bytes, 1 of them refused or odd.
     );
   });
 
+  itNeeds(PIPE, "says which reply belongs to which command", async () => {
+    const bytes = encodeFrames(["Hello, Al", "1", "Al", "pong"]);
+    const { code, stdout } = await inspect(bytes, [
+      "--replies",
+      "--commands",
+      "register, users,ping",
+    ]);
+    assertEquals(code, 0);
+    assertStringIncludes(stdout.replace(/\s+/g, " "), "'users': the");
+    for (
+      const [args, message] of [
+        [["--commands", "users"], "--commands is for the replies to them: add --replies\n"],
+        [
+          ["--replies", "--commands", "usres"],
+          '--commands: "usres" is no command, as in register,',
+        ],
+      ] as const
+    ) {
+      const { code, stderr } = await inspect(bytes, [...args]);
+      assertEquals(code, 2);
+      assertStringIncludes(stderr.replaceAll("'", '"'), message);
+    }
+  });
+
+  itNeeds(PIPE, "says how many bytes strict mode would not read", async () => {
+    const { code, stdout } = await inspect(encodeFrames(["register", "", "users"]), ["--strict"]);
+    assertEquals(code, 1);
+    assertStringIncludes(
+      stdout,
+      "2 frames in 16 bytes, 1 of them refused or odd. " +
+        "The server would not read the 9 bytes behind them.",
+    );
+  });
+
   itNeeds(PIPE, "explains a mistake in words below its bytes, and exits with 1", async () => {
     const bytes = concat([encodeFrames(["users"]), ascii("\0\0\0\x05users")]);
     assertEquals(await inspect(bytes, ["-"]), {
@@ -214,6 +248,14 @@ describe("parseHex()", () => {
       "b'\\x05\\x00\\x00\\x00users'",
       'b"\\x05\\x00\\x00\\x00\\x75s\\x65rs"',
       '"\\x05\\x00\\x00\\x00\\x75" \\\n"\\x73\\x65\\x72\\x73"\n',
+      '"\\x05\\0\\0\\x00users"',
+      "b'\\x05\\x00\\x00\\x00'\nb'users'\n",
+      `b'\\x05\\x00' b"\\x00\\x00us" b'ers'`,
+      "[0x05, 0x00, 0x00, 0x00, 0x75, 0x73, 0x65, 0x72, 0x73]",
+      "unsigned char a_bin[] = {\n  0x05, 0x00, 0x00, 0x00, 0x75, 0x73, 0x65, 0x72,\n  0x73\n};\n" +
+      "unsigned int a_bin_len = 9;\n",
+      "char peer0_0[] = { /* Packet 4 */\n0x05, 0x00, 0x00, 0x00 };\n" +
+      "char peer0_1[] = { /* Packet 6 */\n0x75, 0x73, 0x65, 0x72, 0x73 };\n",
       "0000   05 00 00 00 75 73 65 72 73                        ....users",
       "0000   05 00 00 00\n0004   75 73 65 72 73",
       "00000000: 0500 0000 7573 6572 73                   ....users",
@@ -229,6 +271,7 @@ describe("parseHex()", () => {
       ["xxd", "-g1", "-c", "8"],
       ["xxd", "-u"],
       ["xxd", "-p"],
+      ["xxd", "-i"],
       ["hexdump", "-v", "-C"],
     ] as const
   ) {
@@ -246,6 +289,8 @@ describe("parseHex()", () => {
   it("reads megabytes, also on one line", () => {
     assertEquals(parseHex("04".repeat(1_000_000)).length, 1_000_000);
     assertEquals(parseHex("04 ".repeat(1_000_000)).length, 1_000_000);
+    assertEquals(parseHex(`b'${"\\x04".repeat(1_000_000)}'`).length, 1_000_000);
+    assertEquals(parseHex(`{${"0x04, ".repeat(1_000_000)}}`).length, 1_000_000);
   });
 
   const XXD = "00000000: 0500 0000 7573 6572 73                   ....users";
@@ -255,7 +300,14 @@ describe("parseHex()", () => {
       ["05 00\n 00 xy", 'Line 2, column 5: "xy" is no byte in hex.'],
       ["0x005", 'Line 1, column 1: "0x005" is no byte in hex.'],
       ["{0x05, 0x0g}", 'Line 1, column 7: "0x0g" is no byte in hex.'],
-      ["b'\\x05\\q'", '"\\\\" does not stand in bytes as Python shows them'],
+      ["b'\\x05\\q'", '"\\\\q" is no byte in a string with \\x.'],
+      ["b'\\x05' junk", "Line 1, column 1: \"b'\\\\x05'\" is no byte in hex."],
+      ["b'\\x05é'", '"é" is no byte in a string with \\x.'],
+      ["'\\012'", '"\\\\0" is no byte in a string with \\x.'],
+      ['"\\x05users" "\\x05ada"', '"\\\\x05ada" is one byte in Python and too much in C'],
+      ["b'\\x05", 'Line 1, column 1: "b\'\\\\x05" is no byte in hex.'],
+      ['"05 00"', 'Line 1, column 1: "\\"05" is no byte in hex.'],
+      ["[0x05, 0x0g]", 'Line 1, column 7: "0x0g" is no byte in hex.'],
       ["05:00:0", 'Line 1, column 1: "05:00:0" is no byte in hex.'],
       ["\\x05\\x00users", 'Line 1, column 1: "\\\\x05\\\\x00users" is no byte in hex.'],
       ["\u0005\u0000\u0000\u0000users", 'Line 1, column 1: "\\u0005\\u0000'],

@@ -173,6 +173,23 @@ describe("RequestInspector", () => {
     ]);
   });
 
+  it("knows that who has logged out is not registered, until a name is registered", () => {
+    const refusal = "refused: the reply is U aren't registered!";
+    assertEquals(
+      remarks(["logout", "send", "Al", "hi", "sendall", "hi", "receive", "wait", "1", "users"]),
+      ["text of 'send'", "text of 'sendall'", "command 'receive'", "seconds of 'wait'"].map(
+        (role) => `the ${role}; ${refusal}`,
+      ),
+    );
+    assertEquals(remarks(["logout", "register", "Al", "receive"]), []);
+    assertEquals(remarks(["logout", "register", "ninechars", "receive"]), [
+      "the name of 'register'; refused: the reply is Login is too long!",
+      `the command 'receive'; ${refusal}`,
+    ]);
+    assertEquals(remarks(["receive"]), [], "the connection may act as the user of its address");
+    assertEquals(remarks(["logout", "receive"], { ...SHOWING, strict: true }), []);
+  });
+
   it("hides a mail that an unfinished name has swallowed, after each of its bytes", () => {
     const mail = encodeFrames(["send", "Al", "SECRET"]);
     const bytes = encodeFrames(["register", concat([ascii("Bob"), mail])]);

@@ -1,10 +1,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { concat } from "@std/bytes";
 import { describe, it } from "@std/testing/bdd";
-import { encodeFrames } from "../../lib/protocol/frame.ts";
+import { parseServerOptions } from "../../lib/options.ts";
+import { encodeFrames, splitFrames } from "../../lib/protocol/frame.ts";
 import { encodeMistake } from "../../lib/protocol/reply_encoder.ts";
 import { inspectReplies } from "../../lib/protocol/reply_inspector.ts";
-import { ascii } from "./mistakes.ts";
+import { RequestReader } from "../../lib/protocol/request_reader.ts";
+import { quoted } from "../../lib/text/printable.ts";
+import { ascii, EXAMPLES } from "./mistakes.ts";
 
 function meanings(...texts: string[]): string[] {
   return inspectReplies(encodeFrames(texts)).map(({ meaning }) => meaning.replace("reply: ", ""));
@@ -34,7 +37,7 @@ describe("inspectReplies()", () => {
       "done",
     ]);
     assertEquals(meanings("0", "1", "Al"), [
-      "the number of messages",
+      "the number of messages, or of names",
       "the number of names",
       "name 1",
     ]);
@@ -46,8 +49,53 @@ describe("inspectReplies()", () => {
     assertStringIncludes(line!.remark!.text, "not-registered");
   });
 
+  it("says where a list may be of names or of messages", () => {
+    const [count] = meanings("1", "Al", "pong");
+    assertEquals(count, "the number of messages, or of names");
+  });
+
+  it("knows the replies by the commands, where they are given", () => {
+    const lines = inspectReplies(
+      encodeFrames(["Hello, Al", "1", "Al", "pong", "U aren't registered!", "7"]),
+      ["register", "users", "ping", "receive"],
+    );
+    assertEquals(lines.map(({ meaning }) => meaning.replace("reply: ", "")), [
+      "'register': done",
+      "'users': the number of names",
+      "name 1",
+      "'ping': done",
+      "'receive': refused",
+      "the number of names",
+      "the rest of a list, missing",
+    ]);
+    assertStringIncludes(lines[5]!.remark!.text, "no command is left");
+    const [, missing] = inspectReplies(encodeFrames(["pong"]), ["ping", "users", "receive"]);
+    assertEquals(missing!.mistake, {
+      code: "no-reply",
+      text: "The reply to 'users' is missing, and 1 more behind it",
+    });
+  });
+
   it("marks a text that is no reply", () => {
     assertEquals(inspectReplies(encodeFrames(["What?"]))[0]!.remark!.kind, "odd");
+    const [command] = inspectReplies(encodeFrames(["register", "Al"]));
+    assertStringIncludes(command!.remark!.text, "is the name of a command");
+  });
+
+  it("shows the explanation of a mistake in full", () => {
+    for (const { bytes } of EXAMPLES) {
+      const reader = new RequestReader(parseServerOptions([]));
+      reader.feed(splitFrames(new Uint8Array(0), bytes, 4096));
+      while (reader.next() !== undefined);
+      if (!reader.isBegun) continue;
+      const { mistake } = reader.judge(
+        reader.suspicion === "impossible" ? "impossible" : "cut-off",
+      );
+      const { remark } = inspectReplies(
+        encodeMistake({ ...mistake, dialect: "frame" }),
+      )[0]!;
+      assertEquals(remark, { kind: "refused", text: quoted(mistake.text) });
+    }
   });
 
   it("says how much of a list or a frame is missing", () => {
