@@ -204,8 +204,9 @@ export function swappedLength(seen: Evidence): Finding | undefined {
   if (wordAt(seen, bytes.subarray(LENGTH_BYTES - 1)) !== undefined) return undefined;
   if (bytes[0] !== 0 || bytes[1] !== 0) return undefined;
   const value = ENCODINGS[0]!.read(bytes, 0)?.value ?? Infinity;
-  // Behind right frames only a text of exactly this length proves it.
-  const isProved = isFirst(seen) || bytes.length - LENGTH_BYTES >= value;
+  // Behind right frames a text that is shorter says that these bytes are something else.
+  const came = bytes.length - LENGTH_BYTES;
+  const isProved = isFirst(seen) || came === 0 || came >= value;
   return value <= bytesMax && isProved ? bigEndian(value) : undefined;
 }
 
