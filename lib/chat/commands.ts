@@ -146,7 +146,8 @@ function showOwnMail(state: ChatState, actor: Actor, takes: boolean): CommandSte
 
 function logout(state: ChatState, actor: Actor): CommandStep {
   const { user, blockedBy } = users.identify(state.users, actor);
-  const reply = { code: "logged-out" } as const;
+  // The log names the user, whom nothing else knows any more.
+  const reply: Reply = { code: "logged-out", ...user && { user: user.name } };
   const removed = user === undefined ? state : removeUser(state, user);
   if (state.settings.strict) return { state: removed, reply, blockedBy };
   const next = withUsers(removed, users.logOut(removed.users, actor.session));

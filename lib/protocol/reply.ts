@@ -87,7 +87,7 @@ export const REFUSALS = TEXT_CODES.filter((code) => !ACCEPTED.has(code));
 
 const REFUSED: ReadonlySet<string> = new Set(REFUSALS);
 
-/** A reply that is one frame. The fields of its text are set, the others are not. */
+/** A reply that is one frame. The fields of its text are set; `logged-out` has a user all the same. */
 export interface TextReply {
   readonly code: TextCode;
   /** A user's name. */

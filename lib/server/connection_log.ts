@@ -23,8 +23,11 @@ export interface ConnectionLogContext {
 export class ConnectionLog {
   readonly #session: Session;
   readonly #context: ConnectionLogContext;
-  /** The name that the connection has registered, and not lost since. */
-  #name: string | undefined;
+  /**
+   * The name that the connection has registered; `null` since it lost that name or logged out, and
+   * `undefined` where only the state tells as whom it acts.
+   */
+  #name: string | null | undefined;
 
   constructor(session: Session, context: ConnectionLogContext) {
     this.#session = session;
@@ -56,7 +59,9 @@ export class ConnectionLog {
     if (isRefused) {
       this.#refused(reply.code, () => ({ command, ...this.#aboutRefusal(item, reply) }));
     } else if (options.logCommands) this.#command(item, command, reply);
-    if (reply.code === "logged-out" || reply.code === "not-registered") this.#name = undefined;
+    const hasLostName = reply.code === "not-registered" && this.#name !== undefined;
+    // In strict mode another connection may register a user for the address, and this one acts as it.
+    if (reply.code === "logged-out" || hasLostName) this.#name = options.strict ? undefined : null;
   }
 
   #registered({ code, user = "" }: TextReply): void {
@@ -68,7 +73,8 @@ export class ConnectionLog {
   /** The name of the user as whom the connection acts. */
   get #user(): string | undefined {
     const { engine } = this.#context;
-    return this.#name ?? identify(engine.published.users, this.#session.actor).user?.name;
+    if (this.#name !== undefined) return this.#name ?? undefined;
+    return identify(engine.published.users, this.#session.actor).user?.name;
   }
 
   #oddityOf(name: string): string | undefined {
@@ -81,6 +87,8 @@ export class ConnectionLog {
     // A receiver that is too long for a name may be the text of a message, which is never logged.
     if (hasMoreSymbols(reply.user ?? "", options.nameSymbolsMax)) return {};
     const text = replyText(reply);
+    // The rest of the chunk may have registered a user, so the state does not tell who it was.
+    if (reply.code === "not-registered") return { user: undefined, reply: text };
     if (reply.code === "name-taken") return { reply: text, ...engine.holderOf(reply.user!) };
     if (reply.code === "no-such-user") {
       const { byName } = engine.published.users;
@@ -104,7 +112,7 @@ export class ConnectionLog {
       : undefined;
     this.#context.log.command(() => ({
       ...this.#fields,
-      user: this.#user,
+      user: reply.code === "logged-out" ? reply.user : this.#user,
       command,
       to,
       count,

@@ -59,6 +59,44 @@ describe("the log", () => {
     assert(!(await linesOf(server, "refused"))[0]!.includes("user="));
   });
 
+  itNeeds(NET, "names nobody for a connection that ends after a logout", async () => {
+    await using server = serve();
+    using al = await join(server, "Al");
+    (await join(server, "Bo")).close();
+    await linesOf(server, "disconnected");
+    await al.ask("logout");
+    al.close();
+    const lines = await linesOf(server, "disconnected", 2);
+    assertStringIncludes(lines[0]!, "user=Bo");
+    assertStringIncludes(lines[1]!, "connection=1 ");
+    assert(!lines[1]!.includes("user="), lines[1]);
+  });
+
+  itNeeds(NET, "names nobody where a command came before its register", async () => {
+    await using server = serve();
+    using peer = await Peer.connect(server.port);
+    await peer.send("receive", "register", "Al");
+    await linesOf(server, "registered");
+    const [line] = await linesOf(server, "refused");
+    assertStringIncludes(line!, "reason=not-registered");
+    assert(!line!.includes("user="), line);
+  });
+
+  itNeeds(
+    NET,
+    "names the user in strict mode, also after another logout of the address",
+    async () => {
+      await using server = serve("--strict");
+      using one = await join(server, "Al");
+      await one.ask("logout");
+      using two = await join(server, "Bo");
+      await one.ask("send", "Cy", "hi");
+      assertStringIncludes((await linesOf(server, "refused"))[0]!, "connection=1 ");
+      assertStringIncludes((await linesOf(server, "refused"))[0]!, "user=Bo");
+      two.close();
+    },
+  );
+
   itNeeds(NET, "has a mistake behind what was answered before it", async () => {
     await using server = serve();
     using peer = await Peer.connect(server.port);
@@ -156,6 +194,15 @@ describe("the log", () => {
       "user=Al command=logout",
     ]);
     assert(!server.lines.join().includes("SECRET"));
+  });
+
+  itNeeds(NET, "names the user whom a new connection logs out", async () => {
+    await using server = serve("--log-commands");
+    (await join(server, "Al")).close();
+    await linesOf(server, "disconnected");
+    using again = await Peer.connect(server.port);
+    await again.ask("logout");
+    assertStringIncludes((await linesOf(server, "command", 2))[1]!, "user=Al command=logout");
   });
 
   itNeeds(NET, "has no lines of commands without --log-commands", async () => {
