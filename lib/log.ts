@@ -30,6 +30,8 @@ const SUM_MS = 10_000;
 const LINES_PER_SUM_MAX = 5;
 /** And so many from one network: a class behind one address may make the same mistake at once. */
 const LINES_PER_KIND_MAX = 100;
+/** When a network has this many lines of one kind, a client that has one of them gets no more. */
+const REPEATED_PER_KIND_MAX = 50;
 /** So many sums at most are for single clients of a network; its other clients share one for a kind. */
 const CLIENT_SUMS_MAX = 500;
 /** At most this many sums are made; all further events share one. */
@@ -150,20 +152,22 @@ export class Log {
     const fields = { address: name === "" ? undefined : name, reason };
     const sum = this.#sumOfClient(network, kind, event, { ...fields, ...client }) ??
       this.#sumOf(kind, event, fields);
+    const isFirst = sum.lines === 0;
     if (sum.lines >= LINES_PER_SUM_MAX) sum.lost++;
-    else if (name !== "" && !this.#mayWrite(network, kind)) this.#sumOf(kind, event, fields).lost++;
-    else {
+    else if (name === "" || this.#mayWrite(network, kind, isFirst)) {
       sum.lines++;
       return false;
-    }
+    } else if (isFirst) this.#sumOf(kind, event, fields).lost++;
+    else sum.lost++;
     return true;
   }
 
-  /** Counts a line of a network, unless it has as many as it may have. */
-  #mayWrite(network: Network, kind: string): boolean {
+  /** Counts a line of a network, unless it has as many as it may have. Is it the first of a client? */
+  #mayWrite(network: Network, kind: string, isFirst: boolean): boolean {
     const ofKind = network.kinds.get(kind) ?? 0;
+    const ofKindMax = isFirst ? LINES_PER_KIND_MAX : REPEATED_PER_KIND_MAX;
     const linesMax = this.#options.linesPerSMax * SUM_MS / 2_000;
-    if (ofKind >= LINES_PER_KIND_MAX || network.lines >= linesMax) return false;
+    if (ofKind >= ofKindMax || network.lines >= linesMax) return false;
     network.kinds.set(kind, ofKind + 1);
     network.lines++;
     return true;

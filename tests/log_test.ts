@@ -149,6 +149,24 @@ describe("Log", () => {
     assertEquals(gate.lines, expected);
   });
 
+  it("lets no client of an address that repeats itself take the first line of another", async () => {
+    const { gate, log } = textLog(1_000);
+    gate.open();
+    for (let i = 0; i < 40; i++) {
+      for (let times = 0; times < 5; times++) {
+        log.refused("10.0.0.1", "not-registered", { connection: i });
+      }
+    }
+    await log.close(1000);
+    const lines = gate.lines.filter((line) => line.startsWith("refused "));
+    assertEquals(new Set(lines.map((line) => /connection=\d+/.exec(line)![0])).size, 40);
+    assertEquals(lines.length, 10 * 5 + 30);
+    assertEquals(
+      gate.lines.at(-1),
+      "refused-again address=10.0.0.1 reason=not-registered connection=39 times=4",
+    );
+  });
+
   it("has at most 100 lines of one kind from a network in 10 s", async () => {
     const { gate, log } = textLog(10_000, 1_000);
     gate.open();
