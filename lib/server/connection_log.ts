@@ -8,7 +8,7 @@ import type { Meter } from "../meter.ts";
 import type { ServerOptions } from "../options.ts";
 import { commandNames } from "../protocol/command.ts";
 import { isRefusal, type Reply, replyText, type TextReply } from "../protocol/reply.ts";
-import { likeNames, oddityOf } from "../text/odd_name.ts";
+import { likeNames, oddityBetween, oddityOf } from "../text/odd_name.ts";
 import { hasMoreSymbols } from "../text/symbols.ts";
 
 /** The parts of a server that the log of a connection needs. */
@@ -93,7 +93,7 @@ export class ConnectionLog {
     if (reply.code === "no-such-user") {
       const { byName } = engine.published.users;
       const nearest = likeNames(reply.user!).find((name) => byName.get(name) !== undefined);
-      const odd = this.#oddityOf(nearest ?? reply.user!) ?? this.#oddityOf(reply.user!);
+      const odd = oddityBetween(nearest ?? reply.user!, reply.user!, commandNames(options.strict));
       return { reply: text, nearest, odd };
     }
     const isRegister = item.kind === "command" && item.command.name === "register";

@@ -97,32 +97,63 @@ export function oddityOf(name: string, commands: readonly string[]): string | un
     : undefined;
 }
 
-/** The ways in which clients change a name without meaning it. */
+/**
+ * What is odd about one of two names of which somebody meant the other, as {@link oddityOf} says it.
+ *
+ * @param registered The name that a user has.
+ * @param sent The name that a client has sent.
+ */
+export function oddityBetween(
+  registered: string,
+  sent: string,
+  commands: readonly string[],
+): string | undefined {
+  const odd = oddityOf(registered, commands) ?? oddityOf(sent, commands);
+  const looksAlike = registered !== sent && registered.normalize() === sent.normalize();
+  if (odd !== undefined || !looksAlike) return odd;
+  return "looks the same and has other code points (a letter and its mark may be one or two): " +
+    "normalize names (NFC)";
+}
+
+/** The most symbols with which a fixed field is padded to a length. */
+const PADDING_MAX = 7;
+
+/** What clients leave in front of a name. */
+const FRONTS = ["", "\ufeff", " "];
+
+/** What clients leave behind a name. */
+const BACKS = [
+  "",
+  ...["\n", "\r\n", "\r", "\t", "\u200b", "\n\0", "\r\n\0"],
+  ...["\0", " "].flatMap((pad) => Array.from({ length: PADDING_MAX }, (_, i) => pad.repeat(i + 1))),
+];
+
+/** The other ways in which clients change a name without meaning it. */
 const CHANGES: readonly ((name: string) => string)[] = [
-  (name) => `${name}\n`,
-  (name) => `${name}\r\n`,
-  (name) => `${name}\r`,
-  (name) => `${name}\0`,
-  (name) => `${name} `,
-  (name) => ` ${name}`,
-  (name) => `\ufeff${name}`,
-  (name) => name.padEnd(8, "\0"),
-  (name) => name.padEnd(8, " "),
   (name) => name.replace(/./gsu, "$&\0"),
+  (name) => name.replace(/./gsu, "\0$&"),
   (name) => `"${name}"`,
   (name) => `'${name}'`,
   (name) => `b'${name}'`,
+  (name) => String.fromCharCode(...new TextEncoder().encode(name)),
+  (name) => name.normalize("NFC"),
+  (name) => name.normalize("NFD"),
   (name) => name.toLowerCase(),
   (name) => name.toUpperCase(),
   (name) => name.charAt(0).toUpperCase() + name.slice(1).toLowerCase(),
+  (name) => name.charAt(0).toLowerCase() + name.slice(1).toUpperCase(),
 ];
 
 /**
  * Names that somebody may have registered who meant this one, or the other way round: the name without
- * what is odd about it, and each of both as a careless client sends it.
+ * what is odd about it, and each of both as a careless client sends it. They are about 150.
  */
 export function likeNames(name: string): string[] {
-  const plain = name.replace(/^b(?=['"])/, "").replace(/[\p{Cc}\p{Zs}\ufeff'"]/gu, "");
-  const names = [plain, ...CHANGES.flatMap((change) => [change(name), change(plain)])];
-  return [...new Set(names)].filter((like) => like !== name && like !== "");
+  const plain = name.replace(/^b(?=['"])/, "").replace(/[\p{Cc}\p{Zs}\p{Cf}'"]/gu, "");
+  const names = [plain, name].flatMap((each) => [
+    each,
+    ...CHANGES.map((change) => change(each)),
+    ...FRONTS.flatMap((front) => BACKS.map((back) => front + each + back)),
+  ]);
+  return [...new Set(names)].filter((like) => like !== name && like.trim() !== "");
 }

@@ -164,10 +164,21 @@ describe("the log", () => {
   }
 
   for (
-    const [registered, receiver] of [["Al\0", "Al"], ["\ufeffAl", "Al"], ["al", "Al"], [
-      "Al",
-      "Al\n",
-    ]]
+    const [registered, receiver] of [
+      ["Al\0", "Al"],
+      ["Al\n\0", "Al"],
+      ["Al\0\0\0", "Al"],
+      [
+        "\ufeffAl\r\n",
+        "Al",
+      ],
+      ["\ufeffAl", "Al"],
+      ["al", "Al"],
+      [
+        "Al",
+        "Al\n",
+      ],
+    ]
   ) {
     const names = `${JSON.stringify(registered)} is registered, not ${JSON.stringify(receiver)}`;
     itNeeds(NET, `names the user who is nearest: ${names}`, async () => {

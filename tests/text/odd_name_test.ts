@@ -1,6 +1,6 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { describe, it } from "@std/testing/bdd";
-import { oddityOf } from "../../lib/text/odd_name.ts";
+import { likeNames, oddityBetween, oddityOf } from "../../lib/text/odd_name.ts";
 
 const COMMANDS = ["register", "users"];
 
@@ -55,9 +55,42 @@ describe("an odd name", () => {
       "$Bob",
       "a\\b",
       "Ñandú",
+      "JOÃO",
       "می\u200cرود",
       "100%",
     ];
     assertEquals(names.filter((name) => oddityOf(name, COMMANDS) !== undefined), []);
+  });
+});
+
+describe("names that are like another", () => {
+  const odd = [
+    ...["Bob\n", "Bob\r\n", "Bob\0", "Bob\n\0", "Bob\0\0\0\0\0", "Bob   ", " Bob", "\tBob"],
+    ...["\ufeffBob", "\ufeffBob\r\n", "B\0o\0b\0", "\0B\0o\0b", "'Bob'", "b'Bob'", "Bob\u200b"],
+  ];
+  for (const name of odd) {
+    it(`have the plain one for ${JSON.stringify(name)}`, () => {
+      assert(likeNames(name).includes("Bob"));
+    });
+    if (name === "\tBob") continue;
+    it(`have ${JSON.stringify(name)} for the plain one`, () => {
+      assert(likeNames("Bob").includes(name));
+    });
+  }
+
+  it("have both ways to write a letter with a mark, and what encoding twice makes of it", () => {
+    assert(likeNames("Zo\u00eb").includes("Zoe\u0308"));
+    assert(likeNames("Zoe\u0308").includes("Zo\u00eb"));
+    assert(likeNames("Zo\u00eb").includes("Zo\u00c3\u00ab"));
+    assertStringIncludes(oddityBetween("Zo\u00eb", "Zoe\u0308", COMMANDS) ?? "", "normalize");
+    assertEquals(oddityBetween("Bob", "bob", COMMANDS), undefined);
+  });
+
+  it("are few, never the name itself, and never empty", () => {
+    for (const name of ["Bob", " ", "\0\0", "'", "", "👩‍🚀"]) {
+      const names = likeNames(name);
+      assert(names.length < 160, `${names.length} names`);
+      assert(!names.includes(name) && !names.includes(""));
+    }
   });
 });
