@@ -37,6 +37,9 @@ describe("servers that share a chat", () => {
     using al = await connect(here, "Al");
     using other = await Peer.connect(there.port);
     assertEquals(await other.ask("register", "Al"), "'Al' already exists!");
+    await until(() => events(there).includes("refused"), "the refusal is logged");
+    const line = there.lines.find((line) => line.includes(" refused "))!;
+    assertStringIncludes(line, 'holder="a connection of another server" holderServer=');
     al.close();
     await until(() => events(here).includes("disconnected"), "Al has left");
     assertEquals(await other.ask("register", "Al"), "Nice to see you, Al");
